@@ -1,0 +1,258 @@
+//! The state machine of a connection, without a socket, a clock or an operating system.
+//!
+//! ```text
+//!                         peer finished             delivered
+//!            +--------+ ----------------> +-----------+ --------> +--------+
+//!  accept -> |  Open  |                   | Finishing |           | Closed |
+//!            +--------+                   +-----------+           +--------+
+//!                |                              ^                   ^    ^
+//!                | we end                       | peer finished     |    |
+//!                v                              |                   |    |
+//!            +-----------+ ---------------------+                   |    |
+//!            | Lingering | --------------- linger over -------------+    |
+//!            +-----------+                                               |
+//!                 any state: reset, abort ------------------------------->
+//! ```
+//!
+//! A state is what cannot be undone. Everything else (blocked, paused, whether the budget ran out) is derived from
+//! what is pending and what is believed, never stored.
+//!
+//! - `Open`: bytes come in and go back.
+//! - `Finishing`: the peer has finished sending; deliver what is pending, then close.
+//! - `Lingering`: we end the session. Input is discarded from here on; what is pending is delivered first, then our
+//!   FIN goes out, then the peer's FIN or the linger clock ends it. Closing at once could meet unread input, which
+//!   turns the close into a reset and eats the peer's last echo.
+//! - `Closed`: the socket is to be dropped, with a reset if bytes are owed.
+//!
+//! # Every state, every event
+//!
+//! A unit test reads this table and compares each cell with [`State::next`].
+//!
+//! | state     | PeerFinished | WeEnd     | Delivered | LingerOver | Reset  | Abort  |
+//! |-----------|--------------|-----------|-----------|------------|--------|--------|
+//! | Open      | Finishing    | Lingering | Open      | Open       | Closed | Closed |
+//! | Finishing | Finishing    | Finishing | Closed    | Finishing  | Closed | Closed |
+//! | Lingering | Finishing    | Lingering | Lingering | Closed     | Closed | Closed |
+//! | Closed    | Closed       | Closed    | Closed    | Closed     | Closed | Closed |
+//!
+//! # Worked traces
+//!
+//! Each shows what came in, every call on the socket with its answer, every change of state, and what the connection
+//! then asks for. Tests run them and compare every word. The scratch buffer has 16 bytes, the high-water mark is 8,
+//! and a short read drains the socket, as it does on Linux.
+//!
+//! ## An echo
+//!
+//! One read and one write an echo: the short read proves the socket empty, and nothing is armed or disarmed.
+//!
+//! ```text
+//! 1 s: event readable
+//!     read(16) = 5
+//!     write(5) = 5
+//! -> Wait | Idle clock since 1 s
+//! 2 s: event readable
+//!     read(16) = 5
+//!     write(5) = 5
+//! -> Wait | Idle clock since 2 s
+//! ```
+//!
+//! ## A slow reader
+//!
+//! The second read is only made because 6 pending bytes are under the mark; at 22 reading pauses, with the belief kept.
+//! The expired clock finds one byte of room of which no event told, and starts afresh.
+//!
+//! ```text
+//! 1 s: event readable
+//!     read(16) = 16
+//!     write(16) = 10
+//!     write(6) = WouldBlock
+//!     read(16) = 16
+//! -> Wait | WRITABLE armed | Write clock since 1 s
+//! 31 s: the write clock runs out
+//!     write(22) = 1
+//!     write(21) = WouldBlock
+//! -> Wait | WRITABLE armed | Write clock since 31 s
+//! 32 s: event writable
+//!     write(21) = 21
+//!     read(16) = 3
+//!     write(3) = 3
+//! -> Wait | Idle clock since 32 s
+//! ```
+//!
+//! ## A half-close
+//!
+//! The event tells of the FIN, so the short read is not the last; what is pending keeps the connection alive.
+//!
+//! ```text
+//! 1 s: event readable, read closed
+//!     read(16) = 5
+//!     write(5) = 2
+//!     write(3) = WouldBlock
+//!     read(16) = 0
+//!     conn 7: Open -> Finishing (peer finished sending)
+//! -> Wait | WRITABLE armed | Write clock since 1 s
+//! 2 s: event writable
+//!     write(3) = 3
+//!     conn 7: Finishing -> Closed (everything is delivered)
+//! -> Close
+//! ```
+
+mod connection;
+mod readiness;
+mod write_buffer;
+
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+pub use connection::{Connection, Progress, Settings};
+pub use readiness::{Ready, ShortRead};
+pub use write_buffer::{SPARE_BUFFERS, Scratch, WriteBuffer};
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Bytes come in and go back.
+    Open,
+    /// The peer has finished sending; what is pending is delivered, then the socket is closed.
+    Finishing,
+    /// We have ended the session; what is pending is delivered, then our FIN, then we wait for the peer's.
+    Lingering,
+    /// Over. The socket is to be dropped.
+    Closed,
+}
+
+/// What can move a connection from one state to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A read returned 0.
+    PeerFinished,
+    /// We end the session and owe nothing new: idle timeout, stop.
+    WeEnd,
+    /// The kernel has taken everything that was owed.
+    Delivered,
+    /// The peer did not answer our FIN in time.
+    LingerOver,
+    /// The socket is dead.
+    Reset,
+    /// We give up although bytes are owed.
+    Abort,
+}
+
+impl State {
+    /// The transition table.
+    pub fn next(self, event: Event) -> State {
+        match (self, event) {
+            (State::Closed, _) => State::Closed,
+            (_, Event::Reset | Event::Abort) => State::Closed,
+
+            (State::Open, Event::PeerFinished) => State::Finishing,
+            (State::Open, Event::WeEnd) => State::Lingering,
+            // An open connection is always delivering, and has sent no FIN that could be answered.
+            (State::Open, Event::Delivered | Event::LingerOver) => State::Open,
+
+            (State::Finishing, Event::Delivered) => State::Closed,
+            // It ends as soon as it can already: the peer waits for nothing but what is pending.
+            (State::Finishing, Event::PeerFinished | Event::WeEnd | Event::LingerOver) => {
+                State::Finishing
+            }
+
+            // Both sides have finished; what is still pending keeps it from closing.
+            (State::Lingering, Event::PeerFinished) => State::Finishing,
+            (State::Lingering, Event::LingerOver) => State::Closed,
+            // Delivered: the FIN comes next, and the wait for the peer's.
+            (State::Lingering, Event::WeEnd | Event::Delivered) => State::Lingering,
+        }
+    }
+}
+
+impl Event {
+    /// A few words for the log.
+    pub fn explain(self) -> &'static str {
+        match self {
+            Event::PeerFinished => "peer finished sending",
+            Event::WeEnd => "we end the session",
+            Event::Delivered => "everything is delivered",
+            Event::LingerOver => "the wait for the peer's FIN is over",
+            Event::Reset => "the socket is dead",
+            Event::Abort => "we give up",
+        }
+    }
+}
+
+/// Why a connection ended. Exactly one a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The peer finished sending, and got all of its echo.
+    PeerFinished,
+    /// The peer reset the connection, or the network did.
+    Reset,
+    /// A read or write failed for a reason of ours (out of buffers, for instance).
+    Failed(io::ErrorKind),
+    /// Nothing came or went for the idle timeout.
+    IdleTimeout,
+    /// Bytes were pending and the peer took none for the write timeout.
+    WriteTimeout,
+    /// The server stopped, and the peer got all that it was owed.
+    Stopped,
+    /// The server stopped, and the peer did not take what it was owed in time.
+    DrainTimeout,
+}
+
+impl CloseReason {
+    /// How many there are.
+    pub const COUNT: usize = 7;
+
+    /// One of each, in the order of [`index`](Self::index).
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::PeerFinished,
+        Self::Reset,
+        Self::Failed(io::ErrorKind::Other),
+        Self::IdleTimeout,
+        Self::WriteTimeout,
+        Self::Stopped,
+        Self::DrainTimeout,
+    ];
+
+    /// Its place in an array of counters.
+    pub fn index(self) -> usize {
+        match self {
+            Self::PeerFinished => 0,
+            Self::Reset => 1,
+            Self::Failed(_) => 2,
+            Self::IdleTimeout => 3,
+            Self::WriteTimeout => 4,
+            Self::Stopped => 5,
+            Self::DrainTimeout => 6,
+        }
+    }
+
+    /// A few words for the log.
+    pub fn explain(self) -> &'static str {
+        match self {
+            Self::PeerFinished => "peer finished",
+            Self::Reset => "reset",
+            Self::Failed(_) => "failed",
+            Self::IdleTimeout => "idle timeout",
+            Self::WriteTimeout => "write timeout",
+            Self::Stopped => "stopped",
+            Self::DrainTimeout => "drain timeout",
+        }
+    }
+}
+
+/// The clocks of a connection. At most one runs at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Nothing came or went; restarted by any byte in either direction.
+    Idle,
+    /// Bytes are pending; restarted by each byte that the kernel takes.
+    Write,
+    /// Our FIN went out; never extended.
+    Linger,
+}

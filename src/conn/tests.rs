@@ -1,0 +1,1017 @@
+//! The rules of the state machine, one test a rule, grouped by the state that they govern.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use super::script::Script;
+use super::*;
+
+const SECOND: u64 = 1_000_000_000;
+
+const SCRATCH: usize = 16;
+const HIGH_WATER: usize = 8;
+
+/// A connection with everything it is handed.
+struct Rig {
+    connection: Connection,
+    socket: Script,
+    scratch: Scratch,
+    now: u64,
+}
+
+impl Rig {
+    fn new(socket: Script) -> Self {
+        Self::sized(SCRATCH, HIGH_WATER, socket)
+    }
+
+    fn sized(scratch: usize, high_water: usize, socket: Script) -> Self {
+        Self::built(scratch, high_water, ShortRead::ProvesNothing, socket)
+    }
+
+    fn built(scratch: usize, high_water: usize, short_read: ShortRead, socket: Script) -> Self {
+        let settings = Arc::new(Settings {
+            high_water,
+            short_read,
+        });
+        Self {
+            connection: Connection::new(7, settings, 0),
+            socket,
+            scratch: Scratch::new(scratch),
+            now: 0,
+        }
+    }
+
+    /// A connection in each state and situation that it can rest in, with a name.
+    fn in_every_situation() -> Vec<(&'static str, Rig)> {
+        vec![
+            ("open", Rig::new(Script::new())),
+            ("open, paused", Rig::paused()),
+            ("finishing", Rig::finishing()),
+            ("lingering, owing", Rig::lingering_and_owing()),
+            ("lingering", Rig::lingering()),
+        ]
+    }
+
+    /// Open, with 16 bytes pending, and so above the high-water mark.
+    fn paused() -> Rig {
+        let mut rig = Rig::new(Script::new().read_gives(&[b'x'; 16]).write_blocks());
+        assert_eq!(rig.ready(readable()), Progress::Wait);
+        assert_eq!(rig.connection.pending(), 16);
+        rig.socket.take_calls();
+        rig
+    }
+
+    /// The peer has finished, and 4 bytes are pending.
+    fn finishing() -> Rig {
+        let socket = Script::new().read_gives(b"data").write_blocks().read_ends();
+        let mut rig = Rig::new(socket);
+        assert_eq!(rig.ready(readable()), Progress::Wait);
+        assert_eq!(rig.connection.state(), State::Finishing);
+        rig.socket.take_calls();
+        rig
+    }
+
+    /// We have ended the session with 4 bytes pending.
+    fn lingering_and_owing() -> Rig {
+        let mut rig = Rig::new(Script::new().read_gives(b"data").write_blocks());
+        rig.connection.handle_shutdown();
+        assert_eq!(rig.drive(), Progress::Wait);
+        assert_eq!(rig.connection.state(), State::Lingering);
+        rig.socket.take_calls();
+        rig
+    }
+
+    /// We have ended the session, and our FIN went out at 1 s.
+    fn lingering() -> Rig {
+        let mut rig = Rig::new(Script::new());
+        rig.connection.handle_shutdown();
+        assert_eq!(rig.drive(), Progress::SendFin);
+        rig.now = SECOND;
+        rig.connection.handle_fin_sent(rig.now);
+        assert_eq!(rig.drive(), Progress::Wait);
+        rig.socket.take_calls();
+        rig
+    }
+
+    fn drive(&mut self) -> Progress {
+        self.connection
+            .drive(&mut self.socket, &mut self.scratch, self.now)
+    }
+
+    fn ready(&mut self, ready: Ready) -> Progress {
+        self.connection.handle_ready(ready);
+        self.drive()
+    }
+
+    /// The clock runs out after a second, and the connection is driven.
+    fn timeout(&mut self) -> Progress {
+        self.now += SECOND;
+        self.connection.handle_timeout();
+        self.drive()
+    }
+
+    /// Events until everything is read, echoed and taken.
+    fn run_dry(&mut self) -> Progress {
+        loop {
+            let progress = self.ready(readable_and_writable());
+            if progress != Progress::Again && !self.connection.wants_write() {
+                return progress;
+            }
+        }
+    }
+
+    fn ended_by(&self) -> CloseReason {
+        assert_eq!(self.connection.state(), State::Closed);
+        self.connection.close_reason().expect("closed for a reason")
+    }
+}
+
+fn readable() -> Ready {
+    Ready {
+        readable: true,
+        ..Ready::default()
+    }
+}
+
+fn writable() -> Ready {
+    Ready {
+        writable: true,
+        ..Ready::default()
+    }
+}
+
+/// What Windows reports for most things.
+fn readable_and_writable() -> Ready {
+    Ready {
+        readable: true,
+        writable: true,
+        ..Ready::default()
+    }
+}
+
+fn error() -> Ready {
+    Ready {
+        error: true,
+        ..Ready::default()
+    }
+}
+
+fn write_closed() -> Ready {
+    Ready {
+        write_closed: true,
+        ..Ready::default()
+    }
+}
+
+/// Bytes that repeat so late that a lost, doubled or swapped one shows.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251) as u8).collect()
+}
+
+mod in_every_state {
+    use super::*;
+
+    const STATES: [State; 4] = [
+        State::Open,
+        State::Finishing,
+        State::Lingering,
+        State::Closed,
+    ];
+
+    const EVENTS: [Event; 6] = [
+        Event::PeerFinished,
+        Event::WeEnd,
+        Event::Delivered,
+        Event::LingerOver,
+        Event::Reset,
+        Event::Abort,
+    ];
+
+    /// The cells of each line of the table in the module's documentation.
+    fn table() -> Vec<Vec<&'static str>> {
+        include_str!("mod.rs")
+            .lines()
+            .filter_map(|line| line.strip_prefix("//! |")?.strip_suffix('|'))
+            .map(|row| row.split('|').map(str::trim).collect())
+            .collect()
+    }
+
+    #[test]
+    fn the_table_in_the_documentation_is_what_next_does() {
+        let mut expected = vec![vec!["state".to_string()], vec!["-----------".to_string()]];
+        for event in EVENTS {
+            expected[0].push(format!("{event:?}"));
+            expected[1].push("-".repeat(format!("{event:?}").len().max(8) + 2));
+        }
+        for state in STATES {
+            let mut row = vec![format!("{state:?}")];
+            row.extend(EVENTS.map(|event| format!("{:?}", state.next(event))));
+            expected.push(row);
+        }
+        let table = table();
+        assert_eq!(table.len(), expected.len());
+        assert_eq!(table[0], expected[0]);
+        assert_eq!(table[2..], expected[2..]);
+    }
+
+    #[test]
+    fn close_reasons_are_indexed_in_their_order() {
+        for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), index, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_reset_closes_at_once_whether_or_not_anything_is_wanted() {
+        let resets: [fn(&mut Connection); 2] =
+            [|c| c.handle_ready(error()), Connection::handle_reset];
+        for reset in resets {
+            for (situation, mut rig) in Rig::in_every_situation() {
+                let first_reason = rig.connection.close_reason();
+                let owes = rig.connection.pending() > 0;
+
+                reset(&mut rig.connection);
+
+                let progress = if owes {
+                    Progress::Abort
+                } else {
+                    Progress::Close
+                };
+                assert_eq!(rig.drive(), progress, "{situation}");
+                let expected = first_reason.filter(|_| !owes).unwrap_or(CloseReason::Reset);
+                assert_eq!(rig.ended_by(), expected, "{situation}");
+                rig.socket.expect_calls(&[]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_closed_sending_side_is_a_reset_until_we_have_sent_a_fin() {
+        for (situation, mut rig) in Rig::in_every_situation() {
+            let fin_sent = rig.connection.clock() == Some(Clock::Linger);
+            let owes = rig.connection.pending() > 0;
+            let expected = match (fin_sent, owes) {
+                (true, _) => Progress::Wait,
+                (false, true) => Progress::Abort,
+                (false, false) => Progress::Close,
+            };
+            assert_eq!(rig.ready(write_closed()), expected, "{situation}");
+        }
+    }
+
+    #[test]
+    fn every_close_that_drops_bytes_is_an_abort_and_no_other() {
+        let mut write_timeout = Rig::paused();
+        write_timeout.socket = Script::new().write_blocks();
+        assert_eq!(write_timeout.timeout(), Progress::Abort);
+        assert_eq!(write_timeout.ended_by(), CloseReason::WriteTimeout);
+
+        let mut drain = Rig::lingering_and_owing();
+        drain.connection.handle_drain_deadline();
+        assert_eq!(drain.drive(), Progress::Abort);
+        assert_eq!(drain.ended_by(), CloseReason::DrainTimeout);
+
+        let failure = ErrorKind::OutOfMemory;
+        let mut failed = Rig::new(Script::new().read_gives(b"data").write_fails(failure));
+        assert_eq!(failed.ready(readable()), Progress::Abort);
+        assert_eq!(failed.ended_by(), CloseReason::Failed(failure));
+
+        let mut reset = Rig::paused();
+        reset.connection.handle_reset();
+        assert_eq!(reset.drive(), Progress::Abort);
+        assert_eq!(reset.ended_by(), CloseReason::Reset);
+    }
+
+    #[test]
+    fn the_drain_deadline_aborts_only_what_owes() {
+        for (situation, mut rig) in Rig::in_every_situation() {
+            let owes = rig.connection.pending() > 0;
+            rig.connection.handle_drain_deadline();
+            let (progress, reason) = if owes {
+                (Progress::Abort, CloseReason::DrainTimeout)
+            } else {
+                (Progress::Close, CloseReason::Stopped)
+            };
+            assert_eq!(rig.drive(), progress, "{situation}");
+            assert_eq!(rig.ended_by(), reason, "{situation}");
+        }
+    }
+
+    #[test]
+    fn a_closed_connection_touches_its_socket_no_more() {
+        for (situation, mut rig) in Rig::in_every_situation() {
+            rig.connection.handle_drain_deadline();
+            let progress = rig.drive();
+            let reason = rig.ended_by();
+
+            rig.connection.handle_shutdown();
+            rig.connection.handle_drain_deadline();
+            rig.connection.handle_timeout();
+            assert_eq!(rig.ready(readable_and_writable()), progress, "{situation}");
+            assert_eq!(rig.ready(error()), progress, "{situation}");
+
+            assert_eq!(rig.ended_by(), reason, "{situation}");
+            assert_eq!(rig.connection.clock(), None, "{situation}");
+            assert!(!rig.connection.wants_write(), "{situation}");
+            rig.socket.expect_calls(&[]);
+        }
+    }
+
+    #[test]
+    fn a_connection_is_small() {
+        let size = size_of::<Connection>();
+        println!("a connection takes {size} bytes");
+        assert!(size <= 112, "{size} bytes");
+    }
+}
+
+mod open {
+    use super::*;
+
+    #[test]
+    fn nothing_is_read_before_an_event() {
+        let mut rig = Rig::new(Script::new().read_gives(b"data"));
+        assert_eq!(rig.drive(), Progress::Wait);
+        rig.socket.expect_calls(&[]);
+    }
+
+    #[test]
+    fn a_spurious_event_costs_one_call_and_no_more() {
+        let mut rig = Rig::new(Script::new());
+        assert_eq!(rig.ready(readable_and_writable()), Progress::Wait);
+        rig.socket.expect_calls(&["read(16) = WouldBlock"]);
+        assert_eq!(rig.drive(), Progress::Wait);
+        rig.socket.expect_calls(&[]);
+    }
+
+    #[test]
+    fn a_short_read_drains_only_where_it_proves_that() {
+        for (short_read, calls) in [
+            (ShortRead::Drains, &["read(16) = 4", "write(4) = 4"][..]),
+            (
+                ShortRead::ProvesNothing,
+                &["read(16) = 4", "write(4) = 4", "read(16) = WouldBlock"],
+            ),
+        ] {
+            let socket = Script::new().read_gives(b"data");
+            let mut rig = Rig::built(SCRATCH, HIGH_WATER, short_read, socket);
+            assert_eq!(rig.ready(readable()), Progress::Wait);
+            rig.socket.expect_calls(calls);
+        }
+    }
+
+    #[test]
+    fn fault_r9_data_and_fin_in_one_event_are_read_to_the_end() {
+        let socket = Script::new().read_gives(b"data").read_ends();
+        let mut rig = Rig::built(SCRATCH, HIGH_WATER, ShortRead::Drains, socket);
+        let event = Ready {
+            read_closed: true,
+            ..readable()
+        };
+        assert_eq!(rig.ready(event), Progress::Close);
+        assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+        rig.socket
+            .expect_calls(&["read(16) = 4", "write(4) = 4", "read(16) = 0"]);
+    }
+
+    #[test]
+    fn fault_r6_data_behind_an_urgent_mark_is_read_too() {
+        let socket = Script::new().read_gives(b"before").read_gives(b"after");
+        let mut rig = Rig::built(SCRATCH, HIGH_WATER, ShortRead::Drains, socket);
+        let event = Ready {
+            priority: true,
+            ..readable()
+        };
+        assert_eq!(rig.ready(event), Progress::Wait);
+        assert_eq!(rig.socket.written(), b"beforeafter");
+    }
+
+    #[test]
+    fn fault_w1_partial_writes_lose_nothing() {
+        let hitches: [fn(Script) -> Script; 3] = [
+            |script| script.write_takes(1),
+            Script::write_takes_all_but_one,
+            Script::write_blocks,
+        ];
+        for (scratch, len) in [(1, 12), (8, 100), (4096, 20_000)] {
+            for hitch in hitches {
+                for call in 0..40 {
+                    let mut socket = Script::new();
+                    for _ in 0..call {
+                        socket = socket.write_takes_all();
+                    }
+                    let socket = hitch(socket).read_gives(&pattern(len)).read_ends();
+                    let mut rig = Rig::sized(scratch, HIGH_WATER, socket);
+                    assert_eq!(rig.run_dry(), Progress::Close);
+                    assert_eq!(rig.socket.written(), pattern(len), "call {call}");
+                    assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fault_w1_every_write_cut_short_loses_nothing() {
+        for scratch in [1, 8, 4096] {
+            let mut socket = Script::new().read_gives(&pattern(500)).read_ends();
+            for _ in 0..250 {
+                socket = socket.write_takes(1).write_blocks();
+            }
+            let mut rig = Rig::sized(scratch, HIGH_WATER, socket);
+            assert_eq!(rig.run_dry(), Progress::Close);
+            assert_eq!(rig.socket.written(), pattern(500));
+        }
+    }
+
+    #[test]
+    fn fault_r7_an_interrupted_call_has_no_visible_effect() {
+        fn run(interrupt_read: Option<usize>, interrupt_write: Option<usize>) -> Vec<String> {
+            let mut socket = Script::new();
+            for call in 0..4 {
+                if interrupt_read == Some(call) {
+                    socket = socket.read_fails(ErrorKind::Interrupted);
+                }
+                socket = match call {
+                    0 => socket.read_gives(b"0123456789abcdef"),
+                    1 => socket.read_gives(b"data"),
+                    2 => socket.read_blocks(),
+                    _ => socket.read_ends(),
+                };
+                if interrupt_write == Some(call) {
+                    socket = socket.write_fails(ErrorKind::Interrupted);
+                }
+                socket = match call {
+                    0 => socket.write_takes(5),
+                    1 => socket.write_blocks(),
+                    _ => socket.write_takes(11),
+                };
+            }
+            let mut rig = Rig::sized(16, 32, socket);
+            let mut seen = vec![];
+            for event in [readable(), writable(), readable()] {
+                let progress = rig.ready(event);
+                let clock = rig.connection.clock();
+                seen.push(format!("{progress:?} {clock:?}"));
+                seen.extend(rig.socket.take_calls());
+            }
+            seen.retain(|line| !line.contains("Interrupted"));
+            seen.push(format!("{:?}", rig.socket.written()));
+            seen.push(format!("{:?}", rig.ended_by()));
+            seen
+        }
+
+        let undisturbed = run(None, None);
+        assert_eq!(
+            undisturbed.iter().filter(|s| s.starts_with("read")).count(),
+            4
+        );
+        for call in 0..4 {
+            assert_eq!(run(Some(call), None), undisturbed);
+            assert_eq!(run(None, Some(call)), undisturbed);
+            assert_eq!(run(Some(call), Some(call)), undisturbed);
+        }
+    }
+
+    #[test]
+    fn fault_w7_an_error_on_our_side_aborts_and_the_peers_is_a_reset() {
+        // What ENOBUFS becomes has no stable name; it is sorted like these two.
+        for kind in [ErrorKind::OutOfMemory, ErrorKind::Other] {
+            let mut rig = Rig::new(Script::new().read_gives(b"data").write_fails(kind));
+            assert_eq!(rig.ready(readable()), Progress::Abort);
+            assert_eq!(rig.ended_by(), CloseReason::Failed(kind));
+        }
+        for kind in [
+            ErrorKind::BrokenPipe,
+            ErrorKind::ConnectionReset,
+            ErrorKind::ConnectionAborted,
+            ErrorKind::NotConnected,
+        ] {
+            let mut rig = Rig::new(Script::new().read_gives(b"data").write_fails(kind));
+            assert_eq!(rig.ready(readable()), Progress::Abort);
+            assert_eq!(rig.ended_by(), CloseReason::Reset);
+        }
+    }
+
+    #[test]
+    fn a_failed_read_is_sorted_like_a_failed_write() {
+        let mut rig = Rig::new(Script::new().read_fails(ErrorKind::ConnectionReset));
+        assert_eq!(rig.ready(readable()), Progress::Close);
+        assert_eq!(rig.ended_by(), CloseReason::Reset);
+
+        let mut rig = Rig::new(Script::new().read_fails(ErrorKind::Other));
+        assert_eq!(rig.ready(readable()), Progress::Abort);
+        assert_eq!(rig.ended_by(), CloseReason::Failed(ErrorKind::Other));
+    }
+
+    #[test]
+    fn the_high_water_mark_pauses_reading_and_delivery_resumes_it() {
+        let socket = Script::new().read_gives(&pattern(40)).write_blocks();
+        let mut rig = Rig::new(socket);
+        assert_eq!(rig.ready(readable()), Progress::Wait);
+        rig.socket
+            .expect_calls(&["read(16) = 16", "write(16) = WouldBlock"]);
+        assert!(rig.connection.wants_write());
+
+        // Still paused, however often it is told that there is more.
+        assert_eq!(rig.ready(readable()), Progress::Wait);
+        rig.socket.expect_calls(&[]);
+
+        assert_eq!(rig.ready(writable()), Progress::Wait);
+        assert!(!rig.connection.wants_write());
+        assert_eq!(rig.socket.written(), pattern(40));
+    }
+
+    #[test]
+    fn pending_stays_under_high_water_and_one_read() {
+        for scratch in [1, 8, 64] {
+            let socket = Script::new().read_gives(&pattern(1000)).write_blocks();
+            let mut rig = Rig::sized(scratch, HIGH_WATER, socket);
+            while rig.ready(readable()) == Progress::Again {}
+            let pending = rig.connection.pending();
+            assert!((HIGH_WATER..HIGH_WATER + scratch).contains(&pending));
+        }
+    }
+
+    #[test]
+    fn a_run_ends_after_sixteen_reads() {
+        let mut rig = Rig::sized(1, HIGH_WATER, Script::new().read_gives(&pattern(20)));
+        assert_eq!(rig.ready(readable()), Progress::Again);
+        assert_eq!(rig.socket.written(), pattern(16));
+        assert_eq!(rig.drive(), Progress::Wait);
+        assert_eq!(rig.socket.written(), pattern(20));
+    }
+
+    #[test]
+    fn a_run_ends_after_256_kib_and_reads_once_at_least() {
+        let data = pattern(1 << 20);
+        for (scratch, in_one_run) in [
+            (64 << 10, 256 << 10),
+            (256 << 10, 256 << 10),
+            (512 << 10, 512 << 10),
+        ] {
+            let mut rig = Rig::sized(scratch, HIGH_WATER, Script::new().read_gives(&data));
+            assert_eq!(rig.ready(readable()), Progress::Again);
+            assert_eq!(rig.socket.written().len(), in_one_run);
+        }
+    }
+
+    #[test]
+    fn a_greeting_precedes_the_echo() {
+        let socket = Script::new().read_gives(b"data").write_takes(3);
+        let mut rig = Rig::new(socket);
+        rig.connection.greet(b"hello ", &mut rig.scratch);
+        assert!(rig.connection.wants_write());
+        assert_eq!(rig.ready(readable()), Progress::Wait);
+        assert_eq!(rig.socket.written(), b"hello data");
+    }
+
+    #[test]
+    fn no_greeting_takes_no_buffer() {
+        let mut rig = Rig::paused();
+        rig.run_dry();
+        assert_eq!(rig.scratch.spare.len(), 1);
+        let settings = Arc::new(Settings {
+            high_water: HIGH_WATER,
+            short_read: ShortRead::Drains,
+        });
+        Connection::new(8, settings, 0).greet(b"", &mut rig.scratch);
+        assert_eq!(rig.scratch.spare.len(), 1);
+    }
+
+    #[test]
+    fn the_idle_clock_restarts_on_activity_alone() {
+        let mut rig = Rig::new(Script::new().read_blocks().read_gives(b"data"));
+        rig.now = SECOND;
+        rig.ready(readable_and_writable());
+        assert_eq!(rig.connection.clock(), Some(Clock::Idle));
+        assert_eq!(rig.connection.clock_since(), 0, "nothing came");
+
+        rig.now = 2 * SECOND;
+        rig.ready(readable());
+        assert_eq!(rig.connection.clock(), Some(Clock::Idle));
+        assert_eq!(rig.connection.clock_since(), 2 * SECOND, "bytes came");
+
+        // Bytes that only go restart it too: what was owed since 2 s is taken at 3 s.
+        let mut rig = Rig::paused();
+        rig.now = 3 * SECOND;
+        rig.ready(writable());
+        assert_eq!(rig.connection.clock(), Some(Clock::Idle));
+        assert_eq!(rig.connection.clock_since(), 3 * SECOND, "bytes went");
+    }
+
+    #[test]
+    fn an_idle_timeout_lingers() {
+        let mut rig = Rig::new(Script::new());
+        assert_eq!(rig.timeout(), Progress::SendFin);
+        assert_eq!(rig.connection.state(), State::Lingering);
+        assert_eq!(
+            rig.connection.close_reason(),
+            Some(CloseReason::IdleTimeout)
+        );
+    }
+
+    #[test]
+    fn the_write_clock_restarts_on_progress_alone() {
+        let socket = Script::new()
+            .read_gives(b"data")
+            .write_blocks()
+            .read_blocks()
+            .write_blocks()
+            .read_gives(b"more")
+            .read_blocks()
+            .write_takes(1)
+            .write_blocks();
+        let mut rig = Rig::new(socket);
+        for (second, event, since) in [
+            (1, readable(), 1),
+            (2, writable(), 1),
+            (3, readable(), 1),
+            (4, writable(), 4),
+        ] {
+            rig.now = second * SECOND;
+            rig.ready(event);
+            assert_eq!(rig.connection.clock(), Some(Clock::Write));
+            assert_eq!(rig.connection.clock_since(), since * SECOND, "{second} s");
+        }
+    }
+
+    #[test]
+    fn an_expired_write_clock_aborts_only_without_progress() {
+        let mut rig = Rig::paused();
+        rig.socket = Script::new().write_takes(1).write_blocks().write_blocks();
+
+        assert_eq!(rig.timeout(), Progress::Wait);
+        rig.socket
+            .expect_calls(&["write(16) = 1", "write(15) = WouldBlock"]);
+        assert_eq!(rig.connection.clock_since(), SECOND);
+
+        assert_eq!(rig.timeout(), Progress::Abort);
+        rig.socket.expect_calls(&["write(15) = WouldBlock"]);
+        assert_eq!(rig.ended_by(), CloseReason::WriteTimeout);
+    }
+
+    #[test]
+    fn an_expired_write_clock_forgives_what_it_has_once_seen_move() {
+        let mut rig = Rig::paused();
+        rig.socket = Script::new().write_takes(1).write_blocks().write_blocks();
+        assert_eq!(rig.timeout(), Progress::Wait);
+        assert_eq!(rig.ready(writable()), Progress::Wait, "not overdue again");
+    }
+
+    #[test]
+    fn stop_echoes_what_has_arrived_and_then_lingers() {
+        let socket = Script::new().read_gives(b"data").read_blocks();
+        let mut rig = Rig::new(socket.read_gives(b"too late"));
+        rig.connection.handle_shutdown();
+        assert_eq!(rig.drive(), Progress::SendFin);
+        assert_eq!(rig.socket.written(), b"data");
+        assert_eq!(rig.connection.close_reason(), Some(CloseReason::Stopped));
+
+        rig.connection.handle_fin_sent(rig.now);
+        assert_eq!(rig.ready(readable()), Progress::Wait);
+        assert_eq!(rig.socket.written(), b"data");
+        assert_eq!(rig.connection.received(), 4);
+    }
+
+    #[test]
+    fn stop_echoes_one_budget_of_an_endless_stream() {
+        let mut rig = Rig::sized(1, HIGH_WATER, Script::new().read_gives(&pattern(40)));
+        rig.connection.handle_shutdown();
+        assert_eq!(rig.drive(), Progress::SendFin);
+        assert_eq!(rig.socket.written(), pattern(16));
+    }
+
+    #[test]
+    fn stop_finds_out_that_the_peer_has_finished() {
+        let mut rig = Rig::new(Script::new().read_gives(b"data").read_ends());
+        rig.connection.handle_shutdown();
+        assert_eq!(rig.drive(), Progress::Close);
+        assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+    }
+}
+
+mod finishing {
+    use super::*;
+
+    #[test]
+    fn what_is_pending_is_delivered_before_the_close() {
+        let mut rig = Rig::finishing();
+        assert_eq!(rig.connection.clock(), Some(Clock::Write));
+        assert_eq!(rig.ready(readable_and_writable()), Progress::Close);
+        rig.socket.expect_calls(&["write(4) = 4"]);
+        assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+    }
+
+    #[test]
+    fn nothing_is_read_after_the_end() {
+        let mut rig = Rig::finishing();
+        assert_eq!(rig.ready(readable()), Progress::Wait);
+        rig.socket.expect_calls(&[]);
+    }
+
+    #[test]
+    fn stop_changes_nothing() {
+        let mut rig = Rig::finishing();
+        rig.connection.handle_shutdown();
+        assert_eq!(rig.drive(), Progress::Wait);
+        assert_eq!(rig.connection.state(), State::Finishing);
+        assert_eq!(rig.ready(writable()), Progress::Close);
+        assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+    }
+
+    #[test]
+    fn fault_h2_a_peer_that_never_reads_is_aborted() {
+        let mut rig = Rig::finishing();
+        rig.socket = Script::new().write_blocks();
+        assert_eq!(rig.timeout(), Progress::Abort);
+        assert_eq!(rig.ended_by(), CloseReason::WriteTimeout);
+    }
+}
+
+mod lingering {
+    use super::*;
+
+    #[test]
+    fn the_fin_waits_for_what_is_pending() {
+        let mut rig = Rig::lingering_and_owing();
+        assert_eq!(rig.connection.clock(), Some(Clock::Write));
+        assert_eq!(rig.ready(writable()), Progress::SendFin);
+        assert_eq!(rig.socket.written(), b"data");
+    }
+
+    #[test]
+    fn input_is_discarded_before_and_after_the_fin() {
+        for (situation, mut rig) in Rig::in_every_situation().into_iter().skip(3) {
+            rig.socket = Script::new().read_gives(b"too late");
+            assert_eq!(rig.ready(readable()), Progress::Wait, "{situation}");
+            rig.socket
+                .expect_calls(&["read(16) = 8", "read(16) = WouldBlock"]);
+        }
+    }
+
+    #[test]
+    fn the_linger_clock_counts_from_the_fin_and_is_never_extended() {
+        let mut rig = Rig::lingering();
+        rig.socket = Script::new().read_gives(b"too late");
+        rig.now = 2 * SECOND;
+        rig.ready(readable_and_writable());
+        assert_eq!(rig.connection.clock(), Some(Clock::Linger));
+        assert_eq!(rig.connection.clock_since(), SECOND);
+    }
+
+    #[test]
+    fn the_end_of_the_linger_clock_closes() {
+        let mut rig = Rig::lingering();
+        assert_eq!(rig.timeout(), Progress::Close);
+        assert_eq!(rig.ended_by(), CloseReason::Stopped);
+    }
+
+    #[test]
+    fn the_peers_fin_closes_and_the_first_reason_stands() {
+        let mut rig = Rig::lingering();
+        rig.socket = Script::new().read_ends();
+        assert_eq!(rig.ready(readable()), Progress::Close);
+        assert_eq!(rig.ended_by(), CloseReason::Stopped);
+    }
+
+    #[test]
+    fn the_peers_fin_does_not_cancel_what_is_pending() {
+        let mut rig = Rig::lingering_and_owing();
+        rig.socket = Script::new().read_ends();
+        assert_eq!(rig.ready(readable()), Progress::Wait);
+        assert_eq!(rig.connection.state(), State::Finishing);
+        assert_eq!(rig.ready(writable()), Progress::Close);
+        assert_eq!(rig.socket.written(), b"data");
+        assert_eq!(rig.ended_by(), CloseReason::Stopped);
+    }
+
+    #[test]
+    fn a_write_timeout_outweighs_the_reason_to_end() {
+        let mut rig = Rig::lingering_and_owing();
+        rig.socket = Script::new().write_blocks();
+        assert_eq!(rig.timeout(), Progress::Abort);
+        assert_eq!(rig.ended_by(), CloseReason::WriteTimeout);
+    }
+
+    #[test]
+    fn a_fin_that_cannot_be_sent_closes() {
+        let mut rig = Rig::new(Script::new());
+        assert_eq!(rig.timeout(), Progress::SendFin);
+        rig.connection.handle_reset();
+        assert_eq!(rig.drive(), Progress::Close);
+        assert_eq!(rig.ended_by(), CloseReason::IdleTimeout);
+    }
+}
+
+mod buffers {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_keeps_up_costs_no_buffer() {
+        let mut rig = Rig::new(Script::new().read_gives(&pattern(100)));
+        rig.run_dry();
+        assert!(rig.scratch.spare.is_empty(), "none was ever taken");
+    }
+
+    #[test]
+    fn an_emptied_buffer_goes_back() {
+        let mut rig = Rig::paused();
+        assert!(rig.scratch.spare.is_empty());
+        rig.run_dry();
+        assert_eq!(rig.scratch.spare.len(), 1);
+    }
+
+    #[test]
+    fn fault_w5_a_reused_buffer_holds_no_stale_bytes() {
+        let mut rig = Rig::sized(
+            4096,
+            4096,
+            Script::new().read_gives(&[b'A'; 4096]).write_blocks(),
+        );
+        rig.ready(readable());
+        rig.run_dry();
+        let spare = rig.scratch.spare[0].capacity();
+
+        let socket = Script::new().read_gives(b"b").write_blocks();
+        let mut next = Rig::sized(4096, 4096, socket);
+        next.scratch = rig.scratch;
+        next.ready(readable());
+        assert!(next.scratch.spare.is_empty(), "the buffer is in use again");
+        next.run_dry();
+        assert_eq!(next.socket.written(), b"b");
+        assert_eq!(next.scratch.spare[0].capacity(), spare);
+    }
+
+    #[test]
+    fn eight_spare_buffers_are_kept_and_no_more() {
+        let mut spare = Vec::new();
+        let mut buffers: [WriteBuffer; SPARE_BUFFERS + 2] = Default::default();
+        for buffer in &mut buffers {
+            buffer.push(b"data", &mut spare);
+        }
+        for buffer in &mut buffers {
+            buffer.consume(4);
+            buffer.release(&mut spare);
+        }
+        assert_eq!(spare.len(), SPARE_BUFFERS);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_no_empty_shell_among_the_spares() {
+        let mut rig = Rig::paused();
+        rig.socket = Script::new().write_fails(ErrorKind::BrokenPipe);
+        assert_eq!(rig.ready(writable()), Progress::Abort);
+        assert!(rig.scratch.spare.iter().all(|b| b.capacity() > 0));
+    }
+
+    #[test]
+    fn growth_is_by_whole_pages_and_exact() {
+        for (first, more, capacity) in [(1, 4095, 4096), (1, 4096, 8192), (4096, 8193, 16384)] {
+            let (mut buffer, mut spare) = (WriteBuffer::new(), Vec::new());
+            buffer.push(&pattern(first), &mut spare);
+            buffer.push(&pattern(more), &mut spare);
+            buffer.consume(first + more);
+            buffer.release(&mut spare);
+            assert_eq!(spare[0].capacity(), capacity);
+        }
+    }
+
+    #[test]
+    fn bytes_keep_their_order_across_the_seam_of_the_ring() {
+        let mut spare = Vec::new();
+        let mut buffer = WriteBuffer::new();
+        let (mut pushed, mut out) = (0, Vec::<u8>::new());
+        let data = pattern(64 * 1024);
+        while out.len() < data.len() {
+            let more = &data[pushed..(pushed + 1000).min(data.len())];
+            buffer.push(more, &mut spare);
+            pushed += more.len();
+            let front = buffer.front();
+            let n = front.len().min(900);
+            out.extend(&front[..n]);
+            buffer.consume(n);
+        }
+        assert_eq!(out, data);
+    }
+}
+
+/// The worked traces in the module's documentation, run and compared word for word.
+mod worked_traces {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn an_echo() {
+        let socket = Script::new().read_gives(b"hello").read_gives(b"again");
+        let mut trace = Trace::new(Rig::built(16, 8, ShortRead::Drains, socket));
+        trace.ready(1, "event readable", readable());
+        trace.ready(2, "event readable", readable());
+        trace.is_documented_as("An echo");
+    }
+
+    #[test]
+    fn a_slow_reader() {
+        let socket = Script::new()
+            .read_gives(&pattern(35))
+            .write_takes(10)
+            .write_blocks()
+            .write_takes(1)
+            .write_blocks();
+        let mut trace = Trace::new(Rig::built(16, 8, ShortRead::Drains, socket));
+        trace.ready(1, "event readable", readable());
+        trace.timeout(31, "the write clock runs out");
+        trace.ready(32, "event writable", writable());
+        trace.is_documented_as("A slow reader");
+    }
+
+    #[test]
+    fn a_half_close() {
+        let socket = Script::new()
+            .read_gives(b"hello")
+            .read_ends()
+            .write_takes(2)
+            .write_blocks();
+        let mut trace = Trace::new(Rig::built(16, 8, ShortRead::Drains, socket));
+        let event = Ready {
+            read_closed: true,
+            ..readable()
+        };
+        trace.ready(1, "event readable, read closed", event);
+        trace.ready(2, "event writable", writable());
+        trace.is_documented_as("A half-close");
+    }
+
+    thread_local! {
+        /// What this thread has logged: the calls of the script and the changes of state, in their order.
+        static LOGGED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    struct Capture;
+
+    impl log::Log for Capture {
+        fn enabled(&self, _: &log::Metadata) -> bool {
+            true
+        }
+
+        fn log(&self, record: &log::Record) {
+            LOGGED.with_borrow_mut(|lines| lines.push(format!("    {}", record.args())));
+        }
+
+        fn flush(&self) {}
+    }
+
+    struct Trace {
+        rig: Rig,
+        text: Vec<String>,
+    }
+
+    impl Trace {
+        fn new(rig: Rig) -> Self {
+            // The other tests log too, and do not look at it. A second call fails and changes nothing.
+            let _ = log::set_logger(&Capture);
+            log::set_max_level(log::LevelFilter::Trace);
+            Self { rig, text: vec![] }
+        }
+
+        fn ready(&mut self, second: u64, what: &str, ready: Ready) {
+            self.rig.connection.handle_ready(ready);
+            self.drive(second, what);
+        }
+
+        fn timeout(&mut self, second: u64, what: &str) {
+            self.rig.connection.handle_timeout();
+            self.drive(second, what);
+        }
+
+        fn drive(&mut self, second: u64, what: &str) {
+            self.text.push(format!("{second} s: {what}"));
+            self.rig.now = second * SECOND;
+            LOGGED.take();
+            let progress = self.rig.drive();
+            self.text.extend(LOGGED.take());
+            let connection = &self.rig.connection;
+            let mut outcome = format!("-> {progress:?}");
+            if connection.wants_write() {
+                outcome += " | WRITABLE armed";
+            }
+            if let Some(clock) = connection.clock() {
+                let since = connection.clock_since() / SECOND;
+                outcome += &format!(" | {clock:?} clock since {since} s");
+            }
+            self.text.push(outcome);
+        }
+
+        fn is_documented_as(&self, heading: &str) {
+            let documented: Vec<_> = include_str!("mod.rs")
+                .lines()
+                .skip_while(|line| *line != format!("//! ## {heading}"))
+                .skip_while(|line| *line != "//! ```text")
+                .skip(1)
+                .take_while(|line| *line != "//! ```")
+                .map(|line| line.trim_start_matches("//! "))
+                .collect();
+            assert_eq!(documented.join("\n"), self.text.join("\n"));
+        }
+    }
+}
