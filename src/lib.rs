@@ -32,3 +32,4 @@
 #![forbid(unsafe_code)]
 
 pub mod conn;
+pub mod net;

@@ -1,0 +1,78 @@
+//! What a server is told before it starts.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Everything that can be set on a [`Server`](super::Server). The defaults are the ones of the command line.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen. At least one.
+    pub listen: Vec<Listen>,
+    /// Sent to each client on connect; at most 4 KiB. `{peer}` and `{id}` stand for the client's address and the
+    /// connection's number. Empty: nothing is sent.
+    pub banner: String,
+    /// Most connections at once. None: 65,536, or the descriptor limit less 32, whichever is less.
+    pub max_connections: Option<usize>,
+    /// What happens to a client that comes when all slots are taken.
+    pub when_full: WhenFull,
+    /// Most connections from one IPv4 address or IPv6 /64. None: no limit.
+    pub max_per_ip: Option<u32>,
+    /// Ends a session in which nothing came or went for so long. None: never.
+    pub idle_timeout: Option<Duration>,
+    /// Resets a peer that is owed bytes and takes none for so long. None: never.
+    pub write_timeout: Option<Duration>,
+    /// How long to go on accepting after a request to stop.
+    pub stop_delay: Duration,
+    /// After that, how long pending echoes may take.
+    pub drain_timeout: Duration,
+    /// Probes a connection that was idle for so long: three times, a quarter of it apart. None: never.
+    pub keepalive: Option<Duration>,
+    /// Clients that the kernel queues for us, at most what the system allows.
+    pub backlog: u32,
+    /// Size of the loop's scratch buffer in bytes, at least 1.
+    pub read_buffer: usize,
+    /// Stop reading from a peer that has this many bytes pending.
+    pub high_water: usize,
+    /// SO_SNDBUF and SO_RCVBUF in bytes. None: the system's autotuning.
+    pub socket_buffer: Option<usize>,
+}
+
+/// One address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// This address and port. `[::]` is dual-stack where the system can, unless an IPv4 listener of the same port is
+    /// given too. Port 0 lets the system choose.
+    At(SocketAddr),
+    /// Every address of both families, or of IPv4 alone where there is no IPv6, on this port.
+    Everywhere(u16),
+}
+
+/// What happens to a client that comes when all slots are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It waits in the kernel's queue until a slot frees.
+    Wait,
+    /// It is accepted and reset at once.
+    Close,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![Listen::At(SocketAddr::from(([127, 0, 0, 1], 7007)))],
+            banner: String::new(),
+            max_connections: None,
+            when_full: WhenFull::Wait,
+            max_per_ip: None,
+            idle_timeout: None,
+            write_timeout: Some(Duration::from_secs(30)),
+            stop_delay: Duration::ZERO,
+            drain_timeout: Duration::from_secs(5),
+            keepalive: Some(Duration::from_secs(60)),
+            backlog: 4096,
+            read_buffer: 256 * 1024,
+            high_water: 64 * 1024,
+            socket_buffer: None,
+        }
+    }
+}

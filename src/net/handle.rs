@@ -1,0 +1,50 @@
+//! How other threads reach the loop.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mio::Waker;
+
+/// Stops a running [`Server`](super::Server) from any thread. Clones reach the same server.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    stop: AtomicBool,
+    waker: Waker,
+}
+
+impl Handle {
+    pub(super) fn new(waker: Waker) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                stop: AtomicBool::new(false),
+                waker,
+            }),
+        }
+    }
+
+    /// Asks the server to stop as it would on a first signal. Asking again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the loop could not be woken. The request stands, and is seen at its next event.
+    pub fn stop(&self) -> io::Result<()> {
+        self.shared.stop.store(true, Ordering::Release);
+        self.wake()
+    }
+
+    /// Ends the loop's wait. What it is to see must have been published before.
+    pub(super) fn wake(&self) -> io::Result<()> {
+        self.shared.waker.wake()
+    }
+
+    /// Whether somebody asked for a stop. The loop looks before every wait, because a wake is only a hint.
+    pub(super) fn stop_requested(&self) -> bool {
+        self.shared.stop.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,152 @@
+//! Accepting: as sticky as reading.
+//!
+//! An event only says that somebody may be waiting; `accept_ready` stays set until the socket answers `WouldBlock`.
+//! A full house or a process without descriptors leaves it set, and the next closed connection or the retry timer
+//! tries again: no edge is lost, and no client has to knock twice.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+
+use super::platform;
+use crate::conn::Settings;
+
+/// Accepts a listener may make in one turn, so that a flood of clients does not starve those who are in.
+const ACCEPT_BUDGET: usize = 64;
+
+/// What a failed accept means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AcceptError {
+    /// Nobody is waiting.
+    Empty,
+    /// One client has gone; the next may be there.
+    OneClient,
+    /// There is no descriptor or memory for another socket, or it is not known what is wrong: try again later.
+    Later,
+}
+
+/// One listening socket.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: TcpListener,
+    accept: Accept,
+    accept_ready: bool,
+    budget: usize,
+    backlog: u32,
+    /// What its connections have in common.
+    pub settings: Arc<Settings>,
+}
+
+/// The system call, behind a pointer so that tests can make it fail.
+pub(super) type Accept = fn(&TcpListener) -> io::Result<(TcpStream, SocketAddr)>;
+
+impl Listener {
+    /// Registers `socket` for life.
+    pub(super) fn new(
+        mut socket: TcpListener,
+        settings: Arc<Settings>,
+        backlog: u32,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        registry.register(&mut socket, token, Interest::READABLE)?;
+        Ok(Self {
+            socket,
+            accept: TcpListener::accept,
+            accept_ready: false,
+            budget: 0,
+            backlog,
+            settings,
+        })
+    }
+
+    /// Somebody may be waiting.
+    pub(super) fn note_ready(&mut self) {
+        self.accept_ready = true;
+    }
+
+    /// A new turn of the loop begins.
+    pub(super) fn refill(&mut self) {
+        self.budget = ACCEPT_BUDGET;
+    }
+
+    /// Whether somebody may be waiting.
+    pub(super) fn is_ready(&self) -> bool {
+        self.accept_ready
+    }
+
+    /// Whether somebody may be waiting and this turn has not had its share of them.
+    pub(super) fn may_accept(&self) -> bool {
+        self.accept_ready && self.budget > 0
+    }
+
+    /// One accept. An `Empty` queue is remembered; an `Interrupted` call counts as one client.
+    pub(super) fn accept(&mut self) -> Result<(TcpStream, SocketAddr), (AcceptError, io::Error)> {
+        self.budget = self.budget.saturating_sub(1);
+        (self.accept)(&self.socket).map_err(|error| {
+            let meaning = classify(&error);
+            self.accept_ready &= meaning != AcceptError::Empty;
+            (meaning, error)
+        })
+    }
+
+    /// Most clients the kernel may hold for it.
+    pub(super) fn backlog(&self) -> u32 {
+        self.backlog
+    }
+
+    /// The address it listens on.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    #[cfg(test)]
+    pub(super) fn replace_accept(&mut self, accept: Accept) {
+        self.accept = accept;
+    }
+}
+
+/// What a failed accept means. An error that nobody expects must neither end the loop nor spin in it.
+pub(super) fn classify(error: &io::Error) -> AcceptError {
+    match error {
+        error if error.kind() == ErrorKind::WouldBlock => AcceptError::Empty,
+        error if platform::is_of_one_client(error) => AcceptError::OneClient,
+        _ => AcceptError::Later,
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_a5_each_error_of_accept_has_one_meaning() {
+        use AcceptError::{Empty, Later, OneClient};
+        let table = [
+            (libc::EAGAIN, Empty),
+            (libc::ECONNABORTED, OneClient),
+            (libc::ECONNRESET, OneClient),
+            (libc::EPROTO, OneClient),
+            (libc::ENETDOWN, OneClient),
+            (libc::ENETUNREACH, OneClient),
+            (libc::EHOSTDOWN, OneClient),
+            (libc::EHOSTUNREACH, OneClient),
+            (libc::EOPNOTSUPP, OneClient),
+            (libc::EINTR, OneClient),
+            (libc::EPERM, OneClient),
+            (libc::EMFILE, Later),
+            (libc::ENFILE, Later),
+            (libc::ENOBUFS, Later),
+            (libc::ENOMEM, Later),
+            (libc::EINVAL, Later),
+            (libc::EBADF, Later),
+        ];
+        for (errno, meaning) in table {
+            let error = io::Error::from_raw_os_error(errno);
+            assert_eq!(classify(&error), meaning, "{error}");
+        }
+    }
+}

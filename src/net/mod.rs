@@ -1,0 +1,41 @@
+//! Readiness: the loop, and everything that it knows of sockets, signals and the system.
+
+mod acceptor;
+mod bind;
+mod capacity;
+mod config;
+mod connections;
+mod error;
+mod handle;
+mod listener;
+mod per_address;
+mod platform;
+mod registration;
+mod seldom;
+mod server;
+mod signals;
+mod stats;
+pub mod timers;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use config::{Config, Listen, WhenFull};
+pub use error::StartError;
+pub use handle::Handle;
+pub use platform::BACK_END;
+pub use server::{Outcome, Server};
+pub use stats::Stats;
+
+/// Events taken from the poll at once. A wait that returns fewer costs nothing more, and 1,024 of them are 12 KiB.
+const EVENTS: usize = 1024;
+
+/// How long a session that we end waits for the peer's FIN, counted from ours: room for a retransmission after the
+/// initial timeout of one second (RFC 6298, section 2), and little enough not to hold up a stop.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// When to try again after running out of descriptors or memory: four tries a second cost nothing, and a client that
+/// waits does not notice a quarter of one.
+const ACCEPT_RETRY: Duration = Duration::from_millis(250);

@@ -1,0 +1,186 @@
+//! The facts that differ from system to system, and nothing else.
+//!
+//! Every `cfg` of the loop is in this file, but for the signals, whose two worlds have nothing in common.
+
+use std::io;
+use std::time::Duration;
+
+use mio::Interest;
+
+use crate::conn::ShortRead;
+
+/// Whether this build waits with epoll.
+const EPOLL: bool = cfg!(all(
+    any(target_os = "linux", target_os = "android"),
+    not(mio_unsupported_force_poll_poll)
+));
+
+/// The readiness back end of this build.
+pub const BACK_END: &str = if EPOLL {
+    "epoll"
+} else if cfg!(windows) {
+    "IOCP"
+} else if cfg!(all(
+    any(
+        target_vendor = "apple",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd"
+    ),
+    not(mio_unsupported_force_poll_poll)
+)) {
+    "kqueue"
+} else {
+    "poll"
+};
+
+/// Under epoll a read that comes short has drained the socket. Windows and poll(2) report again only after
+/// `WouldBlock`; kqueue would do, but is not relied on.
+pub(super) const SHORT_READ: ShortRead = if EPOLL {
+    ShortRead::Drains
+} else {
+    ShortRead::ProvesNothing
+};
+
+/// Whether an accepted socket has the options that were set on its listener (NODELAY, keepalive, user timeout).
+pub(super) const ACCEPTED_INHERIT_OPTIONS: bool =
+    cfg!(any(target_os = "linux", target_os = "android"));
+
+/// What every connection is registered for, from its first turn to its last.
+///
+/// Where a short read is trusted, an urgent mark must be seen too: it cuts a read short without draining the socket.
+pub(super) fn for_life() -> Interest {
+    #[cfg(all(
+        any(target_os = "linux", target_os = "android"),
+        not(mio_unsupported_force_poll_poll)
+    ))]
+    return Interest::READABLE | Interest::PRIORITY;
+    #[cfg(not(all(
+        any(target_os = "linux", target_os = "android"),
+        not(mio_unsupported_force_poll_poll)
+    )))]
+    Interest::READABLE
+}
+
+/// Whether accepting failed for a client that has gone already, or for a packet of its own. Linux hands the pending
+/// network error of a new socket to accept(2); its manual page lists them and says to treat them like `EAGAIN`.
+#[cfg(unix)]
+pub(super) fn is_of_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNABORTED
+                | libc::ECONNRESET
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+                | libc::EINTR
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::ENOPROTOOPT
+                | libc::EOPNOTSUPP
+                | libc::EPERM
+                | libc::EPROTO
+                | libc::ETIMEDOUT
+        )
+    )
+}
+
+/// Whether accepting failed for a client that has gone already: `WSAEINTR`, `WSAENETDOWN`, `WSAECONNABORTED`,
+/// `WSAECONNRESET`.
+#[cfg(windows)]
+pub(super) fn is_of_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(10_004 | 10_050 | 10_053 | 10_054)
+    )
+}
+
+/// Whether the system has no IPv6 at all.
+pub(super) fn is_without_ipv6(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    return matches!(
+        error.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+    );
+    #[cfg(windows)]
+    matches!(error.raw_os_error(), Some(10_047 | 10_049))
+}
+
+/// The time of the monotonic clock, in nanoseconds since some moment before the process began.
+///
+/// On Unix this is `clock_gettime` itself: `Instant` can only be read as a difference, which costs as many
+/// instructions as the read, once a turn.
+pub(super) fn monotonic_now() -> u64 {
+    #[cfg(unix)]
+    {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    }
+    #[cfg(windows)]
+    {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        START
+            .get_or_init(std::time::Instant::now)
+            .elapsed()
+            .as_nanos() as u64
+    }
+}
+
+/// Lets a restarted server bind while old connections sit in TIME_WAIT. On Windows the option of that name would let
+/// two servers share the port.
+pub(super) fn set_restart_option(socket: &socket2::Socket) -> io::Result<()> {
+    if cfg!(unix) {
+        socket.set_reuse_address(true)
+    } else {
+        Ok(())
+    }
+}
+
+/// Makes the kernel give up on a peer that acknowledges nothing for so long. The kernel counts milliseconds in 31 bits,
+/// and takes 0 for its own default.
+pub(super) fn set_user_timeout(socket: &socket2::SockRef<'_>, timeout: Duration) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    return socket.set_tcp_user_timeout(Some(timeout.clamp(
+        Duration::from_millis(1),
+        Duration::from_millis(i32::MAX as u64),
+    )));
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = (socket, timeout);
+        Ok(())
+    }
+}
+
+/// The most the system lets a listener queue, where it says so.
+pub(super) fn backlog_limit() -> Option<u32> {
+    std::fs::read_to_string("/proc/sys/net/core/somaxconn")
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// Raises the limit of open descriptors to `wanted`, as far as its hard limit allows. Returns the limit then in
+/// force, or none where sockets are not limited that way.
+pub(super) fn raise_descriptor_limit(wanted: u64) -> io::Result<Option<u64>> {
+    #[cfg(unix)]
+    return rlimit::increase_nofile_limit(wanted).map(Some);
+    #[cfg(windows)]
+    {
+        let _ = wanted;
+        Ok(None)
+    }
+}
+
+/// What to tell somebody whose port was refused, if it is known.
+pub(super) fn bind_hint(error: &io::Error, port: u16) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied if cfg!(target_os = "linux") && port < 1024 => {
+            " (setcap cap_net_bind_service=+ep on the program, or sysctl net.ipv4.ip_unprivileged_port_start, grants it)"
+        }
+        io::ErrorKind::PermissionDenied if cfg!(unix) && port < 1024 => {
+            " (ports below 1024 need root)"
+        }
+        _ => "",
+    }
+}

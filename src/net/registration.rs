@@ -1,0 +1,64 @@
+//! What the kernel has been told about one socket, so that it is told only what changes.
+//!
+//! READABLE stays registered for life, because only a registered socket reports a FIN or a reset while it is idle or
+//! paused. WRITABLE is toggled, exactly while bytes are pending. There is no `deregister`: closing the socket does it
+//! on every back end.
+
+use std::io;
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+
+use super::platform;
+
+/// The registration of one connection.
+#[derive(Debug)]
+pub(super) struct Registration {
+    write_armed: bool,
+}
+
+impl Registration {
+    /// Registers `socket` for reading.
+    pub(super) fn new(
+        socket: &mut impl Source,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        registry.register(socket, token, platform::for_life())?;
+        Ok(Self { write_armed: false })
+    }
+
+    /// Reports WRITABLE from now on, or no longer. A system call only on a change. An error means that the socket is
+    /// dead (mio's poll(2) back end has dropped it).
+    pub(super) fn arm_write(
+        &mut self,
+        wanted: bool,
+        socket: &mut impl Source,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<()> {
+        if wanted == self.write_armed {
+            Ok(())
+        } else {
+            self.change(wanted, socket, registry, token)
+        }
+    }
+
+    #[cold]
+    fn change(
+        &mut self,
+        wanted: bool,
+        socket: &mut impl Source,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<()> {
+        let interest = if wanted {
+            platform::for_life() | Interest::WRITABLE
+        } else {
+            platform::for_life()
+        };
+        registry.reregister(socket, token, interest)?;
+        self.write_armed = wanted;
+        Ok(())
+    }
+}

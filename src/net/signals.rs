@@ -1,0 +1,116 @@
+//! Signals, as something the loop waits for like everything else.
+//!
+//! On Unix they are a descriptor in the poll; SIGHUP is left alone, so that `nohup` works. On Windows the system
+//! calls a handler on a thread of its own, which counts and wakes the loop.
+
+pub(super) use system::Signals;
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    /// Stop; a second one exits at once. The number of the signal.
+    Stop(i32),
+    /// Log the figures.
+    #[cfg_attr(windows, allow(dead_code, reason = "Windows has no signal for it"))]
+    Report,
+}
+
+#[cfg(unix)]
+mod system {
+    use std::io;
+
+    use mio::{Interest, Registry, Token};
+    use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+
+    use super::Request;
+    use crate::net::Handle;
+
+    /// SIGINT, SIGTERM and SIGUSR1 of this process.
+    pub(in crate::net) struct Signals {
+        source: signal_hook_mio::v1_0::Signals,
+        token: Token,
+        ready: bool,
+    }
+
+    impl Signals {
+        pub(in crate::net) fn install(
+            registry: &Registry,
+            token: Token,
+            _: Handle,
+        ) -> io::Result<Self> {
+            let mut source = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
+            registry.register(&mut source, token, Interest::READABLE)?;
+            Ok(Self {
+                source,
+                token,
+                ready: false,
+            })
+        }
+
+        /// A signal may have come.
+        pub(in crate::net) fn note_ready(&mut self) {
+            self.ready = true;
+        }
+
+        /// What has been asked for since the last call.
+        pub(in crate::net) fn pending(&mut self, registry: &Registry) -> io::Result<Vec<Request>> {
+            if !std::mem::take(&mut self.ready) {
+                return Ok(Vec::new());
+            }
+            let requests = self.source.pending().map(|signal| match signal {
+                SIGUSR1 => Request::Report,
+                signal => Request::Stop(signal),
+            });
+            let requests = requests.collect();
+            // The descriptor is read behind mio's back, so only this re-arms it under poll(2).
+            registry.reregister(&mut self.source, self.token, Interest::READABLE)?;
+            Ok(requests)
+        }
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use mio::{Registry, Token};
+
+    use super::Request;
+    use crate::net::Handle;
+
+    /// The number that Unix gives to an interrupt, for the exit code.
+    const SIGINT: i32 = 2;
+
+    /// Ctrl-C, Ctrl-Break and the closing of the console.
+    pub(in crate::net) struct Signals {
+        count: Arc<AtomicUsize>,
+    }
+
+    impl Signals {
+        pub(in crate::net) fn install(_: &Registry, _: Token, handle: Handle) -> io::Result<Self> {
+            let count = Arc::new(AtomicUsize::new(0));
+            let counter = Arc::clone(&count);
+            let note = move || {
+                counter.fetch_add(1, Ordering::Release);
+                if let Err(error) = handle.wake() {
+                    log::warn!("a console event could not wake the loop: {error}");
+                }
+            };
+            ctrlc::set_handler(note).map_err(io::Error::other)?;
+            Ok(Self { count })
+        }
+
+        /// The handler has counted already.
+        pub(in crate::net) fn note_ready(&mut self) {}
+
+        /// What has been asked for since the last call.
+        pub(in crate::net) fn pending(&mut self, _: &Registry) -> io::Result<Vec<Request>> {
+            Ok(vec![
+                Request::Stop(SIGINT);
+                self.count.swap(0, Ordering::Acquire)
+            ])
+        }
+    }
+}
