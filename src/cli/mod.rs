@@ -1,0 +1,139 @@
+//! The command line: what was typed, what it means, and what is refused.
+
+mod address;
+mod serve;
+#[cfg(test)]
+mod tests;
+mod values;
+mod variables;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::LazyLock;
+
+use clap::error::ContextValue;
+use clap::{CommandFactory, Error, FromArgMatches, Parser, Subcommand};
+use mio_echo::net::BACK_END;
+
+pub use address::Framing;
+pub use serve::Serve;
+use serve::ServeArgs;
+
+/// The subcommands that were built in.
+const FEATURES: &[&str] = &["serve"];
+
+const SERVE: &str = "serve";
+
+/// `mio-echo SUBCOMMAND`, then its arguments.
+const AFTER_SUBCOMMAND: usize = 2;
+
+const NOTES: &str = "\
+DUR is a decimal with ns, us, ms, s, m or h, seconds without one: .5 is half a second.
+SIZE is in bytes: 64, 16k, 1MiB (k is 1024). N is a count: 50k is 50,000.
+Every option --a-b is also a variable MIO_ECHO_A_B: the command line wins, empty is unset,
+lists are separated by blanks.";
+
+/// What the program was asked to do.
+pub enum Command {
+    /// `mio-echo serve`
+    Serve(Serve),
+}
+
+/// Reads the command line, and in `variable` the environment.
+///
+/// # Errors
+///
+/// What was asked for is refused, or is help; see [`answer`].
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Command, Error> {
+    let mut arguments: Vec<_> = arguments.into_iter().collect();
+    let command = command();
+    let typed = command.clone().try_get_matches_from(&arguments)?;
+    if let (Some(typed), Some(serve)) = (
+        typed.subcommand_matches(SERVE),
+        command.find_subcommand(SERVE),
+    ) {
+        let set = variables::arguments(serve, typed, variable)?;
+        arguments.splice(AFTER_SUBCOMMAND..AFTER_SUBCOMMAND, set);
+    }
+    let matches = command.try_get_matches_from(arguments)?;
+    Ok(match Typed::from_arg_matches(&matches)?.subcommand {
+        TypedSubcommand::Serve(typed) => Command::Serve(typed.into()),
+    })
+}
+
+/// Prints what [`parse`] returned instead of a command: help on standard output, or one line on standard error.
+pub fn answer(error: Error) -> ExitCode {
+    if error.use_stderr() {
+        let _ = writeln!(io::stderr(), "mio-echo: {}", one_line(error));
+        ExitCode::from(2)
+    } else {
+        let _ = write!(io::stdout(), "{}", error.render());
+        ExitCode::SUCCESS
+    }
+}
+
+/// An echo server on a hand-rolled, single-threaded readiness loop
+#[derive(Parser)]
+#[command(name = "mio-echo", version = version(), arg_required_else_help = false)]
+struct Typed {
+    #[command(subcommand)]
+    subcommand: TypedSubcommand,
+}
+
+#[derive(Subcommand)]
+enum TypedSubcommand {
+    /// Sends back what clients send
+    #[command(after_help = NOTES)]
+    Serve(ServeArgs),
+}
+
+fn command() -> clap::Command {
+    // `--backlog -1` is a refused value of --backlog, not an unknown option -1.
+    Typed::command().mut_subcommands(|subcommand| {
+        subcommand.mut_args(|option| match option.get_action().takes_values() {
+            true => option.allow_hyphen_values(true),
+            false => option,
+        })
+    })
+}
+
+fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let features = FEATURES.join(", ");
+        format!(
+            "{}, back end {BACK_END}, features: {features}",
+            env!("CARGO_PKG_VERSION")
+        )
+    });
+    &VERSION
+}
+
+/// Clap's error without the usage and the hints that follow it.
+fn one_line(mut error: Error) -> String {
+    let typed: Vec<_> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, ContextValue::String(printable(text)))),
+            _ => None,
+        })
+        .collect();
+    for (kind, text) in typed {
+        error.insert(kind, text);
+    }
+    let text = error.render().to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+/// A line break that was typed must not break the line that refuses it.
+fn printable(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
+}

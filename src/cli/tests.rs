@@ -1,0 +1,347 @@
+use std::time::Duration;
+
+use log::LevelFilter;
+use mio_echo::net::{Config, Listen, WhenFull};
+
+use super::*;
+
+/// Refused by every option that takes a value.
+const BAD: &str = r"\q";
+
+fn serve(arguments: &str, variables: &[(&str, &str)]) -> Serve {
+    match parsed(arguments.split_whitespace(), variables) {
+        Ok(Command::Serve(serve)) => serve,
+        Err(error) => panic!("{arguments}: {error}"),
+    }
+}
+
+fn refusal<'a>(arguments: impl IntoIterator<Item = &'a str>, variables: &[(&str, &str)]) -> String {
+    match parsed(arguments, variables) {
+        Ok(Command::Serve(serve)) => panic!("accepted: {serve:?}"),
+        Err(error) => {
+            assert_eq!(error.exit_code(), 2);
+            one_line(error)
+        }
+    }
+}
+
+fn parsed<'a>(
+    arguments: impl IntoIterator<Item = &'a str>,
+    variables: &[(&str, &str)],
+) -> Result<Command, Error> {
+    let variable = |name: &str| {
+        let (_, value) = variables.iter().find(|(set, _)| *set == name)?;
+        Some(value.into())
+    };
+    parse(
+        ["mio-echo", "serve"]
+            .into_iter()
+            .chain(arguments)
+            .map(OsString::from),
+        variable,
+    )
+}
+
+fn options() -> Vec<clap::Arg> {
+    let command = command();
+    let serve = command.find_subcommand(SERVE).unwrap();
+    serve.get_arguments().cloned().collect()
+}
+
+#[test]
+fn the_definition_is_sound() {
+    command().debug_assert();
+}
+
+#[test]
+fn the_defaults_are_those_of_the_library() {
+    let serve = serve("", &[]);
+    assert_eq!(
+        format!("{:?}", serve.config),
+        format!("{:?}", Config::default())
+    );
+    assert_eq!(serve.framings, [Framing::Raw]);
+    assert_eq!(serve.level, LevelFilter::Info);
+    assert!(!serve.stop_on_eof);
+}
+
+#[test]
+fn every_option_means_its_own_setting() {
+    let serve = serve(
+        r"-l 127.0.0.1:1 -l raw@:2 --framing raw --banner hi\n --max-connections 70000 --when-full close
+          --max-per-ip 3 --idle-timeout 4 --write-timeout 5 --stop-delay 6 --drain-timeout 7 --keepalive 8
+          --backlog 9 --read-buffer 10 --high-water 11 --socket-buffer 12 --stop-on-eof -vv",
+        &[],
+    );
+    let config = Config {
+        listen: vec![
+            Listen::At(([127, 0, 0, 1], 1).into()),
+            Listen::Everywhere(2),
+        ],
+        banner: "hi\n".into(),
+        max_connections: Some(70_000),
+        when_full: WhenFull::Close,
+        max_per_ip: Some(3),
+        idle_timeout: Some(Duration::from_secs(4)),
+        write_timeout: Some(Duration::from_secs(5)),
+        stop_delay: Duration::from_secs(6),
+        drain_timeout: Duration::from_secs(7),
+        keepalive: Some(Duration::from_secs(8)),
+        backlog: 9,
+        read_buffer: 10,
+        high_water: 11,
+        socket_buffer: Some(12),
+    };
+    assert_eq!(format!("{:?}", serve.config), format!("{config:?}"));
+    assert_eq!(serve.framings, [Framing::Raw, Framing::Raw]);
+    assert_eq!(serve.level, LevelFilter::Trace);
+    assert!(serve.stop_on_eof);
+}
+
+#[test]
+fn zero_is_never() {
+    let config = serve("--idle-timeout 0 --write-timeout 0ms --keepalive 0", &[]).config;
+    assert_eq!(
+        (config.idle_timeout, config.write_timeout, config.keepalive),
+        (None, None, None)
+    );
+}
+
+#[test]
+fn a_refused_value_is_one_line_with_option_value_and_what_is_allowed() {
+    for option in options()
+        .iter()
+        .filter(|option| option.get_action().takes_values())
+    {
+        let long = option.get_long().unwrap();
+        let line = refusal([format!("--{long}={BAD}").as_str()], &[]);
+        assert!(
+            line.starts_with(&format!("invalid value '{BAD}' for '--{long}")),
+            "{line}"
+        );
+        assert!(line.contains(": expected "), "{line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn a_refused_variable_is_one_line_with_variable_value_and_what_is_allowed() {
+    for option in options() {
+        let name = variables::name(option.get_long().unwrap());
+        let line = refusal([], &[(&name, BAD)]);
+        assert!(
+            line.starts_with(&format!("invalid value '{BAD}' for '{name}': expected ")),
+            "{line}"
+        );
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn every_option_has_help_with_its_default() {
+    for option in options() {
+        let help = option.get_help().unwrap().to_string();
+        assert!(
+            !option.get_default_values().is_empty() || help.contains("default: "),
+            "{help}"
+        );
+    }
+}
+
+#[test]
+fn seed_s1_1_bad_numbers_are_refused_with_one_line() {
+    for value in ["abc", "-1"] {
+        let line = refusal(["--max-connections", value], &[]);
+        assert!(
+            line.starts_with(&format!(
+                "invalid value '{value}' for '--max-connections <N>': expected a count from 1"
+            )),
+            "{line}"
+        );
+    }
+    let line = refusal(["--listen", "70000"], &[]);
+    assert!(
+        line.starts_with("invalid value '70000' for '--listen <ADDR:PORT>': no such port"),
+        "{line}"
+    );
+}
+
+#[test]
+fn what_was_typed_is_printed_on_one_line() {
+    let line = refusal(["--backlog", "1\n2\u{1b}[31m"], &[]);
+    assert!(
+        line.starts_with(r"invalid value '1\n2\u{1b}[31m' for '--backlog <N>': expected "),
+        "{line}"
+    );
+
+    let line = refusal([], &[("MIO_ECHO_VERBOSE", "1\n2")]);
+    assert_eq!(
+        line,
+        r"invalid value '1\n2' for 'MIO_ECHO_VERBOSE': expected 0, 1 or 2"
+    );
+
+    assert_eq!(
+        refusal(["--a\nb"], &[]),
+        r"unexpected argument '--a\nb' found"
+    );
+}
+
+#[test]
+fn misuse_is_one_line() {
+    for (arguments, expected) in [
+        (
+            &["--no-such-option"][..],
+            "unexpected argument '--no-such-option' found",
+        ),
+        (&["stray"], "unexpected argument 'stray' found"),
+        (
+            &["--backlog"],
+            "a value is required for '--backlog <N>' but none was supplied",
+        ),
+        (
+            &["--backlog", "1", "--backlog", "2"],
+            "the argument '--backlog <N>' cannot be used multiple times",
+        ),
+    ] {
+        assert_eq!(refusal(arguments.iter().copied(), &[]), expected);
+    }
+    for (arguments, expected) in [
+        (
+            &["mio-echo"][..],
+            "'mio-echo' requires a subcommand but one was not provided",
+        ),
+        (&["mio-echo", "sreve"], "unrecognized subcommand 'sreve'"),
+        (&["mio-echo", "-x"], "unexpected argument '-x' found"),
+    ] {
+        let error = parse(arguments.iter().map(OsString::from), |_| None)
+            .err()
+            .unwrap();
+        assert_eq!(error.exit_code(), 2);
+        assert_eq!(one_line(error), expected);
+    }
+}
+
+#[test]
+fn help_and_version_are_no_refusal() {
+    for arguments in [
+        &["--help"][..],
+        &["-h"],
+        &["--version"],
+        &["-V"],
+        &["help"],
+        &["serve", "--help"],
+    ] {
+        let error = parse(
+            ["mio-echo"].iter().chain(arguments).map(OsString::from),
+            |_| None,
+        )
+        .err()
+        .unwrap();
+        assert!(!error.use_stderr(), "{arguments:?}");
+        assert_eq!(error.exit_code(), 0);
+    }
+}
+
+#[test]
+fn the_version_tells_the_back_end_and_the_features() {
+    assert!(version().starts_with(env!("CARGO_PKG_VERSION")));
+    assert!(version().contains(&format!("back end {BACK_END}")));
+    assert!(version().ends_with("features: serve"));
+}
+
+#[test]
+fn a_variable_sets_an_option() {
+    let serve = serve(
+        "",
+        &[
+            ("MIO_ECHO_LISTEN", " 127.0.0.1:1\t[::1]:2  3\n"),
+            ("MIO_ECHO_BANNER", "hello there "),
+            ("MIO_ECHO_MAX_CONNECTIONS", "50k"),
+            ("MIO_ECHO_STOP_ON_EOF", "1"),
+            ("MIO_ECHO_VERBOSE", "2"),
+        ],
+    );
+    assert_eq!(serve.config.listen.len(), 3);
+    assert_eq!(serve.framings.len(), 3);
+    assert_eq!(serve.config.banner, "hello there ");
+    assert_eq!(serve.config.max_connections, Some(50_000));
+    assert_eq!(serve.level, LevelFilter::Trace);
+    assert!(serve.stop_on_eof);
+}
+
+#[test]
+fn the_command_line_wins() {
+    let variables = [
+        ("MIO_ECHO_LISTEN", "1 2"),
+        ("MIO_ECHO_BACKLOG", BAD),
+        ("MIO_ECHO_STOP_ON_EOF", "true"),
+    ];
+    let serve = serve("-l 3 --backlog 4 --stop-on-eof=false", &variables);
+    assert_eq!(serve.config.listen, [Listen::Everywhere(3)]);
+    assert_eq!(serve.config.backlog, 4);
+    assert!(!serve.stop_on_eof);
+}
+
+#[test]
+fn an_empty_variable_is_unset_and_an_unknown_one_ignored() {
+    let variables = [
+        ("MIO_ECHO_LISTEN", ""),
+        ("MIO_ECHO_BACKLOG", ""),
+        ("MIO_ECHO_VERBOSE", ""),
+        ("MIO_ECHO_PORT", "tcp://10.0.0.1:7007"),
+        ("MIO_ECHO_HELP", "1"),
+    ];
+    let config = serve("", &variables).config;
+    assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+}
+
+#[test]
+fn a_list_of_blanks_is_empty() {
+    assert_eq!(
+        serve("", &[("MIO_ECHO_LISTEN", "  ")]).config.listen,
+        Config::default().listen
+    );
+}
+
+#[test]
+fn of_quiet_and_verbose_the_last_one_typed_counts() {
+    let quiet = ("MIO_ECHO_QUIET", "true");
+    let verbose = ("MIO_ECHO_VERBOSE", "1");
+    for (arguments, variables, level) in [
+        ("-q", &[][..], LevelFilter::Error),
+        ("-v", &[], LevelFilter::Debug),
+        ("-v -v", &[], LevelFilter::Trace),
+        ("-vvv", &[], LevelFilter::Trace),
+        ("-v -q", &[], LevelFilter::Error),
+        ("-q -v", &[], LevelFilter::Debug),
+        ("", &[quiet], LevelFilter::Error),
+        ("", &[quiet, verbose], LevelFilter::Debug),
+        ("", &[("MIO_ECHO_QUIET", "0"), verbose], LevelFilter::Debug),
+        ("", &[("MIO_ECHO_VERBOSE", "0")], LevelFilter::Info),
+        ("-v", &[quiet], LevelFilter::Debug),
+        ("-vv", &[verbose], LevelFilter::Trace),
+        ("-q", &[verbose], LevelFilter::Error),
+    ] {
+        assert_eq!(
+            serve(arguments, variables).level,
+            level,
+            "{arguments} {variables:?}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_text_is_refused_by_name() {
+    use std::os::unix::ffi::OsStringExt;
+
+    let variable =
+        |name: &str| (name == "MIO_ECHO_BANNER").then(|| OsString::from_vec(b"\xff".to_vec()));
+    let error = parse(["mio-echo", "serve"].map(OsString::from), variable)
+        .err()
+        .unwrap();
+    assert_eq!(
+        one_line(error),
+        "invalid value '\u{fffd}' for 'MIO_ECHO_BANNER': expected UTF-8"
+    );
+}

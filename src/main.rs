@@ -1,0 +1,75 @@
+//! The program `mio-echo`: reads the command line, sets up the log, runs what was asked for, and says how it ended.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod log_queue;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::{env, thread};
+
+use cli::{Command, Framing, Serve};
+use log_queue::LogQueue;
+use mio_echo::net::{Handle, Outcome, Server};
+
+fn main() -> ExitCode {
+    match cli::parse(env::args_os(), |name| env::var_os(name)) {
+        Ok(Command::Serve(options)) => serve(options),
+        Err(refusal) => cli::answer(refusal),
+    }
+}
+
+fn serve(options: Serve) -> ExitCode {
+    let log = match LogQueue::install(options.level) {
+        Ok(log) => log,
+        Err(error) => return fail(&error),
+    };
+    let outcome = run(options, &log);
+    let is_written = log.flush();
+    match outcome {
+        Ok(Outcome::Stopped) => ExitCode::SUCCESS,
+        Ok(Outcome::Interrupted { signal }) => ExitCode::from(128_u8.saturating_add(signal as u8)),
+        Err(error) if is_written => fail(&*error),
+        // Whoever reads standard error does not, and would hold us up.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn run(options: Serve, log: &LogQueue) -> Result<Outcome, Box<dyn Error>> {
+    let mut server = Server::bind(options.config)?;
+    server.install_signals()?;
+    announce(server.addresses(), &options.framings);
+    if options.stop_on_eof {
+        stop_at_end_of_input(server.handle())?;
+    }
+    log.end_start();
+    Ok(server.run()?)
+}
+
+/// Nobody has to read this: errors are ignored.
+fn announce(addresses: &[SocketAddr], framings: &[Framing]) {
+    let mut output = io::stdout().lock();
+    for (address, framing) in addresses.iter().zip(framings) {
+        let _ = writeln!(output, "listening on {address} {framing}");
+    }
+    let _ = output.flush();
+}
+
+fn stop_at_end_of_input(server: Handle) -> io::Result<()> {
+    let read_and_stop = move || {
+        // An error ends the input too; a failed wake leaves the request to the next event.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = server.stop();
+    };
+    thread::Builder::new()
+        .name("stdin".into())
+        .spawn(read_and_stop)
+        .map(drop)
+}
+
+fn fail(error: &dyn Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "mio-echo: {error}");
+    ExitCode::FAILURE
+}
