@@ -15,6 +15,11 @@ use super::{Config, Listen, StartError, platform};
 const PROBES: u32 = 3;
 const PROBE_INTERVAL: u32 = 4;
 
+/// The kernel's own write timeout, in ours. It is for what the kernel has taken and the peer does not acknowledge; where
+/// bytes wait here, ours must come first, so that the peer is reset and the reason is known. Linux lets it overrule the
+/// number of keepalive probes, so it is not shorter than those take (tcp(7), TCP_USER_TIMEOUT).
+const BACKSTOP: u32 = 2;
+
 /// Binds every address of `config`, or none.
 pub(super) fn bind_all(config: &Config) -> Result<Vec<TcpListener>, StartError> {
     report_clamped_backlog(config.backlog);
@@ -28,15 +33,19 @@ pub(super) fn bind_all(config: &Config) -> Result<Vec<TcpListener>, StartError> 
 /// Sets what a connection's socket needs where it does not inherit it from its listener.
 pub(super) fn set_connection_options(socket: SockRef<'_>, config: &Config) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
+    let mut backstop = Duration::ZERO;
     if let Some(idle) = config.keepalive {
         let interval = (idle / PROBE_INTERVAL).max(Duration::from_secs(1));
         let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval);
         #[cfg(not(target_os = "openbsd"))]
         let keepalive = keepalive.with_retries(PROBES);
         socket.set_tcp_keepalive(&keepalive)?;
+        backstop = idle + interval * PROBES;
     }
     match config.write_timeout {
-        Some(timeout) => platform::set_user_timeout(&socket, timeout),
+        Some(timeout) => {
+            platform::set_user_timeout(&socket, backstop.max(timeout.saturating_mul(BACKSTOP)))
+        }
         None => Ok(()),
     }
 }
@@ -87,7 +96,7 @@ fn set_listener_options(socket: &Socket, address: SocketAddr, config: &Config) -
     if address.is_ipv6() {
         let ipv4_has_its_own = config.listen.iter().any(|other| {
             matches!(other, Listen::At(other) if other.is_ipv4() && other.port() == address.port())
-        });
+        }) && address.port() != 0;
         socket.set_only_v6(!address.ip().is_unspecified() || ipv4_has_its_own)?;
     }
     if let Some(size) = config.socket_buffer {

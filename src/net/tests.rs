@@ -159,12 +159,3 @@ fn a_stop_before_the_first_turn_is_seen() {
     server.handle().stop().expect("a wake");
     assert_eq!(server.run().expect("no error"), Outcome::Stopped);
 }
-
-#[test]
-fn a_slot_takes_at_most_160_bytes() {
-    assert!(
-        super::connections::SLOT_BYTES <= 160,
-        "{}",
-        super::connections::SLOT_BYTES
-    );
-}
