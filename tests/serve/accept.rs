@@ -1,0 +1,93 @@
+//! Accepting clients.
+
+use std::time::Duration;
+
+use crate::support::{Client, Data, QUIET, Server, wait_for, within};
+
+#[test]
+fn fault_a3_seed_s1_3_a_full_server_admits_one_client_for_each_that_leaves() {
+    const ROOM: usize = 10;
+    let server = Server::start(&["--max-connections", "10", "--when-full", "wait"]);
+    let connect = |number: u8| {
+        let client = Client::connect(server.address());
+        client.send(&[number]);
+        (number, client)
+    };
+    let mut waiting: Vec<_> = (0..60).map(connect).collect();
+    let served = |waiting: &[(u8, Client)]| {
+        waiting
+            .iter()
+            .filter(|(_, client)| client.has_news())
+            .count()
+    };
+
+    wait_for("the first are served", Duration::from_secs(5), || {
+        served(&waiting) == ROOM
+    });
+    waiting[59].1.expect_silence(QUIET);
+    assert_eq!(served(&waiting), ROOM);
+
+    let mut inside: Vec<_> = waiting.drain(..ROOM).collect();
+    while !waiting.is_empty() {
+        let (number, client) = inside.remove(0);
+        client.expect(&[number]);
+        drop(client);
+        within(Duration::from_millis(100), || {
+            wait_for("another is served", Duration::from_secs(5), || {
+                served(&waiting) > 0
+            });
+        });
+        assert_eq!(served(&waiting), 1, "one place, one client");
+        let at = waiting.iter().position(|(_, client)| client.has_news());
+        inside.push(waiting.remove(at.expect("the client that is served")));
+    }
+    for (number, client) in inside {
+        client.expect(&[number]);
+        client.echo(b"still here");
+    }
+}
+
+#[test]
+fn seed_s0_1_a_stuck_client_holds_up_nobody() {
+    let server = Server::start(&[]);
+    let stuck = Client::connect(server.address());
+    stuck.send_until_blocked(&mut Data::new(1), 64 << 20);
+    for number in 0..20u8 {
+        let client = Client::connect(server.address());
+        within(Duration::from_millis(50), || client.echo(&[number; 100]));
+    }
+}
+
+#[test]
+fn seed_s1_4_one_place_serves_many_clients_one_after_another() {
+    let server = Server::start(&["--max-connections", "1"]);
+    for number in 0..50u8 {
+        let client = Client::connect(server.address());
+        client.echo(&[number; 10]);
+        client.finish();
+        client.expect_fin();
+    }
+    assert_eq!(server.stop().figures().get("accepted"), 50);
+}
+
+#[test]
+fn seed_s2_6_several_listeners_share_one_loop() {
+    let listeners = ["-l", "127.0.0.1:0", "-l", "127.0.0.1:0", "--stop-on-eof"];
+    let mut command = crate::support::server::serve();
+    command.args(listeners).args(["--max-connections", "2"]);
+    let server = Server::spawn_with_listeners(command, 2);
+    let connect = |at: usize| Client::connect(server.addresses()[at]);
+
+    let (first, second) = (connect(0), connect(1));
+    first.echo(b"first");
+    second.echo(b"second");
+
+    let (third, fourth) = (connect(0), connect(1));
+    third.send(b"third");
+    fourth.send(b"fourth");
+    third.expect_silence(QUIET);
+    drop(first);
+    drop(second);
+    third.expect(b"third");
+    fourth.expect(b"fourth");
+}

@@ -1,0 +1,235 @@
+//! Half-close and close.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::{Client, Data, End, READ_BUFFERS, Server};
+
+#[track_caller]
+fn send_finish_and_get_it_back(server: &Server, seed: u64, length: usize) {
+    let client = Client::connect(server.address());
+    let data = Data::new(seed);
+    client.send(&data.clone().take(length));
+    client.finish();
+    client.expect_data(&mut data.clone(), length);
+    client.expect_fin();
+}
+
+fn small_sizes_come_back(buffer: &str, times: u64) {
+    let server = Server::start(&["--read-buffer", buffer]);
+    for seed in 0..times {
+        for length in [0, 1, 4095, 4096, 4097] {
+            send_finish_and_get_it_back(&server, seed, length);
+        }
+    }
+    let finished = server.stop();
+    assert_eq!(finished.figures().get("peer finished"), 5 * times);
+    finished.expect_no_complaint();
+}
+
+#[test]
+fn fault_h1_what_is_sent_before_a_half_close_comes_back_whole() {
+    for buffer in READ_BUFFERS {
+        small_sizes_come_back(buffer, 20);
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
+fn fault_h1_what_is_sent_before_a_half_close_comes_back_whole_1000_times() {
+    small_sizes_come_back("256k", 1000);
+    small_sizes_come_back("8", 1000);
+    // At two system calls a byte a tenth of that takes as long.
+    small_sizes_come_back("1", 100);
+}
+
+#[test]
+fn fault_h1_large_amounts_come_back_whole_and_then_the_fin() {
+    let server = Server::start(&[]);
+    let sizes = [1 << 20; 20].into_iter().chain([100 << 20]);
+    for (seed, length) in sizes.enumerate() {
+        let client = Client::connect(server.address());
+        let data = Data::new(seed as u64);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut outgoing = data.clone();
+                for _ in 0..length / (1 << 16) {
+                    client.send(&outgoing.take(1 << 16));
+                }
+                client.finish();
+            });
+            client.expect_data(&mut data.clone(), length);
+        });
+        client.expect_fin();
+    }
+}
+
+#[test]
+fn fault_h2_a_client_that_finishes_and_never_reads_is_reset() {
+    // With the low mark the server pauses before it sees the end, with the high one it knows it.
+    let cases = ["64k", "1GiB"].map(|mark| READ_BUFFERS.map(|buffer| (mark, buffer)));
+    thread::scope(|scope| {
+        for (high_water, buffer) in cases.into_iter().flatten() {
+            scope.spawn(move || finish_and_never_read(high_water, buffer));
+        }
+    });
+}
+
+fn finish_and_never_read(high_water: &str, buffer: &str) {
+    let options = ["--write-timeout", "2s", "--socket-buffer", "16k", "-v"];
+    let marks = ["--high-water", high_water, "--read-buffer", buffer];
+    let server = Server::start(&[&options[..], &marks[..]].concat());
+    let client = Client::connect_narrow(server.address(), 16 << 10);
+    client.send_until_blocked(&mut Data::new(2), 400 << 10);
+    client.finish();
+    server.await_log(": write timeout");
+    client.expect_reset();
+    expect_no_close_wait(&server);
+}
+
+#[cfg(target_os = "linux")]
+fn expect_no_close_wait(server: &Server) {
+    use crate::support::proc::{TcpState, sockets};
+    let port = server.address().port();
+    assert_eq!(sockets(server.pid(), port, TcpState::CloseWait), 0);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn expect_no_close_wait(_: &Server) {}
+
+#[test]
+fn fault_h3_when_the_server_ends_first_the_client_gets_every_reply_and_a_fin() {
+    for buffer in READ_BUFFERS {
+        let mut server = Server::start(&["--read-buffer", buffer]);
+        let client = Client::connect(server.address());
+        let data = Data::new(3);
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut outgoing = data.clone();
+                while !over.load(Ordering::Relaxed) {
+                    client.send(&outgoing.take(100));
+                    thread::yield_now();
+                }
+                client.finish();
+            });
+            client.expect_data(&mut data.clone(), 10_000);
+            server.close_stdin();
+            let (echo, end) = client.receive_to_end();
+            over.store(true, Ordering::Relaxed);
+            assert_eq!(end, End::Fin);
+            let mut rest = data.clone();
+            rest.skip(10_000);
+            assert!(echo == rest.take(echo.len()), "a wrong byte at the end");
+        });
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn fault_h4_both_sides_close_at_once() {
+    for buffer in READ_BUFFERS {
+        let mut server = Server::start(&["--read-buffer", buffer]);
+        let connect = |_| Client::connect(server.address());
+        let clients: Vec<_> = (0..100).map(connect).collect();
+        for client in &clients {
+            client.echo(b"here");
+        }
+        let (before, after) = clients.split_at(50);
+        before.iter().for_each(Client::finish);
+        server.close_stdin();
+        after.iter().for_each(Client::finish);
+        clients.iter().for_each(Client::expect_fin);
+        drop(clients);
+
+        let finished = server.finished();
+        assert_eq!(finished.status.code(), Some(0));
+        let figures = finished.figures();
+        assert_eq!((figures.get("accepted"), figures.closed()), (100, 100));
+        assert_eq!(figures.get("peer finished") + figures.get("stopped"), 100);
+    }
+}
+
+#[test]
+fn fault_h4_clients_that_leave_as_they_come_leave_nothing_behind() {
+    for buffer in READ_BUFFERS {
+        let server = Server::start(&["--read-buffer", buffer, "--max-connections", "4"]);
+        for _ in 0..100 {
+            drop(Client::connect(server.address()));
+            Client::connect(server.address()).reset();
+            let client = Client::connect(server.address());
+            client.finish();
+            client.expect_fin();
+        }
+        let clients = [(); 4].map(|()| Client::connect(server.address()));
+        clients
+            .iter()
+            .for_each(|client| client.echo(b"room for four"));
+        drop(clients);
+        server.stop().expect_no_complaint();
+    }
+}
+
+#[test]
+fn fault_w5_seed_s1_4_nothing_of_an_earlier_connection_is_sent_to_the_next() {
+    for buffer in READ_BUFFERS {
+        let server = Server::start(&["--read-buffer", buffer, "--max-connections", "1"]);
+        let earlier = Client::connect(server.address());
+        earlier.send(&[b'A'; 4096]);
+        drop(earlier);
+        let next = Client::connect(server.address());
+        next.send(b"B");
+        next.finish();
+        next.expect(b"B");
+        next.expect_fin();
+    }
+}
+
+#[test]
+fn seed_s0_5_every_connection_has_one_number_and_one_reason() {
+    let server = Server::start(&["-v"]);
+    for turn in 0..20 {
+        let client = Client::connect(server.address());
+        client.echo(b"a byte or two");
+        match turn % 3 {
+            0 => client.reset(),
+            1 => drop(client),
+            _ => {
+                client.finish();
+                client.expect_fin();
+            }
+        }
+    }
+    let staying = Client::connect(server.address());
+    staying.echo(b"I stay");
+    let mut server = server;
+    server.close_stdin();
+    staying.expect_fin();
+    drop(staying);
+
+    let finished = server.finished();
+    finished.expect_no_complaint();
+    let number = |line: &String| {
+        let (_, rest) = line.split_once("conn ")?;
+        rest.split_once(" from ")?.0.parse::<u64>().ok()
+    };
+    let mut numbers: Vec<_> = finished.log.iter().filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 21, "{:#?}", finished.log);
+
+    let figures = finished.figures();
+    assert_eq!((figures.get("accepted"), figures.closed()), (21, 21));
+    assert_eq!(figures.get("active"), 0);
+    let reasons = ["peer finished", "reset", "stopped"].map(|reason| figures.get(reason));
+    assert_eq!(reasons, [13, 7, 1]);
+}
+
+#[test]
+fn seed_s0_5_a_silent_client_that_half_closes_gets_a_fin_soon() {
+    let server = Server::start(&[]);
+    let client = Client::connect(server.address());
+    client.finish();
+    crate::support::within(Duration::from_millis(100), || client.expect_fin());
+}

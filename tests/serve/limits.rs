@@ -1,0 +1,110 @@
+//! Limits on connections.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::support::server::serve;
+use crate::support::{Client, End, Server, skip, wait_for, within};
+
+#[test]
+fn fault_l1_seed_s1_3_a_full_server_closes_the_next_client_at_once() {
+    let server = Server::start(&["--max-connections", "5", "--when-full", "close"]);
+    let clients = [(); 5].map(|()| Client::connect(server.address()));
+    clients.iter().for_each(|client| client.echo(b"inside"));
+    for _ in 0..20 {
+        within(Duration::from_millis(50), || {
+            expect_refusal(server.address())
+        });
+    }
+    clients
+        .iter()
+        .for_each(|client| client.echo(b"still inside"));
+
+    let [leaving, staying @ ..] = clients;
+    leaving.finish();
+    leaving.expect_fin();
+    Client::connect(server.address()).echo(b"the freed place");
+    drop(staying);
+
+    let finished = server.stop();
+    let complaints = finished.log.iter().filter(|line| line.contains("WARN"));
+    assert!(complaints.count() <= 2, "a line each: {:#?}", finished.log);
+    let figures = finished.figures();
+    assert_eq!(figures.get("refused"), 20);
+    assert_eq!(figures.closed(), 6);
+}
+
+#[test]
+fn fault_l3_one_address_gets_its_share_over_all_listeners_mapped_or_not() {
+    let mut command = serve();
+    command.args(["-l", "[::]:0", "-l", "127.0.0.1:0", "--stop-on-eof"]);
+    command.args(["--max-per-ip", "2"]);
+    let server = Server::spawn_with_listeners(command, 2);
+    let mapped = SocketAddr::from((Ipv4Addr::LOCALHOST, server.addresses()[0].port()));
+    let plain = server.addresses()[1];
+
+    let first = Client::connect(mapped);
+    first.echo(b"first");
+    let second = Client::connect(plain);
+    second.echo(b"second");
+    expect_refusal(mapped);
+    expect_refusal(plain);
+    first.echo(b"not affected");
+
+    first.finish();
+    first.expect_fin();
+    wait_for_room(plain);
+    drop(second);
+    server.stop();
+}
+
+#[test]
+fn fault_l3_an_ipv6_client_is_counted_too() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return skip("fault_l3 (IPv6)", "there is no IPv6");
+    }
+    let mut command = serve();
+    command.args(["-l", "[::1]:0", "--stop-on-eof", "--max-per-ip", "1"]);
+    let server = Server::spawn(command);
+    let client = Client::connect(server.address());
+    client.echo(b"the one");
+    expect_refusal(server.address());
+    client.echo(b"not affected");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn fault_l3_another_address_has_a_share_of_its_own() {
+    let server = Server::start(&["--max-per-ip", "1"]);
+    let from =
+        |last: u8| Client::connect_from(Ipv4Addr::new(127, 0, 0, last).into(), server.address());
+    let (first, second) = (from(1), from(2));
+    first.echo(b"first");
+    second.echo(b"second");
+    expect_refusal(server.address());
+}
+
+/// Requires that a client of `server` is accepted and closed before it gets anything.
+#[track_caller]
+fn expect_refusal(server: SocketAddr) {
+    // A reset can meet the client while it still connects.
+    if let Ok(client) = Client::try_connect(server) {
+        assert_eq!(client.receive_to_end(), (Vec::new(), End::Reset));
+    }
+}
+
+/// Waits until `server` serves another client.
+#[track_caller]
+fn wait_for_room(server: SocketAddr) {
+    wait_for("a free place", Duration::from_secs(5), || {
+        let Ok(client) = Client::try_connect(server) else {
+            return false;
+        };
+        // Refused clients see an end instead of their byte.
+        client.try_send(b"?").is_ok()
+            && client
+                .read_by(&mut [0], std::time::Instant::now() + Duration::from_secs(5))
+                .ok()
+                == Some(1)
+    });
+}

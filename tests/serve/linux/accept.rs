@@ -1,0 +1,143 @@
+//! Accepting: how much at a time, and without descriptors.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+use crate::support::strace::{Strace, count, is_call};
+use crate::support::{Client, DEADLINE, Server, bound, proc, wait_for, within};
+
+const WAITS: [&str; 5] = ["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll"];
+const ACCEPTS: [&str; 2] = ["accept", "accept4"];
+
+#[test]
+fn fault_a2_a_flood_of_clients_is_accepted_in_portions() {
+    const BUDGET: usize = 64;
+    let server = Server::start(&[]);
+    let ping = Client::connect(server.address());
+    ping.echo(b"ping");
+    let calls = "accept,accept4,epoll_wait,epoll_pwait,epoll_pwait2,poll,ppoll";
+    let Some(strace) = Strace::attach("fault_a2", server.pid(), calls) else {
+        return;
+    };
+    let frozen = server.freeze();
+    let clients: Vec<_> = (0..200)
+        .map(|_| Client::connect(server.address()))
+        .collect();
+    clients.iter().for_each(|client| client.send(b"?"));
+    ping.send(b"ping");
+    drop(frozen);
+    ping.expect(b"ping");
+    clients.iter().for_each(|client| client.expect(b"?"));
+
+    let calls = strace.detach();
+    let portions = calls.split(|line| is_call(line, &WAITS)).map(|turn| {
+        let accepts = turn.iter().filter(|line| is_call(line, &ACCEPTS));
+        accepts.filter(|line| !line.contains("EAGAIN")).count()
+    });
+    let portions: Vec<_> = portions.collect();
+    assert_eq!(portions.iter().sum::<usize>(), 200, "{calls:#?}");
+    assert!(
+        portions.iter().all(|&accepts| accepts <= BUDGET),
+        "{portions:?}"
+    );
+}
+
+/// Lowers or raises the descriptor limit of the running server.
+#[track_caller]
+fn limit_descriptors(server: &Server, descriptors: u64) {
+    let pid = i32::try_from(server.pid()).ok().and_then(Pid::from_raw);
+    let limit = Rlimit {
+        current: Some(descriptors),
+        // Inherited, so it is the server's own.
+        maximum: getrlimit(Resource::Nofile).maximum,
+    };
+    prlimit(pid, Resource::Nofile, limit).expect("setting the limit");
+}
+
+#[test]
+#[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
+fn fault_a4_without_descriptors_the_server_waits_patiently_and_loses_nobody() {
+    const HELD: Duration = Duration::from_secs(10);
+    let server = Server::start(&[]);
+    let old = Client::connect(server.address());
+    old.echo(b"old");
+    limit_descriptors(&server, proc::limit_for_more_descriptors(server.pid(), 4));
+    let strace = Strace::attach("fault_a4 (accept calls)", server.pid(), "accept,accept4");
+    let log_lines = server.log_lines().len();
+    let cpu = proc::cpu(server.pid());
+
+    let clients: Vec<_> = (0..200)
+        .map(|_| Client::connect(server.address()))
+        .collect();
+    clients.iter().for_each(|client| client.send(b"?"));
+    let mut round_trips = Vec::new();
+    let begun = Instant::now();
+    while begun.elapsed() < HELD {
+        let sent = Instant::now();
+        old.echo(b"ping");
+        round_trips.push(sent.elapsed());
+        thread::sleep(Duration::from_millis(10));
+    }
+    let cpu = proc::cpu(server.pid()) - cpu;
+    if let Some(strace) = strace {
+        let accepts = count(&strace.detach(), &ACCEPTS);
+        assert!(accepts <= bound(50) as usize, "{accepts} accept calls");
+    }
+    round_trips.sort_unstable();
+    let p99 = round_trips[round_trips.len() * 99 / 100];
+    assert!(p99 <= bound(Duration::from_millis(10)), "p99 {p99:?}");
+    assert!(cpu <= bound(HELD / 50), "used {cpu:?} in {HELD:?}");
+    let lines = server.log_lines().len() - log_lines;
+    assert!(lines >= 1, "nobody is told");
+    assert!(lines <= bound(3) as usize, "{:#?}", server.log_lines());
+
+    let served = || clients.iter().filter(|client| client.has_news()).count();
+    assert_eq!(served(), 4);
+    limit_descriptors(&server, 1000);
+    within(Duration::from_secs(1), || {
+        clients.iter().for_each(|client| client.expect(b"?"));
+    });
+}
+
+#[test]
+fn fault_a4_a_descriptor_that_frees_up_goes_to_a_waiting_client() {
+    let server = Server::start(&[]);
+    let old = Client::connect(server.address());
+    old.echo(b"old");
+    limit_descriptors(&server, proc::limit_for_more_descriptors(server.pid(), 4));
+    let mut clients: Vec<_> = (0..12).map(|_| Client::connect(server.address())).collect();
+    clients.iter().for_each(|client| client.send(b"?"));
+    while !clients.is_empty() {
+        let is_served = || clients.iter().map(Client::has_news).collect::<Vec<_>>();
+        wait_for("four are served", bound(Duration::from_secs(1)), || {
+            is_served().into_iter().filter(|served| *served).count() == 4
+        });
+        // All of them are known before the first leaves, whose place is taken at once.
+        let mut served = is_served().into_iter();
+        clients.retain(|_| served.next() == Some(false));
+        old.echo(b"still here");
+    }
+    drop(old);
+    server.await_active(0, DEADLINE);
+}
+
+#[test]
+fn fault_a2_an_established_ping_goes_on_beside_a_flood_of_clients() {
+    let server = Server::start(&[]);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..500 {
+                Client::connect(server.address()).reset();
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        let ping = Client::connect(server.address());
+        while !over.load(Ordering::Relaxed) {
+            within(Duration::from_millis(50), || ping.echo(b"ping"));
+        }
+    });
+}

@@ -1,0 +1,102 @@
+//! What a closed connection leaves behind: nothing.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::support::proc::{TcpState, descriptors, sockets};
+use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, bound, wait_for, within};
+
+/// A way for a connection to end: the reason that is counted, the option that it needs, what the client does.
+type Ending = (&'static str, &'static str, fn(Client));
+
+const ENDINGS: [Ending; 6] = [
+    ("peer finished", "-v", |client| {
+        client.echo(b"hello");
+        client.finish();
+        client.expect_fin();
+    }),
+    ("peer finished", "-v", drop),
+    ("reset", "-v", |client| {
+        client.echo(b"hello");
+        client.reset();
+    }),
+    ("reset", "-v", |client| {
+        client.send_until_blocked(&mut Data::new(1), 200 << 10);
+        client.reset();
+    }),
+    ("idle timeout", "--idle-timeout=300ms", |client| {
+        client.expect_fin();
+    }),
+    ("write timeout", "--write-timeout=300ms", |client| {
+        client.send_until_reset();
+    }),
+];
+
+#[test]
+fn fault_h5_seed_s3_4_after_any_close_everything_is_as_at_the_start() {
+    thread::scope(|scope| {
+        for buffer in READ_BUFFERS {
+            for ending in ENDINGS {
+                scope.spawn(move || expect_nothing_left(buffer, ending));
+            }
+        }
+    });
+}
+
+#[track_caller]
+fn expect_nothing_left(buffer: &str, (reason, option, leave): Ending) {
+    let limits = ["--max-connections", "2", "--socket-buffer", "16k"];
+    let server = Server::start(&[&limits[..], &["--read-buffer", buffer, option]].concat());
+    let at_start = descriptors(server.pid());
+    for _ in 0..2 {
+        let clients = [(); 2].map(|()| Client::connect_narrow(server.address(), 16 << 10));
+        server.await_active(2, DEADLINE);
+        thread::scope(|scope| {
+            for client in clients {
+                scope.spawn(move || leave(client));
+            }
+        });
+        server.await_active(0, DEADLINE);
+        assert_eq!(descriptors(server.pid()), at_start, "{reason}");
+    }
+    let port = server.address().port();
+    assert_eq!(sockets(server.pid(), port, TcpState::CloseWait), 0);
+    assert_eq!(server.stop().figures().get(reason), 4, "{reason}");
+}
+
+#[test]
+fn fault_s2_a_restart_does_not_wait_for_the_connections_of_before() {
+    let mut server = Server::start(&[]);
+    let address = server.address();
+    let clients: Vec<_> = (0..2_000).map(|_| Client::connect(address)).collect();
+    clients.iter().for_each(|client| client.echo(b"?"));
+    server.close_stdin();
+    // The server ends the sessions, so the waiting is on its side.
+    clients.iter().for_each(Client::expect_fin);
+    drop(clients);
+    assert_eq!(server.wait().code(), Some(0));
+    let here = std::process::id();
+    wait_for("sockets in TIME_WAIT", Duration::from_secs(5), || {
+        sockets(here, address.port(), TcpState::TimeWait) >= 1_000
+    });
+
+    let mut command = crate::support::server::serve();
+    command.args(["--listen", &address.to_string(), "--stop-on-eof"]);
+    let server = within(Duration::from_millis(100), || Server::spawn(command));
+    Client::connect(server.address()).echo(b"here again");
+}
+
+#[test]
+fn fault_h2_a_finished_client_that_never_reads_is_gone_after_the_write_timeout() {
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    let server = Server::start(&["--write-timeout", "1s", "--high-water", "1GiB"]);
+    let client = Client::connect(server.address());
+    client.send_until_blocked(&mut Data::new(1), 16 << 20);
+    client.finish();
+    let port = server.address().port();
+    // When the clock runs out the server tries once more, and what the kernel takes then counts as progress.
+    server.await_active(0, 2 * TIMEOUT + bound(Duration::from_millis(500)));
+    assert_eq!(sockets(server.pid(), port, TcpState::CloseWait), 0);
+    assert_eq!(sockets(server.pid(), port, TcpState::Established), 0);
+    assert_eq!(sockets(server.pid(), port, TcpState::Listen), 1);
+}

@@ -1,0 +1,114 @@
+//! Descriptor limits, and what many connections cost.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::support::server::Finished;
+use crate::support::unix::shell;
+use crate::support::{Client, DEADLINE, Server, bound, proc, skip};
+
+#[test]
+fn fault_l2_a_low_descriptor_limit_is_raised_as_far_as_allowed() {
+    let mut command = shell(r#"ulimit -Sn 40; exec "$0" "$@""#);
+    command.args(["--listen", "127.0.0.1:0", "--stop-on-eof"]);
+    command.args(["--max-connections", "100"]);
+    let server = Server::spawn(command);
+    let clients: Vec<_> = (0..100)
+        .map(|_| Client::connect(server.address()))
+        .collect();
+    clients
+        .iter()
+        .for_each(|client| client.echo(b"room for a hundred"));
+}
+
+#[test]
+fn fault_l2_a_number_over_the_hard_limit_is_refused_with_both_numbers() {
+    let mut command = shell(r#"ulimit -n 100; exec "$0" "$@""#);
+    command.args(["--listen", "127.0.0.1:0", "--max-connections", "200"]);
+    command.stdout(std::process::Stdio::piped());
+    command.stderr(std::process::Stdio::piped());
+    let Finished {
+        status,
+        output,
+        log,
+    } = Server::spawn_silent(command).finished();
+    assert_eq!(status.code(), Some(1), "{log:#?}");
+    assert!(output.is_empty(), "{output:?}");
+    let told = |line: &String| line.contains("200") && line.contains("100");
+    assert!(log.iter().any(told), "{log:#?}");
+}
+
+#[test]
+fn fault_l2_without_a_number_the_hard_limit_decides() {
+    let mut command = shell(r#"ulimit -n 100; exec "$0" "$@""#);
+    command.args(["--listen", "127.0.0.1:0", "--stop-on-eof"]);
+    let server = Server::spawn(command);
+    server.await_log("up to 68 connections");
+    let clients: Vec<_> = (0..68).map(|_| Client::connect(server.address())).collect();
+    clients
+        .iter()
+        .for_each(|client| client.echo(b"room for 68"));
+    server.stop().expect_no_complaint();
+}
+
+#[test]
+fn fault_w4_ten_thousand_idle_connections_cost_little() {
+    const CONNECTIONS: u64 = 10_000;
+    // mio keeps a table of its own beside poll(2).
+    const EACH: u64 = if cfg!(mio_unsupported_force_poll_poll) {
+        400
+    } else {
+        200
+    };
+    let Ok(20_000..) = rlimit::increase_nofile_limit(20_000) else {
+        return skip("fault_w4", "fewer than 20,000 descriptors");
+    };
+    let server = Server::start(&["--max-connections", "15000"]);
+    Client::connect(server.address()).echo(b"warm");
+    let before = proc::memory(server.pid());
+    let clients: Vec<_> = (0..CONNECTIONS)
+        .map(|_| Client::connect(server.address()))
+        .collect();
+    server.await_active(CONNECTIONS, DEADLINE);
+    let each = proc::memory(server.pid()).saturating_sub(before) / CONNECTIONS;
+    assert!(each <= EACH, "{each} bytes each");
+    // Without the wait of closed sockets, which would take ten thousand ports from the other tests.
+    clients.into_iter().for_each(Client::reset);
+}
+
+#[test]
+#[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
+fn fault_l4_a_million_connections_leave_the_memory_as_it_was() {
+    const CLIENTS: usize = 1_000_000;
+    const THREADS: usize = 4;
+    let server = Server::start(&[]);
+    let churn = |count: usize| {
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for number in 0..count / THREADS {
+                        let client = Client::connect(server.address());
+                        client.echo(b"?");
+                        // A few by FIN; all of them would use the ports up.
+                        if number % 200 == 0 {
+                            client.finish();
+                            client.expect_fin();
+                        } else {
+                            client.reset();
+                        }
+                    }
+                });
+            }
+        });
+    };
+    churn(CLIENTS / 20);
+    let before = proc::memory(server.pid());
+    let descriptors = proc::descriptors(server.pid());
+    churn(CLIENTS);
+    server.await_active(0, DEADLINE);
+    let growth = proc::memory(server.pid()).saturating_sub(before);
+    assert!(growth <= u64::from(bound(64 << 10)), "{growth} bytes more");
+    assert!(proc::descriptors(server.pid()) <= descriptors + THREADS);
+    thread::sleep(Duration::from_millis(10));
+    server.stop().expect_no_complaint();
+}

@@ -1,0 +1,10 @@
+//! What needs the facts of Linux: system calls, descriptors, memory, processor time, network namespaces.
+
+mod accept;
+mod close;
+mod idle;
+mod limits;
+mod network;
+mod surroundings;
+mod tools;
+mod write;

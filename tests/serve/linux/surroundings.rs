@@ -1,0 +1,153 @@
+//! Standard streams that are closed or full, and privileges that are missing.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::server::serve;
+use crate::support::unix::shell;
+use crate::support::{Client, DEADLINE, Server, proc, skip, wait_for};
+
+/// An address nobody listens on. Somebody else could take it before the server does, but the system gives ports in
+/// turn.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("its address")
+}
+
+/// Echoes with enough clients to overflow a pipe that nobody reads, then requires an orderly stop.
+#[track_caller]
+fn expect_service_and_stop(mut server: Server, address: SocketAddr) {
+    wait_for("the server listens", DEADLINE, || {
+        Client::try_connect(address).is_ok()
+    });
+    for _ in 0..1_000 {
+        let client = Client::connect(address);
+        client.echo(b"hello");
+        client.finish();
+        client.expect_fin();
+    }
+    assert!(server.is_running());
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn fault_s4_fault_w7_closed_standard_streams_do_not_stop_the_echo() {
+    for closed in ["1>&-", "2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"] {
+        let address = free_address();
+        let mut command = shell(&format!(r#"exec "$0" "$@" {closed}"#));
+        command.args(["-vv", "--listen", &address.to_string()]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        expect_service_and_stop(Server::spawn_silent(command), address);
+    }
+}
+
+#[test]
+fn fault_s4_pipes_that_nobody_reads_do_not_stop_the_echo() {
+    let (output, their_output) = std::io::pipe().expect("a pipe");
+    let (log, their_log) = std::io::pipe().expect("a pipe");
+    let address = free_address();
+    let mut command = serve();
+    command.args(["-vv", "--listen", &address.to_string()]);
+    command.stdout(their_output).stderr(their_log);
+    expect_service_and_stop(Server::spawn_silent(command), address);
+    drop((output, log));
+}
+
+#[test]
+fn fault_s4_a_log_pipe_whose_reader_has_gone_does_not_stop_the_echo() {
+    let (log, their_log) = std::io::pipe().expect("a pipe");
+    let address = free_address();
+    let mut command = serve();
+    command.args(["-vv", "--listen", &address.to_string()]);
+    command.stdout(Stdio::null()).stderr(their_log);
+    let server = Server::spawn_silent(command);
+    BufReader::new(log)
+        .lines()
+        .next()
+        .expect("a line")
+        .expect("a line");
+    expect_service_and_stop(server, address);
+}
+
+#[test]
+fn fault_w7_the_output_may_be_read_through_head() {
+    let address = free_address();
+    // Start line and log go into the same pipe, whose reader is gone after the first line.
+    let mut command = shell(r#""$0" "$@" 2>&1 | head -n 1; echo over"#);
+    command.args(["-vv", "--stop-on-eof", "--listen", &address.to_string()]);
+    command.stdout(Stdio::piped());
+    let mut server = Server::spawn_silent(command);
+    wait_for("the server listens", DEADLINE, || {
+        Client::try_connect(address).is_ok()
+    });
+    for _ in 0..50 {
+        Client::connect(address).echo(b"hello");
+    }
+    server.close_stdin();
+    let output = server.finished().output;
+    assert_eq!(output.len(), 2, "{output:?}");
+    assert_eq!(output[1], "over");
+}
+
+#[test]
+fn seed_s3_1_a_port_that_needs_a_privilege_is_refused_with_what_grants_it() {
+    let first: u16 = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+        .ok()
+        .and_then(|port| port.trim().parse().ok())
+        .unwrap_or(0);
+    if first <= 1 {
+        return skip("seed_s3_1 (EACCES)", "no port needs a privilege");
+    }
+    let serve = serve();
+    let mut command = if rustix::process::geteuid().is_root() {
+        let drop_all = [
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "--bounding-set=-all",
+        ];
+        let mut command = Command::new("setpriv");
+        command
+            .args(drop_all)
+            .arg(serve.get_program())
+            .args(serve.get_args());
+        command
+    } else {
+        serve
+    };
+    command.args(["--listen", "127.0.0.1:1"]);
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => return skip("seed_s3_1 (EACCES)", &format!("no setpriv: {error}")),
+    };
+    let log = String::from_utf8_lossy(&output.stderr);
+    if log.contains("setpriv:") {
+        return skip("seed_s3_1 (EACCES)", log.trim());
+    }
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    for text in ["127.0.0.1:1", "ermission denied", "cap_net_bind_service"] {
+        assert!(log.contains(text), "`{text}` is not in `{log}`");
+    }
+}
+
+#[test]
+fn seed_s3_4_writing_to_clients_that_left_is_no_sigpipe() {
+    let server = Server::start(&["--socket-buffer", "16k"]);
+    let at_start = proc::descriptors(server.pid());
+    for _ in 0..50 {
+        let frozen = server.freeze();
+        let client = Client::connect(server.address());
+        client.send(&[1; 5_000]);
+        drop(client);
+        drop(frozen);
+    }
+    wait_for("all of them have ended", Duration::from_secs(5), || {
+        server.figures().closed() == 50
+    });
+    assert_eq!(proc::descriptors(server.pid()), at_start);
+}

@@ -1,0 +1,95 @@
+//! Writing: system calls, memory and processor time.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::support::{Client, DEADLINE, Data, QUIET, Server, bound, proc, wait_for};
+
+#[test]
+#[cfg(not(mio_unsupported_force_poll_poll))]
+fn fault_w2_an_echo_costs_one_read_one_write_and_a_share_of_one_poll() {
+    use crate::support::strace::{Strace, count};
+    const ECHOES: usize = 500;
+    let server = Server::start(&[]);
+    let client = Client::connect(server.address());
+    client.echo(b"warm");
+    let Some(strace) = Strace::attach("fault_w2", server.pid(), "all") else {
+        return;
+    };
+    for _ in 0..ECHOES {
+        client.echo(&[1; 64]);
+    }
+    let calls = strace.detach();
+    let polls = count(&calls, &["epoll_wait", "epoll_pwait", "epoll_pwait2"]);
+    assert_eq!(
+        count(&calls, &["read", "recv", "recvfrom"]),
+        ECHOES,
+        "{calls:#?}"
+    );
+    assert_eq!(
+        count(&calls, &["write", "send", "sendto"]),
+        ECHOES,
+        "{calls:#?}"
+    );
+    // The first may have been waiting already, the last is waiting now.
+    assert!(polls <= ECHOES + 2, "{polls} polls");
+    assert_eq!(count(&calls, &["epoll_ctl"]), 0, "{calls:#?}");
+}
+
+#[test]
+fn fault_w3_a_client_that_never_reads_costs_no_more_than_its_share_and_no_time() {
+    const MARK: u32 = 64 << 10;
+    // The allocator's and the buffer's rounding up to pages.
+    const ROUNDING: u32 = 16 << 10;
+    let cases = [
+        ("1", 1, 512 << 10),
+        ("8", 8, 512 << 10),
+        ("256k", 256 << 10, 100 << 20),
+    ];
+    for (buffer, bytes, length) in cases {
+        let small = ["--socket-buffer", "16k"];
+        let sockets = if bytes <= 8 { &small[..] } else { &[] };
+        let server = Server::start(&[&["--read-buffer", buffer], sockets].concat());
+        Client::connect(server.address()).exchange(&Data::new(1), (length as usize).min(4 << 20));
+        server.await_active(0, Duration::from_secs(5));
+        let before = proc::memory(server.pid());
+
+        let client = match sockets {
+            [] => Client::connect(server.address()),
+            _ => Client::connect_narrow(server.address(), 16 << 10),
+        };
+        let data = Data::new(3);
+        let sent = client.send_until_blocked(&mut data.clone(), length as usize);
+        assert!(
+            sent < length as usize,
+            "{sent} bytes were taken without anybody reading"
+        );
+        // What it had already taken in it may still echo; then it must have nothing to do.
+        wait_for("the server is at rest", DEADLINE, || {
+            let before = proc::cpu(server.pid());
+            thread::sleep(QUIET);
+            proc::cpu(server.pid()) - before <= bound(Duration::from_millis(1))
+        });
+        let growth = proc::memory(server.pid()).saturating_sub(before);
+        let allowed = bound(MARK + bytes + ROUNDING);
+        assert!(
+            growth <= u64::from(allowed),
+            "{growth} bytes more, allowed are {allowed}"
+        );
+
+        let rest = length as usize - sent;
+        thread::scope(|scope| {
+            let mut outgoing = data.clone();
+            outgoing.skip(sent);
+            let client = &client;
+            scope.spawn(move || {
+                for at in (0..rest).step_by(64 << 10) {
+                    client.send(&outgoing.take((64 << 10).min(rest - at)));
+                }
+                client.finish();
+            });
+            client.expect_data(&mut data.clone(), length as usize);
+        });
+        client.expect_fin();
+    }
+}

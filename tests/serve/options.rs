@@ -1,0 +1,251 @@
+//! Start lines, variables, the log, the banner, and what is refused at the start.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Command;
+
+use crate::support::server::{Finished, serve};
+use crate::support::{Client, Server};
+
+/// Runs `mio-echo serve` with `args` to its end.
+#[track_caller]
+fn run(args: &[&str]) -> Finished {
+    let mut command = serve();
+    command.args(args);
+    run_to_end(command)
+}
+
+#[track_caller]
+fn run_to_end(mut command: Command) -> Finished {
+    command.stdout(std::process::Stdio::piped());
+    command.stderr(std::process::Stdio::piped());
+    let mut server = Server::spawn_silent(command);
+    server.close_stdin();
+    server.finished()
+}
+
+/// Requires exit code `code` and one line on standard error that contains all of `texts`.
+#[track_caller]
+fn expect_refusal(finished: &Finished, code: i32, texts: &[&str]) {
+    assert_eq!(finished.status.code(), Some(code), "{:#?}", finished.log);
+    let told = finished.log.iter().any(|line| {
+        texts
+            .iter()
+            .all(|text| line.to_lowercase().contains(&text.to_lowercase()))
+    });
+    assert!(told, "{texts:?} are not in {:#?}", finished.log);
+    assert!(finished.output.is_empty(), "started: {:?}", finished.output);
+}
+
+#[test]
+fn start_lines_come_in_the_order_given_and_name_the_ports() {
+    let free = |ip: [u8; 4]| {
+        let listener = TcpListener::bind((Ipv4Addr::from(ip), 0)).expect("a free port");
+        listener.local_addr().expect("its address")
+    };
+    let second = free([127, 0, 0, 1]);
+    let mut command = serve();
+    command.args(["--listen", "127.0.0.1:0", "-l", &second.to_string()]);
+    command.args(["-l", "raw@127.0.0.1:0", "--stop-on-eof"]);
+    let server = Server::spawn_with_listeners(command, 3);
+    assert_eq!(server.addresses()[1], second);
+    for address in server.addresses() {
+        assert_ne!(address.port(), 0);
+        Client::connect(*address).echo(b"here too");
+    }
+    let output = server.stop().output;
+    assert_eq!(output.len(), 3, "{output:?}");
+    for line in output {
+        let words: Vec<_> = line.split(' ').collect();
+        assert_eq!(
+            (&words[..2], words[3]),
+            (&["listening", "on"][..], "raw"),
+            "{line}"
+        );
+        words[2].parse::<SocketAddr>().expect("an address");
+    }
+}
+
+#[test]
+fn variables_stand_for_options_and_the_command_line_wins() {
+    let mut command = serve();
+    command.env("MIO_ECHO_LISTEN", "127.0.0.1:0 127.0.0.1:0");
+    command.env("MIO_ECHO_BANNER", "hello");
+    command.env("MIO_ECHO_STOP_ON_EOF", "true");
+    command.env("MIO_ECHO_MAX_CONNECTIONS", "");
+    command.env("MIO_ECHO_SERVICE_HOST", "10.0.0.1");
+    let server = Server::spawn_with_listeners(command, 2);
+    for address in server.addresses() {
+        Client::connect(*address).expect(b"hello");
+    }
+    server.stop();
+
+    let mut command = serve();
+    command.env("MIO_ECHO_LISTEN", "127.0.0.1:1");
+    command.env("MIO_ECHO_BANNER", "not this");
+    command.args([
+        "--listen",
+        "127.0.0.1:0",
+        "--banner",
+        "this",
+        "--stop-on-eof",
+    ]);
+    let server = Server::spawn(command);
+    Client::connect(server.address()).expect(b"this");
+    server.stop();
+}
+
+#[test]
+fn a_bad_value_is_refused_in_one_line_that_names_it() {
+    let refused = |args: &[&str], texts: &[&str]| {
+        let finished = run(args);
+        expect_refusal(&finished, 2, texts);
+        assert_eq!(finished.log.len(), 1, "{:#?}", finished.log);
+    };
+    for value in ["abc", "-1", "0"] {
+        let argument = format!("--max-connections={value}");
+        refused(&[&argument], &["--max-connections", value]);
+    }
+    refused(&["--listen", "127.0.0.1:70000"], &["--listen", "70000"]);
+    refused(&["--idle-timeout", "1x"], &["--idle-timeout", "1x"]);
+    refused(
+        &["--when-full", "panic"],
+        &["--when-full", "panic", "wait", "close"],
+    );
+    refused(&["--no-such-option"], &["--no-such-option"]);
+
+    let mut command = serve();
+    command.env("MIO_ECHO_MAX_CONNECTIONS", "abc");
+    let finished = run_to_end(command);
+    expect_refusal(&finished, 2, &["MIO_ECHO_MAX_CONNECTIONS", "abc"]);
+    assert_eq!(finished.log.len(), 1, "{:#?}", finished.log);
+}
+
+#[test]
+fn fault_s3_seed_s3_1_an_address_in_use_is_named_and_the_exit_code_is_1() {
+    let first = Server::start(&[]);
+    let address = first.address().to_string();
+    let second = run(&["--listen", &address]);
+    expect_refusal(&second, 1, &["in use", &address]);
+    Client::connect(first.address()).echo(b"not affected");
+}
+
+#[test]
+fn seed_s3_1_one_listener_that_fails_keeps_all_start_lines_back() {
+    let first = Server::start(&[]);
+    let address = first.address().to_string();
+    let second = run(&["--listen", "127.0.0.1:0", "--listen", &address]);
+    expect_refusal(&second, 1, &["in use", &address]);
+}
+
+#[test]
+fn seed_s3_1_an_address_that_is_not_of_this_machine_is_named_and_the_exit_code_is_1() {
+    // 192.0.2.0/24 is for documentation; no machine has it.
+    let finished = run(&["--listen", "192.0.2.1:7007"]);
+    expect_refusal(&finished, 1, &["192.0.2.1:7007", "assign"]);
+}
+
+#[test]
+fn the_first_line_says_the_limits_and_the_last_the_figures() {
+    let server = Server::start(&["--max-connections", "100"]);
+    let client = Client::connect(server.address());
+    client.echo(&[7; 1000]);
+    client.finish();
+    client.expect_fin();
+    let finished = server.stop();
+    let first = &finished.log[0];
+    for text in ["up to 100 connections", "of process memory", "descriptors"] {
+        assert!(first.contains(text), "`{text}` is not in `{first}`");
+    }
+    let last = finished.log.last().expect("a last line");
+    assert!(
+        last.contains("accepted 1, refused 0, active 0, echoed 1000 bytes"),
+        "{last}"
+    );
+    assert!(last.contains("peer finished 1"), "{last}");
+}
+
+#[test]
+fn by_default_a_connection_writes_no_line() {
+    let server = Server::start(&[]);
+    let before = server.await_log("up to");
+    for _ in 0..10 {
+        drop(Client::connect(server.address()));
+        Client::connect(server.address()).reset();
+        Client::connect(server.address()).echo(b"a byte or two");
+    }
+    let log = server.stop().log;
+    assert_eq!(log[0], before);
+    let mut between = log[1..log.len() - 1].iter();
+    assert!(!between.any(|line| line.contains("127.0.0.1:")), "{log:#?}");
+    assert!(log.len() <= 4, "{log:#?}");
+}
+
+#[test]
+fn once_verbose_logs_a_line_a_connection_and_twice_a_line_a_state() {
+    for (level, states) in [("-v", false), ("-vv", true)] {
+        let server = Server::start(&[level]);
+        let client = Client::connect(server.address());
+        client.echo(b"12345");
+        client.finish();
+        client.expect_fin();
+        let closed = format!(
+            "from {}: peer finished, 5 bytes in, 5 out",
+            client.address()
+        );
+        server.await_log(&closed);
+        let log = server.stop().log;
+        assert_eq!(log.iter().filter(|line| line.contains(&closed)).count(), 1);
+        let state = log
+            .iter()
+            .any(|line| line.contains("Open -> Finishing (peer finished sending)"));
+        assert_eq!(state, states, "{log:#?}");
+    }
+}
+
+#[test]
+fn quiet_logs_nothing() {
+    let server = Server::start(&["-q"]);
+    Client::connect(server.address()).echo(b"a byte or two");
+    let log = server.stop().log;
+    assert!(log.is_empty(), "{log:#?}");
+}
+
+#[test]
+fn seed_s2_1_a_banner_greets_each_client_with_its_address_and_number() {
+    let banner = r"Welcome to echo server\r\n{peer} is\tnumber {id}\n\\";
+    let server = Server::start(&["--banner", banner]);
+    let greeted = |_| {
+        let client = Client::connect(server.address());
+        let start = format!("Welcome to echo server\r\n{} is\tnumber ", client.address());
+        client.expect(start.as_bytes());
+        let mut number = String::new();
+        while !number.ends_with("\n\\") {
+            number.push(char::from(client.receive(1)[0]));
+        }
+        client.echo(b"after the greeting");
+        client.finish();
+        client.expect_fin();
+        number
+            .trim_end_matches("\n\\")
+            .parse::<u64>()
+            .expect("a number")
+    };
+    let mut numbers: Vec<_> = (0..5).map(greeted).collect();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 5, "{numbers:?}");
+    server.stop().expect_no_complaint();
+}
+
+#[test]
+fn the_end_of_standard_input_stops_only_a_server_that_was_told_so() {
+    let mut command = serve();
+    command.args(["--listen", "127.0.0.1:0"]);
+    let mut server = Server::spawn(command);
+    server.close_stdin();
+    let client = Client::connect(server.address());
+    client.expect_silence(crate::support::QUIET);
+    client.echo(b"still here");
+    assert!(server.is_running());
+
+    Server::start(&[]).stop();
+}

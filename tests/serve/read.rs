@@ -1,0 +1,123 @@
+//! Reading, readiness, segmentation.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::data::Dice;
+use crate::support::{Client, Data, READ_BUFFERS, Server, within};
+
+/// Runs `test` with each scratch buffer at the same time.
+fn with_read_buffers(test: impl Fn(&str) + Sync) {
+    thread::scope(|scope| {
+        for buffer in READ_BUFFERS {
+            scope.spawn(|| test(buffer));
+        }
+    });
+}
+
+#[test]
+fn fault_r1_one_write_and_then_silence_comes_back_whole() {
+    for (buffer, length) in [("1", 64 << 10), ("8", 256 << 10), ("4096", 1 << 20)] {
+        let server = Server::start(&["--read-buffer", buffer]);
+        let client = Client::connect(server.address());
+        client.exchange(&Data::new(1), length);
+        client.expect_silence(Duration::from_millis(20));
+        client.finish();
+        client.expect_fin();
+    }
+}
+
+#[test]
+fn fault_r3_a_slow_reader_gets_everything_though_it_sends_nothing_more() {
+    const PAUSE: Duration = Duration::from_secs(4);
+    with_read_buffers(|buffer| {
+        let server = Server::start(&["--read-buffer", buffer, "--socket-buffer", "16k"]);
+        let client = Client::connect_narrow(server.address(), 16 << 10);
+        let most = if buffer == "256k" {
+            10 << 20
+        } else {
+            512 << 10
+        };
+        let data = Data::new(3);
+        let begun = Instant::now();
+        let sent = client.send_until_blocked(&mut data.clone(), most);
+        thread::sleep(PAUSE.saturating_sub(begun.elapsed()));
+        client.expect_data(&mut data.clone(), sent);
+        client.echo(b"and more");
+    });
+}
+
+#[test]
+fn fault_r3_a_slow_reader_gets_everything_from_buffers_of_the_systems_choice() {
+    let server = Server::start(&[]);
+    let client = Client::connect(server.address());
+    let data = Data::new(3);
+    let sent = client.send_until_blocked(&mut data.clone(), 64 << 20);
+    client.expect_data(&mut data.clone(), sent);
+    client.echo(b"and more");
+}
+
+#[test]
+fn seed_s0_3_bytes_out_equal_bytes_in_for_any_segmentation() {
+    with_read_buffers(|buffer| {
+        let server = Server::start(&["--read-buffer", buffer]);
+        let client = Client::connect(server.address());
+        let (mut dice, mut data) = (Dice::new(3), Data::new(3));
+        for most in [2, 20, 200, 2_000, 20_000] {
+            for _ in 0..50 {
+                let segment = 1 + dice.below(most);
+                client.echo(&data.take(segment));
+            }
+        }
+        client.finish();
+        client.expect_fin();
+    });
+}
+
+#[test]
+fn seed_s0_3_many_writes_before_the_first_read_come_back_in_order() {
+    with_read_buffers(|buffer| {
+        let server = Server::start(&["--read-buffer", buffer]);
+        let client = Client::connect(server.address());
+        let (mut dice, data) = (Dice::new(4), Data::new(4));
+        let (mut outgoing, mut sent) = (data.clone(), 0);
+        while sent < 20_000 {
+            let segment = 1 + dice.below(100);
+            client.send(&outgoing.take(segment));
+            sent += segment;
+        }
+        client.expect_data(&mut data.clone(), sent);
+    });
+}
+
+#[test]
+fn fault_r8_a_reset_closes_at_once_and_quietly_whatever_the_connection_is_doing() {
+    type Prepare = fn(&Client);
+    let idle: Prepare = |client| client.echo(b"a");
+    let stalled: Prepare = |client| {
+        client.send_until_blocked(&mut Data::new(1), 64 << 20);
+    };
+    // Idle; not read any more; still read, with bytes that wait to be written.
+    let cases = [("64k", idle), ("64k", stalled), ("1GiB", stalled)];
+    for (high_water, prepare) in cases {
+        let buffers = ["--high-water", high_water, "--socket-buffer", "64k"];
+        let server = Server::start(&[&buffers[..], &["-v"]].concat());
+        let client = Client::connect_narrow(server.address(), 64 << 10);
+        prepare(&client);
+        within(Duration::from_millis(100), || {
+            let address = client.address();
+            client.reset();
+            server.await_log(&format!("from {address}: reset"));
+        });
+        Client::connect(server.address()).echo(b"next");
+
+        let finished = server.stop();
+        let closed = finished
+            .log
+            .iter()
+            .filter(|line| line.contains("conn 1 from"));
+        assert!(closed.count() <= 1, "{:#?}", finished.log);
+        assert_eq!(finished.figures().get("reset"), 1);
+        finished.expect_no_complaint();
+    }
+}

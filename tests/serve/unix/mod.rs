@@ -1,0 +1,4 @@
+//! What needs signals: a server that is held while things queue up for it, and the ways to end one.
+
+mod queued;
+mod stop;

@@ -1,0 +1,184 @@
+//! Everything that can be waiting for the server at once when it looks.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, bound, wait_for, within};
+
+#[test]
+fn fault_a1_seed_s4_3_a_backlog_that_filled_unseen_is_served_to_the_last() {
+    const BACKLOG: u8 = 127;
+    let server = Server::start(&["--backlog", "127"]);
+    let frozen = server.freeze();
+    let clients: Vec<_> = (0..BACKLOG)
+        .map(|number| (number, Client::connect(server.address())))
+        .collect();
+    let (before, after) = clients.split_at(clients.len() / 2);
+    before
+        .iter()
+        .for_each(|(number, client)| client.send(&[*number]));
+
+    drop(frozen);
+    within(Duration::from_secs(1), || {
+        after
+            .iter()
+            .for_each(|(number, client)| client.send(&[*number]));
+        clients
+            .iter()
+            .for_each(|(number, client)| client.expect(&[*number]));
+    });
+    assert_eq!(server.figures().get("active"), u64::from(BACKLOG));
+}
+
+#[test]
+fn fault_r5_the_past_of_a_slot_does_not_reach_its_next_connection() {
+    let server = Server::start(&["--max-connections", "16"]);
+    let mut clients: Vec<Client> = Vec::new();
+    for turn in 0..20u8 {
+        let frozen = server.freeze();
+        // All ways to leave, and the next ones for their places, in one batch of events.
+        for (number, client) in clients.drain(..).enumerate() {
+            client.send(&[0xff; 100]);
+            match number % 3 {
+                0 => client.reset(),
+                1 => client.finish(),
+                _ => drop(client),
+            }
+        }
+        clients = (0..16).map(|_| Client::connect(server.address())).collect();
+        for (number, client) in clients.iter().enumerate() {
+            client.send(&[turn, number as u8]);
+        }
+        drop(frozen);
+        for (number, client) in clients.iter().enumerate() {
+            client.expect(&[turn, number as u8]);
+        }
+        for client in &clients {
+            client.echo(b"and it stays");
+        }
+    }
+}
+
+#[test]
+fn fault_r6_data_on_both_sides_of_an_urgent_byte_comes_back() {
+    let server = Server::start(&[]);
+    for established in [true, false] {
+        let client = Client::connect(server.address());
+        if established {
+            client.echo(b"hello");
+        }
+        let frozen = server.freeze();
+        client.send(b"before");
+        client.send_urgent(b'!');
+        client.send(b"after");
+        drop(frozen);
+        within(Duration::from_millis(100), || client.expect(b"beforeafter"));
+        client.send_urgent(b'!');
+        client.send(b"once more");
+        client.expect(b"once more");
+        expect_no_spin(&server);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[track_caller]
+fn expect_no_spin(server: &Server) {
+    use crate::support::proc::cpu;
+    let before = cpu(server.pid());
+    thread::sleep(Duration::from_millis(300));
+    let used = cpu(server.pid()) - before;
+    assert!(
+        used <= bound(Duration::from_millis(3)),
+        "spins: {used:?} in 300 ms"
+    );
+}
+
+#[cfg(not(target_os = "linux"))]
+fn expect_no_spin(_: &Server) {}
+
+#[test]
+fn fault_r9_data_and_fin_in_one_event_are_echoed_and_closed() {
+    for buffer in READ_BUFFERS {
+        let server = Server::start(&["--read-buffer", buffer]);
+        for established in [true, false] {
+            for length in [1, 7, 8, 9, 1000] {
+                let client = Client::connect(server.address());
+                if established {
+                    client.echo(b"hello");
+                }
+                let data = Data::new(9);
+                let frozen = server.freeze();
+                client.send(&data.clone().take(length));
+                client.finish();
+                drop(frozen);
+                within(Duration::from_millis(100), || {
+                    client.expect_data(&mut data.clone(), length);
+                    client.expect_fin();
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn fault_r8_a_reset_right_behind_data_closes_at_once() {
+    let server = Server::start(&[]);
+    for _ in 0..10 {
+        let client = Client::connect(server.address());
+        client.echo(b"hello");
+        let frozen = server.freeze();
+        client.send(&[1; 1000]);
+        client.reset();
+        drop(frozen);
+        server.await_active(0, bound(Duration::from_millis(100)));
+    }
+    server.stop().expect_no_complaint();
+}
+
+#[test]
+fn fault_a6_ten_thousand_clients_that_reset_before_they_are_accepted_do_no_harm() {
+    const BATCH: usize = 100;
+    let server = Server::start(&[]);
+    let at_start = open_descriptors(&server);
+    for _ in 0..10_000 / BATCH {
+        let frozen = server.freeze();
+        (0..BATCH).for_each(|_| Client::connect(server.address()).reset());
+        drop(frozen);
+        Client::connect(server.address()).echo(b"alive");
+    }
+    server.await_active(0, DEADLINE);
+    assert_eq!(open_descriptors(&server), at_start);
+    server.stop().expect_no_complaint();
+}
+
+#[cfg(target_os = "linux")]
+fn open_descriptors(server: &Server) -> usize {
+    crate::support::proc::descriptors(server.pid())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_descriptors(_: &Server) -> usize {
+    0
+}
+
+#[test]
+fn fault_a3_clients_that_queued_unseen_wait_for_a_place() {
+    let server = Server::start(&["--max-connections", "10"]);
+    let frozen = server.freeze();
+    let clients: Vec<_> = (0..60).map(|_| Client::connect(server.address())).collect();
+    clients.iter().for_each(|client| client.send(b"?"));
+    drop(frozen);
+    let mut waiting = clients;
+    let until = Instant::now() + DEADLINE;
+    while !waiting.is_empty() {
+        assert!(
+            Instant::now() < until,
+            "{} clients are stuck",
+            waiting.len()
+        );
+        wait_for("somebody is served", DEADLINE, || {
+            waiting.iter().any(Client::has_news)
+        });
+        waiting.retain(|client| !client.has_news());
+    }
+}

@@ -1,0 +1,249 @@
+//! Stopping: signals, the drain, exit codes.
+
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::unix::shell;
+use crate::support::{Client, DEADLINE, Data, End, QUIET, Server, bound, wait_for, within};
+
+/// Waits until nobody listens any more.
+#[track_caller]
+fn await_refusal(server: &Server) {
+    wait_for("connects are refused", DEADLINE, || {
+        let connected = TcpStream::connect(server.address());
+        matches!(connected, Err(error) if error.kind() == ErrorKind::ConnectionRefused)
+    });
+}
+
+/// A client that is owed bytes and takes none.
+#[track_caller]
+fn stuck_client(server: &Server) -> Client {
+    let client = Client::connect(server.address());
+    client.send_until_blocked(&mut Data::new(1), 64 << 20);
+    client
+}
+
+#[test]
+fn fault_s1_seed_s3_3_an_empty_server_stops_at_once() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Server::start(&[]);
+        server.signal(signal);
+        let status = within(Duration::from_secs(1), || server.wait());
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
+#[test]
+fn fault_s1_idle_connections_hold_a_stop_up_only_until_they_answer_the_fin() {
+    let mut server = Server::start(&[]);
+    let clients: Vec<_> = (0..10).map(|_| Client::connect(server.address())).collect();
+    clients.iter().for_each(|client| client.echo(b"hello"));
+    server.signal(Signal::TERM);
+    within(Duration::from_millis(200), || {
+        clients.iter().for_each(Client::expect_fin)
+    });
+    assert!(server.is_running(), "it waits for the other side's FIN");
+    drop(clients);
+    let status = within(Duration::from_millis(100), || server.wait());
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(server.finished().figures().get("stopped"), 10);
+}
+
+#[test]
+fn fault_s1_a_peer_that_never_answers_the_fin_is_left_after_the_linger() {
+    const LINGER: Duration = Duration::from_secs(2);
+    let mut server = Server::start(&[]);
+    let client = Client::connect(server.address());
+    client.echo(b"hello");
+    let begun = Instant::now();
+    server.signal(Signal::TERM);
+    client.expect_fin();
+    assert_eq!(server.wait().code(), Some(0));
+    let took = begun.elapsed();
+    assert!(
+        took >= LINGER && took <= LINGER + bound(Duration::from_millis(300)),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn fault_s1_what_has_arrived_by_the_signal_is_echoed_queued_clients_included() {
+    let mut server = Server::start(&[]);
+    let connect = |_| Client::connect(server.address());
+    let mut clients: Vec<_> = (0..20).map(connect).collect();
+    clients.iter().for_each(|client| client.echo(b"hello"));
+    let frozen = server.freeze();
+    clients.extend((0..100).map(connect));
+    clients.iter().for_each(|client| client.send(&[1; 1000]));
+    server.signal(Signal::TERM);
+    drop(frozen);
+    for client in &clients {
+        client.expect(&[1; 1000]);
+        client.expect_fin();
+    }
+    await_refusal(&server);
+    drop(clients);
+    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(server.finished().figures().get("stopped"), 120);
+}
+
+#[test]
+fn fault_s1_seed_s3_3_a_stop_under_load_resets_nobody() {
+    let mut server = Server::start(&[]);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..8).map(|_| Client::connect(server.address())).collect();
+        let running: Vec<_> = clients
+            .into_iter()
+            .map(|client| scope.spawn(move || ping_until_the_end(&client)))
+            .collect();
+        let arriving = scope.spawn(|| connect_until_refused(&server));
+        thread::sleep(QUIET);
+        server.signal(Signal::TERM);
+        for client in running {
+            assert_eq!(client.join().expect("a client"), End::Fin);
+        }
+        assert!(arriving.join().expect("clients") > 0);
+    });
+    assert_eq!(server.wait().code(), Some(0));
+    server.finished().expect_no_complaint();
+}
+
+/// Sends and receives one message after another until the server ends the session; how it did.
+fn ping_until_the_end(client: &Client) -> End {
+    let mut message = [0; 100];
+    loop {
+        client.send(&message);
+        let until = Instant::now() + DEADLINE;
+        let mut received = 0;
+        while received < message.len() {
+            match client.read_by(&mut message[received..], until) {
+                Ok(0) => return End::Fin,
+                Ok(got) => received += got,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return End::Reset,
+                Err(error) => panic!("no echo: {error}"),
+            }
+        }
+    }
+}
+
+/// Connects one client after another. Whoever gets in gets its echo or a FIN. Returns how many got an echo.
+fn connect_until_refused(server: &Server) -> usize {
+    let mut served = 0;
+    loop {
+        let client = match Client::try_connect(server.address()) {
+            Ok(client) => client,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+                return served;
+            }
+        };
+        let answer = client
+            .try_send(b"?")
+            .and_then(|_| client.read_by(&mut [0], Instant::now() + DEADLINE));
+        match answer {
+            Ok(got) => served += got,
+            // It came after the signal, between the last accept and the close of the listener.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Err(error) => panic!("neither echo nor end: {error}"),
+        }
+    }
+}
+
+#[test]
+fn fault_s1_new_clients_are_refused_while_old_ones_drain() {
+    let mut server = Server::start(&["--drain-timeout", "20s"]);
+    let client = Client::connect(server.address());
+    let data = Data::new(1);
+    client.send_until_blocked(&mut data.clone(), 64 << 20);
+    server.signal(Signal::TERM);
+    await_refusal(&server);
+    assert!(server.is_running());
+    let (echo, end) = client.receive_to_end();
+    assert_eq!(end, End::Fin);
+    assert!(echo == data.clone().take(echo.len()), "a wrong byte");
+    drop(client);
+    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(server.finished().figures().get("drain timeout"), 0);
+}
+
+#[test]
+fn fault_s1_the_drain_timeout_cuts_who_takes_nothing_and_the_exit_code_stays_0() {
+    const TIMEOUT: Duration = Duration::from_millis(500);
+    let mut server = Server::start(&["--drain-timeout", "500ms"]);
+    let client = stuck_client(&server);
+    let begun = Instant::now();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let took = begun.elapsed();
+    assert!(
+        took >= TIMEOUT && took <= TIMEOUT + bound(Duration::from_millis(200)),
+        "{took:?}"
+    );
+    client.expect_reset();
+    assert_eq!(server.finished().figures().get("drain timeout"), 1);
+}
+
+#[test]
+fn fault_s1_a_second_signal_ends_it_at_once() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut server = Server::start(&["--drain-timeout", "60s"]);
+        let _client = stuck_client(&server);
+        server.signal(Signal::TERM);
+        await_refusal(&server);
+        server.signal(signal);
+        let status = within(Duration::from_millis(200), || server.wait());
+        assert_eq!(status.code(), Some(code));
+    }
+}
+
+#[test]
+fn fault_s1_clients_are_served_during_the_stop_delay() {
+    const DELAY: Duration = Duration::from_millis(500);
+    let mut server = Server::start(&["--stop-delay", "500ms"]);
+    let begun = Instant::now();
+    server.signal(Signal::TERM);
+    let client = Client::connect(server.address());
+    client.echo(b"not yet");
+    client.expect_fin();
+    assert!(
+        begun.elapsed() >= DELAY,
+        "stopped after {:?}",
+        begun.elapsed()
+    );
+    drop(client);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn usr1_logs_the_figures() {
+    let server = Server::start(&[]);
+    let client = Client::connect(server.address());
+    client.echo(b"12345");
+    let figures = server.figures();
+    assert_eq!(figures.get("accepted"), 1);
+    assert_eq!(figures.get("active"), 1);
+    assert_eq!(figures.get("echoed"), 5);
+    assert_eq!(figures.closed(), 0);
+    drop(client);
+    server.await_active(0, DEADLINE);
+    assert_eq!(server.figures().get("peer finished"), 1);
+}
+
+#[test]
+fn hup_keeps_the_disposition_that_it_was_started_with() {
+    use std::os::unix::process::ExitStatusExt;
+    let mut server = Server::start(&[]);
+    server.signal(Signal::HUP);
+    assert_eq!(server.wait().signal(), Some(Signal::HUP.as_raw()));
+
+    let mut command = shell(r#"trap "" HUP; exec "$0" "$@""#);
+    command.args(["--listen", "127.0.0.1:0", "--stop-on-eof"]);
+    let server = Server::spawn(command);
+    server.signal(Signal::HUP);
+    Client::connect(server.address()).echo(b"as under nohup");
+    server.stop();
+}

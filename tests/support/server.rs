@@ -1,0 +1,312 @@
+//! The server under test: the real binary, its start lines, its log and its end.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::DEADLINE;
+
+/// A running server. Dropping it ends the process, whatever it is doing.
+pub struct Server {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    output: Option<Lines>,
+    log: Option<Lines>,
+    addresses: Vec<SocketAddr>,
+}
+
+/// What a server left behind.
+pub struct Finished {
+    pub status: ExitStatus,
+    pub output: Vec<String>,
+    pub log: Vec<String>,
+}
+
+/// The figures of the last log line, by name: `accepted`, `peer finished`, ..
+pub struct Figures(HashMap<String, u64>);
+
+impl Server {
+    /// Starts `mio-echo serve` on a free port of 127.0.0.1, to be stopped by [`stop`](Self::stop).
+    #[track_caller]
+    pub fn start(args: &[&str]) -> Self {
+        let mut command = serve();
+        command
+            .args(["--listen", "127.0.0.1:0", "--stop-on-eof"])
+            .args(args);
+        Self::spawn(command)
+    }
+
+    /// Runs `command`, which starts a server, and waits for its first start line.
+    #[track_caller]
+    pub fn spawn(command: Command) -> Self {
+        Self::spawn_with_listeners(command, 1)
+    }
+
+    #[track_caller]
+    pub fn spawn_with_listeners(mut command: Command, listeners: usize) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut server = Self::spawn_silent(command);
+        for at in 0..listeners {
+            let line = server
+                .output()
+                .find_from(at, |line| line.starts_with("listening on "));
+            let Some(line) = line else {
+                panic!("no start line {at}; log: {:#?}", server.log().all());
+            };
+            server.addresses.push(listening_address(&line));
+        }
+        server
+    }
+
+    /// Runs `command` with the standard output and error that it names, and waits for nothing.
+    #[track_caller]
+    pub fn spawn_silent(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).spawn().expect("starting");
+        Self {
+            stdin: child.stdin.take(),
+            output: child.stdout.take().map(Lines::read),
+            log: child.stderr.take().map(Lines::read),
+            child,
+            addresses: Vec::new(),
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("asking for the end").is_none()
+    }
+
+    /// The log so far.
+    #[track_caller]
+    pub fn log_lines(&self) -> Vec<String> {
+        self.log().all()
+    }
+
+    /// Waits for a log line that contains `text`.
+    #[track_caller]
+    pub fn await_log(&self, text: &str) -> String {
+        self.await_log_from(0, text)
+    }
+
+    /// Waits for a line that contains `text` and is not one of the first `from`.
+    #[track_caller]
+    pub fn await_log_from(&self, from: usize, text: &str) -> String {
+        self.log()
+            .find_from(from, |line| line.contains(text))
+            .unwrap_or_else(|| panic!("no `{text}` in the log: {:#?}", self.log().all()))
+    }
+
+    /// Ends the standard input of the server.
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Stops the server in order, and requires that it exits with 0.
+    #[track_caller]
+    pub fn stop(mut self) -> Finished {
+        self.close_stdin();
+        let finished = self.finished();
+        assert_eq!(finished.status.code(), Some(0), "{:#?}", finished.log);
+        finished
+    }
+
+    /// Waits for the end of the process.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("waiting for the end") {
+                return status;
+            }
+            assert!(Instant::now() < until, "does not end");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits for the end of the process and of everything it said.
+    #[track_caller]
+    pub fn finished(mut self) -> Finished {
+        let status = self.wait();
+        Finished {
+            status,
+            output: self.output.take().map(Lines::into_all).unwrap_or_default(),
+            log: self.log.take().map(Lines::into_all).unwrap_or_default(),
+        }
+    }
+
+    #[track_caller]
+    fn output(&self) -> &Lines {
+        self.output.as_ref().expect("standard output is captured")
+    }
+
+    #[track_caller]
+    fn log(&self) -> &Lines {
+        self.log.as_ref().expect("standard error is captured")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already; either way nothing of it is to remain.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(log) = self.log.take().filter(|_| thread::panicking()) {
+            eprintln!("the server's log: {:#?}", log.into_all());
+        }
+    }
+}
+
+impl Finished {
+    #[track_caller]
+    pub fn figures(&self) -> Figures {
+        let line = self.log.iter().rfind(|line| line.contains(", refused "));
+        Figures::parse(line.unwrap_or_else(|| panic!("no last line: {:#?}", self.log)))
+    }
+
+    /// Requires that nothing was logged at a level above information.
+    #[track_caller]
+    pub fn expect_no_complaint(&self) {
+        expect_no_complaint(&self.log);
+    }
+}
+
+impl Figures {
+    #[track_caller]
+    pub fn parse(line: &str) -> Self {
+        let (_, figures) = line.split_once("accepted ").expect("the figures");
+        let (figures, _seconds) = figures.rsplit_once(';').expect("the seconds");
+        let figures = format!("accepted {figures}");
+        let figure = |part: &str| {
+            let (name, value) = part.trim().trim_end_matches(" bytes").rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        Self(figures.split([',', ':']).filter_map(figure).collect())
+    }
+
+    #[track_caller]
+    pub fn get(&self, name: &str) -> u64 {
+        *self
+            .0
+            .get(name)
+            .unwrap_or_else(|| panic!("no `{name}` in {:?}", self.0))
+    }
+
+    /// The closed connections, whatever the reason.
+    pub fn closed(&self) -> u64 {
+        let open = ["accepted", "refused", "active", "echoed"];
+        let reasons = self.0.iter().filter(|(name, _)| !open.contains(&&***name));
+        reasons.map(|(_, count)| count).sum()
+    }
+}
+
+/// `mio-echo serve`, without what the environment of the tests might set.
+pub fn serve() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mio-echo"));
+    command.arg("serve");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("MIO_ECHO_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Requires that no line of `log` is a warning or an error.
+#[track_caller]
+pub fn expect_no_complaint(log: &[String]) {
+    for line in log {
+        assert!(
+            !line.contains("ERROR") && !line.contains("WARN"),
+            "logged: {line}"
+        );
+    }
+}
+
+#[track_caller]
+fn listening_address(line: &str) -> SocketAddr {
+    let address = line.split(' ').nth(2).expect("an address");
+    address
+        .parse()
+        .unwrap_or_else(|error| panic!("`{line}`: {error}"))
+}
+
+/// The lines of a pipe, read by a thread of their own so that the writer never waits.
+pub struct Lines {
+    shared: Arc<Shared>,
+    reader: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    read: Mutex<Text>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Text {
+    lines: Vec<String>,
+    ended: bool,
+}
+
+impl Lines {
+    pub fn read(pipe: impl Read + Send + 'static) -> Self {
+        let shared = Arc::new(Shared::default());
+        let writer = Arc::clone(&shared);
+        let reader = thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                writer.read.lock().expect("the lines").lines.push(line);
+                writer.changed.notify_all();
+            }
+            writer.read.lock().expect("the lines").ended = true;
+            writer.changed.notify_all();
+        });
+        Self { shared, reader }
+    }
+
+    pub fn all(&self) -> Vec<String> {
+        self.shared.read.lock().expect("the lines").lines.clone()
+    }
+
+    /// Everything up to the end of the pipe.
+    pub fn into_all(self) -> Vec<String> {
+        self.reader.join().expect("reading lines");
+        self.shared.read.lock().expect("the lines").lines.clone()
+    }
+
+    /// The first line from number `from` on that is `wanted`; none if the pipe or the deadline ends first.
+    pub fn find_from(&self, from: usize, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let until = Instant::now() + DEADLINE;
+        let mut read = self.shared.read.lock().expect("the lines");
+        loop {
+            let mut lines = read.lines.iter().skip(from);
+            if let Some(line) = lines.find(|line| wanted(line)) {
+                return Some(line.clone());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if read.ended || left.is_zero() {
+                return None;
+            }
+            read = self
+                .shared
+                .changed
+                .wait_timeout(read, left)
+                .expect("the lines")
+                .0;
+        }
+    }
+}

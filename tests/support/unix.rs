@@ -1,0 +1,66 @@
+//! Signals. The only Unix-only means of the tests that run on every Unix.
+
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::server::{Figures, Server, serve};
+
+/// A server that does nothing until this is dropped, so that what is sent meanwhile queues up.
+pub struct Frozen<'a>(&'a Server);
+
+impl Server {
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process number"), signal).expect("sending a signal");
+    }
+
+    #[track_caller]
+    pub fn freeze(&self) -> Frozen<'_> {
+        self.signal(Signal::STOP);
+        #[cfg(target_os = "linux")]
+        super::wait_for("the server is stopped", super::DEADLINE, || {
+            super::proc::is_stopped(self.pid())
+        });
+        #[cfg(not(target_os = "linux"))]
+        std::thread::sleep(Duration::from_millis(50));
+        Frozen(self)
+    }
+
+    /// The figures of the running server.
+    #[track_caller]
+    pub fn figures(&self) -> Figures {
+        let lines = self.log_lines().len();
+        self.signal(Signal::USR1);
+        Figures::parse(&self.await_log_from(lines, ", refused "))
+    }
+
+    /// Waits until the server has `count` connections.
+    #[track_caller]
+    pub fn await_active(&self, count: u64, deadline: Duration) {
+        super::wait_for(&format!("{count} active connections"), deadline, || {
+            self.figures().get("active") == count
+        });
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        self.0.signal(Signal::CONT);
+    }
+}
+
+/// `script`, run by a shell with `mio-echo serve` as its arguments from `$0` on.
+pub fn shell(script: &str) -> Command {
+    let serve = serve();
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(serve.get_program());
+    command.args(serve.get_args());
+    for (name, value) in serve.get_envs() {
+        assert!(value.is_none(), "only removed variables");
+        command.env_remove(name);
+    }
+    command
+}
