@@ -1,11 +1,16 @@
-//! What one turn costs beside the system calls: a connection over a transport in memory, and its buffer.
+//! What one turn costs beside the system calls: a connection over a transport in memory, its buffer, and its timer.
 
 use std::hint::black_box;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mio_echo::conn::{Connection, Progress, Ready, Scratch, Settings, ShortRead, WriteBuffer};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use mio_echo::conn::{
+    Clock, Connection, Progress, Ready, Scratch, Settings, ShortRead, WriteBuffer,
+};
+use mio_echo::net::timers::{NEVER, Timed, Timer, Timers};
+use slab::Slab;
 
 /// A peer that sends one message an event and keeps up with the echo.
 struct Peer {
@@ -88,5 +93,52 @@ fn write_buffer(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, run_of_a_connection, write_buffer);
+#[derive(Default)]
+struct Slot(Timer);
+
+impl Timed for Slot {
+    fn timer(&self) -> &Timer {
+        &self.0
+    }
+    fn timer_mut(&mut self) -> &mut Timer {
+        &mut self.0
+    }
+}
+
+/// Ten thousand connections whose clocks all run: each is restarted; all run out.
+fn timers(criterion: &mut Criterion) {
+    const SLOTS: usize = 10_000;
+    let running = || {
+        let mut slots: Slab<Slot> = (0..SLOTS).map(|key| (key, Slot::default())).collect();
+        let mut timers = Timers::new(Some(Duration::from_secs(1)), None, None);
+        set_all(&mut timers, &mut slots, 0);
+        (timers, slots)
+    };
+    let mut group = criterion.benchmark_group("timers");
+    group.throughput(Throughput::Elements(SLOTS as u64));
+    let (mut restarted, mut slots) = running();
+    let mut now = 0;
+    group.bench_function("restart", |bencher| {
+        bencher.iter(|| {
+            now += 1;
+            set_all(&mut restarted, &mut slots, black_box(now));
+        });
+    });
+    group.bench_function("run out", |bencher| {
+        bencher.iter_batched_ref(
+            running,
+            |(timers, slots)| while timers.pop_due(slots, black_box(NEVER)).is_some() {},
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+fn set_all(timers: &mut Timers, slots: &mut Slab<Slot>, now: u64) {
+    for key in 0..slots.len() {
+        timers.set(slots, key, Some(Clock::Idle), now);
+    }
+}
+
+criterion_group!(benches, run_of_a_connection, write_buffer, timers);
 criterion_main!(benches);
