@@ -7,6 +7,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::server::Lines;
 use super::skip;
 
+/// The calls in which a server waits, whatever the machine and the readiness back end.
+pub const WAITS: [&str; 5] = ["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll"];
+
 /// An attached strace.
 pub struct Strace {
     child: Child,

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-use crate::support::strace::{Strace, count, is_call};
+use crate::support::strace::{Strace, WAITS, count, is_call};
 use crate::support::{Client, DEADLINE, Server, bound, proc, wait_for, within};
 
-const WAITS: [&str; 5] = ["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll"];
 const ACCEPTS: [&str; 2] = ["accept", "accept4"];
 
 #[test]

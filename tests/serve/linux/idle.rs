@@ -4,7 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::proc::{cpu, sleeps};
-use crate::support::{Client, QUIET, Server};
+use crate::support::strace::{Strace, WAITS};
+use crate::support::{Client, QUIET, Server, within};
 
 #[test]
 fn fault_t4_an_idle_server_never_wakes() {
@@ -18,4 +19,20 @@ fn fault_t4_an_idle_server_never_wakes() {
         assert_eq!((sleeps(server.pid()), cpu(server.pid())), before);
         clients.iter().for_each(|client| client.echo(b"still here"));
     }
+}
+
+#[test]
+fn fault_t3_a_timeout_below_a_millisecond_does_not_spin() {
+    const CLIENTS: usize = 20;
+    let server = Server::start(&["--idle-timeout", "500us"]);
+    let strace = Strace::attach("fault_t3 (waits)", server.pid(), &WAITS.join(","));
+    for _ in 0..CLIENTS {
+        let silent = Client::connect(server.address());
+        within(Duration::from_millis(50), || silent.expect_fin());
+    }
+    let Some(strace) = strace else { return };
+    let calls = strace.detach();
+    let is_spin = |line: &&String| line.contains(", 0) ") || line.contains(", 0, NULL, 8) ");
+    let spins = calls.iter().filter(is_spin).count();
+    assert!(spins < CLIENTS, "{calls:#?}");
 }
