@@ -1,4 +1,5 @@
-//! What one turn costs beside the system calls: a connection over a transport in memory, its buffer, and its timer.
+//! What one turn costs beside the system calls: a connection over a transport in memory, its buffer, its deframers and
+//! its timers.
 
 use std::hint::black_box;
 use std::io::{self, ErrorKind, Read, Write};
@@ -6,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use mio_echo::conn::framing::{Deframer, Found};
 use mio_echo::conn::{
-    Clock, Connection, Progress, Ready, Scratch, Settings, ShortRead, WriteBuffer,
+    Clock, Connection, Framing, Progress, Ready, Scratch, Settings, ShortRead, WriteBuffer,
 };
 use mio_echo::net::timers::{NEVER, Timed, Timer, Timers};
 use slab::Slab;
@@ -45,10 +47,7 @@ impl Write for Peer {
 fn run_of_a_connection(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("run of a connection");
     for (name, len) in [("64 B", 64), ("16 KiB", 16 * 1024)] {
-        let settings = Settings {
-            high_water: 64 * 1024,
-            short_read: ShortRead::Drains,
-        };
+        let settings = Settings::raw(64 * 1024, ShortRead::Drains);
         let mut connection = Connection::new(1, Arc::new(settings), 0);
         let mut scratch = Scratch::new(256 * 1024);
         let mut peer = Peer {
@@ -93,6 +92,44 @@ fn write_buffer(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A read full of small messages.
+fn deframers(criterion: &mut Criterion) {
+    const MESSAGES: usize = 1024;
+    const LEN: usize = 64;
+    let mut group = criterion.benchmark_group("deframer, 64 KiB of 64 B messages");
+    group.throughput(Throughput::Bytes((MESSAGES * LEN) as u64));
+    for (name, framing) in Framing::ALL {
+        if !framing.has_messages() {
+            continue;
+        }
+        let bytes = message(framing, LEN).repeat(MESSAGES);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let mut deframer = Deframer::default();
+                let mut rest = black_box(&bytes[..]);
+                while let Found::Message(length) = deframer.next(framing, rest, usize::MAX) {
+                    rest = &rest[length..];
+                }
+                assert!(rest.is_empty());
+            });
+        });
+    }
+    group.finish();
+}
+
+fn message(framing: Framing, len: usize) -> Vec<u8> {
+    let (header, terminator) = match framing {
+        Framing::Raw | Framing::Nul => (vec![], vec![]),
+        Framing::Line => (vec![], b"\n".to_vec()),
+        Framing::Crlf => (vec![], b"\r\n".to_vec()),
+        Framing::Len8 => (vec![len as u8], vec![]),
+        Framing::Len16 => ((len as u16).to_be_bytes().to_vec(), vec![]),
+        Framing::Len16Le => ((len as u16).to_le_bytes().to_vec(), vec![]),
+    };
+    let body = vec![b'x'; len - header.len() - terminator.len()];
+    [header, body, terminator].concat()
+}
+
 #[derive(Default)]
 struct Slot(Timer);
 
@@ -110,7 +147,7 @@ fn timers(criterion: &mut Criterion) {
     const SLOTS: usize = 10_000;
     let running = || {
         let mut slots: Slab<Slot> = (0..SLOTS).map(|key| (key, Slot::default())).collect();
-        let mut timers = Timers::new(Some(Duration::from_secs(1)), None, None);
+        let mut timers = Timers::new(|_| Some(Duration::from_secs(1)));
         set_all(&mut timers, &mut slots, 0);
         (timers, slots)
     };
@@ -136,9 +173,16 @@ fn timers(criterion: &mut Criterion) {
 
 fn set_all(timers: &mut Timers, slots: &mut Slab<Slot>, now: u64) {
     for key in 0..slots.len() {
-        timers.set(slots, key, Some(Clock::Idle), now);
+        let deadline = timers.deadline(Clock::Idle, now);
+        timers.set(slots, key, Some(Clock::Idle), deadline);
     }
 }
 
-criterion_group!(benches, run_of_a_connection, write_buffer, timers);
+criterion_group!(
+    benches,
+    run_of_a_connection,
+    write_buffer,
+    deframers,
+    timers
+);
 criterion_main!(benches);

@@ -10,8 +10,9 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::{env, thread};
 
-use cli::{Command, Framing, Serve};
+use cli::{Command, Serve};
 use log_queue::LogQueue;
+use mio_echo::conn::Framing;
 use mio_echo::net::{Handle, Outcome, Server};
 
 fn main() -> ExitCode {
@@ -38,9 +39,15 @@ fn serve(options: Serve) -> ExitCode {
 }
 
 fn run(options: Serve, log: &LogQueue) -> Result<Outcome, Box<dyn Error>> {
+    let framings: Vec<Framing> = options
+        .config
+        .listen
+        .iter()
+        .map(|(_, framing)| *framing)
+        .collect();
     let mut server = Server::bind(options.config)?;
     server.install_signals()?;
-    announce(server.addresses(), &options.framings);
+    announce(server.addresses(), &framings);
     if options.stop_on_eof {
         stop_at_end_of_input(server.handle())?;
     }

@@ -10,6 +10,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
+use mio_echo::conn::Framing;
 use mio_echo::net::{Config, Listen, Server};
 use socket2::{Domain, Socket, Type};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
@@ -38,7 +39,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_millis(20);
 
 #[test]
-fn fault_w6_after_the_first_sessions_the_server_allocates_nothing() {
+fn fault_w6_seed_s1_2_after_the_first_sessions_the_server_allocates_nothing() {
     let heap = Region::new(ALLOCATOR);
     let server = Server::bind(config()).expect("listening");
     let (address, handle) = (server.addresses()[0], server.handle());
@@ -66,7 +67,10 @@ fn expect_no_allocation(mut heap: Region<System>, mut step: impl FnMut() -> io::
 
 fn config() -> Config {
     Config {
-        listen: vec![Listen::At(SocketAddr::from(([127, 0, 0, 1], 0)))],
+        listen: vec![(
+            Listen::At(SocketAddr::from(([127, 0, 0, 1], 0))),
+            Framing::Raw,
+        )],
         max_connections: Some(16),
         max_per_ip: Some(16),
         idle_timeout: Some(DEADLINE),

@@ -1,13 +1,10 @@
 //! Where to listen, as it is typed: `[FRAMING@]ADDR:PORT`.
 
-use std::fmt;
-
+use mio_echo::conn::Framing;
 use mio_echo::net::Listen;
 
 const FORM: &str =
     "expected [FRAMING@]ADDR:PORT, ADDR an IP literal, [IPv6] or *, PORT from 0 to 65535";
-
-const FRAMINGS: [(&str, Framing); 1] = [("raw", Framing::Raw)];
 
 /// One value of `--listen`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +13,6 @@ pub struct Listener {
     pub framing: Option<Framing>,
     /// The address and port.
     pub at: Listen,
-}
-
-/// How bytes form messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// They do not: a stream.
-    Raw,
 }
 
 /// `[FRAMING@]ADDR:PORT`, `:PORT` or `PORT`.
@@ -40,20 +30,12 @@ pub fn listener(text: &str) -> Result<Listener, String> {
 
 /// The name of a framing.
 pub fn framing(text: &str) -> Result<Framing, String> {
-    match FRAMINGS.iter().find(|(name, _)| *name == text) {
+    match Framing::ALL.iter().find(|(name, _)| *name == text) {
         Some((_, framing)) => Ok(*framing),
         None => Err(format!(
             "expected the framing {}",
-            FRAMINGS.map(|(name, _)| name).join(", ")
+            Framing::ALL.map(|(name, _)| name).join(", ")
         )),
-    }
-}
-
-impl fmt::Display for Framing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Raw => "raw",
-        })
     }
 }
 
@@ -164,8 +146,11 @@ mod tests {
             ("tcp://127.0.0.1:7007", "'://' is reserved"),
             ("7007,7008", "',' is reserved"),
             ("127.0.0.1:7007,", "',' is reserved"),
-            ("line@7007", "expected the framing raw"),
-            ("@7007", "expected the framing raw"),
+            (
+                "lines@7007",
+                "expected the framing raw, nul, line, crlf, len8, len16, len16le",
+            ),
+            ("@7007", "expected the framing raw, nul"),
             ("raw@raw@7007", "expected [FRAMING@]ADDR:PORT"),
         ] {
             let refusal = listener(text).expect_err(text);
@@ -184,14 +169,14 @@ mod tests {
 
     #[test]
     fn a_framing_is_called_what_it_is_printed_as() {
-        for (name, value) in FRAMINGS {
+        for (name, value) in Framing::ALL {
             assert_eq!(framing(name), Ok(value));
             assert_eq!(value.to_string(), name);
         }
         for text in ["", "Raw", "lines"] {
             assert_eq!(
                 framing(text),
-                Err("expected the framing raw".into()),
+                Err("expected the framing raw, nul, line, crlf, len8, len16, len16le".into()),
                 "{text}"
             );
         }
@@ -199,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_socket_address_is_accepted_as_it_is_printed(ip: IpAddr, port: u16) {
+        fn seed_s2_7_every_socket_address_is_accepted_as_it_is_printed(ip: IpAddr, port: u16) {
             let address = SocketAddr::from((ip, port));
             prop_assert_eq!(listener(&address.to_string()).map(|listener| listener.at), Ok(Listen::At(address)));
         }

@@ -16,7 +16,6 @@ use clap::error::ContextValue;
 use clap::{CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 use mio_echo::net::BACK_END;
 
-pub use address::Framing;
 pub use serve::Serve;
 use serve::ServeArgs;
 
@@ -61,7 +60,7 @@ pub fn parse(
     }
     let matches = command.try_get_matches_from(arguments)?;
     Ok(match Typed::from_arg_matches(&matches)?.subcommand {
-        TypedSubcommand::Serve(typed) => Command::Serve(typed.into()),
+        TypedSubcommand::Serve(typed) => Command::Serve(typed.try_into()?),
     })
 }
 

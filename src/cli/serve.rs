@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{ArgAction, Args};
 use log::LevelFilter;
-use mio_echo::net::{Config, WhenFull};
+use mio_echo::conn::Framing;
+use mio_echo::net::{Config, OffloadPolicy, WhenFull};
 
-use super::address::{self, Framing, Listener};
+use super::address::{self, Listener};
 use super::values;
 
 /// A slot takes about 160 bytes from the start; more than this is a slip of the finger.
@@ -15,13 +17,17 @@ const MOST_CONNECTIONS: usize = 10_000_000;
 /// The system call takes an `int`.
 const LONGEST_BACKLOG: u32 = i32::MAX as u32;
 
+/// More threads than this is a slip of the finger.
+const MOST_WORKERS: usize = 1024;
+
+/// Of a message, in bytes: len16, len16le, and the terminator of crlf.
+const LONGEST_HEADER: usize = 2;
+
 /// What `serve` was asked to do.
 #[derive(Clone, Debug)]
 pub struct Serve {
     /// For the server.
     pub config: Config,
-    /// The framing of each listener, in the order of `config.listen`.
-    pub framings: Vec<Framing>,
     /// The end of standard input is a request to stop.
     pub stop_on_eof: bool,
     /// Of the log.
@@ -42,7 +48,7 @@ pub struct ServeArgs {
     )]
     listen: Vec<Listener>,
 
-    /// How bytes form messages, where a listener has no prefix of its own: raw
+    /// How bytes form messages, where a listener has no prefix of its own: raw, nul, line, crlf, len8, len16, len16le
     #[arg(long, value_name = "NAME", value_parser = address::framing, default_value = "raw")]
     framing: Framing,
 
@@ -69,6 +75,10 @@ pub struct ServeArgs {
     /// Resets a peer that is owed bytes and takes none for so long; 0 is never
     #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "30s")]
     write_timeout: Duration,
+
+    /// Ends a connection whose message began and did not end for so long, however it drips; 0 is never
+    #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "30s")]
+    frame_timeout: Duration,
 
     /// How long to go on accepting after the first signal
     #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "0")]
@@ -98,6 +108,22 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     socket_buffer: Option<usize>,
 
+    /// The most bytes that a message may have, header or terminator included
+    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "64k")]
+    max_message: usize,
+
+    /// Threads that work on messages before they are echoed; 0 is none
+    #[arg(long, value_name = "N", value_parser = values::count(0..=MOST_WORKERS), default_value = "0")]
+    workers: usize,
+
+    /// What a worker spends on each message: it stands for a call that blocks
+    #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "0")]
+    work_time: Duration,
+
+    /// Which messages the workers get: all, or large (those larger than the read buffer)
+    #[arg(long, value_name = "WHICH", value_parser = values::offload, default_value = "all")]
+    offload: OffloadPolicy,
+
     /// Takes the end of standard input as a request to stop
     #[arg(long, value_name = "BOOL", value_parser = values::boolean, default_value = "false",
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -114,23 +140,64 @@ pub struct ServeArgs {
     verbose: u8,
 }
 
-impl From<ServeArgs> for Serve {
-    fn from(args: ServeArgs) -> Self {
-        Self {
-            framings: args.framings(),
-            stop_on_eof: args.stop_on_eof,
-            level: args.level(),
-            config: args.into_config(),
-        }
+impl TryFrom<ServeArgs> for Serve {
+    type Error = clap::Error;
+
+    fn try_from(args: ServeArgs) -> Result<Self, clap::Error> {
+        let (stop_on_eof, level) = (args.stop_on_eof, args.level());
+        let config = args.into_config();
+        refuse_tiny_messages(&config)?;
+        refuse_idle_workers(&config)?;
+        refuse_empty_offload(&config)?;
+        Ok(Self {
+            config,
+            stop_on_eof,
+            level,
+        })
     }
 }
 
-impl ServeArgs {
-    fn framings(&self) -> Vec<Framing> {
-        let own_or_common = |listener: &Listener| listener.framing.unwrap_or(self.framing);
-        self.listen.iter().map(own_or_common).collect()
+fn refuse_tiny_messages(config: &Config) -> Result<(), clap::Error> {
+    if config.max_message >= LONGEST_HEADER {
+        return Ok(());
     }
+    Err(refusal(format!(
+        "invalid value '{}' for '--max-message' (MIO_ECHO_MAX_MESSAGE): expected at least {LONGEST_HEADER}, the longest header",
+        config.max_message
+    )))
+}
 
+fn refuse_idle_workers(config: &Config) -> Result<(), clap::Error> {
+    let has_messages = config
+        .listen
+        .iter()
+        .any(|(_, framing)| framing.has_messages());
+    if config.workers == 0 || has_messages {
+        return Ok(());
+    }
+    Err(refusal(format!(
+        "invalid value '{}' for '--workers' (MIO_ECHO_WORKERS): raw and nul have no messages, expected a listener with line, crlf, len8, \
+         len16 or len16le",
+        config.workers
+    )))
+}
+
+fn refuse_empty_offload(config: &Config) -> Result<(), clap::Error> {
+    if config.offload == OffloadPolicy::All || config.read_buffer < config.max_message {
+        return Ok(());
+    }
+    Err(refusal(format!(
+        "invalid value 'large' for '--offload' (MIO_ECHO_OFFLOAD): no message is larger than the read buffer, expected \
+         --read-buffer ({}) under --max-message ({})",
+        config.read_buffer, config.max_message
+    )))
+}
+
+fn refusal(message: String) -> clap::Error {
+    clap::Error::raw(ErrorKind::ValueValidation, message)
+}
+
+impl ServeArgs {
     fn level(&self) -> LevelFilter {
         match (self.quiet, self.verbose) {
             (true, _) => LevelFilter::Error,
@@ -142,19 +209,28 @@ impl ServeArgs {
 
     fn into_config(self) -> Config {
         Config {
-            listen: self.listen.iter().map(|listener| listener.at).collect(),
+            listen: self
+                .listen
+                .iter()
+                .map(|listener| (listener.at, listener.framing.unwrap_or(self.framing)))
+                .collect(),
             banner: self.banner.unwrap_or_default(),
             max_connections: self.max_connections,
             when_full: self.when_full,
             max_per_ip: self.max_per_ip,
             idle_timeout: unless_zero(self.idle_timeout),
             write_timeout: unless_zero(self.write_timeout),
+            frame_timeout: unless_zero(self.frame_timeout),
             stop_delay: self.stop_delay,
             drain_timeout: self.drain_timeout,
             keepalive: unless_zero(self.keepalive),
             backlog: self.backlog,
             read_buffer: self.read_buffer,
             high_water: self.high_water,
+            max_message: self.max_message,
+            workers: self.workers,
+            work_time: self.work_time,
+            offload: self.offload,
             socket_buffer: self.socket_buffer,
         }
     }

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use log::LevelFilter;
-use mio_echo::net::{Config, Listen, WhenFull};
+use mio_echo::conn::Framing;
+use mio_echo::net::{Config, Listen, OffloadPolicy, WhenFull};
 
 use super::*;
 
@@ -60,7 +61,6 @@ fn the_defaults_are_those_of_the_library() {
         format!("{:?}", serve.config),
         format!("{:?}", Config::default())
     );
-    assert_eq!(serve.framings, [Framing::Raw]);
     assert_eq!(serve.level, LevelFilter::Info);
     assert!(!serve.stop_on_eof);
 }
@@ -68,15 +68,16 @@ fn the_defaults_are_those_of_the_library() {
 #[test]
 fn every_option_means_its_own_setting() {
     let serve = serve(
-        r"-l 127.0.0.1:1 -l raw@:2 --framing raw --banner hi\n --max-connections 70000 --when-full close
+        r"-l 127.0.0.1:1 -l len8@:2 --framing line --banner hi\n --max-connections 70000 --when-full close
           --max-per-ip 3 --idle-timeout 4 --write-timeout 5 --stop-delay 6 --drain-timeout 7 --keepalive 8
-          --backlog 9 --read-buffer 10 --high-water 11 --socket-buffer 12 --stop-on-eof -vv",
+          --backlog 9 --read-buffer 10 --high-water 11 --socket-buffer 12 --stop-on-eof -vv
+          --frame-timeout 13 --max-message 14 --workers 15 --work-time 16 --offload large",
         &[],
     );
     let config = Config {
         listen: vec![
-            Listen::At(([127, 0, 0, 1], 1).into()),
-            Listen::Everywhere(2),
+            (Listen::At(([127, 0, 0, 1], 1).into()), Framing::Line),
+            (Listen::Everywhere(2), Framing::Len8),
         ],
         banner: "hi\n".into(),
         max_connections: Some(70_000),
@@ -84,26 +85,104 @@ fn every_option_means_its_own_setting() {
         max_per_ip: Some(3),
         idle_timeout: Some(Duration::from_secs(4)),
         write_timeout: Some(Duration::from_secs(5)),
+        frame_timeout: Some(Duration::from_secs(13)),
         stop_delay: Duration::from_secs(6),
         drain_timeout: Duration::from_secs(7),
         keepalive: Some(Duration::from_secs(8)),
         backlog: 9,
         read_buffer: 10,
         high_water: 11,
+        max_message: 14,
+        workers: 15,
+        work_time: Duration::from_secs(16),
+        offload: OffloadPolicy::Large,
         socket_buffer: Some(12),
     };
     assert_eq!(format!("{:?}", serve.config), format!("{config:?}"));
-    assert_eq!(serve.framings, [Framing::Raw, Framing::Raw]);
     assert_eq!(serve.level, LevelFilter::Trace);
     assert!(serve.stop_on_eof);
 }
 
 #[test]
+fn the_prefix_of_a_listener_wins_over_the_framing_for_all() {
+    use Framing::{Crlf, Len8, Len16, Len16Le, Raw};
+    for (typed, first, second) in [
+        ("-l 1 -l 2", Raw, Raw),
+        ("-l len8@1 -l 2", Len8, Raw),
+        ("--framing crlf -l 1 -l raw@2", Crlf, Raw),
+        ("-l len16@1 -l len16le@2 --framing nul", Len16, Len16Le),
+    ] {
+        assert_eq!(
+            serve(typed, &[]).config.listen,
+            [
+                (Listen::Everywhere(1), first),
+                (Listen::Everywhere(2), second)
+            ],
+            "{typed}"
+        );
+    }
+}
+
+#[test]
+fn workers_need_a_listener_with_messages() {
+    for (typed, workers) in [
+        ("--framing raw --workers 2", "2"),
+        ("--framing line -l raw@1 -l nul@2 --workers 1", "1"),
+        ("--workers 1024", "1024"),
+    ] {
+        assert_eq!(
+            refusal(typed.split(' '), &[]),
+            format!(
+                "invalid value '{workers}' for '--workers' (MIO_ECHO_WORKERS): raw and nul have no messages, expected a listener \
+                 with line, crlf, len8, len16 or len16le"
+            )
+        );
+    }
+    for typed in [
+        "--workers 0",
+        "--framing line --workers 2",
+        "-l raw@1 -l len8@2 --workers 2",
+    ] {
+        serve(typed, &[]);
+    }
+    refusal(["--framing=line", "--workers=1025"], &[]);
+}
+
+#[test]
+fn only_messages_that_may_exceed_the_read_buffer_can_be_large() {
+    for (typed, buffer, message) in [
+        ("--offload large", 262_144, 65_536),
+        (
+            "--offload large --read-buffer 64k --framing len16 --workers 1",
+            65_536,
+            65_536,
+        ),
+        ("--offload large --read-buffer 16 --max-message 15", 16, 15),
+    ] {
+        assert_eq!(
+            refusal(typed.split(' '), &[]),
+            format!(
+                "invalid value 'large' for '--offload' (MIO_ECHO_OFFLOAD): no message is larger than the read buffer, expected \
+                 --read-buffer ({buffer}) under --max-message ({message})"
+            )
+        );
+    }
+    let config = serve("--offload large --read-buffer 15 --max-message 16", &[]).config;
+    assert_eq!(config.offload, OffloadPolicy::Large);
+}
+
+#[test]
 fn zero_is_never() {
-    let config = serve("--idle-timeout 0 --write-timeout 0ms --keepalive 0", &[]).config;
+    let typed = "--idle-timeout 0 --write-timeout 0ms --keepalive 0 --frame-timeout 0s";
+    let config = serve(typed, &[]).config;
     assert_eq!(
-        (config.idle_timeout, config.write_timeout, config.keepalive),
-        (None, None, None)
+        [
+            config.idle_timeout,
+            config.write_timeout,
+            config.keepalive,
+            config.frame_timeout
+        ],
+        [None; 4]
     );
 }
 
@@ -257,12 +336,17 @@ fn a_variable_sets_an_option() {
             ("MIO_ECHO_LISTEN", " 127.0.0.1:1\t[::1]:2  3\n"),
             ("MIO_ECHO_BANNER", "hello there "),
             ("MIO_ECHO_MAX_CONNECTIONS", "50k"),
+            ("MIO_ECHO_FRAMING", "len16le"),
+            ("MIO_ECHO_WORKERS", "3"),
+            ("MIO_ECHO_WORK_TIME", "5ms"),
             ("MIO_ECHO_STOP_ON_EOF", "1"),
             ("MIO_ECHO_VERBOSE", "2"),
         ],
     );
-    assert_eq!(serve.config.listen.len(), 3);
-    assert_eq!(serve.framings.len(), 3);
+    let framings = serve.config.listen.iter().map(|(_, framing)| *framing);
+    assert_eq!(framings.collect::<Vec<_>>(), [Framing::Len16Le; 3]);
+    assert_eq!(serve.config.workers, 3);
+    assert_eq!(serve.config.work_time, Duration::from_millis(5));
     assert_eq!(serve.config.banner, "hello there ");
     assert_eq!(serve.config.max_connections, Some(50_000));
     assert_eq!(serve.level, LevelFilter::Trace);
@@ -277,7 +361,7 @@ fn the_command_line_wins() {
         ("MIO_ECHO_STOP_ON_EOF", "true"),
     ];
     let serve = serve("-l 3 --backlog 4 --stop-on-eof=false", &variables);
-    assert_eq!(serve.config.listen, [Listen::Everywhere(3)]);
+    assert_eq!(serve.config.listen, [(Listen::Everywhere(3), Framing::Raw)]);
     assert_eq!(serve.config.backlog, 4);
     assert!(!serve.stop_on_eof);
 }

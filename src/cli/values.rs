@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use mio_echo::net::WhenFull;
+use mio_echo::net::{OffloadPolicy, WhenFull};
 
 /// The longest duration: timers add one to the clock in 64-bit nanoseconds, and the sum must not overflow.
 const LONGEST: Duration = Duration::from_secs(1_000_000 * 3600);
@@ -73,6 +73,15 @@ pub fn when_full(text: &str) -> Result<WhenFull, String> {
         "wait" => Ok(WhenFull::Wait),
         "close" => Ok(WhenFull::Close),
         _ => Err("expected wait or close".into()),
+    }
+}
+
+/// Which messages go to the workers.
+pub fn offload(text: &str) -> Result<OffloadPolicy, String> {
+    match text {
+        "all" => Ok(OffloadPolicy::All),
+        "large" => Ok(OffloadPolicy::Large),
+        _ => Err("expected all or large".into()),
     }
 }
 

@@ -1,25 +1,23 @@
-//! One connection: notes what happened, and does as much I/O as it believes possible.
+//! One connection: what it is told, what it answers, and how its state changes.
 //!
-//! The rule of the whole file is `while believed && wanted { one system call }`. A connection never waits, never
-//! asks for the time, and knows its socket only as `Read + Write`; what such a transport cannot do is asked for in
+//! Nothing here performs I/O; that is [`drive`](Connection::drive), in the file of that name. A connection never waits,
+//! never asks for the time, and knows its socket only as `Read + Write`; what such a transport cannot do is asked for in
 //! [`Progress`].
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use log::trace;
 
+use super::framing::Framing;
+use super::inbox::Inbox;
 use super::readiness::Readiness;
 use super::write_buffer::{Scratch, WriteBuffer};
-use super::{Clock, CloseReason, Event, Ready, ShortRead, State};
+use super::{Clock, CloseReason, Event, Offload, Ready, ShortRead, State};
 
-/// Most bytes read in one run: one full default scratch buffer, so that no peer holds the loop for longer than the
-/// copy of 256 KiB takes (about 0.1 ms).
-const RUN_BYTES: usize = 256 * 1024;
-
-/// What a read costs of that at least, for peers that trickle: what they cost is the system call, not the byte. It
-/// makes 16 reads a run.
-const READ_COST: usize = RUN_BYTES / 16;
+/// Orders for the next run: the server stops; the write clock has run out, and only a write tells what that means.
+pub(super) const STOP: u8 = 1;
+pub(super) const TRY_WRITE: u8 = 2;
 
 /// What every connection of a listener has in common.
 #[derive(Clone, Debug)]
@@ -28,6 +26,25 @@ pub struct Settings {
     pub high_water: usize,
     /// What a short read proves on this system.
     pub short_read: ShortRead,
+    /// How the stream is cut into messages.
+    pub framing: Framing,
+    /// The most bytes that a message may have, header or terminator included.
+    pub max_message: usize,
+    /// Which messages go to a worker before they are echoed.
+    pub offload: Offload,
+}
+
+impl Settings {
+    /// For plain echoes.
+    pub fn raw(high_water: usize, short_read: ShortRead) -> Self {
+        Self {
+            high_water,
+            short_read,
+            framing: Framing::Raw,
+            max_message: usize::MAX,
+            offload: Offload::Nothing,
+        }
+    }
 }
 
 /// What the owner of the socket has to do after [`Connection::drive`].
@@ -37,6 +54,9 @@ pub enum Progress {
     Wait,
     /// Drive again, after the others: the budget of this run is spent.
     Again,
+    /// Take a message with [`Connection::poll_job`] as soon as there is room for a job, and bring the reply with
+    /// [`Connection::handle_completion`].
+    Offload,
     /// Shut down the sending side, then report with [`Connection::handle_fin_sent`] or
     /// [`Connection::handle_reset`], and drive again.
     SendFin,
@@ -53,19 +73,20 @@ pub enum Progress {
 /// that [`wants_write`](Self::wants_write) and [`clock`](Self::clock) tell what to register and which timer to run.
 #[derive(Debug)]
 pub struct Connection {
-    id: u64,
-    settings: Arc<Settings>,
-    pending: WriteBuffer,
-    received: u64,
-    sent: u64,
-    clock_since: u64,
-    state: State,
-    reason: Option<CloseReason>,
-    readiness: Readiness,
-    fin_sent: bool,
-    stopping: bool,
-    write_overdue: bool,
-    truncated: bool,
+    pub(super) id: u64,
+    pub(super) settings: Arc<Settings>,
+    pub(super) pending: WriteBuffer,
+    /// What has been read and cannot be echoed yet. A stream never has one.
+    pub(super) inbox: Option<Box<Inbox>>,
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) clock_since: u64,
+    pub(super) state: State,
+    pub(super) reason: Option<CloseReason>,
+    pub(super) readiness: Readiness,
+    pub(super) fin_sent: bool,
+    pub(super) orders: u8,
+    pub(super) truncated: bool,
 }
 
 impl Connection {
@@ -76,6 +97,7 @@ impl Connection {
             id,
             settings,
             pending: WriteBuffer::new(),
+            inbox: None,
             received: 0,
             sent: 0,
             clock_since: now,
@@ -83,8 +105,7 @@ impl Connection {
             reason: None,
             readiness,
             fin_sent: false,
-            stopping: false,
-            write_overdue: false,
+            orders: 0,
             truncated: false,
         }
     }
@@ -101,30 +122,30 @@ impl Connection {
         self.readiness.note(ready);
     }
 
-    /// The clock that [`clock`](Self::clock) named has run out.
-    pub fn handle_timeout(&mut self) {
-        match self.clock() {
-            Some(Clock::Idle) => self.end(CloseReason::IdleTimeout),
-            Some(Clock::Write) => {
+    /// A clock that [`clock`](Self::clock) or [`frame_since`](Self::frame_since) named has run out.
+    pub fn handle_timeout(&mut self, clock: Clock) {
+        match clock {
+            Clock::Idle => self.end(CloseReason::IdleTimeout),
+            Clock::Frame => self.end(CloseReason::FrameTimeout),
+            Clock::Write => {
                 // The kernel reports a socket writable only once a good part of its buffer is free, so a steady slow
                 // reader gives no event for a long time. Only a WouldBlock proves that there was no progress.
-                self.write_overdue = true;
+                self.orders |= TRY_WRITE;
                 self.readiness.assume_writable();
             }
-            Some(Clock::Linger) => self.enter(Event::LingerOver),
-            None => {}
+            Clock::Linger => self.enter(Event::LingerOver),
         }
     }
 
     /// The server stops: what has arrived is still echoed by the next [`drive`](Self::drive), then the session ends.
     pub fn handle_shutdown(&mut self) {
-        self.stopping = true;
+        self.orders |= STOP;
         self.readiness.assume_readable();
     }
 
     /// The server stops waiting: what is owed now is dropped.
     pub fn handle_drain_deadline(&mut self) {
-        if self.owes() {
+        if self.owes() || self.holds_back() {
             self.abort(CloseReason::DrainTimeout);
         } else {
             self.end(CloseReason::Stopped);
@@ -144,32 +165,6 @@ impl Connection {
         self.readiness.note_reset();
     }
 
-    /// Reads, echoes and writes until the socket blocks, nothing is wanted, or the budget of a run is spent.
-    pub fn drive(
-        &mut self,
-        socket: &mut (impl Read + Write),
-        scratch: &mut Scratch,
-        now: u64,
-    ) -> Progress {
-        if self.readiness.reset() {
-            self.fail(ErrorKind::ConnectionReset);
-        }
-        if self.owes() {
-            self.flush(socket, scratch, now);
-        }
-        let mut budget = RUN_BYTES;
-        while budget > 0 && self.readiness.readable() && self.wants_read() {
-            let got = self.fill(socket, scratch, now);
-            budget = budget.saturating_sub(got.max(READ_COST));
-        }
-        let is_uneventful = self.state == State::Open && !self.stopping && !self.write_overdue;
-        if is_uneventful {
-            self.wait_or_go_on()
-        } else {
-            self.settle(scratch, now)
-        }
-    }
-
     /// Whether the kernel is to report when the socket takes bytes again.
     pub fn wants_write(&self) -> bool {
         self.owes()
@@ -180,7 +175,9 @@ impl Connection {
         if self.owes() {
             Some(Clock::Write)
         } else if self.state == State::Open {
-            Some(Clock::Idle)
+            self.inbox
+                .as_ref()
+                .map_or(Some(Clock::Idle), |inbox| inbox.clock())
         } else {
             (self.state == State::Lingering && self.fin_sent).then_some(Clock::Linger)
         }
@@ -222,151 +219,34 @@ impl Connection {
     }
 
     /// Whether bytes wait for the kernel to take them.
-    fn owes(&self) -> bool {
+    pub(super) fn owes(&self) -> bool {
         !self.pending.is_empty()
     }
 
     /// Whether a read would be of use. While lingering, input is discarded, so that closing does not meet unread
     /// bytes and turn into a reset.
-    fn wants_read(&self) -> bool {
-        self.state == State::Open && self.pending.len() < self.settings.high_water
-            || self.state == State::Lingering
-    }
-
-    /// One read, and the echo of what it brought. Returns the bytes read.
-    fn fill(&mut self, socket: &mut (impl Read + Write), scratch: &mut Scratch, now: u64) -> usize {
-        match socket.read(&mut scratch.read) {
-            Ok(0) => {
-                self.enter(Event::PeerFinished);
-                0
-            }
-            Ok(got) => {
-                if got < scratch.read.len() {
-                    self.readiness.read_came_short();
-                }
-                if self.state == State::Open {
-                    self.received += got as u64;
-                    self.echo(got, socket, scratch, now);
-                }
-                got
-            }
-            Err(error) => {
-                match error.kind() {
-                    ErrorKind::WouldBlock => self.readiness.read_would_block(),
-                    ErrorKind::Interrupted => {}
-                    kind => self.fail(kind),
-                }
-                0
-            }
-        }
-    }
-
-    /// Writes the first `got` bytes of the scratch buffer behind what waits; what the socket does not take waits too.
-    fn echo(&mut self, got: usize, socket: &mut impl Write, scratch: &mut Scratch, now: u64) {
-        let mut fresh = &scratch.read[..got];
-        while !self.owes() && self.readiness.writable() {
-            let result = socket.write(fresh);
-            fresh = &fresh[self.note_written(result, now)..];
-            if fresh.is_empty() {
-                return;
-            }
-        }
-        if !self.owes() {
-            self.clock_since = now;
-        }
-        self.pending.push(fresh, &mut scratch.spare);
-    }
-
-    /// Writes what waits.
-    #[inline(never)]
-    fn flush(&mut self, socket: &mut impl Write, scratch: &mut Scratch, now: u64) {
-        while self.owes() && self.readiness.writable() {
-            let result = socket.write(self.pending.front());
-            let taken = self.note_written(result, now);
-            self.pending.consume(taken);
-        }
-        if !self.owes() {
-            self.pending.release(&mut scratch.spare);
-        }
-    }
-
-    /// What a write means. Returns the bytes that the socket took.
-    fn note_written(&mut self, result: io::Result<usize>, now: u64) -> usize {
-        let kind = match result {
-            Ok(0) => ErrorKind::WriteZero,
-            Ok(taken) => {
-                self.sent += taken as u64;
-                self.clock_since = now;
-                return taken;
-            }
-            Err(error) => error.kind(),
-        };
-        match kind {
-            ErrorKind::WouldBlock => self.readiness.write_would_block(),
-            ErrorKind::Interrupted => {}
-            kind => self.fail(kind),
-        }
-        0
-    }
-
-    /// What follows from a run after which the connection is not simply open as before.
-    #[cold]
-    fn settle(&mut self, scratch: &mut Scratch, now: u64) -> Progress {
-        let took_bytes = self.clock_since == now;
-        let is_overdue = std::mem::take(&mut self.write_overdue) && !took_bytes;
-        match self.state {
-            State::Open | State::Finishing | State::Lingering if is_overdue && self.owes() => {
-                self.abort(CloseReason::WriteTimeout);
-            }
-            State::Open if self.stopping => self.end(CloseReason::Stopped),
-            State::Finishing if !self.owes() => self.enter(Event::Delivered),
-            State::Open | State::Finishing | State::Lingering | State::Closed => {}
-        }
-        match self.state {
-            State::Closed => self.close(scratch),
-            State::Lingering if !self.owes() && !self.fin_sent => Progress::SendFin,
-            State::Open | State::Finishing | State::Lingering => self.wait_or_go_on(),
-        }
-    }
-
-    fn wait_or_go_on(&self) -> Progress {
-        let can_read = self.readiness.readable() && self.wants_read();
-        let can_write = self.owes() && self.readiness.writable();
-        if can_read || can_write {
-            Progress::Again
-        } else {
-            Progress::Wait
-        }
-    }
-
-    /// The end. What is still owed is dropped, and then the peer must see that.
-    fn close(&mut self, scratch: &mut Scratch) -> Progress {
-        self.truncated |= self.owes();
-        self.pending.release(&mut scratch.spare);
-        if self.truncated {
-            Progress::Abort
-        } else {
-            Progress::Close
-        }
+    pub(super) fn wants_read(&self) -> bool {
+        let has_room = self.pending.len() < self.settings.high_water && !self.holds_back();
+        self.state == State::Open && has_room || self.state == State::Lingering
     }
 
     /// We end the session, for `reason`.
     #[cold]
-    fn end(&mut self, reason: CloseReason) {
+    pub(super) fn end(&mut self, reason: CloseReason) {
         self.reason.get_or_insert(reason);
         self.enter(Event::WeEnd);
     }
 
     /// We end it at once, and what is owed is lost.
     #[cold]
-    fn abort(&mut self, reason: CloseReason) {
+    pub(super) fn abort(&mut self, reason: CloseReason) {
         self.reason = Some(reason);
         self.enter(Event::Abort);
     }
 
     /// A system call failed, or an event said that the socket has.
     #[cold]
-    fn fail(&mut self, kind: ErrorKind) {
+    pub(super) fn fail(&mut self, kind: ErrorKind) {
         let reason = CloseReason::from(kind);
         if reason != CloseReason::Reset {
             // What the peer has sent may still be unread.
@@ -374,7 +254,7 @@ impl Connection {
             return self.abort(reason);
         }
         // Once all is delivered a reset is only the peer's way to close; the first reason stands.
-        if self.owes() {
+        if self.owes() || self.holds_back() {
             self.reason = None;
         }
         self.reason.get_or_insert(reason);
@@ -383,7 +263,7 @@ impl Connection {
 
     /// The only place where the state changes.
     #[cold]
-    fn enter(&mut self, event: Event) {
+    pub(super) fn enter(&mut self, event: Event) {
         let from = self.state;
         self.state = from.next(event);
         if self.state == from {

@@ -35,6 +35,23 @@
 //! | Lingering | Finishing    | Lingering | Lingering | Closed     | Closed | Closed |
 //! | Closed    | Closed       | Closed    | Closed    | Closed     | Closed | Closed |
 //!
+//! # Messages
+//!
+//! A framing that has messages echoes whole ones only, in their order:
+//!
+//! ```text
+//!                         whole, and for the loop
+//!   socket -> scratch ----------------------------------------> echo -> socket
+//!                |                                            ^
+//!                | the begin of one, or for a worker          | pending < high water
+//!                v                                            |
+//!              inbox --- poll_job --> worker --- handle_completion
+//! ```
+//!
+//! Nothing is read while a whole message waits, so the inbox holds less than one read and one message, and a
+//! connection has one job in flight at most: no message overtakes another. A whole message is owed like a pending byte:
+//! it is delivered before our FIN, and a close that drops it is a reset. An unfinished one is owed nothing.
+//!
 //! # Worked traces
 //!
 //! Each shows what came in, every call on the socket with its answer, every change of state, and what the connection
@@ -98,6 +115,10 @@
 //! ```
 
 mod connection;
+mod drive;
+pub mod framing;
+mod inbox;
+mod messages;
 mod readiness;
 mod write_buffer;
 
@@ -108,11 +129,14 @@ mod sim;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::{fmt, io};
 
 pub use connection::{Connection, Progress, Settings};
+pub use framing::{BadFrame, Framing};
+pub use inbox::Offload;
+pub use messages::WorkerPanicked;
 pub use readiness::{Ready, ShortRead};
-pub use write_buffer::{SPARE_BUFFERS, Scratch, WriteBuffer};
+pub use write_buffer::{SPARE_BUFFERS, Scratch, Spare, WriteBuffer};
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,11 +226,21 @@ pub enum CloseReason {
     Stopped,
     /// The server stopped, and the peer did not take what it was owed in time.
     DrainTimeout,
+    /// The first NUL of a `nul` session came.
+    NulReceived,
+    /// What came is no message, or a longer one than is allowed.
+    BadFrame(BadFrame),
+    /// The peer finished within a message, which is not echoed.
+    Truncated,
+    /// A message began and did not end for the frame timeout.
+    FrameTimeout,
+    /// A worker panicked on one of its messages.
+    WorkerPanicked,
 }
 
 impl CloseReason {
     /// How many there are.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 12;
 
     /// One of each, in the order of [`index`](Self::index).
     pub const ALL: [Self; Self::COUNT] = [
@@ -217,6 +251,14 @@ impl CloseReason {
         Self::WriteTimeout,
         Self::Stopped,
         Self::DrainTimeout,
+        Self::NulReceived,
+        Self::BadFrame(BadFrame::TooShort {
+            length: 0,
+            header: 1,
+        }),
+        Self::Truncated,
+        Self::FrameTimeout,
+        Self::WorkerPanicked,
     ];
 
     /// Its place in an array of counters.
@@ -229,6 +271,11 @@ impl CloseReason {
             Self::WriteTimeout => 4,
             Self::Stopped => 5,
             Self::DrainTimeout => 6,
+            Self::NulReceived => 7,
+            Self::BadFrame(_) => 8,
+            Self::Truncated => 9,
+            Self::FrameTimeout => 10,
+            Self::WorkerPanicked => 11,
         }
     }
 
@@ -242,11 +289,27 @@ impl CloseReason {
             Self::WriteTimeout => "write timeout",
             Self::Stopped => "stopped",
             Self::DrainTimeout => "drain timeout",
+            Self::NulReceived => "nul received",
+            Self::BadFrame(_) => "bad frame",
+            Self::Truncated => "truncated",
+            Self::FrameTimeout => "frame timeout",
+            Self::WorkerPanicked => "worker panicked",
         }
     }
 }
 
-/// The clocks of a connection. At most one runs at a time.
+impl fmt::Display for CloseReason {
+    /// As [`explain`](Self::explain), with what is known beside it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(kind) => write!(f, "failed ({kind})"),
+            Self::BadFrame(bad) => write!(f, "bad frame ({bad})"),
+            reason => f.write_str(reason.explain()),
+        }
+    }
+}
+
+/// The clocks of a connection. At most one runs at a time, but for the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
     /// Nothing came or went; restarted by any byte in either direction.
@@ -255,4 +318,7 @@ pub enum Clock {
     Write,
     /// Our FIN went out; never extended.
     Linger,
+    /// A message has begun, and not ended for no reason of ours: the frame clock runs, which its bytes do not restart,
+    /// and the idle clock beside it.
+    Frame,
 }

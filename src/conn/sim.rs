@@ -1,19 +1,21 @@
 //! Every schedule of a small world, under both kinds of selector.
 //!
-//! A model of the kernel's socket, of the selector that reports on it, of the peer and of the server's loop stand
-//! around a real [`Connection`]. Wherever something could go either way the model asks [`Choices`], which makes it go
-//! both ways, in all combinations. After each schedule the peer takes all that it is owed and finishes, the loop runs
-//! until it would sleep, and then nothing may be left over.
+//! A model of the kernel's socket, of the selector that reports on it, of the peer, of a worker and of the server's
+//! loop stand around a real [`Connection`]. Wherever something could go either way the model asks [`Choices`], which
+//! makes it go both ways, in all combinations. After each schedule the worker brings back what it has, the peer takes
+//! all that it is owed and finishes, the loop runs until it would sleep, and then nothing may be left over.
 //!
-//! The world is small: 2 bytes of scratch, a high-water mark of 2, a send buffer of 3. Bugs in this kind of code need
-//! few steps, but just the right ones. A new input of the connection is a new [`Step`].
+//! The world is small: 2 bytes of scratch, a high-water mark of 2, a send buffer of 3, messages of 1 to 3 bytes. Bugs
+//! in this kind of code need few steps, but just the right ones. A new input of the connection is a new [`Step`].
 
+mod tape;
 mod world;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
+use self::tape::Tape;
 use super::*;
 
 const SCRATCH: usize = 2;
@@ -22,9 +24,6 @@ const SEND_BUFFER: usize = 3;
 
 /// The kernel calls a send buffer writable only when this much of it is free; a write may succeed before.
 const WRITABLE_FROM: usize = 2;
-
-/// Steps that the peer and the server take in a schedule, beside the turns of the loop.
-const STEPS: usize = 4;
 
 /// How often in a schedule the kernel or the selector does what it may, but rarely does.
 const MISCHIEF: usize = if cfg!(feature = "soak") { 2 } else { 1 };
@@ -66,6 +65,12 @@ struct Rules {
     short_read: ShortRead,
     /// What the selector does not tell: how a bug is planted.
     hide: fn(&mut Ready),
+    framing: Framing,
+    offload: Offload,
+    /// What the peer sends.
+    tape: &'static Tape,
+    /// Steps that the peer and the server take in a schedule, beside those of the loop and the worker.
+    steps: usize,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -105,14 +110,18 @@ enum Step {
     Finish,
     Reset,
     Take(usize),
+    // The worker.
+    Complete,
+    Panic,
     // The server.
-    ClockRunsOut,
+    AdmitJob,
+    ClockRunsOut(Clock),
     Stop,
     DrainDeadline,
 }
 
-/// The kernel's side of one socket and its selector. The peer's bytes are numbered, so the echo is right if the n-th
-/// byte written is n.
+/// The kernel's side of one socket and its selector. The peer sends what is on its tape, so the echo is right if the
+/// n-th byte written is the n-th of the tape, and the message that it belongs to has come whole.
 struct Machine<'a> {
     rules: &'a Rules,
     choices: &'a mut Choices,
@@ -120,7 +129,7 @@ struct Machine<'a> {
     mischief: usize,
 
     inbound: VecDeque<Item>,
-    peer_sent: u8,
+    peer_sent: usize,
     peer_finished: bool,
     reset: bool,
     outbound: usize,
@@ -152,7 +161,7 @@ impl<'a> Machine<'a> {
         Self {
             rules,
             choices,
-            steps: STEPS,
+            steps: rules.steps,
             mischief: MISCHIEF,
             inbound: VecDeque::new(),
             peer_sent: 0,
@@ -239,7 +248,8 @@ impl<'a> Machine<'a> {
     }
 
     fn peer_sends_a_byte(&mut self) {
-        self.inbound.push_back(Item::Byte(self.peer_sent));
+        let byte = self.rules.tape.bytes[self.peer_sent];
+        self.inbound.push_back(Item::Byte(byte));
         self.peer_sent += 1;
     }
 
@@ -384,10 +394,13 @@ impl<'a> Machine<'a> {
         let most = if self.prank(1) == 1 { 1 } else { room };
         let taken = from.len().min(most);
         for byte in &from[..taken] {
-            if usize::from(*byte) != self.echoed {
+            if *byte != self.rules.tape.bytes[self.echoed] {
                 self.broken = Some("the echo differs");
             }
             self.echoed += 1;
+        }
+        if self.echoed > self.whole() {
+            self.broken = Some("an unfinished message is echoed");
         }
         self.outbound += taken;
         Ok(taken)
@@ -400,8 +413,13 @@ impl<'a> Machine<'a> {
         answer
     }
 
+    /// How many of the bytes that were read belong to whole messages.
+    fn whole(&self) -> usize {
+        self.rules.tape.whole[self.to_echo]
+    }
+
     fn owed(&self) -> usize {
-        self.to_echo - self.echoed
+        self.whole() - self.echoed
     }
 }
 

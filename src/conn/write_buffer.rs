@@ -11,13 +11,16 @@ use std::collections::VecDeque;
 pub const SPARE_BUFFERS: usize = 8;
 
 /// Growth is rounded up to this, so that a peer which trickles single bytes does not cause a copy for each.
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
+
+/// Buffers without an owner, at most [`SPARE_BUFFERS`].
+pub type Spare = Vec<VecDeque<u8>>;
 
 /// The memory that all connections of a loop share: where reads land, and the buffers that wait for an owner.
 #[derive(Debug)]
 pub struct Scratch {
     pub(super) read: Box<[u8]>,
-    pub(super) spare: Vec<VecDeque<u8>>,
+    pub(super) spare: Spare,
 }
 
 impl Scratch {
@@ -61,7 +64,7 @@ impl WriteBuffer {
 
     /// Appends `more`, into a spare buffer if this one has no memory yet.
     #[inline(never)]
-    pub fn push(&mut self, more: &[u8], spare: &mut Vec<VecDeque<u8>>) {
+    pub fn push(&mut self, more: &[u8], spare: &mut Spare) {
         if self.bytes.capacity() == 0
             && let Some(buffer) = spare.pop()
         {
@@ -81,7 +84,7 @@ impl WriteBuffer {
     }
 
     /// Gives the memory back, and drops what is still in it.
-    pub fn release(&mut self, spare: &mut Vec<VecDeque<u8>>) {
+    pub fn release(&mut self, spare: &mut Spare) {
         let mut bytes = std::mem::take(&mut self.bytes);
         if bytes.capacity() > 0 && spare.len() < SPARE_BUFFERS {
             bytes.clear();

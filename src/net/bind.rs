@@ -26,7 +26,7 @@ pub(super) fn bind_all(config: &Config) -> Result<Vec<TcpListener>, StartError> 
     config
         .listen
         .iter()
-        .map(|listen| bind(*listen, config))
+        .map(|(listen, _)| bind(*listen, config))
         .collect()
 }
 
@@ -94,7 +94,7 @@ fn bind_at(address: SocketAddr, config: &Config) -> Result<TcpListener, StartErr
 fn set_listener_options(socket: &Socket, address: SocketAddr, config: &Config) -> io::Result<()> {
     platform::set_restart_option(socket)?;
     if address.is_ipv6() {
-        let ipv4_has_its_own = config.listen.iter().any(|other| {
+        let ipv4_has_its_own = config.listen.iter().any(|(other, _)| {
             matches!(other, Listen::At(other) if other.is_ipv4() && other.port() == address.port())
         }) && address.port() != 0;
         socket.set_only_v6(!address.ip().is_unspecified() || ipv4_has_its_own)?;

@@ -1,12 +1,17 @@
-//! How many connections there may be, decided once, at the start.
+//! How many connections there may be and what they may take, decided once, at the start.
 
-use super::{StartError, platform};
+use super::slot::SLOT_BYTES;
+use super::{Config, StartError, platform};
+use crate::conn::SPARE_BUFFERS;
 
 /// Most connections unless told otherwise: 10 MB of slots.
 const DEFAULT_CONNECTIONS: usize = 65_536;
 
 /// Descriptors for everything that is not a connection: standard streams, the poll, the waker, signals, listeners.
 const RESERVED: u64 = 32;
+
+/// A place in the backlog, or in the line for a worker, in bytes.
+const QUEUE_PLACE: usize = 16;
 
 /// What the process can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +28,35 @@ impl Capacity {
         let needed = wanted.unwrap_or(DEFAULT_CONNECTIONS) as u64 + RESERVED;
         let descriptors = platform::raise_descriptor_limit(needed).map_err(StartError::Poll)?;
         Self::within(wanted, descriptors)
+    }
+
+    /// The most memory that these connections can take in the process, in bytes: slots, pending bytes, messages
+    /// that wait, the scratch buffer and the spare ones.
+    pub(super) fn memory_bound(&self, config: &Config) -> usize {
+        let message = if config.has_messages() {
+            config.max_message
+        } else {
+            0
+        };
+        let pending = config
+            .high_water
+            .saturating_add(config.read_buffer)
+            .saturating_add(message);
+        let inbox = if message > 0 {
+            config.read_buffer.saturating_add(message)
+        } else {
+            0
+        };
+        let job = if config.workers > 0 { message } else { 0 };
+        let slot = SLOT_BYTES + QUEUE_PLACE;
+        let connection = [pending, inbox, job]
+            .into_iter()
+            .fold(slot, usize::saturating_add);
+        let spare = SPARE_BUFFERS.saturating_mul(pending);
+        [spare, config.read_buffer].into_iter().fold(
+            self.connections.saturating_mul(connection),
+            usize::saturating_add,
+        )
     }
 
     fn within(wanted: Option<usize>, descriptors: Option<u64>) -> Result<Self, StartError> {

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::conn::{Framing, Offload};
+
 /// Everything that can be set on a [`Server`](super::Server). The defaults are the ones of the command line.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen. At least one.
-    pub listen: Vec<Listen>,
+    /// Where to listen, and how what comes there is cut into messages. At least one.
+    pub listen: Vec<(Listen, Framing)>,
     /// Sent to each client on connect; at most 4 KiB. `{peer}` and `{id}` stand for the client's address and the
     /// connection's number. Empty: nothing is sent.
     pub banner: String,
@@ -21,6 +23,8 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// Resets a peer that is owed bytes and takes none for so long. None: never.
     pub write_timeout: Option<Duration>,
+    /// Ends a session in which a message began and did not end for so long, however its bytes drip. None: never.
+    pub frame_timeout: Option<Duration>,
     /// How long to go on accepting after a request to stop.
     pub stop_delay: Duration,
     /// After that, how long pending echoes may take.
@@ -33,6 +37,14 @@ pub struct Config {
     pub read_buffer: usize,
     /// Stop reading from a peer that has this many bytes pending.
     pub high_water: usize,
+    /// The most bytes a message may have, header or terminator included.
+    pub max_message: usize,
+    /// Threads that work on messages before they are echoed. None: the loop echoes them itself.
+    pub workers: usize,
+    /// What a worker spends on each message: it stands for a call that blocks.
+    pub work_time: Duration,
+    /// Which messages the workers get.
+    pub offload: OffloadPolicy,
     /// SO_SNDBUF and SO_RCVBUF in bytes. None: the system's autotuning.
     pub socket_buffer: Option<usize>,
 }
@@ -47,6 +59,15 @@ pub enum Listen {
     Everywhere(u16),
 }
 
+/// Which messages the workers get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffloadPolicy {
+    /// Every one.
+    All,
+    /// Those larger than the read buffer.
+    Large,
+}
+
 /// What happens to a client that comes when all slots are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
@@ -59,20 +80,46 @@ pub enum WhenFull {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: vec![Listen::At(SocketAddr::from(([127, 0, 0, 1], 7007)))],
+            listen: vec![(
+                Listen::At(SocketAddr::from(([127, 0, 0, 1], 7007))),
+                Framing::Raw,
+            )],
             banner: String::new(),
             max_connections: None,
             when_full: WhenFull::Wait,
             max_per_ip: None,
             idle_timeout: None,
             write_timeout: Some(Duration::from_secs(30)),
+            frame_timeout: Some(Duration::from_secs(30)),
             stop_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(5),
             keepalive: Some(Duration::from_secs(60)),
             backlog: 4096,
             read_buffer: 256 * 1024,
             high_water: 64 * 1024,
+            max_message: 64 * 1024,
+            workers: 0,
+            work_time: Duration::ZERO,
+            offload: OffloadPolicy::All,
             socket_buffer: None,
+        }
+    }
+}
+
+impl Config {
+    /// Whether any listener carries messages.
+    pub(super) fn has_messages(&self) -> bool {
+        self.listen
+            .iter()
+            .any(|(_, framing)| framing.has_messages())
+    }
+
+    /// What the connections of a listener are told to give to the workers.
+    pub(super) fn offload(&self) -> Offload {
+        match self.offload {
+            _ if self.workers == 0 => Offload::Nothing,
+            OffloadPolicy::All => Offload::All,
+            OffloadPolicy::Large => Offload::LargerThan(self.read_buffer),
         }
     }
 }

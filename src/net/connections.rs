@@ -1,8 +1,8 @@
 //! All connections of a loop: their slots, who runs next, and what the kernel is told afterwards.
 //!
-//! Noting an event only sets bits, so a stale event is harmless. Running is where connections do
-//! I/O and where they end: first those that became ready in this turn, then one whose budget ran out in an earlier
-//! one. Fresh before backlog is what keeps a ping alive beside bulk traffic.
+//! Noting an event only sets bits, so a stale event is harmless. Running is where connections do I/O and where they
+//! end: first those that became ready in this turn, then one whose budget ran out in an earlier one. Fresh before
+//! backlog is what keeps a ping alive beside bulk traffic.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,11 +18,13 @@ use slab::Slab;
 use socket2::SockRef;
 
 use super::per_address::PerAddress;
+use super::pool::{Completion, Job, Pool};
 use super::registration::Registration;
 use super::seldom::Seldom;
-use super::timers::{Timed, Timer, Timers};
+use super::slot::{self, Slot};
+use super::timers::{NEVER, Timer, Timers};
 use super::{Config, LINGER, Stats, bind, platform};
-use crate::conn::{CloseReason, Connection, Progress, Ready, Scratch, Settings};
+use crate::conn::{Clock, CloseReason, Connection, Progress, Scratch, Settings};
 
 /// The connections of one loop.
 pub(super) struct Connections {
@@ -33,55 +35,46 @@ pub(super) struct Connections {
     scratch: Scratch,
     registry: Registry,
     per_address: Option<PerAddress>,
+    pool: Option<Pool>,
+    /// Who found no room in the pool, first come, first served.
+    waiting: VecDeque<Ticket>,
     config: Arc<Config>,
     next_id: u64,
     stats: Stats,
     refusals: Seldom,
 }
 
-/// One connection and what the loop keeps beside it.
-struct Slot {
-    connection: Connection,
-    socket: TcpStream,
-    peer: SocketAddr,
-    timer: Timer,
-    registration: Registration,
-    /// It has one place there at most.
-    in_backlog: bool,
-}
-
-/// What a connection costs in the slab, in bytes. A debug build of mio adds two words to a socket.
-const SLOT_BYTES: usize = size_of::<Slot>();
-const _: () = assert!(SLOT_BYTES <= if cfg!(debug_assertions) { 176 } else { 160 });
-
-/// A place in the backlog. A connection can end while it waits there, and its key be given to another.
+/// A place in a queue. A connection can end while it waits there, and its key be given to another.
 struct Ticket {
     key: usize,
     id: u64,
 }
 
-impl Timed for Slot {
-    fn timer(&self) -> &Timer {
-        &self.timer
-    }
-    fn timer_mut(&mut self) -> &mut Timer {
-        &mut self.timer
-    }
-}
-
 impl Connections {
     /// Room for `capacity` connections, all of it reserved now.
-    pub(super) fn new(capacity: usize, registry: Registry, config: Arc<Config>) -> Self {
+    pub(super) fn new(
+        capacity: usize,
+        registry: Registry,
+        pool: Option<Pool>,
+        config: Arc<Config>,
+    ) -> Self {
         Self {
             slots: Slab::with_capacity(capacity),
             capacity,
             backlog: VecDeque::new(),
-            timers: Timers::new(config.idle_timeout, config.write_timeout, Some(LINGER)),
+            timers: Timers::new(|clock| match clock {
+                Clock::Idle => config.idle_timeout,
+                Clock::Write => config.write_timeout,
+                Clock::Frame => config.frame_timeout,
+                Clock::Linger => Some(LINGER),
+            }),
             scratch: Scratch::new(config.read_buffer),
             registry,
             per_address: config
                 .max_per_ip
                 .map(|limit| PerAddress::new(limit, capacity)),
+            pool,
+            waiting: VecDeque::new(),
             config,
             next_id: 1,
             stats: Stats::default(),
@@ -89,24 +82,11 @@ impl Connections {
         }
     }
 
-    /// The most memory that `capacity` connections can take in this process, in bytes: slots, pending bytes, the
-    /// scratch buffer and the spare ones.
-    pub(super) fn memory_bound(capacity: usize, config: &Config) -> usize {
-        let pending = config.high_water.saturating_add(config.read_buffer);
-        let slot = SLOT_BYTES + size_of::<Ticket>();
-        let buffers = crate::conn::SPARE_BUFFERS
-            .saturating_mul(pending)
-            .saturating_add(config.read_buffer);
-        capacity
-            .saturating_mul(slot.saturating_add(pending))
-            .saturating_add(buffers)
-    }
-
     /// Notes what an event reported. An event for a key without a connection is stale.
     #[inline(always)]
     pub(super) fn note(&mut self, key: usize, event: &Event) {
         if let Some(slot) = self.slots.get_mut(key) {
-            slot.connection.handle_ready(ready(event));
+            slot.note(event);
         }
     }
 
@@ -119,7 +99,7 @@ impl Connections {
                 continue;
             };
             let progress = slot.drive(&mut self.scratch, &self.registry, Token(key), now);
-            if progress != Progress::Wait || slot.timer.deadline() != slot.deadline(&self.timers) {
+            if progress != Progress::Wait || slot.timer.clock() != slot.connection.clock() {
                 self.follow_up(key, progress);
             }
         }
@@ -139,12 +119,34 @@ impl Connections {
         }
     }
 
-    /// Ends what has waited too long.
+    /// Ends what has waited too long, and lets a clock that was restarted run on.
     pub(super) fn expire(&mut self, now: u64) {
         while let Some(key) = self.timers.pop_due(&mut self.slots, now) {
-            self.slots[key].connection.handle_timeout();
-            self.drive(key, now);
+            let slot = &mut self.slots[key];
+            if let Some(clock) = slot.ran_out(&self.timers, now) {
+                slot.connection.handle_timeout(clock);
+                self.drive(key, now);
+            } else {
+                let (clock, deadline) = slot.deadline(&self.timers);
+                self.timers.set(&mut self.slots, key, clock, deadline);
+            }
         }
+    }
+
+    /// Hands out what the workers have brought back, and their freed places to those who wait.
+    pub(super) fn run_completed(&mut self, now: u64) {
+        let Some(pool) = &self.pool else { return };
+        for Completion { key, id, outcome } in pool.take_completions() {
+            if let Some(slot) = self
+                .slots
+                .get_mut(key)
+                .filter(|slot| slot.connection.id() == id)
+            {
+                slot.connection.handle_completion(outcome);
+                self.drive(key, now);
+            }
+        }
+        self.hand_out_jobs();
     }
 
     /// Takes in a client, unless there are too many from its address. Call only while there is room.
@@ -169,14 +171,14 @@ impl Connections {
         match self.set_up(&mut socket, key) {
             Ok(registration) => {
                 let connection = Connection::new(id, Arc::clone(settings), now);
-                let timer = Timer::new();
                 self.slots.insert(Slot {
                     connection,
                     socket,
-                    peer,
-                    timer,
+                    peer: (peer.ip(), peer.port()),
+                    timer: Timer::new(),
                     registration,
                     in_backlog: false,
+                    in_waiting: false,
                 });
                 self.greet(key);
                 self.drive(key, now);
@@ -194,7 +196,7 @@ impl Connections {
         if let Some(times) = self.refusals.count(now) {
             warn!("refused {peer}: {why} ({times} refused since the last such line)");
         }
-        reset(&socket);
+        slot::reset(&socket);
     }
 
     /// Turns a client away that came before the stop, with a FIN.
@@ -217,9 +219,13 @@ impl Connections {
     /// Whether somebody can be driven without waiting for an event.
     pub(super) fn are_runnable(&self) -> bool {
         !self.backlog.is_empty()
+            || self.pool.as_ref().is_some_and(|pool| {
+                // A connection that closes withdraws its job, and of the room that makes nobody tells.
+                pool.has_completions() || !self.waiting.is_empty() && pool.has_room()
+            })
     }
 
-    /// When the next timer runs out, or [`NEVER`](super::timers::NEVER).
+    /// When the next timer runs out, or [`NEVER`].
     pub(super) fn next_deadline(&self) -> u64 {
         self.timers.next_deadline(&self.slots)
     }
@@ -261,9 +267,8 @@ impl Connections {
         if self.config.banner.is_empty() {
             return;
         }
-        let Slot {
-            connection, peer, ..
-        } = &mut self.slots[key];
+        let slot = &mut self.slots[key];
+        let (peer, connection) = (SocketAddr::from(slot.peer), &mut slot.connection);
         let banner = self.config.banner.replace("{peer}", &peer.to_string());
         let banner = banner.replace("{id}", &connection.id().to_string());
         connection.greet(banner.as_bytes(), &mut self.scratch);
@@ -287,12 +292,56 @@ impl Connections {
                     id: slot.connection.id(),
                 });
             }
-            Progress::Again | Progress::Wait | Progress::SendFin => {}
+            Progress::Offload if !slot.in_waiting => self.offload(key),
+            Progress::Again | Progress::Offload | Progress::Wait | Progress::SendFin => {}
         }
-        let (clock, since) = (slot.connection.clock(), slot.connection.clock_since());
-        if slot.timer.deadline() != slot.deadline(&self.timers) {
-            self.timers.set(&mut self.slots, key, clock, since);
+        let (clock, deadline) = self.slots[key].deadline(&self.timers);
+        self.timers.set(&mut self.slots, key, clock, deadline);
+    }
+
+    /// Puts a connection's message in line for a worker.
+    fn offload(&mut self, key: usize) {
+        if self.waiting.len() >= 2 * self.capacity {
+            self.forget_gone_waiters();
         }
+        let slot = &mut self.slots[key];
+        slot.in_waiting = true;
+        self.waiting.push_back(Ticket {
+            key,
+            id: slot.connection.id(),
+        });
+        self.hand_out_jobs();
+    }
+
+    /// Gives the workers as much as they have room for. Nobody overtakes whoever waits.
+    fn hand_out_jobs(&mut self) {
+        let Some(pool) = &self.pool else { return };
+        while pool.has_room()
+            && let Some(Ticket { key, id }) = self.waiting.pop_front()
+        {
+            let Some(slot) = self
+                .slots
+                .get_mut(key)
+                .filter(|slot| slot.connection.id() == id)
+            else {
+                continue;
+            };
+            slot.in_waiting = false;
+            if let Some(message) = slot.connection.poll_job() {
+                pool.submit(Job { key, id, message });
+            }
+        }
+    }
+
+    /// While the workers are stuck, clients that come and go must not make the line longer and longer.
+    #[cold]
+    fn forget_gone_waiters(&mut self) {
+        let slots = &self.slots;
+        self.waiting.retain(|Ticket { key, id }| {
+            slots
+                .get(*key)
+                .is_some_and(|slot| slot.connection.id() == *id)
+        });
     }
 
     fn each(&mut self, now: u64, tell: fn(&mut Connection)) {
@@ -305,25 +354,26 @@ impl Connections {
 
     #[inline(never)]
     fn close(&mut self, key: usize, how: Progress) {
-        self.timers.set(&mut self.slots, key, None, 0);
+        self.timers.set(&mut self.slots, key, None, NEVER);
         let Slot {
             connection,
             socket,
             peer,
             ..
         } = self.slots.remove(key);
+        let peer = SocketAddr::from(peer);
         let reason = connection
             .close_reason()
             .unwrap_or(CloseReason::PeerFinished);
         let (id, received, sent) = (connection.id(), connection.received(), connection.sent());
-        debug!(
-            "conn {id} from {peer}: {}, {received} bytes in, {sent} out",
-            reason.explain()
-        );
+        debug!("conn {id} from {peer}: {reason}, {received} bytes in, {sent} out");
+        if let Some(pool) = &self.pool {
+            pool.withdraw(id);
+        }
         self.stats.echoed += sent;
         self.forget(peer, reason);
         if how == Progress::Abort {
-            reset(&socket);
+            slot::reset(&socket);
         }
     }
 
@@ -332,65 +382,5 @@ impl Connections {
         if let Some(counts) = &mut self.per_address {
             counts.leave(peer);
         }
-    }
-}
-
-impl Slot {
-    #[inline(always)]
-    fn drive(
-        &mut self,
-        scratch: &mut Scratch,
-        registry: &Registry,
-        token: Token,
-        now: u64,
-    ) -> Progress {
-        loop {
-            let progress = self.connection.drive(&mut self.socket, scratch, now);
-            match progress {
-                Progress::Wait | Progress::Again => {
-                    let wanted = self.connection.wants_write();
-                    match self
-                        .registration
-                        .arm_write(wanted, &mut self.socket, registry, token)
-                    {
-                        Ok(()) => return progress,
-                        Err(_dropped_by_the_poll) => self.connection.handle_reset(),
-                    }
-                }
-                Progress::SendFin => self.send_fin(now),
-                Progress::Close | Progress::Abort => return progress,
-            }
-        }
-    }
-
-    /// When the clock that runs now runs out.
-    fn deadline(&self, timers: &Timers) -> u64 {
-        timers.deadline(self.connection.clock(), self.connection.clock_since())
-    }
-
-    #[cold]
-    fn send_fin(&mut self, now: u64) {
-        match self.socket.shutdown(Shutdown::Write) {
-            Ok(()) => self.connection.handle_fin_sent(now),
-            Err(_not_connected) => self.connection.handle_reset(),
-        }
-    }
-}
-
-fn ready(event: &Event) -> Ready {
-    Ready {
-        readable: event.is_readable(),
-        writable: event.is_writable(),
-        read_closed: event.is_read_closed(),
-        write_closed: event.is_write_closed(),
-        priority: event.is_priority(),
-        error: event.is_error(),
-    }
-}
-
-/// Makes the close that follows a reset. If even that fails, the socket has no peer any more.
-fn reset(socket: &TcpStream) {
-    if let Err(error) = SockRef::from(socket).set_linger(Some(Duration::ZERO)) {
-        debug!("no reset could be asked for: {error}");
     }
 }

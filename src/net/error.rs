@@ -28,6 +28,8 @@ pub enum StartError {
     },
     /// The poll could not be set up.
     Poll(io::Error),
+    /// A worker thread could not be started.
+    Workers(io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -52,6 +54,7 @@ impl fmt::Display for StartError {
                 )
             }
             Self::Poll(source) => write!(f, "cannot set up the poll: {source}"),
+            Self::Workers(source) => write!(f, "cannot start a worker: {source}"),
         }
     }
 }
@@ -59,7 +62,9 @@ impl fmt::Display for StartError {
 impl error::Error for StartError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::Listen { source, .. } | Self::Poll(source) => Some(source),
+            Self::Listen { source, .. } | Self::Poll(source) | Self::Workers(source) => {
+                Some(source)
+            }
             Self::Descriptors { .. } => None,
         }
     }

@@ -10,10 +10,12 @@ mod handle;
 mod listener;
 mod per_address;
 mod platform;
+mod pool;
 mod registration;
 mod seldom;
 mod server;
 mod signals;
+mod slot;
 mod stats;
 pub mod timers;
 
@@ -22,7 +24,7 @@ mod tests;
 
 use std::time::Duration;
 
-pub use config::{Config, Listen, WhenFull};
+pub use config::{Config, Listen, OffloadPolicy, WhenFull};
 pub use error::StartError;
 pub use handle::Handle;
 pub use platform::BACK_END;

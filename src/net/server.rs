@@ -5,7 +5,8 @@
 //!          |  wait     block until an event, a timer, a wake; not at all while  |
 //!          |           somebody is runnable                                     |
 //!          |  note     events -> sticky bits and keys; no I/O, nothing ends     |
-//!          |  run      fresh connections, one of the backlog, accept            |
+//!          |  run      finished jobs, fresh connections, one of the backlog,    |
+//!          |           accept                                                   |
 //!          |  expire   timers that are due                                      |
 //!          +--------------------------------------------------------------------+
 //! ```
@@ -16,19 +17,22 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use log::info;
-use mio::{Events, Poll, Token, Waker};
+use mio::net::TcpListener;
+use mio::{Events, Poll, Registry, Token, Waker};
 
 use super::acceptor::Acceptor;
 use super::capacity::Capacity;
 use super::connections::Connections;
 use super::listener::Listener;
+use super::pool::{Pool, Work};
 use super::signals::{Request, Signals};
 use super::timers::{NEVER, nanoseconds};
 use super::{Config, EVENTS, Handle, StartError, bind, platform};
-use crate::conn::Settings;
+use crate::conn::{Framing, Settings};
 
 /// Tokens below this are keys of connections; from here on they are listeners.
 const LISTENERS: usize = usize::MAX / 2;
@@ -84,40 +88,38 @@ impl Server {
     ///
     /// When an address cannot be listened on, or the process may not open enough descriptors.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        let work_time = config.work_time;
+        Self::bind_with(config, Arc::new(move |_| thread::sleep(work_time)))
+    }
+
+    /// Binds with what a worker does to a message.
+    pub(super) fn bind_with(config: Config, work: Work) -> Result<Self, StartError> {
         let capacity = Capacity::claim(config.max_connections)?;
         log_capacity(capacity, &config);
         let sockets = bind::bind_all(&config)?;
         let poll = Poll::new().map_err(StartError::Poll)?;
         let registry = poll.registry().try_clone().map_err(StartError::Poll)?;
-        let waker = Waker::new(&registry, WAKER).map_err(StartError::Poll)?;
-        let settings = Arc::new(Settings {
-            high_water: config.high_water,
-            short_read: platform::SHORT_READ,
-        });
-        let listeners = sockets.into_iter().enumerate().map(|(index, socket)| {
-            Listener::new(
-                socket,
-                Arc::clone(&settings),
-                config.backlog,
-                &registry,
-                Token(LISTENERS + index),
-            )
-        });
-        let listeners = listeners
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(StartError::Poll)?;
+        let handle = Handle::new(Waker::new(&registry, WAKER).map_err(StartError::Poll)?);
+        let listeners = listeners(sockets, &config, &registry).map_err(StartError::Poll)?;
         let addresses = listeners
             .iter()
             .map(Listener::address)
             .collect::<io::Result<_>>();
+        let pool = (config.workers > 0).then(|| Pool::start(config.workers, &work, handle.clone()));
+        let pool = pool.transpose().map_err(StartError::Workers)?;
         let config = Arc::new(config);
         Ok(Self {
             addresses: addresses.map_err(StartError::Poll)?,
             poll,
             events: Events::with_capacity(EVENTS),
             acceptor: Acceptor::new(listeners, config.when_full),
-            connections: Connections::new(capacity.connections, registry, Arc::clone(&config)),
-            handle: Handle::new(waker),
+            connections: Connections::new(
+                capacity.connections,
+                registry,
+                pool,
+                Arc::clone(&config),
+            ),
+            handle,
             signals: None,
             config,
             phase: Phase::Running,
@@ -165,6 +167,13 @@ impl Server {
         };
         self.report();
         Ok(outcome)
+    }
+
+    /// Serves until it is stopped, and returns the figures.
+    #[cfg(test)]
+    pub(super) fn run_for_figures(mut self) -> io::Result<super::Stats> {
+        while self.turn()?.is_none() {}
+        Ok(self.connections.stats(self.started.elapsed()))
     }
 
     /// One turn of the loop. Some: it was the last one.
@@ -219,6 +228,7 @@ impl Server {
     }
 
     fn run_ready(&mut self) {
+        self.connections.run_completed(self.now);
         self.connections.run_fresh(&self.events, self.now);
         self.connections.run_one_of_backlog(self.now);
         self.acceptor.run(&mut self.connections, self.now);
@@ -285,8 +295,37 @@ impl Phase {
     }
 }
 
+fn listeners(
+    sockets: Vec<TcpListener>,
+    config: &Config,
+    registry: &Registry,
+) -> io::Result<Vec<Listener>> {
+    let listener = |(index, (socket, (_, framing))): (usize, (TcpListener, &(_, Framing)))| {
+        let settings = Settings {
+            high_water: config.high_water,
+            short_read: platform::SHORT_READ,
+            framing: *framing,
+            max_message: config.max_message,
+            offload: config.offload(),
+        };
+        Listener::new(
+            socket,
+            Arc::new(settings),
+            config.backlog,
+            registry,
+            Token(LISTENERS + index),
+        )
+    };
+    sockets
+        .into_iter()
+        .zip(&config.listen)
+        .enumerate()
+        .map(listener)
+        .collect()
+}
+
 fn log_capacity(capacity: Capacity, config: &Config) {
-    let bound = Connections::memory_bound(capacity.connections, config) as f64 / f64::from(1 << 20);
+    let bound = capacity.memory_bound(config) as f64 / f64::from(1 << 20);
     let connections = capacity.connections;
     match capacity.descriptors {
         Some(limit) => {

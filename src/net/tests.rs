@@ -1,15 +1,18 @@
-//! A server in this process, with an accept that fails on order.
+//! A server in this process, with an accept that fails and workers that work on order.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream as Client};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 
-use super::{Config, Handle, Listen, Outcome, Server};
+use super::pool::{Job, Pool, Work};
+use super::{Config, Handle, Listen, OffloadPolicy, Outcome, Server, Stats};
+use crate::conn::{CloseReason, Framing};
 
 /// The figure of the fault, ten times as long: another test may have the processor.
 const SOON: Duration = Duration::from_secs(10);
@@ -46,7 +49,10 @@ fn failing_accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)>
 
 fn config() -> Config {
     Config {
-        listen: vec![Listen::At(SocketAddr::from(([127, 0, 0, 1], 0)))],
+        listen: vec![(
+            Listen::At(SocketAddr::from(([127, 0, 0, 1], 0))),
+            Framing::Raw,
+        )],
         max_connections: Some(64),
         ..Config::default()
     }
@@ -55,18 +61,26 @@ fn config() -> Config {
 struct Running {
     address: SocketAddr,
     handle: Handle,
-    thread: thread::JoinHandle<io::Result<Outcome>>,
+    thread: thread::JoinHandle<io::Result<Stats>>,
 }
 
 impl Running {
     fn start(config: Config, failures: &[Failure]) -> Self {
         let mut server = Server::bind(config).expect("a free port");
         server.acceptor.replace_accept(failing_accept);
+        Self::run(server, failures.iter().copied().collect())
+    }
+
+    fn start_with_work(config: Config, work: Work) -> Self {
+        let server = Server::bind_with(config, work).expect("a free port");
+        Self::run(server, VecDeque::new())
+    }
+
+    fn run(server: Server, failures: VecDeque<Failure>) -> Self {
         let (address, handle) = (server.addresses()[0], server.handle());
-        let failures: VecDeque<Failure> = failures.iter().copied().collect();
         let thread = thread::spawn(move || {
             FAILURES.set(failures);
-            server.run()
+            server.run_for_figures()
         });
         Self {
             address,
@@ -81,12 +95,10 @@ impl Running {
         client
     }
 
-    fn stop(self) {
+    /// Stops the server in order, and returns its figures.
+    fn stop(self) -> Stats {
         self.handle.stop().expect("a wake");
-        assert_eq!(
-            self.thread.join().expect("no panic").expect("no error"),
-            Outcome::Stopped
-        );
+        self.thread.join().expect("no panic").expect("no error")
     }
 }
 
@@ -158,4 +170,279 @@ fn a_stop_before_the_first_turn_is_seen() {
     let server = Server::bind(config()).expect("a free port");
     server.handle().stop().expect("a wake");
     assert_eq!(server.run().expect("no error"), Outcome::Stopped);
+}
+
+/// What the workers of a test have worked on, and a gate that holds them up.
+#[derive(Clone, Default)]
+struct Workshop {
+    gate: Arc<Mutex<()>>,
+    seen: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+const POISON: &[u8] = b"poison\n";
+
+impl Workshop {
+    fn work(&self) -> Work {
+        let Self { gate, seen } = self.clone();
+        Arc::new(move |message| {
+            seen.lock().expect("no panic here").push(message.clone());
+            drop(gate.lock().expect("no panic here"));
+            assert!(message != POISON, "a worker panics, as a test wants it to");
+        })
+    }
+
+    /// Workers do not get further than their next message for as long as this lives.
+    fn shut(&self) -> MutexGuard<'_, ()> {
+        self.gate.lock().expect("no panic here")
+    }
+
+    fn seen(&self) -> Vec<Vec<u8>> {
+        self.seen.lock().expect("no panic here").clone()
+    }
+
+    #[track_caller]
+    fn await_seen(&self, count: usize) {
+        let until = Instant::now() + SOON;
+        while self.seen().len() < count {
+            assert!(Instant::now() < until, "{:?}", self.seen());
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn config_with_workers(workers: usize) -> Config {
+    let mut config = config();
+    config.listen[0].1 = Framing::Line;
+    Config {
+        workers,
+        banner: "!".into(),
+        ..config
+    }
+}
+
+impl Running {
+    /// A client that has a slot: it has been greeted.
+    #[track_caller]
+    fn connect_greeted(&self) -> Client {
+        let client = self.connect();
+        expect(&client, b"!");
+        client
+    }
+}
+
+#[track_caller]
+fn send(mut client: &Client, bytes: &[u8]) {
+    client.write_all(bytes).expect("a write");
+}
+
+#[track_caller]
+fn expect(mut client: &Client, expected: &[u8]) {
+    let mut bytes = vec![0; expected.len()];
+    client.read_exact(&mut bytes).expect("an echo");
+    assert_eq!(bytes, expected);
+}
+
+#[track_caller]
+fn expect_reset(mut client: &Client) {
+    let end = client.read(&mut [0]).expect_err("no FIN");
+    assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
+}
+
+fn reset(client: Client) {
+    let socket = socket2::SockRef::from(&client);
+    socket.set_linger(Some(Duration::ZERO)).expect("linger");
+}
+
+#[test]
+fn fault_s5_seed_s2_7_a_worker_that_panics_ends_that_connection_alone() {
+    let server = Running::start_with_work(config_with_workers(2), Workshop::default().work());
+    let bystander = server.connect_greeted();
+    // More often than there are workers.
+    for _ in 0..6 {
+        let client = server.connect_greeted();
+        send(&client, b"before\n");
+        expect(&client, b"before\n");
+        send(&client, POISON);
+        expect_reset(&client);
+        send(&bystander, b"not affected\n");
+        expect(&bystander, b"not affected\n");
+    }
+    drop(bystander);
+    let figures = server.stop();
+    assert_eq!(figures.closed[CloseReason::WorkerPanicked.index()], 6);
+    assert_eq!(figures.closed.iter().sum::<u64>(), figures.accepted);
+}
+
+#[test]
+fn fault_s5_what_is_behind_the_message_that_panicked_is_lost_and_nothing_before_it() {
+    let server = Running::start_with_work(config_with_workers(1), Workshop::default().work());
+    let client = server.connect_greeted();
+    send(&client, b"one\ntwo\n");
+    expect(&client, b"one\ntwo\n");
+    send(&client, b"poison\nthree\n");
+    expect_reset(&client);
+    server.stop();
+}
+
+#[test]
+fn fault_r5_a_reply_for_a_connection_that_has_gone_does_not_reach_the_next_one() {
+    let workshop = Workshop::default();
+    let config = Config {
+        max_connections: Some(1),
+        ..config_with_workers(1)
+    };
+    let server = Running::start_with_work(config, workshop.work());
+    for _ in 0..5 {
+        let gate = workshop.shut();
+        let gone = server.connect_greeted();
+        let seen = workshop.seen().len();
+        send(&gone, b"stale\n");
+        workshop.await_seen(seen + 1);
+        reset(gone);
+
+        // It has the one slot there is.
+        let next = server.connect_greeted();
+        send(&next, b"mine\n");
+        drop(gate);
+        expect(&next, b"mine\n");
+        send(&next, b"mine too\n");
+        expect(&next, b"mine too\n");
+    }
+    server.stop();
+}
+
+#[test]
+fn seed_s2_4_the_job_of_a_connection_that_has_gone_is_skipped() {
+    let workshop = Workshop::default();
+    let config = Config {
+        max_connections: Some(2),
+        ..config_with_workers(1)
+    };
+    let server = Running::start_with_work(config, workshop.work());
+    let gate = workshop.shut();
+    let first = server.connect_greeted();
+    send(&first, b"first\n");
+    workshop.await_seen(1);
+    let gone = server.connect_greeted();
+    send(&gone, b"gone\n");
+    reset(gone);
+    let last = server.connect_greeted();
+    send(&last, b"last\n");
+    drop(gate);
+    expect(&first, b"first\n");
+    expect(&last, b"last\n");
+    assert_eq!(workshop.seen(), [&b"first\n"[..], b"last\n"]);
+    server.stop();
+}
+
+#[test]
+fn seed_s2_4_whoever_finds_the_queue_full_waits_in_line() {
+    const CLIENTS: usize = 60;
+    let workshop = Workshop::default();
+    let config = Config {
+        read_buffer: 16,
+        offload: OffloadPolicy::Large,
+        ..config_with_workers(1)
+    };
+    let server = Running::start_with_work(config, workshop.work());
+    let clients: Vec<_> = (0..CLIENTS).map(|_| server.connect_greeted()).collect();
+    let bystander = server.connect_greeted();
+    let message = |number: usize| format!("a large message, number {number}\n").into_bytes();
+    let number = |message: &Vec<u8>| {
+        let text = String::from_utf8_lossy(message);
+        let (_, number) = text.trim_end().rsplit_once(' ').expect("a number");
+        number.parse::<usize>().expect("a number")
+    };
+    let gate = workshop.shut();
+    for (number, client) in clients.iter().enumerate() {
+        send(client, &message(number));
+        // Events of one wait come in any order. Clients are greeted at the end of a turn, and an echo after that is
+        // of a later one, which has seen the message.
+        drop(server.connect_greeted());
+        expect_small_echo(&bystander);
+    }
+    workshop.await_seen(1);
+    drop(gate);
+    for (number, client) in clients.iter().enumerate() {
+        expect(client, &message(number));
+    }
+    let seen: Vec<usize> = workshop.seen().iter().map(number).collect();
+    assert!(seen.is_sorted(), "{seen:?}");
+    drop((clients, bystander));
+    server.stop();
+}
+
+#[track_caller]
+fn expect_small_echo(client: &Client) {
+    send(client, b"small\n");
+    expect(client, b"small\n");
+}
+
+#[test]
+fn seed_s2_4_when_all_who_filled_the_queue_leave_those_in_line_are_served() {
+    let workshop = Workshop::default();
+    let server = Running::start_with_work(config_with_workers(1), workshop.work());
+    for turn in 0..10 {
+        let gate = workshop.shut();
+        let seen = workshop.seen().len();
+        let leaving: Vec<_> = (0..30).map(|_| server.connect_greeted()).collect();
+        for client in &leaving {
+            send(client, b"leaving\n");
+        }
+        workshop.await_seen(seen + 1);
+        let staying = server.connect_greeted();
+        send(&staying, b"staying\n");
+        // The worker finds the queue now full, now empty.
+        if turn % 2 == 0 {
+            drop(gate);
+            leaving.into_iter().for_each(reset);
+        } else {
+            leaving.into_iter().for_each(reset);
+            drop(gate);
+        }
+        expect(&staying, b"staying\n");
+    }
+    server.stop();
+}
+
+#[test]
+fn seed_s2_4_the_queue_is_bounded() {
+    let workshop = Workshop::default();
+    let poll = mio::Poll::new().expect("a poll");
+    let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
+    let gate = workshop.shut();
+    let pool = Pool::start(2, &workshop.work(), Handle::new(waker)).expect("threads");
+    let submit = |id| {
+        let message = Vec::new();
+        pool.submit(Job {
+            key: 0,
+            id,
+            message,
+        });
+    };
+    submit(1);
+    submit(2);
+    workshop.await_seen(2);
+    let mut queued = 0;
+    while pool.has_room() {
+        queued += 1;
+        submit(2 + queued);
+    }
+    assert_eq!(queued, 32, "16 for each worker");
+    pool.withdraw(3);
+    assert!(pool.has_room(), "a job that was withdrawn makes room");
+    assert!(!pool.has_completions());
+
+    drop(gate);
+    let until = Instant::now() + SOON;
+    let mut done = Vec::new();
+    while done.len() < 33 {
+        assert!(Instant::now() < until, "{done:?}");
+        let completions = pool.take_completions();
+        done.extend(completions.iter().map(|completion| completion.id));
+        thread::sleep(Duration::from_millis(1));
+    }
+    done.sort_unstable();
+    let all_but_3: Vec<u64> = (1..=34).filter(|id| *id != 3).collect();
+    assert_eq!(done, all_but_3);
 }

@@ -71,7 +71,7 @@ fn seed_s1_4_one_place_serves_many_clients_one_after_another() {
 }
 
 #[test]
-fn seed_s2_6_several_listeners_share_one_loop() {
+fn seed_s2_6_a_free_place_goes_to_the_listeners_in_turn() {
     let listeners = ["-l", "127.0.0.1:0", "-l", "127.0.0.1:0", "--stop-on-eof"];
     let mut command = crate::support::server::serve();
     command.args(listeners).args(["--max-connections", "2"]);

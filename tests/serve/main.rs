@@ -15,9 +15,11 @@ mod close;
 mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
+mod messages;
 mod options;
 mod read;
 mod time;
 #[cfg(unix)]
 mod unix;
+mod workers;
 mod write;

@@ -91,7 +91,7 @@ fn seed_s0_3_many_writes_before_the_first_read_come_back_in_order() {
 }
 
 #[test]
-fn fault_r8_a_reset_closes_at_once_and_quietly_whatever_the_connection_is_doing() {
+fn fault_r8_seed_s2_8_a_reset_closes_at_once_and_quietly_whatever_the_connection_is_doing() {
     type Prepare = fn(&Client);
     let idle: Prepare = |client| client.echo(b"a");
     let stalled: Prepare = |client| {

@@ -76,3 +76,107 @@ fn fault_h2_a_client_that_takes_nothing_for_the_write_timeout_is_reset() {
     assert!(took < DEADLINE, "closed too late, after {took:?}");
     client.expect_reset();
 }
+
+#[test]
+fn fault_t2_a_message_that_drips_is_ended_at_the_frame_deadline() {
+    thread::scope(|scope| {
+        for framing in ["line", "crlf", "len8", "len16"] {
+            for workers in ["0", "1"] {
+                scope.spawn(move || drip_until_the_end(framing, workers));
+            }
+        }
+    });
+}
+
+#[track_caller]
+fn drip_until_the_end(framing: &str, workers: &str) {
+    let options = ["--framing", framing, "--workers", workers];
+    let server = Server::start(&[&options[..], &["--frame-timeout", "1s", "-v"]].concat());
+    let client = Client::connect(server.address());
+    let begun = Instant::now();
+    // The begin of a long message in each of these framings.
+    client.send(b"\xff");
+    let end = loop {
+        assert!(begun.elapsed() < DEADLINE, "never ended");
+        match client.read_by(&mut [0], Instant::now() + Duration::from_millis(100)) {
+            Ok(got) => break got,
+            // The linger takes what still comes.
+            Err(_timeout) => client.send(b"x"),
+        }
+    };
+    let took = begun.elapsed();
+    assert_eq!(end, 0, "a FIN and nothing else");
+    let latest = SECOND + bound(Duration::from_millis(200));
+    assert!(took >= SECOND && took <= latest, "{took:?}");
+    client.finish();
+    server.await_log(": frame timeout");
+}
+
+#[test]
+fn fault_t2_whole_messages_each_start_the_frame_clock_anew() {
+    let server = Server::start(&["--framing", "line", "--frame-timeout", "1s"]);
+    let client = Client::connect(server.address());
+    for _ in 0..6 {
+        client.send(b"half a ");
+        client.expect_silence(SECOND / 4);
+        client.send(b"line\n");
+        client.expect(b"half a line\n");
+    }
+    // A client that has begun nothing has all the time in the world.
+    client.expect_silence(SECOND + SECOND / 2);
+    client.echo(b"still here\n");
+}
+
+#[test]
+fn fault_t2_work_on_a_message_is_not_the_clients_delay() {
+    let options = ["--framing", "line", "--workers", "1", "--work-time", "1s"];
+    let server = Server::start(&[&options[..], &["--frame-timeout", "500ms"]].concat());
+    let client = Client::connect(server.address());
+    client.send(b"whole\nbegun");
+    client.expect(b"whole\n");
+    client.send(b" and ended\n");
+    client.expect(b"begun and ended\n");
+}
+
+/// `count` clients that each begin a message and drip, beside one that plays fair.
+fn drips_disturb_nobody(count: usize) {
+    rlimit::increase_nofile_limit(u64::MAX).expect("descriptors");
+    let server = Server::start(&["--framing", "line", "--frame-timeout", "3s"]);
+    let fair = Client::connect(server.address());
+    let connect = |_| Client::connect(server.address());
+    let slow: Vec<_> = (0..count).map(connect).collect();
+    let begun = Instant::now();
+    slow.iter().for_each(|client| client.send(b"x"));
+    let mut worst = Duration::ZERO;
+    while begun.elapsed() < 2 * SECOND {
+        for client in &slow {
+            // One that has been ended meanwhile is counted below.
+            let _ = client.try_send(b"x");
+        }
+        let sent = Instant::now();
+        fair.echo(b"ping\n");
+        worst = worst.max(sent.elapsed());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(worst <= bound(Duration::from_millis(50)), "{worst:?}");
+    slow.iter().for_each(Client::expect_fin);
+    let took = begun.elapsed();
+    let latest = 3 * SECOND + bound(SECOND);
+    assert!(took >= 3 * SECOND && took <= latest, "{took:?}");
+    fair.echo(b"ping\n");
+    drop((fair, slow));
+    let finished = server.stop();
+    assert_eq!(finished.figures().get("frame timeout"), count as u64);
+    finished.expect_no_complaint();
+}
+
+#[test]
+fn fault_t2_500_messages_that_drip_disturb_nobody() {
+    drips_disturb_nobody(500);
+}
+
+#[test]
+#[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
+fn fault_t2_5000_messages_that_drip_disturb_nobody() {
+    drips_disturb_nobody(5_000);
+}

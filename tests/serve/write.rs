@@ -32,7 +32,7 @@ fn fault_w7_clients_that_leave_in_the_middle_of_a_write_end_alone() {
 }
 
 #[test]
-fn fault_w7_a_client_that_reads_nothing_and_leaves_frees_its_place() {
+fn fault_w7_seed_s2_7_a_client_that_reads_nothing_and_leaves_frees_its_place() {
     let server = Server::start(&["--max-connections", "1", "--socket-buffer", "16k"]);
     for seed in 0..3 {
         let client = Client::connect_narrow(server.address(), 16 << 10);

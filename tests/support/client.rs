@@ -108,13 +108,36 @@ impl Client {
     /// bytes went.
     #[track_caller]
     pub fn send_until_blocked(&self, data: &mut Data, most: usize) -> usize {
+        let begin = data.clone();
+        let sent = self.send_chunks_until_blocked(|sent| {
+            let mut ahead = begin.clone();
+            ahead.skip(sent);
+            ahead.take(CHUNK.min(most - sent))
+        });
+        data.skip(sent);
+        sent
+    }
+
+    /// Sends `bytes` until nobody takes any more, all are gone or the server closes. Returns how many went.
+    #[track_caller]
+    pub fn send_bytes_until_blocked(&self, bytes: &[u8]) -> usize {
+        self.send_chunks_until_blocked(|sent| {
+            bytes[sent..].chunks(CHUNK).next().unwrap_or(&[]).to_vec()
+        })
+    }
+
+    /// `chunk` gives what comes after the bytes that are gone; nothing: that was all.
+    #[track_caller]
+    fn send_chunks_until_blocked(&self, chunk: impl Fn(usize) -> Vec<u8>) -> usize {
         self.stream.set_nonblocking(true).expect("non-blocking");
         let (mut sent, mut progress) = (0, Instant::now());
-        while sent < most && progress.elapsed() < QUIET {
-            let bytes = data.clone().take(CHUNK.min(most - sent));
+        while progress.elapsed() < QUIET {
+            let bytes = chunk(sent);
+            if bytes.is_empty() {
+                break;
+            }
             match (&self.stream).write(&bytes) {
                 Ok(taken) => {
-                    data.skip(taken);
                     sent += taken;
                     progress = Instant::now();
                 }
@@ -127,6 +150,15 @@ impl Client {
         }
         self.stream.set_nonblocking(false).expect("blocking");
         sent
+    }
+
+    /// Sends `bytes` and receives them at the same time.
+    #[track_caller]
+    pub fn exchange_bytes(&self, bytes: &[u8]) {
+        thread::scope(|scope| {
+            scope.spawn(|| self.send(bytes));
+            self.expect(bytes);
+        });
     }
 
     /// Half-closes: says that this side has finished sending.

@@ -58,6 +58,13 @@ pub fn sleeps(pid: u32) -> u64 {
         .expect("voluntary_ctxt_switches")
 }
 
+/// Threads of the process.
+pub fn threads(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task"))
+        .expect("a process")
+        .count()
+}
+
 /// Whether SIGSTOP holds the process.
 #[track_caller]
 pub fn is_stopped(pid: u32) -> bool {

@@ -58,7 +58,7 @@ fn limit_descriptors(server: &Server, descriptors: u64) {
 
 #[test]
 #[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
-fn fault_a4_without_descriptors_the_server_waits_patiently_and_loses_nobody() {
+fn fault_a4_seed_s2_7_without_descriptors_the_server_waits_patiently_and_loses_nobody() {
     const HELD: Duration = Duration::from_secs(10);
     let server = Server::start(&[]);
     let old = Client::connect(server.address());

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::support::proc::{cpu, sleeps};
+use crate::support::proc::{cpu, sleeps, threads};
 use crate::support::strace::{Strace, WAITS};
 use crate::support::{Client, QUIET, Server, within};
 
@@ -19,6 +19,19 @@ fn fault_t4_an_idle_server_never_wakes() {
         assert_eq!((sleeps(server.pid()), cpu(server.pid())), before);
         clients.iter().for_each(|client| client.echo(b"still here"));
     }
+}
+
+#[test]
+fn seed_s4_1_one_thread_serves_any_number_of_clients() {
+    let server = Server::start(&[]);
+    let before = threads(server.pid());
+    // The other one waits for the end of standard input.
+    assert!(before <= 2, "{before} threads");
+    let clients: Vec<_> = (0..200)
+        .map(|_| Client::connect(server.address()))
+        .collect();
+    clients.iter().for_each(|client| client.echo(b"hello"));
+    assert_eq!(threads(server.pid()), before);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod accept;
 mod close;
 mod idle;
 mod limits;
+mod messages;
 mod network;
 mod surroundings;
 mod tools;

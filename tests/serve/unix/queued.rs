@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, bound, wait_for, within};
 
 #[test]
-fn fault_a1_seed_s4_3_a_backlog_that_filled_unseen_is_served_to_the_last() {
+fn fault_a1_seed_s2_7_seed_s4_3_a_backlog_that_filled_unseen_is_served_to_the_last() {
     const BACKLOG: u8 = 127;
     let server = Server::start(&["--backlog", "127"]);
     let frozen = server.freeze();

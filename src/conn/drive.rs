@@ -1,0 +1,196 @@
+//! A run of a connection: as much I/O as it believes possible.
+//!
+//! The rule of the whole file is `while believed && wanted { one system call }`. Only what is here, and called from
+//! here, touches a socket.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use super::connection::{STOP, TRY_WRITE};
+use super::framing::Framing;
+use super::write_buffer::{Scratch, Spare};
+use super::{CloseReason, Connection, Event, Progress, State};
+
+/// Most bytes read in one run: one full default scratch buffer, so that no peer holds the loop for longer than the
+/// copy of 256 KiB takes (about 0.1 ms).
+const RUN_BYTES: usize = 256 * 1024;
+
+/// What a read costs of that at least, for peers that trickle: what they cost is the system call, not the byte. It
+/// makes 16 reads a run.
+const READ_COST: usize = RUN_BYTES / 16;
+
+impl Connection {
+    /// Reads, echoes and writes until the socket blocks, nothing is wanted, or the budget of a run is spent.
+    pub fn drive(
+        &mut self,
+        socket: &mut (impl Read + Write),
+        scratch: &mut Scratch,
+        now: u64,
+    ) -> Progress {
+        if self.readiness.reset() {
+            self.fail(ErrorKind::ConnectionReset);
+        }
+        if self.owes() {
+            self.flush(socket, &mut scratch.spare, now);
+        }
+        if self.inbox.is_some() {
+            self.work_off(socket, &mut scratch.spare, now);
+        }
+        let mut budget = RUN_BYTES;
+        while budget > 0 && self.readiness.readable() && self.wants_read() {
+            let got = self.fill(socket, scratch, now);
+            budget = budget.saturating_sub(got.max(READ_COST));
+        }
+        let is_uneventful = self.state == State::Open && self.inbox.is_none() && self.orders == 0;
+        if is_uneventful {
+            self.wait_or_go_on()
+        } else {
+            self.settle(scratch, now)
+        }
+    }
+
+    /// One read, and the echo of what it brought. Returns the bytes read.
+    fn fill(&mut self, socket: &mut (impl Read + Write), scratch: &mut Scratch, now: u64) -> usize {
+        let Scratch { read, spare } = scratch;
+        match socket.read(read) {
+            Ok(0) => {
+                self.note_peer_finished();
+                0
+            }
+            Ok(got) => {
+                if got < read.len() {
+                    self.readiness.read_came_short();
+                }
+                if self.state == State::Open {
+                    self.received += got as u64;
+                    if self.settings.framing == Framing::Raw {
+                        self.echo(&read[..got], socket, spare, now);
+                    } else {
+                        self.receive(&read[..got], socket, spare, now);
+                    }
+                }
+                got
+            }
+            Err(error) => {
+                match error.kind() {
+                    ErrorKind::WouldBlock => self.readiness.read_would_block(),
+                    ErrorKind::Interrupted => {}
+                    kind => self.fail(kind),
+                }
+                0
+            }
+        }
+    }
+
+    /// Writes `fresh` behind what waits; what the socket does not take waits too.
+    #[inline(always)]
+    pub(super) fn echo(
+        &mut self,
+        mut fresh: &[u8],
+        socket: &mut impl Write,
+        spare: &mut Spare,
+        now: u64,
+    ) {
+        if fresh.is_empty() {
+            return;
+        }
+        while !self.owes() && self.readiness.writable() {
+            let result = socket.write(fresh);
+            fresh = &fresh[self.note_written(result, now)..];
+            if fresh.is_empty() {
+                return;
+            }
+        }
+        if !self.owes() {
+            self.clock_since = now;
+        }
+        self.pending.push(fresh, spare);
+    }
+
+    /// Writes what waits.
+    #[inline(never)]
+    fn flush(&mut self, socket: &mut impl Write, spare: &mut Spare, now: u64) {
+        while self.owes() && self.readiness.writable() {
+            let result = socket.write(self.pending.front());
+            let taken = self.note_written(result, now);
+            self.pending.consume(taken);
+        }
+        if !self.owes() {
+            self.pending.release(spare);
+        }
+    }
+
+    /// What a write means. Returns the bytes that the socket took.
+    fn note_written(&mut self, result: io::Result<usize>, now: u64) -> usize {
+        let kind = match result {
+            Ok(0) => ErrorKind::WriteZero,
+            Ok(taken) => {
+                self.sent += taken as u64;
+                self.clock_since = now;
+                return taken;
+            }
+            Err(error) => error.kind(),
+        };
+        match kind {
+            ErrorKind::WouldBlock => self.readiness.write_would_block(),
+            ErrorKind::Interrupted => {}
+            kind => self.fail(kind),
+        }
+        0
+    }
+
+    /// What follows from a run after which the connection is not simply open as before.
+    #[cold]
+    fn settle(&mut self, scratch: &mut Scratch, now: u64) -> Progress {
+        let took_bytes = self.clock_since == now;
+        let is_overdue = self.orders & TRY_WRITE != 0 && !took_bytes;
+        self.orders &= !TRY_WRITE;
+        match self.state {
+            State::Open | State::Finishing | State::Lingering if is_overdue && self.owes() => {
+                self.abort(CloseReason::WriteTimeout);
+            }
+            State::Open if self.orders & STOP != 0 => self.end(CloseReason::Stopped),
+            State::Finishing if !self.owes() && !self.holds_back() => self.enter(Event::Delivered),
+            State::Open | State::Finishing | State::Lingering | State::Closed => {}
+        }
+        match self.state {
+            State::Closed => self.close(scratch),
+            State::Lingering if !self.owes() && !self.holds_back() && !self.fin_sent => {
+                Progress::SendFin
+            }
+            State::Open | State::Finishing | State::Lingering if self.wants_job() => {
+                Progress::Offload
+            }
+            State::Open | State::Finishing | State::Lingering => self.wait_or_go_on(),
+        }
+    }
+
+    fn wait_or_go_on(&self) -> Progress {
+        let can_read = self.readiness.readable() && self.wants_read();
+        let can_write = self.owes() && self.readiness.writable();
+        if can_read || can_write {
+            Progress::Again
+        } else {
+            Progress::Wait
+        }
+    }
+
+    /// The end. What is still owed is dropped, and then the peer must see that.
+    fn close(&mut self, scratch: &mut Scratch) -> Progress {
+        self.truncated |= self.owes() || self.holds_back();
+        self.inbox = None;
+        self.pending.release(&mut scratch.spare);
+        if self.truncated {
+            Progress::Abort
+        } else {
+            Progress::Close
+        }
+    }
+
+    #[cold]
+    fn note_peer_finished(&mut self) {
+        if self.drop_begun_message() {
+            self.reason.get_or_insert(CloseReason::Truncated);
+        }
+        self.enter(Event::PeerFinished);
+    }
+}

@@ -1,0 +1,274 @@
+//! Where a message ends.
+//!
+//! A framing is data: a table row says to which family it belongs and with which bytes. Each family has one function,
+//! which looks at the first bytes of what has been read and says how many of them are the next message. What has been
+//! looked at in vain is remembered, so a stream is scanned once, however it is cut into reads.
+
+use std::fmt;
+
+use memchr::memchr;
+
+/// How a byte stream is cut into messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Not at all: every byte is echoed as it comes.
+    Raw,
+    /// Not at all, but the first NUL ends the session. It is not echoed, and neither is what follows it.
+    Nul,
+    /// A message ends with LF.
+    Line,
+    /// A message ends with CR LF. One without the other is data.
+    Crlf,
+    /// A message begins with one byte: its length, including that byte.
+    Len8,
+    /// A message begins with two bytes, the higher first: its length, including those bytes.
+    Len16,
+    /// A message begins with two bytes, the lower first: its length, including those bytes.
+    Len16Le,
+}
+
+/// A message that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadFrame {
+    /// It says that it is shorter than its own header. Both in bytes.
+    TooShort {
+        /// What it says.
+        length: u16,
+        /// The least it can be.
+        header: u8,
+    },
+    /// It is longer than it may be. Both in bytes.
+    TooLong {
+        /// What it says; if only its end would tell, the least that it has.
+        length: u32,
+        /// The most it may be.
+        limit: u32,
+    },
+}
+
+/// What the first bytes of a stream are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// So many of them are a message.
+    Message(usize),
+    /// The begin of one, or nothing.
+    Incomplete,
+    /// No message, whatever follows.
+    Bad(BadFrame),
+}
+
+/// Finds the messages of one stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deframer {
+    /// How much of the first message has been looked at in vain.
+    scanned: usize,
+}
+
+enum Family {
+    Stream,
+    Delimited {
+        terminator: &'static [u8],
+    },
+    LengthPrefixed {
+        header: usize,
+        length: fn(&[u8]) -> u16,
+    },
+}
+
+impl Framing {
+    /// All of them, with the names they have on the command line.
+    pub const ALL: [(&'static str, Self); 7] = [
+        ("raw", Self::Raw),
+        ("nul", Self::Nul),
+        ("line", Self::Line),
+        ("crlf", Self::Crlf),
+        ("len8", Self::Len8),
+        ("len16", Self::Len16),
+        ("len16le", Self::Len16Le),
+    ];
+
+    /// Whether there are messages at all, and with them limits and jobs.
+    pub fn has_messages(self) -> bool {
+        !matches!(self.family(), Family::Stream)
+    }
+
+    fn family(self) -> Family {
+        match self {
+            Self::Raw | Self::Nul => Family::Stream,
+            Self::Line => Family::Delimited { terminator: b"\n" },
+            Self::Crlf => Family::Delimited {
+                terminator: b"\r\n",
+            },
+            Self::Len8 => Family::LengthPrefixed {
+                header: 1,
+                length: |h| u16::from(h[0]),
+            },
+            Self::Len16 => Family::LengthPrefixed {
+                header: 2,
+                length: |h| u16::from_be_bytes([h[0], h[1]]),
+            },
+            Self::Len16Le => Family::LengthPrefixed {
+                header: 2,
+                length: |h| u16::from_le_bytes([h[0], h[1]]),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL
+            .iter()
+            .find(|(_, framing)| framing == self)
+            .map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+impl fmt::Display for BadFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooShort { length, header } => {
+                write!(f, "length {length} is under the {header} of its header")
+            }
+            Self::TooLong { length, limit } => {
+                write!(f, "length {length} is over the limit of {limit}")
+            }
+        }
+    }
+}
+
+impl Deframer {
+    /// The next message of `bytes`, which begin where the last one ended and hold all that came since. `limit` is the
+    /// most bytes that a message may have, header or terminator included.
+    pub fn next(&mut self, framing: Framing, bytes: &[u8], limit: usize) -> Found {
+        let found = match framing.family() {
+            Family::Stream if bytes.is_empty() => Found::Incomplete,
+            Family::Stream => Found::Message(bytes.len()),
+            Family::Delimited { terminator } => self.delimited(terminator, bytes, limit),
+            Family::LengthPrefixed { header, length } => {
+                length_prefixed(header, length, bytes, limit)
+            }
+        };
+        if found != Found::Incomplete {
+            self.scanned = 0;
+        }
+        found
+    }
+
+    fn delimited(&mut self, terminator: &[u8], bytes: &[u8], limit: usize) -> Found {
+        let last = terminator[terminator.len() - 1];
+        let visible = &bytes[..bytes.len().min(limit)];
+        while let Some(at) = memchr(last, &visible[self.scanned..]) {
+            self.scanned += at + 1;
+            if visible[..self.scanned].ends_with(terminator) {
+                return Found::Message(self.scanned);
+            }
+        }
+        self.scanned = visible.len();
+        if visible.len() == limit {
+            too_long(limit + 1, limit)
+        } else {
+            Found::Incomplete
+        }
+    }
+}
+
+fn length_prefixed(header: usize, length: fn(&[u8]) -> u16, bytes: &[u8], limit: usize) -> Found {
+    if bytes.len() < header {
+        return Found::Incomplete;
+    }
+    let length = length(bytes);
+    match usize::from(length) {
+        whole if whole < header => Found::Bad(BadFrame::TooShort {
+            length,
+            header: header as u8,
+        }),
+        whole if whole > limit => too_long(whole, limit),
+        whole if whole > bytes.len() => Found::Incomplete,
+        whole => Found::Message(whole),
+    }
+}
+
+fn too_long(length: usize, limit: usize) -> Found {
+    let clamped = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
+    Found::Bad(BadFrame::TooLong {
+        length: clamped(length),
+        limit: clamped(limit),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_LIMIT: usize = usize::MAX;
+
+    #[test]
+    fn every_name_is_what_is_displayed() {
+        for (name, framing) in Framing::ALL {
+            assert_eq!(framing.to_string(), name);
+        }
+    }
+
+    #[test]
+    fn fault_f2_every_length_of_16_bits_is_found_and_none_too_early() {
+        let mut bytes = vec![0; 1 << 16];
+        for length in 2..=u16::MAX {
+            for (framing, header) in [
+                (Framing::Len16, length.to_be_bytes()),
+                (Framing::Len16Le, length.to_le_bytes()),
+            ] {
+                bytes[..2].copy_from_slice(&header);
+                let mut deframer = Deframer::default();
+                let whole = usize::from(length);
+                let found = deframer.next(framing, &bytes[..whole - 1], NO_LIMIT);
+                assert_eq!(found, Found::Incomplete);
+                let found = deframer.next(framing, &bytes, NO_LIMIT);
+                assert_eq!(found, Found::Message(whole));
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_that_trickles_is_looked_at_once() {
+        for framing in [Framing::Line, Framing::Crlf] {
+            let mut line = vec![b'x'; 1 << 16];
+            line.extend(b"\r\n");
+            let mut deframer = Deframer::default();
+            for come in 1..line.len() {
+                let found = deframer.next(framing, &line[..come], NO_LIMIT);
+                assert_eq!(found, Found::Incomplete);
+                assert_eq!(deframer.scanned, come, "the next look begins here");
+            }
+            let found = deframer.next(framing, &line, NO_LIMIT);
+            assert_eq!(found, Found::Message(line.len()));
+            assert_eq!(deframer.scanned, 0);
+        }
+    }
+
+    #[test]
+    fn a_line_full_of_false_ends_is_looked_at_once() {
+        let line = [b'\n'; 1 << 16];
+        let mut deframer = Deframer::default();
+        for come in 1..=line.len() {
+            let found = deframer.next(Framing::Crlf, &line[..come], NO_LIMIT);
+            assert_eq!((found, deframer.scanned), (Found::Incomplete, come));
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_bad_as_soon_as_that_is_sure() {
+        let mut deframer = Deframer::default();
+        let bytes = [b'x'; 20];
+        let bad = Found::Bad(BadFrame::TooLong {
+            length: 11,
+            limit: 10,
+        });
+        for (come, expected) in [(9, Found::Incomplete), (10, bad)] {
+            let found = deframer.next(Framing::Line, &bytes[..come], 10);
+            assert_eq!(found, expected);
+        }
+        assert_eq!(Deframer::default().next(Framing::Line, &bytes, 10), bad);
+    }
+}

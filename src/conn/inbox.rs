@@ -1,0 +1,155 @@
+//! What has been read of a message framing and cannot be echoed yet.
+//!
+//! Exists only while it is needed: a message is incomplete, or whole ones wait behind a job or behind pending bytes.
+//! A stream of messages that come whole never has one. Holds one read and one message at most, because nothing more
+//! is read while a whole message waits.
+
+use super::framing::{BadFrame, Deframer, Found};
+use super::write_buffer::PAGE;
+use super::{Clock, Settings};
+
+/// Which messages go to a worker before they are echoed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offload {
+    /// None.
+    Nothing,
+    /// Every one.
+    All,
+    /// Those of more bytes than this.
+    LargerThan(usize),
+}
+
+/// What has been read and not echoed.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    bytes: Vec<u8>,
+    /// Where the first message begins; what is before it has been taken.
+    start: usize,
+    deframer: Deframer,
+    /// What stops us from going on with it.
+    pub hold: Hold,
+    /// When its frame clock was started; none while it does not run.
+    pub frame_since: Option<u64>,
+}
+
+/// What stops us from going on with the first message.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Nothing but its own missing end.
+    #[default]
+    Incomplete,
+    /// It is whole, but too many bytes are pending.
+    Pending,
+    /// It is whole, so many bytes long, and waits for a worker.
+    JobWanted(usize),
+    /// A worker has the message before it.
+    JobInFlight,
+    /// A worker has brought this one back.
+    JobDone(Vec<u8>),
+}
+
+/// Why no more messages can be echoed at once.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// There are enough for now.
+    Full,
+    /// The next message has not come whole.
+    Incomplete,
+    /// The next message, of so many bytes, is for a worker.
+    Job(usize),
+    /// What comes next is no message.
+    Bad(BadFrame),
+}
+
+impl Inbox {
+    pub(super) fn boxed(bytes: &[u8], deframer: Deframer, hold: Hold) -> Box<Self> {
+        Box::new(Self {
+            bytes: bytes.to_vec(),
+            deframer,
+            hold,
+            ..Self::default()
+        })
+    }
+
+    /// Appends what has been read. What was taken from the front is given up here, once a read; growth is by whole
+    /// pages, never doubling.
+    pub(super) fn push(&mut self, more: &[u8]) {
+        self.bytes.drain(..std::mem::take(&mut self.start));
+        let needed = self.bytes.len() + more.len();
+        if needed > self.bytes.capacity() {
+            self.bytes
+                .reserve_exact(needed.next_multiple_of(PAGE) - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(more);
+    }
+
+    /// What has not been taken.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// How many of its bytes can be echoed now, and why not more. See [`measure`].
+    pub(super) fn measure(&mut self, settings: &Settings, room: usize) -> (usize, Stop) {
+        measure(
+            settings,
+            &mut self.deframer,
+            &self.bytes[self.start..],
+            room,
+        )
+    }
+
+    /// Drops the first `n` bytes, whole messages that have gone their way. What follows has only begun now.
+    pub(super) fn consume(&mut self, n: usize) {
+        self.start += n;
+        if n > 0 {
+            self.frame_since = None;
+        }
+    }
+
+    /// The clock that runs while nothing is pending.
+    #[cold]
+    pub(super) fn clock(&self) -> Option<Clock> {
+        match self.frame_since {
+            _ if self.waits_for_a_worker() => None,
+            Some(_) => Some(Clock::Frame),
+            None => Some(Clock::Idle),
+        }
+    }
+
+    /// Whether a worker has or is to get a message.
+    pub(super) fn waits_for_a_worker(&self) -> bool {
+        matches!(self.hold, Hold::JobWanted(_) | Hold::JobInFlight)
+    }
+}
+
+/// How many of the first bytes are whole messages that can be echoed, and why it is not more. Stops as soon as there
+/// are `room` of them.
+pub(super) fn measure(
+    settings: &Settings,
+    deframer: &mut Deframer,
+    bytes: &[u8],
+    room: usize,
+) -> (usize, Stop) {
+    let mut whole = 0;
+    while whole < room {
+        match deframer.next(settings.framing, &bytes[whole..], settings.max_message) {
+            Found::Message(length) if settings.offload.takes(length) => {
+                return (whole, Stop::Job(length));
+            }
+            Found::Message(length) => whole += length,
+            Found::Incomplete => return (whole, Stop::Incomplete),
+            Found::Bad(bad) => return (whole, Stop::Bad(bad)),
+        }
+    }
+    (whole, Stop::Full)
+}
+
+impl Offload {
+    fn takes(self, length: usize) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::All => true,
+            Self::LargerThan(limit) => length > limit,
+        }
+    }
+}

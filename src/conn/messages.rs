@@ -1,0 +1,153 @@
+//! The part of a connection that knows messages.
+//!
+//! Whole messages that lie in the scratch buffer are echoed straight from it, like a stream. Only what cannot be
+//! echoed yet goes to the [`Inbox`]: the begin of a message, or what waits behind a worker or behind pending bytes.
+
+use std::io::Write;
+use std::mem;
+
+use memchr::memchr;
+
+use super::framing::{Deframer, Framing};
+use super::inbox::{Hold, Inbox, Stop, measure};
+use super::write_buffer::Spare;
+use super::{CloseReason, Connection, State};
+
+/// A worker gave up on a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerPanicked;
+
+impl Connection {
+    /// A worker is done with the message that [`poll_job`](Self::poll_job) gave away. Drive the connection next.
+    pub fn handle_completion(&mut self, outcome: Result<Vec<u8>, WorkerPanicked>) {
+        match (outcome, &mut self.inbox) {
+            (Ok(reply), Some(inbox)) => inbox.hold = Hold::JobDone(reply),
+            (Ok(_), None) => {}
+            (Err(WorkerPanicked), _) => self.abort(CloseReason::WorkerPanicked),
+        }
+    }
+
+    /// The message that a worker is to have. Asked for when there is room for a job; until then the connection waits,
+    /// and afterwards until [`handle_completion`](Self::handle_completion).
+    pub fn poll_job(&mut self) -> Option<Vec<u8>> {
+        let inbox = self.inbox.as_mut()?;
+        let Hold::JobWanted(length) = inbox.hold else {
+            return None;
+        };
+        let message = inbox.bytes()[..length].to_vec();
+        inbox.consume(length);
+        inbox.hold = Hold::JobInFlight;
+        Some(message)
+    }
+
+    /// Whether [`poll_job`](Self::poll_job) has a message to give.
+    pub fn wants_job(&self) -> bool {
+        self.inbox
+            .as_ref()
+            .is_some_and(|inbox| matches!(inbox.hold, Hold::JobWanted(_)))
+    }
+
+    /// When the frame clock was started; see [`Clock::Frame`](super::Clock::Frame).
+    pub fn frame_since(&self) -> Option<u64> {
+        self.inbox.as_ref()?.frame_since
+    }
+
+    /// Takes in what has been read.
+    #[inline(never)]
+    pub(super) fn receive(
+        &mut self,
+        fresh: &[u8],
+        socket: &mut impl Write,
+        spare: &mut Spare,
+        now: u64,
+    ) {
+        if self.settings.framing == Framing::Nul {
+            return self.receive_until_nul(fresh, socket, spare, now);
+        }
+        if let Some(inbox) = &mut self.inbox {
+            inbox.push(fresh);
+            return self.work_off(socket, spare, now);
+        }
+        let mut deframer = Deframer::default();
+        let (whole, stop) = measure(&self.settings, &mut deframer, fresh, usize::MAX);
+        self.echo(&fresh[..whole], socket, spare, now);
+        let rest = &fresh[whole..];
+        match stop {
+            Stop::Bad(bad) => self.end(CloseReason::BadFrame(bad)),
+            Stop::Job(length) => {
+                self.keep(Inbox::boxed(rest, deframer, Hold::JobWanted(length)), now)
+            }
+            Stop::Full | Stop::Incomplete => {
+                self.keep(Inbox::boxed(rest, deframer, Hold::Incomplete), now)
+            }
+        }
+    }
+
+    /// Goes on with what was held back, as far as that is possible now.
+    #[cold]
+    pub(super) fn work_off(&mut self, socket: &mut impl Write, spare: &mut Spare, now: u64) {
+        let is_closed = self.state == State::Closed;
+        let can_go_on = |inbox: &mut Box<Inbox>| !is_closed && !inbox.waits_for_a_worker();
+        let Some(mut inbox) = self.inbox.take_if(can_go_on) else {
+            return;
+        };
+        if let Hold::JobDone(reply) = mem::take(&mut inbox.hold) {
+            self.echo(&reply, socket, spare, now);
+        }
+        while self.pending.len() < self.settings.high_water && self.state != State::Closed {
+            let room = self.settings.high_water - self.pending.len();
+            let (whole, stop) = inbox.measure(&self.settings, room);
+            self.echo(&inbox.bytes()[..whole], socket, spare, now);
+            inbox.consume(whole);
+            match stop {
+                Stop::Full => continue,
+                Stop::Incomplete => {}
+                Stop::Job(length) => inbox.hold = Hold::JobWanted(length),
+                Stop::Bad(bad) => return self.end(CloseReason::BadFrame(bad)),
+            }
+            return self.keep(inbox, now);
+        }
+        inbox.hold = Hold::Pending;
+        self.keep(inbox, now);
+    }
+
+    /// Whether a whole message waits here, or with a worker: it is owed.
+    pub(super) fn holds_back(&self) -> bool {
+        self.inbox
+            .as_ref()
+            .is_some_and(|inbox| inbox.hold != Hold::Incomplete)
+    }
+
+    /// The peer has finished sending. Returns whether it did so within a message, which is dropped.
+    pub(super) fn drop_begun_message(&mut self) -> bool {
+        self.inbox
+            .take_if(|inbox| inbox.hold == Hold::Incomplete)
+            .is_some()
+    }
+
+    fn receive_until_nul(
+        &mut self,
+        fresh: &[u8],
+        socket: &mut impl Write,
+        spare: &mut Spare,
+        now: u64,
+    ) {
+        let nul = memchr(0, fresh);
+        self.echo(&fresh[..nul.unwrap_or(fresh.len())], socket, spare, now);
+        if nul.is_some() {
+            self.end(CloseReason::NulReceived);
+        }
+    }
+
+    /// Keeps what could not be echoed, if it still can be, and lets its frame clock run.
+    fn keep(&mut self, mut inbox: Box<Inbox>, now: u64) {
+        let is_begun = inbox.hold == Hold::Incomplete;
+        let can_go_on = self.state == State::Open && !inbox.bytes().is_empty();
+        if is_begun && !can_go_on {
+            return;
+        }
+        let runs = is_begun && !self.owes();
+        inbox.frame_since = runs.then(|| inbox.frame_since.unwrap_or(now));
+        self.inbox = Some(inbox);
+    }
+}

@@ -1,0 +1,791 @@
+//! The rules of messages: how each framing cuts them, how they travel to a worker and back, and what their clock does.
+
+use super::*;
+
+/// The framings that have messages.
+const FRAMINGS: [Framing; 5] = [
+    Framing::Line,
+    Framing::Crlf,
+    Framing::Len8,
+    Framing::Len16,
+    Framing::Len16Le,
+];
+
+fn settings(framing: Framing) -> Settings {
+    Settings {
+        framing,
+        max_message: 1 << 16,
+        ..Settings::raw(HIGH_WATER, ShortRead::ProvesNothing)
+    }
+}
+
+impl Rig {
+    fn framed(framing: Framing, socket: Script) -> Self {
+        Self::with(settings(framing), SCRATCH, socket)
+    }
+
+    /// With len8 packets, all of which go to a worker.
+    fn offloading(socket: Script) -> Self {
+        Self::offloading_some(Offload::All, socket)
+    }
+
+    fn offloading_some(offload: Offload, socket: Script) -> Self {
+        let settings = Settings {
+            offload,
+            ..settings(Framing::Len8)
+        };
+        Self::with(settings, SCRATCH, socket)
+    }
+
+    /// A worker has the first of the two packets that have come.
+    fn with_a_job_in_flight() -> Self {
+        let mut rig = Self::offloading(Script::new().read_gives(b"\x02a\x03bc"));
+        assert_eq!(rig.ready(readable()), Progress::Offload);
+        assert_eq!(rig.connection.poll_job().unwrap(), b"\x02a");
+        rig.socket.take_calls();
+        rig
+    }
+
+    /// The worker is done with `message`, and the connection is driven.
+    fn complete(&mut self, message: &[u8]) -> Progress {
+        self.connection.handle_completion(Ok(message.to_vec()));
+        self.drive()
+    }
+
+    /// Events and completions until everything is read, echoed and taken.
+    fn serve(&mut self) -> Progress {
+        let mut progress = self.run_dry();
+        while let Some(message) = self.connection.poll_job() {
+            assert_eq!(progress, Progress::Offload);
+            self.connection.handle_completion(Ok(message));
+            progress = self.run_dry();
+        }
+        progress
+    }
+}
+
+/// A message of `length` bytes, all told.
+fn message(framing: Framing, length: usize) -> Vec<u8> {
+    let mut message: Vec<u8> = (0..length).map(|i| 128 + (i % 127) as u8).collect();
+    match framing {
+        Framing::Raw | Framing::Nul => {}
+        Framing::Line => message[length - 1] = b'\n',
+        Framing::Crlf => message[length - 2..].copy_from_slice(b"\r\n"),
+        Framing::Len8 => message[0] = length as u8,
+        Framing::Len16 => message[..2].copy_from_slice(&(length as u16).to_be_bytes()),
+        Framing::Len16Le => message[..2].copy_from_slice(&(length as u16).to_le_bytes()),
+    }
+    message
+}
+
+/// A read for each of `pieces`, then the FIN.
+fn in_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Script {
+    pieces
+        .into_iter()
+        .fold(Script::new(), Script::read_gives)
+        .read_ends()
+}
+
+/// What comes back for `stream`, and why the session ends: the same in one piece, in any two, and byte by byte.
+#[track_caller]
+fn expect(settings: &Settings, stream: &[u8], echo: &[u8], reason: CloseReason) {
+    let in_two = (0..=stream.len()).map(|at| vec![&stream[..at], &stream[at..]]);
+    let byte_by_byte = stream.chunks(1).collect();
+    for mut pieces in in_two.chain([byte_by_byte]) {
+        pieces.retain(|piece| !piece.is_empty());
+        let mut rig = Rig::with(settings.clone(), 4096, in_pieces(pieces.iter().copied()));
+        rig.serve();
+        assert_eq!(rig.socket.written(), echo, "{pieces:?}");
+        assert_eq!(rig.connection.close_reason(), Some(reason), "{pieces:?}");
+    }
+}
+
+fn too_short(length: u16, header: u8) -> CloseReason {
+    CloseReason::BadFrame(BadFrame::TooShort { length, header })
+}
+
+fn too_long(length: u32, limit: u32) -> CloseReason {
+    CloseReason::BadFrame(BadFrame::TooLong { length, limit })
+}
+
+mod framings {
+    use super::*;
+
+    #[test]
+    fn fault_f1_len8_packets_of_every_length_come_back_when_their_last_byte_has_come() {
+        for length in 1..=255 {
+            let packet = message(Framing::Len8, length);
+            let mut rig = Rig::framed(Framing::Len8, Script::new());
+            let (last, begin) = packet.split_last().unwrap();
+            for byte in begin {
+                rig.socket = Script::new().read_gives(&[*byte]);
+                assert_eq!(rig.ready(readable()), Progress::Wait);
+                assert_eq!(rig.socket.written(), b"", "length {length}");
+            }
+            rig.socket = Script::new().read_gives(&[*last]);
+            assert_eq!(rig.ready(readable()), Progress::Wait);
+            assert_eq!(rig.socket.written(), packet);
+            assert!(rig.connection.inbox.is_none());
+        }
+    }
+
+    #[test]
+    fn fault_f1_len8_many_packets_in_a_segment_come_back_in_order() {
+        let stream: Vec<u8> = (1..=255).flat_map(|n| message(Framing::Len8, n)).collect();
+        for scratch in [1, 16, 4096, 65536] {
+            let socket = in_pieces([&stream[..]]);
+            let mut rig = Rig::with(settings(Framing::Len8), scratch, socket);
+            assert_eq!(rig.serve(), Progress::Close);
+            assert_eq!(rig.socket.written(), stream);
+            assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+        }
+    }
+
+    #[test]
+    fn fault_f1_len8_0_is_a_bad_frame_and_a_truncated_packet_is_not_echoed() {
+        let settings = settings(Framing::Len8);
+        expect(&settings, b"\x00", b"", too_short(0, 1));
+        expect(&settings, b"\x02a\x00bc", b"\x02a", too_short(0, 1));
+        expect(&settings, b"\x01\x04ab", b"\x01", CloseReason::Truncated);
+    }
+
+    #[test]
+    fn fault_f2_len16_packets_come_back_with_a_split_header_and_without() {
+        for framing in [Framing::Len16, Framing::Len16Le] {
+            for length in [2, 3, 255, 256, 257, 4096, 65535] {
+                let packet = message(framing, length);
+                for pieces in [
+                    vec![&packet[..]],
+                    vec![&packet[..1], &packet[1..]],
+                    vec![&packet[..length - 1], &packet[length - 1..]],
+                ] {
+                    for scratch in [16, 1 << 16] {
+                        let socket = in_pieces(pieces.iter().copied());
+                        let mut rig = Rig::with(settings(framing), scratch, socket);
+                        assert_eq!(rig.serve(), Progress::Close);
+                        assert_eq!(rig.socket.written(), packet);
+                        assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fault_f2_len16_too_short_and_too_long_are_bad_frames() {
+        for framing in [Framing::Len16, Framing::Len16Le] {
+            let settings = Settings {
+                max_message: 5,
+                ..settings(framing)
+            };
+            let header = |length: u16| match framing {
+                Framing::Len16 => length.to_be_bytes(),
+                _ => length.to_le_bytes(),
+            };
+            let good = message(framing, 5);
+            expect(&settings, &good, &good, CloseReason::PeerFinished);
+            for (length, reason) in [
+                (0, too_short(0, 2)),
+                (1, too_short(1, 2)),
+                (6, too_long(6, 5)),
+                (65535, too_long(65535, 5)),
+            ] {
+                expect(&settings, &header(length), b"", reason);
+                let stream = [&good, &header(length)[..]].concat();
+                expect(&settings, &stream, &good, reason);
+            }
+            expect(&settings, &good[..1], b"", CloseReason::Truncated);
+        }
+    }
+
+    #[test]
+    fn fault_f3_crlf_ends_with_both_and_with_nothing_else() {
+        let settings = settings(Framing::Crlf);
+        for (stream, echo) in [
+            (&b"ab\r\ncd\r\n"[..], &b"ab\r\ncd\r\n"[..]),
+            (b"\r\n\r\n", b"\r\n\r\n"),
+            (b"a\rb\nc\n\rd\r\r\n", b"a\rb\nc\n\rd\r\r\n"),
+            (b"\n\r\n", b"\n\r\n"),
+            (b"\x80\xff\0\r\n", b"\x80\xff\0\r\n"),
+        ] {
+            expect(&settings, stream, echo, CloseReason::PeerFinished);
+        }
+        for unfinished in [&b"a"[..], b"\r", b"\n", b"a\r", b"a\n", b"\r\r"] {
+            let stream = [b"x\r\n", unfinished].concat();
+            expect(&settings, &stream, b"x\r\n", CloseReason::Truncated);
+        }
+    }
+
+    #[test]
+    fn fault_f3_line_ends_with_lf_and_cr_is_data() {
+        let settings = settings(Framing::Line);
+        let stream = b"ab\ncd\r\n\n\re\r\x80\xff\0\n";
+        expect(&settings, stream, stream, CloseReason::PeerFinished);
+        expect(&settings, b"x\ny\r", b"x\n", CloseReason::Truncated);
+    }
+
+    #[test]
+    fn fault_f3_a_line_is_as_long_as_the_limit_and_no_longer() {
+        const LIMIT: usize = 20;
+        for framing in [Framing::Line, Framing::Crlf] {
+            let settings = Settings {
+                max_message: LIMIT,
+                ..settings(framing)
+            };
+            for length in [LIMIT - 1, LIMIT] {
+                let line = message(framing, length);
+                expect(&settings, &line, &line, CloseReason::PeerFinished);
+            }
+            let bad = too_long(LIMIT as u32 + 1, LIMIT as u32);
+            let good = message(framing, 5);
+            for length in [LIMIT + 1, 3 * LIMIT] {
+                let stream = [good.clone(), message(framing, length)].concat();
+                expect(&settings, &stream, &good, bad);
+            }
+        }
+    }
+
+    #[test]
+    fn fault_f3_a_thousand_pipelined_lines_come_back() {
+        for framing in [Framing::Line, Framing::Crlf] {
+            let stream: Vec<u8> = (0..1000)
+                .flat_map(|n| message(framing, 2 + n % 7))
+                .collect();
+            for scratch in [1, 16, 1 << 16] {
+                let mut rig = Rig::with(settings(framing), scratch, in_pieces([&stream[..]]));
+                assert_eq!(rig.serve(), Progress::Close);
+                assert_eq!(rig.socket.written(), stream);
+            }
+        }
+    }
+
+    #[test]
+    fn fault_f4_the_first_nul_ends_the_session_wherever_it_falls() {
+        let settings = settings(Framing::Nul);
+        let data = message(Framing::Nul, 12);
+        for at in 0..=data.len() {
+            let mut stream = data.clone();
+            stream.insert(at, 0);
+            expect(&settings, &stream, &data[..at], CloseReason::NulReceived);
+        }
+        expect(&settings, b"\0", b"", CloseReason::NulReceived);
+        expect(&settings, b"a\0b\0c", b"a", CloseReason::NulReceived);
+        expect(&settings, &data, &data, CloseReason::PeerFinished);
+        expect(&settings, b"", b"", CloseReason::PeerFinished);
+    }
+
+    #[test]
+    fn fault_h3_what_was_echoed_before_a_nul_is_delivered_before_our_fin() {
+        let socket = Script::new().read_gives(b"data\0more").write_blocks();
+        let mut rig = Rig::framed(Framing::Nul, socket);
+        assert_eq!(rig.ready(readable()), Progress::Wait);
+        assert_eq!(rig.connection.state(), State::Lingering);
+        assert_eq!(rig.ready(writable()), Progress::SendFin);
+        assert_eq!(rig.socket.written(), b"data");
+    }
+
+    #[test]
+    fn fault_h3_what_was_echoed_before_a_bad_frame_is_delivered_before_our_fin() {
+        let socket = Script::new().read_gives(b"\x02a\x03bc\x00").write_blocks();
+        let mut rig = Rig::framed(Framing::Len8, socket.read_gives(b"\x02d"));
+        assert_eq!(rig.ready(readable()), Progress::Wait);
+        assert_eq!(rig.connection.state(), State::Lingering);
+        assert_eq!(rig.ready(readable_and_writable()), Progress::SendFin);
+        assert_eq!(rig.socket.written(), b"\x02a\x03bc");
+        assert_eq!(rig.connection.close_reason(), Some(too_short(0, 1)));
+    }
+
+    #[test]
+    fn a_bad_frame_says_what_and_why() {
+        let texts = [too_short(1, 2), too_long(70, 64)].map(|reason| reason.to_string());
+        assert_eq!(
+            texts,
+            [
+                "bad frame (length 1 is under the 2 of its header)",
+                "bad frame (length 70 is over the limit of 64)",
+            ]
+        );
+    }
+}
+
+mod inbox {
+    use super::*;
+
+    #[test]
+    fn messages_that_come_whole_are_written_as_they_were_read() {
+        for framing in FRAMINGS {
+            let stream = [message(framing, 4), message(framing, 7)].concat();
+            let mut rig = Rig::framed(framing, Script::new().read_gives(&stream));
+            assert_eq!(rig.ready(readable()), Progress::Wait);
+            rig.socket
+                .expect_calls(&["read(16) = 11", "write(11) = 11", "read(16) = WouldBlock"]);
+            assert!(rig.connection.inbox.is_none());
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_while_a_whole_message_waits_behind_pending_bytes() {
+        let socket = Script::new().read_gives(&[1; 100]).write_blocks();
+        let mut rig = Rig::framed(Framing::Len8, socket);
+        rig.connection.greet(&[b'x'; HIGH_WATER], &mut rig.scratch);
+        assert_eq!(rig.ready(readable()), Progress::Wait);
+        rig.socket.expect_calls(&["write(8) = WouldBlock"]);
+    }
+
+    #[test]
+    fn what_waits_and_what_is_pending_have_bounds() {
+        const MOST: usize = 40;
+        let stream: Vec<u8> = (1..200)
+            .flat_map(|n| message(Framing::Len8, 1 + n * 7 % MOST))
+            .collect();
+        let mut socket = Script::new().read_gives(&stream);
+        for _ in 0..stream.len() {
+            socket = socket.write_takes(1).write_blocks();
+        }
+        let settings = Settings {
+            max_message: MOST,
+            ..settings(Framing::Len8)
+        };
+        let mut rig = Rig::with(settings, SCRATCH, socket.read_blocks());
+        while rig.socket.written().len() < stream.len() {
+            rig.ready(readable_and_writable());
+            let waits = rig.connection.inbox.as_ref().map_or(0, |i| i.bytes().len());
+            assert!(waits < SCRATCH + MOST);
+            assert!(rig.connection.pending() < HIGH_WATER + MOST.max(SCRATCH));
+        }
+        assert_eq!(rig.socket.written(), stream);
+    }
+
+    #[test]
+    fn an_unfinished_message_is_not_owed() {
+        let mut reset = Rig::framed(Framing::Line, Script::new().read_gives(b"ab"));
+        reset.ready(readable());
+        assert_eq!(reset.ready(error()), Progress::Close);
+        assert_eq!(reset.ended_by(), CloseReason::Reset);
+
+        let mut drain = Rig::framed(Framing::Line, Script::new().read_gives(b"ab"));
+        drain.ready(readable());
+        drain.connection.handle_drain_deadline();
+        assert_eq!(drain.drive(), Progress::Close);
+        assert_eq!(drain.ended_by(), CloseReason::Stopped);
+
+        let mut stop = Rig::framed(Framing::Line, Script::new().read_gives(b"ab\ncd"));
+        stop.connection.handle_shutdown();
+        assert_eq!(stop.drive(), Progress::SendFin);
+        assert_eq!(stop.socket.written(), b"ab\n");
+        assert_eq!(stop.connection.close_reason(), Some(CloseReason::Stopped));
+    }
+}
+
+mod jobs {
+    use super::*;
+
+    #[test]
+    fn one_job_is_in_flight_and_meanwhile_nothing_is_read() {
+        let mut rig = Rig::with_a_job_in_flight();
+        assert!(!rig.connection.wants_job());
+        assert_eq!(rig.connection.poll_job(), None);
+        assert_eq!(rig.ready(readable_and_writable()), Progress::Wait);
+        rig.socket.expect_calls(&[]);
+
+        assert_eq!(rig.complete(b"\x02a"), Progress::Offload);
+        rig.socket.expect_calls(&["write(2) = 2"]);
+        assert_eq!(rig.connection.poll_job().unwrap(), b"\x03bc");
+        assert_eq!(rig.complete(b"\x03bc"), Progress::Wait);
+        rig.socket
+            .expect_calls(&["write(3) = 3", "read(16) = WouldBlock"]);
+        assert!(rig.connection.inbox.is_none());
+    }
+
+    #[test]
+    fn a_small_message_never_overtakes_a_large_one() {
+        let socket = Script::new().read_gives(b"\x02a\x04bcd\x02e\x04fgh");
+        let mut rig = Rig::offloading_some(Offload::LargerThan(3), socket);
+        assert_eq!(rig.ready(readable()), Progress::Offload);
+        assert_eq!(rig.socket.written(), b"\x02a");
+        assert_eq!(rig.connection.poll_job().unwrap(), b"\x04bcd");
+        assert_eq!(rig.ready(readable_and_writable()), Progress::Wait);
+        assert_eq!(rig.socket.written(), b"\x02a");
+        assert_eq!(rig.complete(b"\x04bcd"), Progress::Offload);
+        assert_eq!(rig.socket.written(), b"\x02a\x04bcd\x02e");
+    }
+
+    #[test]
+    fn a_job_that_waits_for_room_is_asked_for_again_and_kept() {
+        let mut rig = Rig::offloading(Script::new().read_gives(b"\x02a"));
+        assert_eq!(rig.ready(readable()), Progress::Offload);
+        assert_eq!(rig.ready(readable()), Progress::Offload);
+        assert!(rig.connection.wants_job());
+        assert_eq!(rig.connection.poll_job().unwrap(), b"\x02a");
+    }
+
+    #[test]
+    fn the_reply_is_what_the_worker_made_of_it() {
+        let mut rig = Rig::with_a_job_in_flight();
+        rig.complete(b"something else");
+        assert_eq!(rig.socket.written(), b"something else");
+    }
+
+    #[test]
+    fn a_reply_waits_behind_what_is_pending() {
+        let socket = Script::new().read_gives(b"\x02a\x04bcd").write_takes(1);
+        let mut rig = Rig::offloading_some(Offload::LargerThan(2), socket.write_blocks());
+        assert_eq!(rig.ready(readable()), Progress::Offload);
+        let message = rig.connection.poll_job().unwrap();
+        assert_eq!(rig.complete(&message), Progress::Wait);
+        assert_eq!(rig.connection.pending(), 5);
+        rig.ready(writable());
+        assert_eq!(rig.socket.written(), b"\x02a\x04bcd");
+    }
+
+    #[test]
+    fn no_clock_runs_while_a_job_waits_or_is_in_flight_and_its_end_is_activity() {
+        let mut rig = Rig::offloading(Script::new().read_gives(b"\x02a"));
+        rig.now = SECOND;
+        assert_eq!(rig.ready(readable()), Progress::Offload);
+        assert_eq!(rig.connection.clock(), None);
+        let message = rig.connection.poll_job().unwrap();
+        assert_eq!(rig.connection.clock(), None);
+
+        rig.now = 100 * SECOND;
+        assert_eq!(rig.complete(&message), Progress::Wait);
+        assert_eq!(rig.connection.clock(), Some(Clock::Idle));
+        assert_eq!(rig.connection.clock_since(), 100 * SECOND);
+    }
+
+    #[test]
+    fn the_write_clock_runs_beside_a_job() {
+        let socket = Script::new().read_gives(b"\x02a\x04bcd").write_blocks();
+        let mut rig = Rig::offloading_some(Offload::LargerThan(2), socket);
+        rig.now = SECOND;
+        assert_eq!(rig.ready(readable()), Progress::Offload);
+        rig.connection.poll_job().unwrap();
+        assert_eq!(rig.connection.clock(), Some(Clock::Write));
+        rig.socket = Script::new().write_blocks();
+        assert_eq!(rig.timeout(), Progress::Abort);
+        assert_eq!(rig.ended_by(), CloseReason::WriteTimeout);
+    }
+
+    #[test]
+    fn fault_s5_a_panic_of_the_worker_aborts() {
+        let mut rig = Rig::with_a_job_in_flight();
+        rig.connection.handle_completion(Err(WorkerPanicked));
+        assert_eq!(rig.drive(), Progress::Abort);
+        assert_eq!(rig.ended_by(), CloseReason::WorkerPanicked);
+        rig.socket.expect_calls(&[]);
+    }
+
+    #[test]
+    fn fault_r8_a_reset_closes_at_once_while_a_job_is_in_flight_or_waits() {
+        let waiting = || {
+            let mut rig = Rig::offloading(Script::new().read_gives(b"\x02a"));
+            rig.ready(readable());
+            rig
+        };
+        for mut rig in [waiting(), Rig::with_a_job_in_flight()] {
+            rig.socket.take_calls();
+            assert_eq!(rig.ready(error()), Progress::Abort);
+            assert_eq!(rig.ended_by(), CloseReason::Reset);
+            assert_eq!(rig.connection.clock(), None);
+            rig.socket.expect_calls(&[]);
+        }
+    }
+
+    #[test]
+    fn a_closed_connection_has_no_job_and_no_other_reason() {
+        let mut rig = Rig::with_a_job_in_flight();
+        rig.ready(error());
+        rig.connection.handle_drain_deadline();
+        assert_eq!(rig.complete(b"\x02a"), Progress::Abort);
+        assert!(!rig.connection.wants_job());
+        assert_eq!(rig.ended_by(), CloseReason::Reset);
+        rig.socket.expect_calls(&[]);
+    }
+
+    #[test]
+    fn the_peers_fin_waits_behind_a_job() {
+        let mut rig = Rig::with_a_job_in_flight();
+        rig.socket = Script::new().read_ends();
+        let event = Ready {
+            read_closed: true,
+            ..readable()
+        };
+        assert_eq!(rig.ready(event), Progress::Wait);
+        assert_eq!(rig.complete(b"\x02a"), Progress::Offload);
+        let message = rig.connection.poll_job().unwrap();
+        assert_eq!(rig.complete(&message), Progress::Close);
+        assert_eq!(rig.socket.written(), b"\x02a\x03bc");
+        assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+    }
+
+    #[test]
+    fn stop_delivers_the_job_and_the_whole_messages_behind_it() {
+        let socket = Script::new().read_gives(b"\x02a\x03bc\x02");
+        let mut rig = Rig::offloading(socket);
+        assert_eq!(rig.ready(readable()), Progress::Offload);
+        let message = rig.connection.poll_job().unwrap();
+        rig.connection.handle_shutdown();
+        assert_eq!(rig.drive(), Progress::Again, "to discard what comes now");
+        assert_eq!(rig.connection.state(), State::Lingering);
+
+        assert_eq!(rig.complete(&message), Progress::Offload);
+        let message = rig.connection.poll_job().unwrap();
+        assert_eq!(rig.complete(&message), Progress::SendFin);
+        assert_eq!(rig.socket.written(), b"\x02a\x03bc");
+        assert_eq!(rig.connection.close_reason(), Some(CloseReason::Stopped));
+    }
+
+    #[test]
+    fn the_drain_deadline_does_not_wait_for_a_worker() {
+        let mut rig = Rig::with_a_job_in_flight();
+        rig.connection.handle_shutdown();
+        assert_ne!(rig.drive(), Progress::SendFin);
+        rig.connection.handle_drain_deadline();
+        assert_eq!(rig.drive(), Progress::Abort);
+        assert_eq!(rig.ended_by(), CloseReason::DrainTimeout);
+    }
+
+    #[test]
+    fn a_bad_frame_behind_a_job_waits_for_it() {
+        let mut rig = Rig::offloading(Script::new().read_gives(b"\x02a\x00"));
+        assert_eq!(rig.ready(readable()), Progress::Offload);
+        let message = rig.connection.poll_job().unwrap();
+        assert_eq!(rig.drive(), Progress::Wait);
+        assert_eq!(rig.connection.state(), State::Open);
+        assert_eq!(rig.complete(&message), Progress::SendFin);
+        assert_eq!(rig.socket.written(), b"\x02a");
+        assert_eq!(rig.connection.close_reason(), Some(too_short(0, 1)));
+    }
+}
+
+mod frame_clock {
+    use super::*;
+
+    /// What runs after `second`, in which `data` comes.
+    fn clock_after(rig: &mut Rig, second: u64, data: &[u8]) -> (Option<Clock>, Option<u64>) {
+        rig.now = second * SECOND;
+        rig.socket = Script::new().read_gives(data);
+        rig.ready(readable());
+        let since = rig.connection.frame_since().map(|since| since / SECOND);
+        (rig.connection.clock(), since)
+    }
+
+    #[test]
+    fn fault_t2_it_runs_from_the_first_byte_of_a_message_and_no_other_restarts_it() {
+        for (framing, begin, more, end_and_begin, end) in [
+            (
+                Framing::Line,
+                &b"a"[..],
+                &b"b"[..],
+                &b"c\nd"[..],
+                &b"\n"[..],
+            ),
+            (Framing::Len16, b"\x00", b"\x03", b"a\x00", b"\x02"),
+        ] {
+            let mut rig = Rig::framed(framing, Script::new());
+            let idle = (Some(Clock::Idle), None);
+            assert_eq!(rig.connection.clock(), Some(Clock::Idle));
+            let begun = |second| (Some(Clock::Frame), Some(second));
+            assert_eq!(clock_after(&mut rig, 2, begin), begun(2));
+            assert_eq!(clock_after(&mut rig, 3, more), begun(2));
+            assert_eq!(clock_after(&mut rig, 4, end_and_begin), begun(4));
+            assert_eq!(clock_after(&mut rig, 5, end), idle);
+        }
+    }
+
+    #[test]
+    fn fault_t2_its_end_ends_the_session_without_an_echo_of_the_begun_message() {
+        let socket = Script::new().read_gives(b"ab\ncd");
+        let mut rig = Rig::framed(Framing::Line, socket);
+        rig.ready(readable());
+        assert_eq!(rig.timeout(), Progress::SendFin);
+        assert_eq!(rig.socket.written(), b"ab\n");
+        let reason = rig.connection.close_reason();
+        assert_eq!(reason, Some(CloseReason::FrameTimeout));
+        assert_eq!(rig.connection.frame_since(), None);
+    }
+
+    #[test]
+    fn it_stops_while_bytes_are_pending_and_starts_afresh() {
+        let socket = Script::new().read_gives(b"ab\ncd").write_blocks();
+        let mut rig = Rig::framed(Framing::Line, socket);
+        rig.now = SECOND;
+        rig.ready(readable());
+        assert_eq!(rig.connection.clock(), Some(Clock::Write));
+        assert_eq!(rig.connection.frame_since(), None);
+
+        rig.now = 2 * SECOND;
+        rig.ready(writable());
+        assert_eq!(rig.connection.clock(), Some(Clock::Frame));
+        assert_eq!(rig.connection.frame_since(), Some(2 * SECOND));
+    }
+
+    #[test]
+    fn it_stops_while_a_job_is_in_flight_and_starts_afresh() {
+        let mut rig = Rig::offloading(Script::new().read_gives(b"\x02a\x05b"));
+        rig.now = SECOND;
+        rig.ready(readable());
+        assert_eq!(rig.connection.frame_since(), None);
+        let message = rig.connection.poll_job().unwrap();
+        assert_eq!(rig.connection.frame_since(), None);
+
+        rig.now = 9 * SECOND;
+        rig.complete(&message);
+        assert_eq!(rig.connection.clock(), Some(Clock::Frame));
+        assert_eq!(rig.connection.frame_since(), Some(9 * SECOND));
+    }
+}
+
+mod properties {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    /// What the kernel does to a call.
+    #[derive(Clone, Copy, Debug)]
+    enum Answer {
+        Bytes(usize),
+        Interrupted,
+        WouldBlock,
+    }
+
+    fn answer() -> impl Strategy<Value = Answer> {
+        prop_oneof![
+            4 => (1usize..40).prop_map(Answer::Bytes),
+            1 => Just(Answer::Interrupted),
+            1 => Just(Answer::WouldBlock),
+        ]
+    }
+
+    fn framing() -> impl Strategy<Value = Framing> {
+        select(Framing::ALL.map(|(_, framing)| framing).to_vec())
+    }
+
+    fn rules() -> impl Strategy<Value = Settings> {
+        let offload = prop_oneof![
+            Just(Offload::Nothing),
+            Just(Offload::All),
+            (0usize..20).prop_map(Offload::LargerThan),
+        ];
+        let short_read = select(vec![ShortRead::Drains, ShortRead::ProvesNothing]);
+        let limit = select(vec![64, 300, 1 << 16]);
+        (framing(), offload, short_read, limit, 1usize..64).prop_map(
+            |(framing, offload, short_read, max_message, high_water)| Settings {
+                framing,
+                max_message,
+                offload,
+                ..Settings::raw(high_water, short_read)
+            },
+        )
+    }
+
+    /// Any bytes as a message.
+    fn wrap(framing: Framing, body: &[u8]) -> Vec<u8> {
+        let without = |byte: u8| body.iter().copied().filter(move |b| *b != byte);
+        match framing {
+            Framing::Raw => body.to_vec(),
+            Framing::Nul => without(0).collect(),
+            Framing::Line => without(b'\n').chain(*b"\n").collect(),
+            Framing::Crlf => without(b'\n').chain(*b"\r\n").collect(),
+            Framing::Len8 => [&[1 + body.len() as u8], body].concat(),
+            Framing::Len16 => [&(2 + body.len() as u16).to_be_bytes(), body].concat(),
+            Framing::Len16Le => [&(2 + body.len() as u16).to_le_bytes(), body].concat(),
+        }
+    }
+
+    /// A kernel that cuts `stream` up as `reads` say, and treats the echo as `writes` do.
+    fn kernel(stream: &[u8], reads: &[Answer], writes: &[Answer]) -> Script {
+        let mut socket = Script::new();
+        let mut rest = stream;
+        for read in reads {
+            socket = match *read {
+                Answer::Interrupted => socket.read_fails(ErrorKind::Interrupted),
+                Answer::WouldBlock => socket.read_blocks(),
+                Answer::Bytes(n) => {
+                    let (piece, behind) = rest.split_at(n.min(rest.len()));
+                    rest = behind;
+                    match piece {
+                        [] => socket,
+                        piece => socket.read_gives(piece),
+                    }
+                }
+            };
+        }
+        if !rest.is_empty() {
+            socket = socket.read_gives(rest);
+        }
+        for write in writes {
+            socket = match *write {
+                Answer::Interrupted => socket.write_fails(ErrorKind::Interrupted),
+                Answer::WouldBlock => socket.write_blocks(),
+                Answer::Bytes(n) => socket.write_takes(n),
+            };
+        }
+        socket.read_ends()
+    }
+
+    /// Plays it until the peer's FIN has been seen, or we have ended the session.
+    fn play(settings: Settings, scratch: usize, socket: Script) -> Rig {
+        let mut rig = Rig::with(settings, scratch, socket);
+        while !matches!(rig.serve(), Progress::Close | Progress::SendFin) {}
+        rig
+    }
+
+    proptest! {
+        #[test]
+        fn echoes_are_the_messages_in_their_order(
+            settings in rules(),
+            bodies in vec(vec(any::<u8>(), 0..60), 0..20),
+            unfinished in 0usize..60,
+            scratch in 1usize..64,
+            reads in vec(answer(), 0..60),
+            writes in vec(answer(), 0..60),
+        ) {
+            let framing = settings.framing;
+            let messages: Vec<u8> = bodies.iter().flat_map(|body| wrap(framing, body)).collect();
+            let last = wrap(framing, &[b'x'; 40]);
+            let begun = match framing.has_messages() {
+                true => &last[..unfinished.min(last.len() - 1)],
+                false => &[],
+            };
+            let stream = [&messages, begun].concat();
+
+            let rig = play(settings, scratch, kernel(&stream, &reads, &writes));
+
+            prop_assert_eq!(rig.socket.written(), messages);
+            let reason = match begun {
+                [] => CloseReason::PeerFinished,
+                _ => CloseReason::Truncated,
+            };
+            prop_assert_eq!(rig.ended_by(), reason);
+        }
+
+        #[test]
+        fn fault_f5_any_bytes_are_messages_or_a_bad_frame(
+            settings in rules(),
+            hello in select(vec![
+                &b""[..],
+                b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                b"SSH-2.0-OpenSSH_9.6\r\n",
+                b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+            ]),
+            noise in vec(prop_oneof![3 => any::<u8>(), 1 => select(b"\0\x01\r\n".to_vec())], 0..500),
+            scratch in 1usize..64,
+            reads in vec(answer(), 0..60),
+        ) {
+            let stream = [hello, &noise].concat();
+            let rig = play(settings, scratch, kernel(&stream, &reads, &[]));
+            let written = rig.socket.written();
+            prop_assert_eq!(written, &stream[..written.len()]);
+            match rig.connection.close_reason().unwrap() {
+                CloseReason::PeerFinished => prop_assert_eq!(written.len(), stream.len()),
+                CloseReason::Truncated
+                | CloseReason::BadFrame(_)
+                | CloseReason::NulReceived => prop_assert!(written.len() < stream.len()),
+                reason => prop_assert!(false, "{:?}", reason),
+            }
+        }
+    }
+}

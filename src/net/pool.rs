@@ -1,0 +1,165 @@
+//! Worker threads: messages out, replies back, one wake a batch.
+//!
+//! The loop never waits for a worker. It hands out at most as many jobs as the queue holds, and a worker that is done
+//! first puts its reply where the loop looks before every wait, and then wakes it; only the first of a batch does.
+//! Nobody joins a worker: one that is busy must not hold up the end of the process.
+
+use std::collections::VecDeque;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::{io, mem, thread};
+
+use log::warn;
+
+use super::Handle;
+use crate::conn::WorkerPanicked;
+
+/// Jobs that may wait, for each worker: enough to keep it busy while the loop is, few enough to bound the memory.
+const QUEUE_PER_WORKER: usize = 16;
+
+/// What a worker does to a message.
+pub(super) type Work = Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>;
+
+/// Worker threads and the queues to and from them.
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    capacity: usize,
+}
+
+/// A message of a connection, on its way to a worker.
+pub(super) struct Job {
+    /// The connection's key.
+    pub key: usize,
+    /// Its id: by the time the reply comes, the key may be another's.
+    pub id: u64,
+    /// The message.
+    pub message: Vec<u8>,
+}
+
+/// What became of a job.
+pub(super) struct Completion {
+    /// The connection's key.
+    pub key: usize,
+    /// Its id.
+    pub id: u64,
+    /// The reply.
+    pub outcome: Result<Vec<u8>, WorkerPanicked>,
+}
+
+struct Shared {
+    jobs: Mutex<Jobs>,
+    more: Condvar,
+    completions: Mutex<Vec<Completion>>,
+    handle: Handle,
+}
+
+#[derive(Default)]
+struct Jobs {
+    queue: VecDeque<Job>,
+    is_closed: bool,
+}
+
+impl Pool {
+    /// Starts `workers` threads that do `work`, and wake the loop of `handle` when they are done.
+    pub(super) fn start(workers: usize, work: &Work, handle: Handle) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            jobs: Mutex::default(),
+            more: Condvar::new(),
+            completions: Mutex::default(),
+            handle,
+        });
+        let pool = Self {
+            shared,
+            capacity: workers * QUEUE_PER_WORKER,
+        };
+        for number in 1..=workers {
+            let (shared, work) = (Arc::clone(&pool.shared), Arc::clone(work));
+            thread::Builder::new()
+                .name(format!("worker {number}"))
+                .spawn(move || shared.work_off(&work))?;
+        }
+        Ok(pool)
+    }
+
+    /// Whether another job can wait.
+    pub(super) fn has_room(&self) -> bool {
+        lock(&self.shared.jobs).queue.len() < self.capacity
+    }
+
+    /// Hands out a job.
+    pub(super) fn submit(&self, job: Job) {
+        lock(&self.shared.jobs).queue.push_back(job);
+        self.shared.more.notify_one();
+    }
+
+    /// Skips a job of a connection that has gone, if no worker has it yet.
+    pub(super) fn withdraw(&self, id: u64) {
+        lock(&self.shared.jobs).queue.retain(|job| job.id != id);
+    }
+
+    /// Whether there are replies.
+    pub(super) fn has_completions(&self) -> bool {
+        !lock(&self.shared.completions).is_empty()
+    }
+
+    /// Takes all replies at once.
+    pub(super) fn take_completions(&self) -> Vec<Completion> {
+        mem::take(&mut *lock(&self.shared.completions))
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        lock(&self.shared.jobs).is_closed = true;
+        self.shared.more.notify_all();
+    }
+}
+
+impl Shared {
+    fn work_off(&self, work: &Work) {
+        while let Some(Job {
+            key,
+            id,
+            mut message,
+        }) = self.next()
+        {
+            let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
+                work(&mut message);
+                message
+            }));
+            self.complete(Completion {
+                key,
+                id,
+                outcome: outcome.map_err(|_reported_by_the_hook| WorkerPanicked),
+            });
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let jobs = lock(&self.jobs);
+        let mut jobs = self
+            .more
+            .wait_while(jobs, |jobs| jobs.queue.is_empty() && !jobs.is_closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        if jobs.is_closed {
+            None
+        } else {
+            jobs.queue.pop_front()
+        }
+    }
+
+    fn complete(&self, completion: Completion) {
+        let mut completions = lock(&self.completions);
+        let is_first = completions.is_empty();
+        completions.push(completion);
+        drop(completions);
+        if is_first && let Err(error) = self.handle.wake() {
+            warn!("a worker could not wake the loop: {error}");
+        }
+    }
+}
+
+/// No lock is held while anything that could panic runs.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

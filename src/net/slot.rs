@@ -1,0 +1,137 @@
+//! One connection and its socket.
+//!
+//! What a connection asks for and a transport of reads and writes cannot do is done here: the FIN, the reset, the
+//! registration. The connection stays the only one to decide.
+
+use std::net::{IpAddr, Shutdown};
+use std::time::Duration;
+
+use log::debug;
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Registry, Token};
+use socket2::SockRef;
+
+use super::registration::Registration;
+use super::timers::{NEVER, Timed, Timer, Timers};
+use crate::conn::{Clock, Connection, Progress, Ready, Scratch};
+
+/// One connection and what the loop keeps beside it.
+pub(super) struct Slot {
+    pub connection: Connection,
+    pub socket: TcpStream,
+    /// Apart, these take 12 bytes less than a `SocketAddr` with its room for IPv6 scopes.
+    pub peer: (IpAddr, u16),
+    pub timer: Timer,
+    pub registration: Registration,
+    /// Whether it waits for another run; it has one place there at most.
+    pub in_backlog: bool,
+    /// Whether it waits for room in the pool; likewise.
+    pub in_waiting: bool,
+}
+
+/// What a connection costs in the slab, in bytes. The socket is 4 of them, and more where mio keeps notes beside it.
+pub(super) const SLOT_BYTES: usize = size_of::<Slot>();
+const _: () = assert!(SLOT_BYTES - size_of::<TcpStream>() <= 160);
+
+impl Timed for Slot {
+    fn timer(&self) -> &Timer {
+        &self.timer
+    }
+    fn timer_mut(&mut self) -> &mut Timer {
+        &mut self.timer
+    }
+}
+
+impl Slot {
+    /// Notes what an event reported.
+    pub(super) fn note(&mut self, event: &Event) {
+        self.connection.handle_ready(ready(event));
+    }
+
+    #[inline(always)]
+    /// Drives the connection, does what it asks for that is not reading or writing, and tells the kernel what it wants.
+    pub(super) fn drive(
+        &mut self,
+        scratch: &mut Scratch,
+        registry: &Registry,
+        token: Token,
+        now: u64,
+    ) -> Progress {
+        loop {
+            let progress = self.connection.drive(&mut self.socket, scratch, now);
+            match progress {
+                Progress::Wait | Progress::Again | Progress::Offload => {
+                    let wanted = self.connection.wants_write();
+                    match self
+                        .registration
+                        .arm_write(wanted, &mut self.socket, registry, token)
+                    {
+                        Ok(()) => return progress,
+                        Err(_dropped_by_the_poll) => self.connection.handle_reset(),
+                    }
+                }
+                Progress::SendFin => self.send_fin(now),
+                Progress::Close | Progress::Abort => return progress,
+            }
+        }
+    }
+
+    /// Which clock runs, and when the first one runs out.
+    pub(super) fn deadline(&self, timers: &Timers) -> (Option<Clock>, u64) {
+        let clock = self.connection.clock();
+        (
+            clock,
+            self.clocks()
+                .map(|(clock, since)| timers.deadline(clock, since))
+                .min()
+                .unwrap_or(NEVER),
+        )
+    }
+
+    /// The clock that has run out at `now`, if it has not been restarted.
+    pub(super) fn ran_out(&self, timers: &Timers, now: u64) -> Option<Clock> {
+        self.clocks()
+            .find(|(clock, since)| timers.deadline(*clock, *since) <= now)
+            .map(|(clock, _)| clock)
+    }
+
+    /// The clocks that run, and since when: beside the frame clock, the idle clock.
+    fn clocks(&self) -> impl Iterator<Item = (Clock, u64)> {
+        let since = self.connection.clock_since();
+        let clocks = match (self.connection.clock(), self.connection.frame_since()) {
+            (Some(Clock::Frame), begun) => [
+                Some((Clock::Idle, since)),
+                begun.map(|begun| (Clock::Frame, begun)),
+            ],
+            (clock, _) => [clock.map(|clock| (clock, since)), None],
+        };
+        clocks.into_iter().flatten()
+    }
+
+    #[cold]
+    fn send_fin(&mut self, now: u64) {
+        match self.socket.shutdown(Shutdown::Write) {
+            Ok(()) => self.connection.handle_fin_sent(now),
+            Err(_not_connected) => self.connection.handle_reset(),
+        }
+    }
+}
+
+fn ready(event: &Event) -> Ready {
+    Ready {
+        readable: event.is_readable(),
+        writable: event.is_writable(),
+        read_closed: event.is_read_closed(),
+        write_closed: event.is_write_closed(),
+        priority: event.is_priority(),
+        error: event.is_error(),
+    }
+}
+
+/// Makes the close that follows a reset. If even that fails, the socket has no peer any more.
+pub(super) fn reset(socket: &TcpStream) {
+    if let Err(error) = SockRef::from(socket).set_linger(Some(Duration::ZERO)) {
+        debug!("no reset could be asked for: {error}");
+    }
+}

@@ -1,0 +1,75 @@
+//! What message framings cost: memory, descriptors and processor time.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::support::messages::{Stream, bad_frame, in_each_mode};
+use crate::support::{Client, DEADLINE, QUIET, bound, proc, wait_for};
+
+#[test]
+fn fault_w3_a_client_that_never_reads_its_messages_costs_no_more_than_its_share() {
+    // High water and a read that waits as bytes, and once more as messages; then rounding and the workers' messages.
+    const SHARE: u32 = 2 * (64 << 10) + 2 * (64 << 10) + (64 << 10);
+    const LENGTH: usize = 2 << 20;
+    in_each_mode(|mode| {
+        let server = mode.start(&["--read-buffer", "64k", "--socket-buffer", "64k"]);
+        Client::connect(server.address())
+            .exchange_bytes(&Stream::new(mode.framing, 256 << 10, 1).bytes);
+        server.await_active(0, Duration::from_secs(5));
+        let before = proc::memory(server.pid());
+
+        let client = Client::connect_narrow(server.address(), 64 << 10);
+        let stream = Stream::new(mode.framing, LENGTH, 3);
+        let sent = client.send_bytes_until_blocked(&stream.bytes);
+        assert!(sent < stream.bytes.len(), "all was taken");
+        wait_for("the server is at rest", DEADLINE, || {
+            let before = proc::cpu(server.pid());
+            thread::sleep(QUIET);
+            proc::cpu(server.pid()) - before <= bound(Duration::from_millis(1))
+        });
+        let growth = proc::memory(server.pid()).saturating_sub(before);
+        assert!(
+            growth <= u64::from(bound(SHARE)),
+            "{mode:?}: {growth} bytes"
+        );
+
+        let whole = stream.whole(sent);
+        client.expect(&stream.bytes[..whole]);
+        client.finish();
+        client.expect_fin();
+    });
+}
+
+#[test]
+fn fault_h5_after_any_end_of_a_session_of_messages_everything_is_as_at_the_start() {
+    in_each_mode(|mode| {
+        let server = mode.start(&["--max-message", "1000", "--work-time", "10ms"]);
+        Client::connect(server.address()).echo(&mode.message(20, 1));
+        server.await_active(0, DEADLINE);
+        let at_start = proc::descriptors(server.pid());
+        let message = mode.message(20, 2);
+        for turn in 0..30 {
+            let client = Client::connect(server.address());
+            client.send(&message.repeat(3));
+            match turn % 4 {
+                0 => client.reset(),
+                1 => drop(client),
+                2 => {
+                    client.send(&bad_frame(mode.framing));
+                    client.expect(&message.repeat(3));
+                    client.expect_fin();
+                }
+                _ => {
+                    client.send(&message[..10]);
+                    client.finish();
+                    client.expect(&message.repeat(3));
+                    client.expect_fin();
+                }
+            }
+        }
+        wait_for("all have come and gone", DEADLINE, || {
+            server.figures().closed() == 31
+        });
+        assert_eq!(proc::descriptors(server.pid()), at_start);
+    });
+}

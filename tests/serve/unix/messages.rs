@@ -1,0 +1,66 @@
+//! Messages that are waiting for the server when it looks.
+
+use std::time::Duration;
+
+use crate::support::messages::{Mode, Stream, bad_frame, in_each_mode};
+use crate::support::{Client, Server, bound, within};
+
+#[track_caller]
+fn established(server: &Server, mode: Mode) -> Client {
+    let client = Client::connect(server.address());
+    client.echo(&mode.message(20, 1));
+    client
+}
+
+#[test]
+fn fault_r9_messages_and_fin_in_one_event_are_echoed_and_closed() {
+    in_each_mode(|mode| {
+        for buffer in ["1", "8", "256k"] {
+            let server = mode.start(&["--read-buffer", buffer]);
+            for length in [2, 7, 8, 9, 1000] {
+                let client = established(&server, mode);
+                let stream = Stream::new(mode.framing, length, 9);
+                let frozen = server.freeze();
+                client.send(&stream.bytes);
+                client.finish();
+                drop(frozen);
+                within(Duration::from_millis(100), || {
+                    client.expect(&stream.bytes);
+                    client.expect_fin();
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn fault_h3_messages_and_a_bad_frame_and_more_in_one_event_end_in_a_fin() {
+    in_each_mode(|mode| {
+        let server = mode.start(&["--max-message", "1000"]);
+        let client = established(&server, mode);
+        let stream = Stream::new(mode.framing, 5000, 9);
+        let frozen = server.freeze();
+        client.send(&[&stream.bytes[..], &bad_frame(mode.framing), &[1; 5000]].concat());
+        drop(frozen);
+        within(Duration::from_millis(100), || {
+            client.expect(&stream.bytes);
+            client.expect_fin();
+        });
+    });
+}
+
+#[test]
+fn fault_r8_a_reset_right_behind_messages_closes_at_once() {
+    in_each_mode(|mode| {
+        let server = mode.start(&[]);
+        for _ in 0..5 {
+            let client = established(&server, mode);
+            let frozen = server.freeze();
+            client.send(&Stream::new(mode.framing, 5000, 9).bytes);
+            client.reset();
+            drop(frozen);
+            server.await_active(0, bound(Duration::from_millis(100)));
+        }
+        server.stop().expect_no_complaint();
+    });
+}

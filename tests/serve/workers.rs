@@ -1,0 +1,291 @@
+//! Messages that go through the workers: who waits for whom, and in which order replies come.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::messages::{Stream, in_each_mode, message};
+use crate::support::server::serve;
+use crate::support::{Client, Data, End, QUIET, Server, wait_for, within};
+
+/// How many messages have come back to `client`, if each has `length` bytes.
+#[track_caller]
+fn replies(client: &Client, length: usize) -> usize {
+    let mut bytes = vec![0; 1 << 16];
+    let until = Instant::now() + Duration::from_millis(20);
+    match client.read_by(&mut bytes, until) {
+        Ok(got) => got / length,
+        Err(_nothing_yet) => 0,
+    }
+}
+
+/// One connection keeps sending; the others each get their reply after the work on their own message.
+fn one_busy_connection_leaves_the_others_alone(work: Duration) {
+    const MESSAGES: usize = 50;
+    let mut command = serve();
+    command.args(["-l", "line@127.0.0.1:0", "-l", "raw@127.0.0.1:0"]);
+    command.args(["--workers", "4", "--stop-on-eof", "--drain-timeout", "0"]);
+    command.args(["--work-time", &format!("{}ms", work.as_millis())]);
+    let server = Server::spawn_with_listeners(command, 2);
+    let busy = Client::connect(server.addresses()[0]);
+    busy.send(&b"busy\n".repeat(MESSAGES));
+
+    let others = [(); 3].map(|()| Client::connect(server.addresses()[0]));
+    let begun = Instant::now();
+    others.iter().for_each(|other| other.send(b"other\n"));
+    // The loop itself waits for nobody.
+    for _ in 0..20 {
+        within(Duration::from_millis(50), || {
+            Client::connect(server.addresses()[1]).echo(b"ping");
+        });
+    }
+    others.iter().for_each(|other| other.expect(b"other\n"));
+    let took = begun.elapsed();
+    assert!(took >= work, "no work was done: {took:?}");
+    // Had the busy connection's messages gone first, all of them would be back by now.
+    let of_the_busy_one = replies(&busy, 5);
+    let turns = 1 + took.as_millis() / work.as_millis();
+    assert!(
+        of_the_busy_one as u128 <= turns,
+        "{of_the_busy_one} replies in {turns} turns"
+    );
+    assert!(
+        took < work * MESSAGES as u32 / 4,
+        "they waited for the busy one: {took:?}"
+    );
+}
+
+#[test]
+fn seed_s2_4_one_busy_connection_leaves_the_others_alone() {
+    one_busy_connection_leaves_the_others_alone(Duration::from_secs(1));
+}
+
+#[test]
+#[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
+fn seed_s2_4_one_connection_busy_for_5_s_leaves_the_others_alone() {
+    one_busy_connection_leaves_the_others_alone(Duration::from_secs(5));
+}
+
+#[test]
+fn seed_s2_4_the_order_within_a_connection_is_kept() {
+    for framing in ["line", "crlf", "len8", "len16", "len16le"] {
+        let options = [
+            "--framing",
+            framing,
+            "--workers",
+            "4",
+            "--work-time",
+            "100us",
+        ];
+        let server = Server::start(&options);
+        thread::scope(|scope| {
+            for seed in 0..8 {
+                let server = server.address();
+                scope.spawn(move || {
+                    let client = Client::connect(server);
+                    client.exchange_bytes(&Stream::new(framing, 20_000, seed).bytes);
+                    client.finish();
+                    client.expect_fin();
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn seed_s2_4_more_messages_than_the_queue_holds_all_come_back() {
+    // A queue of 16 for the one worker, and three times as many who want it, many times.
+    let options = ["--framing", "len8", "--workers", "1", "--work-time", "1ms"];
+    let server = Server::start(&options);
+    let clients: Vec<_> = (0..64).map(|_| Client::connect(server.address())).collect();
+    let packet = |turn: u8, number: usize| [4, turn, number as u8, 0];
+    for turn in 0..3 {
+        for (number, client) in clients.iter().enumerate() {
+            client.send(&packet(turn, number));
+            client.send(&packet(turn, number));
+        }
+        for (number, client) in clients.iter().enumerate() {
+            client.expect(&packet(turn, number));
+            client.expect(&packet(turn, number));
+        }
+    }
+    drop(clients);
+    server.stop().expect_no_complaint();
+}
+
+#[test]
+fn seed_s2_4_clients_that_leave_the_line_make_room_for_the_next() {
+    let options = [
+        "--framing",
+        "line",
+        "--workers",
+        "1",
+        "--work-time",
+        "300ms",
+    ];
+    let server = Server::start(&[&options[..], &["-v"]].concat());
+    let connect = |_| {
+        let client = Client::connect(server.address());
+        client.send(b"leaving\n");
+        client
+    };
+    let leaving: Vec<_> = (0..40).map(connect).collect();
+    let staying = Client::connect(server.address());
+    staying.send(b"staying\n");
+    thread::sleep(Duration::from_millis(50));
+    leaving.into_iter().for_each(Client::reset);
+    // Forty messages would take twelve seconds.
+    within(Duration::from_millis(900), || staying.expect(b"staying\n"));
+}
+
+#[test]
+fn seed_s2_5_large_messages_are_put_together_beside_a_small_buffer() {
+    for offload in ["all", "large"] {
+        for framing in ["len16le", "len16", "line"] {
+            let options = ["--framing", framing, "--read-buffer", "64"];
+            let workers = ["--workers", "2", "--offload", offload];
+            let server = Server::start(&[&options[..], &workers[..]].concat());
+            let client = Client::connect(server.address());
+            let mut data = Data::new(5);
+            let lengths = [2, 63, 64, 65, 66, 1000, 65_535, 3, 30_000, 64, 65];
+            let stream: Vec<u8> = lengths
+                .into_iter()
+                .flat_map(|length| message(framing, length, &mut data))
+                .collect();
+            client.exchange_bytes(&stream);
+            let (slowly, rest) = stream.split_at(300);
+            slowly.chunks(1).for_each(|byte| client.send(byte));
+            client.send(rest);
+            client.expect(&stream);
+            client.finish();
+            client.expect_fin();
+        }
+    }
+}
+
+#[test]
+fn seed_s2_5_only_messages_larger_than_the_read_buffer_go_to_the_workers() {
+    let options = ["--framing", "len16le", "--read-buffer", "64"];
+    let workers = ["--workers", "1", "--offload", "large", "--work-time", "1s"];
+    let server = Server::start(&[&options[..], &workers[..]].concat());
+    let of = |length| message("len16le", length, &mut Data::new(length as u64));
+    let (large, small) = (Client::connect(server.address()), of(64));
+    let other = Client::connect(server.address());
+
+    let begun = Instant::now();
+    large.send(&[of(65), small.clone()].concat());
+    for _ in 0..20 {
+        within(Duration::from_millis(30), || other.echo(&small));
+    }
+    // The small message waits behind the large one of its own connection.
+    large.expect(&of(65));
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    large.expect(&small);
+}
+
+#[test]
+fn fault_r8_a_reset_with_a_job_in_flight_or_in_line_closes_at_once() {
+    let options = ["--framing", "line", "--workers", "1", "--work-time", "3s"];
+    let server = Server::start(&[&options[..], &["-v", "--drain-timeout", "0"]].concat());
+    // In flight; in the queue; in the queue with another message behind it.
+    for message in [&b"first\n"[..], b"second\n", b"third\nand more"] {
+        let client = Client::connect(server.address());
+        client.send(message);
+        client.expect_silence(Duration::from_millis(50));
+        let address = client.address();
+        within(Duration::from_millis(100), || {
+            client.reset();
+            server.await_log(&format!("from {address}: reset"));
+        });
+    }
+    let finished = server.stop();
+    assert_eq!(finished.figures().get("reset"), 3);
+    finished.expect_no_complaint();
+}
+
+#[test]
+fn fault_r9_a_half_close_with_a_job_in_flight_is_answered_after_the_reply() {
+    let options = [
+        "--framing",
+        "line",
+        "--workers",
+        "1",
+        "--work-time",
+        "200ms",
+    ];
+    let server = Server::start(&[&options[..], &["-v"]].concat());
+    let client = Client::connect(server.address());
+    client.send(b"one\ntwo\nunfinished");
+    client.finish();
+    client.expect(b"one\ntwo\n");
+    client.expect_fin();
+    server.await_log(": truncated");
+}
+
+#[test]
+fn fault_s1_a_stop_waits_for_the_jobs() {
+    let options = [
+        "--framing",
+        "line",
+        "--workers",
+        "2",
+        "--work-time",
+        "300ms",
+    ];
+    let mut server = Server::start(&options);
+    let connect = |_| Client::connect(server.address());
+    let clients: Vec<_> = (0..4).map(connect).collect();
+    clients.iter().for_each(|client| client.send(b"one\ntwo\n"));
+    thread::sleep(QUIET / 2);
+    server.close_stdin();
+    for client in &clients {
+        assert_eq!(client.receive_to_end(), (b"one\ntwo\n".to_vec(), End::Fin));
+    }
+    drop(clients);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn fault_s1_a_stop_cuts_jobs_that_outlast_the_drain_timeout() {
+    let options = ["--framing", "line", "--workers", "1", "--work-time", "60s"];
+    let mut server = Server::start(&[&options[..], &["--drain-timeout", "300ms"]].concat());
+    let client = Client::connect(server.address());
+    client.send(b"one\n");
+    client.expect_silence(Duration::from_millis(50));
+    server.close_stdin();
+    client.expect_reset();
+    let status = within(Duration::from_secs(1), || server.wait());
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(server.finished().figures().get("drain timeout"), 1);
+}
+
+#[test]
+fn seed_s2_4_nothing_is_done_while_all_wait_for_a_worker() {
+    in_each_mode(|mode| {
+        if mode.workers == "0" {
+            return;
+        }
+        let server = mode.start(&["--work-time", "500ms", "--drain-timeout", "0"]);
+        let clients = [(); 8].map(|()| Client::connect(server.address()));
+        let message = mode.message(20, 1);
+        for client in &clients {
+            client.send(&message.repeat(3));
+        }
+        wait_for("the first reply", Duration::from_secs(10), || {
+            clients.iter().any(Client::has_news)
+        });
+        expect_little_work(&server);
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[track_caller]
+fn expect_little_work(server: &Server) {
+    use crate::support::{bound, proc::cpu};
+    let before = cpu(server.pid());
+    thread::sleep(QUIET);
+    let used = cpu(server.pid()) - before;
+    assert!(used <= bound(Duration::from_millis(5)), "spins: {used:?}");
+}
+
+#[cfg(not(target_os = "linux"))]
+fn expect_little_work(_: &Server) {}
