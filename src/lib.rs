@@ -16,10 +16,10 @@
 //!
 //! 1. [`conn`]: the diagram, the table of all transitions, three worked traces.
 //! 2. `conn/readiness.rs`: the one idea, as bits: what is believed of a socket and what disproves it.
-//! 3. `conn/connection.rs`: `drive`, which does all I/O there is.
-//! 4. `net/server.rs`: one turn of the loop.
-//! 5. `net/connections.rs`: who runs next, and what the kernel is told afterwards.
-//! 6. `net/acceptor.rs`: the same idea for accepting.
+//! 3. `conn/connection.rs`: what a connection is told, what it answers, how its state changes.
+//! 4. `conn/drive.rs`: all I/O there is.
+//! 5. `net/server.rs`: one turn of the loop.
+//! 6. `net/connections.rs`: who runs next, and what the kernel is told afterwards.
 //!
 //! # What holds everywhere
 //!
