@@ -18,7 +18,7 @@ use slab::Slab;
 use socket2::SockRef;
 
 use super::per_address::PerAddress;
-use super::pool::{Completion, Job, Pool};
+use super::pool::Pool;
 use super::registration::Registration;
 use super::seldom::Seldom;
 use super::slot::{self, Slot};
@@ -28,16 +28,16 @@ use crate::conn::{Clock, CloseReason, Connection, Progress, Scratch, Settings};
 
 /// The connections of one loop.
 pub(super) struct Connections {
-    slots: Slab<Slot>,
-    capacity: usize,
+    pub(super) slots: Slab<Slot>,
+    pub(super) capacity: usize,
     backlog: VecDeque<Ticket>,
     timers: Timers,
     scratch: Scratch,
     registry: Registry,
     per_address: Option<PerAddress>,
-    pool: Option<Pool>,
+    pub(super) pool: Option<Pool>,
     /// Who found no room in the pool, first come, first served.
-    waiting: VecDeque<Ticket>,
+    pub(super) waiting: VecDeque<Ticket>,
     config: Arc<Config>,
     next_id: u64,
     stats: Stats,
@@ -45,9 +45,25 @@ pub(super) struct Connections {
 }
 
 /// A place in a queue. A connection can end while it waits there, and its key be given to another.
-struct Ticket {
-    key: usize,
-    id: u64,
+pub(super) struct Ticket {
+    pub key: usize,
+    pub id: u64,
+}
+
+impl Ticket {
+    /// The connection that has this place, if it has not ended.
+    pub(super) fn holder(self, slots: &mut Slab<Slot>) -> Option<&mut Slot> {
+        slots
+            .get_mut(self.key)
+            .filter(|slot| slot.connection.id() == self.id)
+    }
+
+    /// Whether it has not ended.
+    pub(super) fn is_held(&self, slots: &Slab<Slot>) -> bool {
+        slots
+            .get(self.key)
+            .is_some_and(|slot| slot.connection.id() == self.id)
+    }
 }
 
 impl Connections {
@@ -107,12 +123,9 @@ impl Connections {
 
     /// Drives the connection that has waited longest in the backlog.
     pub(super) fn run_one_of_backlog(&mut self, now: u64) {
-        while let Some(Ticket { key, id }) = self.backlog.pop_front() {
-            if let Some(slot) = self
-                .slots
-                .get_mut(key)
-                .filter(|slot| slot.connection.id() == id)
-            {
+        while let Some(ticket) = self.backlog.pop_front() {
+            let key = ticket.key;
+            if let Some(slot) = ticket.holder(&mut self.slots) {
                 slot.in_backlog = false;
                 return self.drive(key, now);
             }
@@ -131,22 +144,6 @@ impl Connections {
                 self.timers.set(&mut self.slots, key, clock, deadline);
             }
         }
-    }
-
-    /// Hands out what the workers have brought back, and their freed places to those who wait.
-    pub(super) fn run_completed(&mut self, now: u64) {
-        let Some(pool) = &self.pool else { return };
-        for Completion { key, id, outcome } in pool.take_completions() {
-            if let Some(slot) = self
-                .slots
-                .get_mut(key)
-                .filter(|slot| slot.connection.id() == id)
-            {
-                slot.connection.handle_completion(outcome);
-                self.drive(key, now);
-            }
-        }
-        self.hand_out_jobs();
     }
 
     /// Takes in a client, unless there are too many from its address. Call only while there is room.
@@ -274,7 +271,7 @@ impl Connections {
         connection.greet(banner.as_bytes(), &mut self.scratch);
     }
 
-    fn drive(&mut self, key: usize, now: u64) {
+    pub(super) fn drive(&mut self, key: usize, now: u64) {
         let progress = self.slots[key].drive(&mut self.scratch, &self.registry, Token(key), now);
         self.follow_up(key, progress);
     }
@@ -297,51 +294,6 @@ impl Connections {
         }
         let (clock, deadline) = self.slots[key].deadline(&self.timers);
         self.timers.set(&mut self.slots, key, clock, deadline);
-    }
-
-    /// Puts a connection's message in line for a worker.
-    fn offload(&mut self, key: usize) {
-        if self.waiting.len() >= 2 * self.capacity {
-            self.forget_gone_waiters();
-        }
-        let slot = &mut self.slots[key];
-        slot.in_waiting = true;
-        self.waiting.push_back(Ticket {
-            key,
-            id: slot.connection.id(),
-        });
-        self.hand_out_jobs();
-    }
-
-    /// Gives the workers as much as they have room for. Nobody overtakes whoever waits.
-    fn hand_out_jobs(&mut self) {
-        let Some(pool) = &self.pool else { return };
-        while pool.has_room()
-            && let Some(Ticket { key, id }) = self.waiting.pop_front()
-        {
-            let Some(slot) = self
-                .slots
-                .get_mut(key)
-                .filter(|slot| slot.connection.id() == id)
-            else {
-                continue;
-            };
-            slot.in_waiting = false;
-            if let Some(message) = slot.connection.poll_job() {
-                pool.submit(Job { key, id, message });
-            }
-        }
-    }
-
-    /// While the workers are stuck, clients that come and go must not make the line longer and longer.
-    #[cold]
-    fn forget_gone_waiters(&mut self) {
-        let slots = &self.slots;
-        self.waiting.retain(|Ticket { key, id }| {
-            slots
-                .get(*key)
-                .is_some_and(|slot| slot.connection.id() == *id)
-        });
     }
 
     fn each(&mut self, now: u64, tell: fn(&mut Connection)) {

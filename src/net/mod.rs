@@ -7,6 +7,7 @@ mod config;
 mod connections;
 mod error;
 mod handle;
+mod jobs;
 mod listener;
 mod per_address;
 mod platform;

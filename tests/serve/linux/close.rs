@@ -71,7 +71,7 @@ fn fault_s2_a_restart_does_not_wait_for_the_connections_of_before() {
     let clients: Vec<_> = (0..2_000).map(|_| Client::connect(address)).collect();
     clients.iter().for_each(|client| client.echo(b"?"));
     server.close_stdin();
-    // The server ends the sessions, so the waiting is on its side.
+    // The server closes first, so the waiting is on its side.
     clients.iter().for_each(Client::expect_fin);
     drop(clients);
     assert_eq!(server.wait().code(), Some(0));

@@ -1,0 +1,140 @@
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Instant;
+
+use super::*;
+
+/// Tells of each line that it has it, and keeps it until it is told to let go.
+struct Sink {
+    written: Sender<String>,
+    gate: Mutex<Receiver<()>>,
+}
+
+impl Log for Sink {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.written.send(record.args().to_string()).unwrap();
+        let _ = self.gate.lock().unwrap().recv();
+        assert_ne!(record.args().to_string(), "panic");
+    }
+
+    fn flush(&self) {}
+}
+
+fn gated() -> (LogQueue, Receiver<String>, Sender<()>) {
+    let (written, lines) = mpsc::channel();
+    let (open, gate) = mpsc::channel();
+    let sink = Sink {
+        written,
+        gate: Mutex::new(gate),
+    };
+    let queue = LogQueue::new(LevelFilter::Debug, sink);
+    queue.shared.end_start(false);
+    (queue, lines, open)
+}
+
+fn open() -> (LogQueue, Receiver<String>) {
+    let (queue, lines, _) = gated();
+    (queue, lines)
+}
+
+fn log(queue: &LogQueue, text: &str) {
+    log_as(queue, Level::Info, "mio_echo::net", text);
+}
+
+fn log_as(queue: &LogQueue, level: Level, target: &str, text: &str) {
+    queue.log(
+        &Record::builder()
+            .level(level)
+            .target(target)
+            .args(format_args!("{text}"))
+            .build(),
+    );
+}
+
+#[test]
+fn lines_are_written_in_order() {
+    let (queue, lines) = open();
+    for text in ["a", "b", "c"] {
+        log(&queue, text);
+    }
+    assert!(queue.flush());
+    assert_eq!(lines.try_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_blocked_sink_never_blocks_the_caller_and_what_overflows_is_counted() {
+    let (queue, lines, gate) = gated();
+    log(&queue, "first");
+    assert_eq!(lines.recv().unwrap(), "first");
+
+    for number in 0..CAPACITY + 7 {
+        log(&queue, &number.to_string());
+    }
+    drop(gate);
+    assert!(queue.flush());
+
+    let mut expected: Vec<_> = (0..CAPACITY).map(|number| number.to_string()).collect();
+    expected.push("7 log lines lost".into());
+    assert_eq!(lines.try_iter().collect::<Vec<_>>(), expected);
+
+    log(&queue, "room again");
+    assert!(queue.flush());
+    assert_eq!(lines.try_iter().collect::<Vec<_>>(), ["room again"]);
+}
+
+#[test]
+fn a_flush_waits_for_the_line_being_written() {
+    let (queue, lines, gate) = gated();
+    log(&queue, "slow");
+    lines.recv().unwrap();
+    let opening = thread::spawn(move || drop(gate));
+    assert!(queue.flush());
+    opening.join().unwrap();
+}
+
+#[test]
+fn a_flush_gives_up_on_a_blocked_sink() {
+    let (queue, lines, _gate) = gated();
+    log(&queue, "stuck");
+    lines.recv().unwrap();
+    let start = Instant::now();
+    assert!(!queue.flush());
+    assert!(start.elapsed() >= PATIENCE);
+}
+
+#[test]
+fn a_panic_of_the_sink_loses_only_its_line() {
+    let (queue, lines) = open();
+    for text in ["panic", "next"] {
+        log(&queue, text);
+    }
+    assert!(queue.flush());
+    assert_eq!(lines.try_iter().collect::<Vec<_>>(), ["panic", "next"]);
+}
+
+#[test]
+fn other_crates_are_heard_from_warnings_up() {
+    let (queue, lines) = open();
+    for (level, target) in [
+        (Level::Trace, "mio_echo"),
+        (Level::Debug, "mio_echo::conn"),
+        (Level::Info, "mio_echo"),
+        (Level::Info, "mio_echoes"),
+        (Level::Info, "mio::poll"),
+        (Level::Warn, "mio::poll"),
+        (Level::Error, "signal_hook"),
+    ] {
+        log_as(&queue, level, target, &format!("{level} {target}"));
+    }
+    assert!(queue.flush());
+    let expected = [
+        "DEBUG mio_echo::conn",
+        "INFO mio_echo",
+        "WARN mio::poll",
+        "ERROR signal_hook",
+    ];
+    assert_eq!(lines.try_iter().collect::<Vec<_>>(), expected);
+}
