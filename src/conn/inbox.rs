@@ -5,8 +5,10 @@
 //! is read while a whole message waits.
 
 use super::framing::{BadFrame, Deframer, Found};
-use super::write_buffer::PAGE;
 use super::{Clock, Settings};
+
+/// Growth is rounded up to this, so that a message that trickles in is not copied for each of its bytes.
+const PAGE: usize = 4096;
 
 /// Which messages go to a worker before they are echoed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -865,8 +865,14 @@ mod buffers {
     }
 
     #[test]
-    fn growth_is_by_whole_pages_and_exact() {
-        for (first, more, capacity) in [(1, 4095, 4096), (1, 4096, 8192), (4096, 8193, 16384)] {
+    fn growth_is_by_whole_steps_and_never_doubles() {
+        const STEP: usize = 128 * 1024;
+        for (first, more, capacity) in [
+            (1, STEP - 1, STEP),
+            (1, STEP, 2 * STEP),
+            (3 * STEP, 1, 4 * STEP),
+            (1, 1, STEP),
+        ] {
             let (mut buffer, mut spare) = (WriteBuffer::new(), Vec::new());
             buffer.push(&pattern(first), &mut spare);
             buffer.push(&pattern(more), &mut spare);

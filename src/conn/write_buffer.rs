@@ -1,8 +1,8 @@
 //! Bytes the kernel has not taken yet.
 //!
 //! A connection whose peer keeps up owns no heap memory: reads land in the loop's one scratch buffer and are written
-//! straight from it. Only what a write leaves over is copied here. Growth is by whole pages and exact, never doubling,
-//! and an emptied buffer goes back to the loop, which keeps a few so that a busy server does not allocate at all.
+//! straight from it. Only what a write leaves over is copied here. Growth is by fixed steps, never doubling, and an
+//! emptied buffer goes back to the loop, which keeps a few so that a busy server does not allocate at all.
 
 use std::collections::VecDeque;
 
@@ -10,8 +10,9 @@ use std::collections::VecDeque;
 /// under bulk traffic; what they may hold is part of the memory bound that the server logs.
 pub const SPARE_BUFFERS: usize = 8;
 
-/// Growth is rounded up to this, so that a peer which trickles single bytes does not cause a copy for each.
-pub(super) const PAGE: usize = 4096;
+/// Growth is rounded up to this. Allocators map blocks of such a size by themselves (glibc from 128 KiB on), so that only
+/// pages that were written to are resident, growing moves no bytes, and no outgrown block stays behind.
+const STEP: usize = 128 * 1024;
 
 /// Buffers without an owner, at most [`SPARE_BUFFERS`].
 pub type Spare = Vec<VecDeque<u8>>;
@@ -73,7 +74,7 @@ impl WriteBuffer {
         let needed = self.bytes.len() + more.len();
         if needed > self.bytes.capacity() {
             self.bytes
-                .reserve_exact(needed.next_multiple_of(PAGE) - self.bytes.len());
+                .reserve_exact(needed.next_multiple_of(STEP) - self.bytes.len());
         }
         self.bytes.extend(more);
     }
