@@ -140,8 +140,7 @@ impl Connections {
                 slot.connection.handle_timeout(clock);
                 self.drive(key, now);
             } else {
-                let (clock, deadline) = slot.deadline(&self.timers);
-                self.timers.set(&mut self.slots, key, clock, deadline);
+                self.set_timer(key);
             }
         }
     }
@@ -292,6 +291,11 @@ impl Connections {
             Progress::Offload if !slot.in_waiting => self.offload(key),
             Progress::Again | Progress::Offload | Progress::Wait | Progress::SendFin => {}
         }
+        self.set_timer(key);
+    }
+
+    /// Sets the timer for whichever clock of the connection runs out first.
+    fn set_timer(&mut self, key: usize) {
         let (clock, deadline) = self.slots[key].deadline(&self.timers);
         self.timers.set(&mut self.slots, key, clock, deadline);
     }
