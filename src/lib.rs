@@ -31,5 +31,9 @@
 //!   the log. There is no `mio`, no time and no operating system in [`conn`].
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod conn;
+#[cfg(feature = "bench")]
+pub mod load;
 pub mod net;

@@ -135,6 +135,8 @@ pub use connection::{Connection, Progress, Settings};
 pub use framing::{BadFrame, Framing};
 pub use inbox::Offload;
 pub use messages::WorkerPanicked;
+#[cfg(any(feature = "client", feature = "bench"))]
+pub(crate) use readiness::Readiness;
 pub use readiness::{Ready, ShortRead};
 pub use write_buffer::{SPARE_BUFFERS, Scratch, Spare, WriteBuffer};
 

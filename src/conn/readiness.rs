@@ -42,7 +42,7 @@ pub enum ShortRead {
 /// | `WRITE_CLOSED` | an event                             | nothing: it is a fact                        |
 /// | `FAILED`       | an error                             | nothing: it is a fact                        |
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Readiness {
+pub(crate) struct Readiness {
     short_read: ShortRead,
     bits: u8,
     /// The facts that mean a reset.
@@ -57,7 +57,7 @@ const FAILED: u8 = 16;
 
 impl Readiness {
     /// A new socket has an empty send buffer; whether the peer has sent anything, only an event tells.
-    pub(super) fn new(short_read: ShortRead) -> Self {
+    pub(crate) fn new(short_read: ShortRead) -> Self {
         Self {
             short_read,
             bits: WRITABLE,
@@ -66,7 +66,7 @@ impl Readiness {
     }
 
     /// Adds what an event reported.
-    pub(super) fn note(&mut self, ready: Ready) {
+    pub(crate) fn note(&mut self, ready: Ready) {
         self.set(READABLE, ready.readable);
         self.set(WRITABLE, ready.writable);
         // Data and FIN that are queued together give one event, and a read stops short at an urgent mark without
@@ -77,56 +77,56 @@ impl Readiness {
     }
 
     /// Our own FIN has closed the sending side: that is no sign of a reset any more.
-    pub(super) fn note_fin_sent(&mut self) {
+    pub(crate) fn note_fin_sent(&mut self) {
         self.fatal = FAILED;
     }
 
     /// Believes in a read without an event: the next one will tell.
-    pub(super) fn assume_readable(&mut self) {
+    pub(crate) fn assume_readable(&mut self) {
         self.bits |= READABLE;
     }
 
     /// Believes in a write without an event.
-    pub(super) fn assume_writable(&mut self) {
+    pub(crate) fn assume_writable(&mut self) {
         self.bits |= WRITABLE;
     }
 
     /// The socket has failed for good.
-    pub(super) fn note_reset(&mut self) {
+    pub(crate) fn note_reset(&mut self) {
         self.bits |= FAILED;
     }
 
     /// The socket is not to be used any more: nothing is believed of it.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.bits = 0;
     }
 
     /// A read answered `WouldBlock`.
-    pub(super) fn read_would_block(&mut self) {
+    pub(crate) fn read_would_block(&mut self) {
         self.bits &= !(READABLE | TO_THE_END);
     }
 
     /// A read returned fewer bytes than the buffer had room for.
-    pub(super) fn read_came_short(&mut self) {
+    pub(crate) fn read_came_short(&mut self) {
         if self.short_read == ShortRead::Drains && self.bits & TO_THE_END == 0 {
             self.bits &= !READABLE;
         }
     }
 
     /// A write answered `WouldBlock`.
-    pub(super) fn write_would_block(&mut self) {
+    pub(crate) fn write_would_block(&mut self) {
         self.bits &= !WRITABLE;
     }
 
-    pub(super) fn readable(self) -> bool {
+    pub(crate) fn readable(self) -> bool {
         self.bits & READABLE != 0
     }
 
-    pub(super) fn writable(self) -> bool {
+    pub(crate) fn writable(self) -> bool {
         self.bits & WRITABLE != 0
     }
 
-    pub(super) fn reset(self) -> bool {
+    pub(crate) fn reset(self) -> bool {
         self.bits & self.fatal != 0
     }
 

@@ -19,7 +19,7 @@ struct Shared {
 }
 
 impl Handle {
-    pub(super) fn new(waker: Waker) -> Self {
+    pub(crate) fn new(waker: Waker) -> Self {
         Self {
             shared: Arc::new(Shared {
                 stop: AtomicBool::new(false),
@@ -39,12 +39,12 @@ impl Handle {
     }
 
     /// Ends the loop's wait. What it is to see must have been published before.
-    pub(super) fn wake(&self) -> io::Result<()> {
+    pub(crate) fn wake(&self) -> io::Result<()> {
         self.shared.waker.wake()
     }
 
     /// Whether somebody asked for a stop. The loop looks before every wait, because a wake is only a hint.
-    pub(super) fn stop_requested(&self) -> bool {
+    pub(crate) fn stop_requested(&self) -> bool {
         self.shared.stop.load(Ordering::Acquire)
     }
 }

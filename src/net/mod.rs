@@ -5,18 +5,20 @@ mod bind;
 mod capacity;
 mod config;
 mod connections;
+#[cfg(any(feature = "client", feature = "bench"))]
+mod dial;
 mod error;
 mod handle;
 mod jobs;
 mod listener;
 mod per_address;
-mod platform;
+pub(crate) mod platform;
 mod pool;
-mod registration;
+pub(crate) mod registration;
 mod seldom;
 mod server;
-mod signals;
-mod slot;
+pub(crate) mod signals;
+pub(crate) mod slot;
 mod stats;
 pub mod timers;
 
@@ -25,6 +27,8 @@ mod tests;
 
 use std::time::Duration;
 
+#[cfg(any(feature = "client", feature = "bench"))]
+pub use dial::{ConnectError, ConnectFailure, DialOptions, Family, connected, dial, resolve};
 pub use config::{Config, Listen, OffloadPolicy, WhenFull};
 pub use error::StartError;
 pub use handle::Handle;

@@ -36,7 +36,7 @@ pub const BACK_END: &str = if EPOLL {
 
 /// Under epoll a read that comes short has drained the socket. Windows and poll(2) report again only after
 /// `WouldBlock`; kqueue would do, but is not relied on.
-pub(super) const SHORT_READ: ShortRead = if EPOLL {
+pub(crate) const SHORT_READ: ShortRead = if EPOLL {
     ShortRead::Drains
 } else {
     ShortRead::ProvesNothing
@@ -49,7 +49,7 @@ pub(super) const ACCEPTED_INHERIT_OPTIONS: bool =
 /// What every connection is registered for, from its first turn to its last.
 ///
 /// Where a short read is trusted, an urgent mark must be seen too: it cuts a read short without draining the socket.
-pub(super) fn for_life() -> Interest {
+pub(crate) fn for_life() -> Interest {
     #[cfg(all(
         any(target_os = "linux", target_os = "android"),
         not(mio_unsupported_force_poll_poll)
@@ -110,7 +110,7 @@ pub(super) fn is_without_ipv6(error: &io::Error) -> bool {
 ///
 /// On Unix this is `clock_gettime` itself: `Instant` can only be read as a difference, which costs as many
 /// instructions as the read, once a turn.
-pub(super) fn monotonic_now() -> u64 {
+pub(crate) fn monotonic_now() -> u64 {
     #[cfg(unix)]
     {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
@@ -162,7 +162,7 @@ pub(super) fn backlog_limit() -> Option<u32> {
 
 /// Raises the limit of open descriptors to `wanted`, as far as its hard limit allows. Returns the limit then in
 /// force, or none where sockets are not limited that way.
-pub(super) fn raise_descriptor_limit(wanted: u64) -> io::Result<Option<u64>> {
+pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<Option<u64>> {
     #[cfg(unix)]
     return rlimit::increase_nofile_limit(wanted).map(Some);
     #[cfg(windows)]
@@ -171,6 +171,60 @@ pub(super) fn raise_descriptor_limit(wanted: u64) -> io::Result<Option<u64>> {
         Ok(None)
     }
 }
+
+/// Whether connecting has only begun.
+#[cfg(any(feature = "client", feature = "bench"))]
+pub(super) fn is_connecting(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    return error.raw_os_error() == Some(libc::EINPROGRESS);
+    #[cfg(windows)]
+    {
+        error.kind() == io::ErrorKind::WouldBlock
+    }
+}
+
+/// Whether a socket that was asked for its peer is still connecting. macOS says `EINVAL` while it is.
+#[cfg(any(feature = "client", feature = "bench"))]
+pub(super) fn is_not_connected_yet(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotConnected | io::ErrorKind::InvalidInput
+    )
+}
+
+/// Whether the process or the system may not open another descriptor: `EMFILE`, `ENFILE`, `ENOBUFS`; `WSAEMFILE`,
+/// `WSAENOBUFS`.
+#[cfg(any(feature = "client", feature = "bench"))]
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    return matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS)
+    );
+    #[cfg(windows)]
+    matches!(error.raw_os_error(), Some(10_024 | 10_055))
+}
+
+/// Lets a socket come from `source`. Linux picks the port when it connects, so that one port serves several
+/// destinations (IP_BIND_ADDRESS_NO_PORT).
+#[cfg(any(feature = "client", feature = "bench"))]
+pub(super) fn bind_without_port(
+    socket: &socket2::SockRef<'_>,
+    source: std::net::IpAddr,
+) -> io::Result<()> {
+    #[cfg(all(target_os = "linux", feature = "bench"))]
+    {
+        use std::os::fd::AsFd;
+        let option = nix::sys::socket::sockopt::IpBindAddressNoPort;
+        nix::sys::socket::setsockopt(&socket.as_fd(), option, &true)?;
+    }
+    socket.bind(&std::net::SocketAddr::new(source, 0).into())
+}
+
+/// How close to a time that must be kept the loop stops waiting and looks again and again. mio rounds a wait up to a
+/// millisecond; Windows waits in ticks of 15.6 ms.
+#[cfg(feature = "bench")]
+pub(crate) const SPIN: Duration = Duration::from_micros(if cfg!(windows) { 16_000 } else { 1_500 });
 
 /// What to tell somebody whose port was refused, if it is known.
 pub(super) fn bind_hint(error: &io::Error, port: u16) -> &'static str {

@@ -13,13 +13,13 @@ use super::platform;
 
 /// The registration of one connection.
 #[derive(Debug)]
-pub(super) struct Registration {
+pub(crate) struct Registration {
     write_armed: bool,
 }
 
 impl Registration {
     /// Registers `socket` for reading.
-    pub(super) fn new(
+    pub(crate) fn new(
         socket: &mut impl Source,
         registry: &Registry,
         token: Token,
@@ -30,7 +30,7 @@ impl Registration {
 
     /// Reports WRITABLE from now on, or no longer. A system call only on a change. An error means that the socket is
     /// dead (mio's poll(2) back end has dropped it).
-    pub(super) fn arm_write(
+    pub(crate) fn arm_write(
         &mut self,
         wanted: bool,
         socket: &mut impl Source,

@@ -3,11 +3,11 @@
 //! On Unix they are a descriptor in the poll; SIGHUP is left alone, so that `nohup` works. On Windows the system
 //! calls a handler on a thread of its own, which counts and wakes the loop.
 
-pub(super) use system::Signals;
+pub(crate) use system::Signals;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Request {
+pub(crate) enum Request {
     /// Stop; a second one exits at once. The number of the signal.
     Stop(i32),
     /// Log the figures.
@@ -26,14 +26,14 @@ mod system {
     use crate::net::Handle;
 
     /// SIGINT, SIGTERM and SIGUSR1 of this process.
-    pub(in crate::net) struct Signals {
+    pub(crate) struct Signals {
         source: signal_hook_mio::v1_0::Signals,
         token: Token,
         ready: bool,
     }
 
     impl Signals {
-        pub(in crate::net) fn install(
+        pub(crate) fn install(
             registry: &Registry,
             token: Token,
             _: Handle,
@@ -48,12 +48,12 @@ mod system {
         }
 
         /// A signal may have come.
-        pub(in crate::net) fn note_ready(&mut self) {
+        pub(crate) fn note_ready(&mut self) {
             self.ready = true;
         }
 
         /// What has been asked for since the last call.
-        pub(in crate::net) fn pending(&mut self, registry: &Registry) -> io::Result<Vec<Request>> {
+        pub(crate) fn pending(&mut self, registry: &Registry) -> io::Result<Vec<Request>> {
             if !std::mem::take(&mut self.ready) {
                 return Ok(Vec::new());
             }
@@ -84,12 +84,12 @@ mod system {
     const SIGINT: i32 = 2;
 
     /// Ctrl-C, Ctrl-Break and the closing of the console.
-    pub(in crate::net) struct Signals {
+    pub(crate) struct Signals {
         count: Arc<AtomicUsize>,
     }
 
     impl Signals {
-        pub(in crate::net) fn install(_: &Registry, _: Token, handle: Handle) -> io::Result<Self> {
+        pub(crate) fn install(_: &Registry, _: Token, handle: Handle) -> io::Result<Self> {
             let count = Arc::new(AtomicUsize::new(0));
             let counter = Arc::clone(&count);
             let note = move || {
@@ -103,10 +103,10 @@ mod system {
         }
 
         /// The handler has counted already.
-        pub(in crate::net) fn note_ready(&mut self) {}
+        pub(crate) fn note_ready(&mut self) {}
 
         /// What has been asked for since the last call.
-        pub(in crate::net) fn pending(&mut self, _: &Registry) -> io::Result<Vec<Request>> {
+        pub(crate) fn pending(&mut self, _: &Registry) -> io::Result<Vec<Request>> {
             Ok(vec![
                 Request::Stop(SIGINT);
                 self.count.swap(0, Ordering::Acquire)

@@ -118,7 +118,8 @@ impl Slot {
     }
 }
 
-fn ready(event: &Event) -> Ready {
+/// What an event of the poll says of its socket.
+pub(crate) fn ready(event: &Event) -> Ready {
     Ready {
         readable: event.is_readable(),
         writable: event.is_writable(),
@@ -130,7 +131,7 @@ fn ready(event: &Event) -> Ready {
 }
 
 /// Makes the close that follows a reset. If even that fails, the socket has no peer any more.
-pub(super) fn reset(socket: &TcpStream) {
+pub(crate) fn reset(socket: &TcpStream) {
     if let Err(error) = SockRef::from(socket).set_linger(Some(Duration::ZERO)) {
         debug!("no reset could be asked for: {error}");
     }
