@@ -126,6 +126,22 @@ impl Sizes {
         Self(vec![(size..=size, 1)])
     }
 
+    /// The size of another message.
+    pub(super) fn draw(&self, random: &mut fastrand::Rng) -> usize {
+        if let [(range, _)] = &self.0[..] {
+            return draw_from(range, random);
+        }
+        let total: u64 = self.0.iter().map(|(_, weight)| weight).sum();
+        let mut place = random.u64(..total);
+        for (range, weight) in &self.0 {
+            match place.checked_sub(*weight) {
+                Some(left) => place = left,
+                None => return draw_from(range, random),
+            }
+        }
+        unreachable!("a place below the sum of the weights")
+    }
+
     /// The largest.
     pub fn largest(&self) -> usize {
         self.0
@@ -142,5 +158,12 @@ impl Sizes {
             .map(|(range, _)| *range.start())
             .min()
             .unwrap_or(0)
+    }
+}
+
+fn draw_from(range: &RangeInclusive<usize>, random: &mut fastrand::Rng) -> usize {
+    match range.start() == range.end() {
+        true => *range.start(),
+        false => random.usize(range.clone()),
     }
 }
