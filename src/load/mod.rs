@@ -35,7 +35,9 @@ mod run;
 pub mod schedule;
 mod seat;
 pub mod session;
+mod slo;
 mod tally;
+mod text;
 mod usage;
 
 pub use config::{Arrival, Close, Config, Length, Load, Shard, Sizes, Target};
@@ -44,4 +46,6 @@ pub use progress::{Phase, Progress};
 pub use results::{Interval, Results, ServerUsage};
 pub use run::run;
 pub use schedule::Schedule;
+pub use slo::{Objective, Percentile, Slo};
 pub use tally::{Corruption, DIGITS, Failure, Failures, LONGEST, Row, Tally};
+pub use text::interval_line;

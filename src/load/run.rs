@@ -142,7 +142,7 @@ impl Run {
         let threads = self
             .config
             .threads
-            .min(own_connections(&self.config))
+            .min(self.config.own_connections())
             .max(1);
         for thread in 0..threads {
             let part = Part {
@@ -435,7 +435,7 @@ impl Run {
 
 /// Makes room for the descriptors that the connections need.
 fn claim_descriptors(config: &Config) -> Result<(), RunError> {
-    let connections = own_connections(config) as u64;
+    let connections = config.own_connections() as u64;
     let needed = connections + config.threads as u64 * PER_THREAD + RESERVED;
     match platform::raise_descriptor_limit(needed).map_err(RunError::System)? {
         Some(limit) if limit < needed => Err(RunError::Descriptors { needed, limit }),
@@ -480,14 +480,6 @@ fn warn_of_ports(config: &Config, progress: &mut dyn Progress) {
              source addresses: use --source, or --close rst"
         ));
     }
-}
-
-/// Connections of this shard.
-fn own_connections(config: &Config) -> usize {
-    let (shard, shards) = config
-        .shard
-        .map_or((0, 1), |shard| (shard.index, shard.count));
-    (config.connections + shards - 1 - shard) / shards
 }
 
 /// The part of the messages that a loop may begin: as even as can be, over all loops of all shards.
