@@ -24,10 +24,12 @@
 mod agenda;
 mod child;
 mod config;
+mod connecting;
 mod control;
 mod error;
 mod generator;
 pub mod payload;
+mod phases;
 mod progress;
 pub mod recorder;
 mod results;
