@@ -214,6 +214,20 @@ impl IndexMut<Failure> for Failures {
     }
 }
 
+impl Tally {
+    /// The rows with the names that files give them, in the order of reports.
+    pub fn rows(&self) -> [(&'static str, &Row); 6] {
+        [
+            ("response", &self.response),
+            ("wait", &self.wait),
+            ("service", &self.service),
+            ("send_lag", &self.send_lag),
+            ("connect", &self.connect),
+            ("turn", &self.turn),
+        ]
+    }
+}
+
 impl AddAssign<&Tally> for Tally {
     fn add_assign(&mut self, other: &Tally) {
         self.response += &other.response;
