@@ -21,7 +21,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 
 use super::agenda::Agenda;
-use super::control::{Control, Report, Reporter, Timeline};
+use super::control::{Control, News, Reporter, Timeline};
 use super::payload::{PIECE, Payload};
 use super::phases::Phase;
 use super::recorder::Recorder;
@@ -297,7 +297,7 @@ impl Generator {
     fn check(&mut self, key: usize) {
         if self.seats[key].report_blocked(self.now) {
             let connection = self.seats[key].connection;
-            self.reporter.tell(Report::PeerDoesNotRead(connection));
+            self.reporter.tell(News::PeerDoesNotRead(connection));
         }
         let seat = &mut self.seats[key];
         if seat.deadline(nanoseconds(self.config.timeout)) > self.now {

@@ -7,7 +7,7 @@
 //! ```
 
 use super::Schedule;
-use super::control::{Report, Timeline};
+use super::control::{News, Timeline};
 use super::generator::Generator;
 use super::seat::{Line, Seat};
 use crate::net::timers::{NEVER, nanoseconds};
@@ -36,7 +36,7 @@ impl Generator {
         match self.phase {
             Phase::Connecting if self.dialed == self.seats.len() && self.connecting == 0 => {
                 let tally = self.recorder.hand_over(self.now);
-                self.reporter.tell(Report::Connected {
+                self.reporter.tell(News::Connected {
                     connections: self.up,
                     tally,
                 });
@@ -88,9 +88,9 @@ impl Generator {
         let tally = self.recorder.hand_over(self.next_interval.min(self.now));
         let window = self.recorder.window();
         if self.next_interval == window.start {
-            self.reporter.tell(Report::WarmedUp(tally));
+            self.reporter.tell(News::WarmedUp(tally));
         } else {
-            self.reporter.tell(Report::Interval(self.intervals, tally));
+            self.reporter.tell(News::Interval(self.intervals, tally));
             self.intervals += 1;
         }
         self.next_interval += nanoseconds(self.config.interval);
@@ -132,8 +132,8 @@ impl Generator {
         }
         let end = self.recorder.window().end;
         let tally = self.recorder.hand_over(end);
-        self.reporter.tell(Report::Interval(self.intervals, tally));
-        self.reporter.tell(Report::Done(end));
+        self.reporter.tell(News::Interval(self.intervals, tally));
+        self.reporter.tell(News::Done(end));
         self.phase = Phase::Done;
     }
 
