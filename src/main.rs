@@ -3,6 +3,8 @@
 
 mod cli;
 mod log_queue;
+#[cfg(feature = "client")]
+mod run_client;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -18,6 +20,8 @@ use mio_echo::net::{Handle, Outcome, Server};
 fn main() -> ExitCode {
     match cli::parse(env::args_os(), |name| env::var_os(name)) {
         Ok(Command::Serve(options)) => serve(options),
+        #[cfg(feature = "client")]
+        Ok(Command::Client(options)) => run_client::run(options),
         Err(refusal) => cli::answer(refusal),
     }
 }

@@ -1,6 +1,8 @@
 //! The command line: what was typed, what it means, and what is refused.
 
 mod address;
+#[cfg(feature = "client")]
+mod client;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -16,27 +18,41 @@ use clap::error::ContextValue;
 use clap::{CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 use mio_echo::net::BACK_END;
 
+#[cfg(feature = "client")]
+pub use client::Client;
+#[cfg(feature = "client")]
+use client::ClientArgs;
 pub use serve::Serve;
 use serve::ServeArgs;
 
 /// The subcommands that were built in.
-const FEATURES: &[&str] = &["serve"];
+const FEATURES: &[&str] = &[
+    "serve",
+    #[cfg(feature = "client")]
+    "client",
+];
 
 const SERVE: &str = "serve";
 
 /// `mio-echo SUBCOMMAND`, then its arguments.
 const AFTER_SUBCOMMAND: usize = 2;
 
-const NOTES: &str = "\
+const VALUES: &str = "\
 DUR is a decimal with ns, us, ms, s, m or h, seconds without one: .5 is half a second.
-SIZE is in bytes: 64, 16k, 1MiB (k is 1024). N is a count: 50k is 50,000.
+SIZE is in bytes: 64, 16k, 1MiB (k is 1024). N is a count: 50k is 50,000.";
+
+const VARIABLES: &str = "\
 Every option --a-b is also a variable MIO_ECHO_A_B: the command line wins, empty is unset,
 lists are separated by blanks.";
 
 /// What the program was asked to do.
+#[derive(Debug)]
 pub enum Command {
     /// `mio-echo serve`
     Serve(Serve),
+    /// `mio-echo client`
+    #[cfg(feature = "client")]
+    Client(Client),
 }
 
 /// Reads the command line, and in `variable` the environment.
@@ -61,6 +77,8 @@ pub fn parse(
     let matches = command.try_get_matches_from(arguments)?;
     Ok(match Typed::from_arg_matches(&matches)?.subcommand {
         TypedSubcommand::Serve(typed) => Command::Serve(typed.try_into()?),
+        #[cfg(feature = "client")]
+        TypedSubcommand::Client(typed) => Command::Client(typed.try_into()?),
     })
 }
 
@@ -86,16 +104,23 @@ struct Typed {
 #[derive(Subcommand)]
 enum TypedSubcommand {
     /// Sends back what clients send
-    #[command(after_help = NOTES)]
+    #[command(after_help = format!("{VALUES}\n{VARIABLES}"))]
     Serve(ServeArgs),
+    /// Sends standard input, or messages, to an echo server and takes what comes back
+    #[cfg(feature = "client")]
+    #[command(after_help = VALUES)]
+    Client(ClientArgs),
 }
 
 fn command() -> clap::Command {
     // `--backlog -1` is a refused value of --backlog, not an unknown option -1.
     Typed::command().mut_subcommands(|subcommand| {
-        subcommand.mut_args(|option| match option.get_action().takes_values() {
-            true => option.allow_hyphen_values(true),
-            false => option,
+        subcommand.mut_args(|option| {
+            let has_value = option.get_action().takes_values() && !option.is_positional();
+            match has_value {
+                true => option.allow_hyphen_values(true),
+                false => option,
+            }
         })
     })
 }
@@ -124,8 +149,14 @@ fn one_line(mut error: Error) -> String {
         error.insert(kind, text);
     }
     let text = error.render().to_string();
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    // What is missing stands on lines of its own.
+    let paragraph: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let line = paragraph.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }
 
 /// A line break that was typed must not break the line that refuses it.

@@ -12,18 +12,22 @@ const BAD: &str = r"\q";
 fn serve(arguments: &str, variables: &[(&str, &str)]) -> Serve {
     match parsed(arguments.split_whitespace(), variables) {
         Ok(Command::Serve(serve)) => serve,
+        #[cfg(feature = "client")]
+        Ok(other) => panic!("{other:?}"),
         Err(error) => panic!("{arguments}: {error}"),
     }
 }
 
 fn refusal<'a>(arguments: impl IntoIterator<Item = &'a str>, variables: &[(&str, &str)]) -> String {
     match parsed(arguments, variables) {
-        Ok(Command::Serve(serve)) => panic!("accepted: {serve:?}"),
-        Err(error) => {
-            assert_eq!(error.exit_code(), 2);
-            one_line(error)
-        }
+        Ok(command) => panic!("accepted: {command:?}"),
+        Err(error) => refused(error),
     }
+}
+
+fn refused(error: Error) -> String {
+    assert_eq!(error.exit_code(), 2);
+    one_line(error)
 }
 
 fn parsed<'a>(
@@ -44,10 +48,27 @@ fn parsed<'a>(
 }
 
 fn options() -> Vec<clap::Arg> {
-    let command = command();
-    let serve = command.find_subcommand(SERVE).unwrap();
-    serve.get_arguments().cloned().collect()
+    options_of(SERVE)
 }
+
+fn options_of(subcommand: &str) -> Vec<clap::Arg> {
+    let command = command();
+    let subcommand = command.find_subcommand(subcommand).unwrap();
+    subcommand.get_arguments().cloned().collect()
+}
+
+fn expect_help_with_defaults(options: Vec<clap::Arg>) {
+    for option in options {
+        let help = option.get_help().unwrap().to_string();
+        assert!(
+            !option.get_default_values().is_empty() || help.contains("default: "),
+            "{help}"
+        );
+    }
+}
+
+#[cfg(feature = "client")]
+mod client;
 
 #[test]
 fn the_definition_is_sound() {
@@ -218,13 +239,7 @@ fn a_refused_variable_is_one_line_with_variable_value_and_what_is_allowed() {
 
 #[test]
 fn every_option_has_help_with_its_default() {
-    for option in options() {
-        let help = option.get_help().unwrap().to_string();
-        assert!(
-            !option.get_default_values().is_empty() || help.contains("default: "),
-            "{help}"
-        );
-    }
+    expect_help_with_defaults(options());
 }
 
 #[test]
@@ -287,7 +302,7 @@ fn misuse_is_one_line() {
     for (arguments, expected) in [
         (
             &["mio-echo"][..],
-            "'mio-echo' requires a subcommand but one was not provided",
+            "'mio-echo' requires a subcommand but one was not provided [subcommands: serve",
         ),
         (&["mio-echo", "sreve"], "unrecognized subcommand 'sreve'"),
         (&["mio-echo", "-x"], "unexpected argument '-x' found"),
@@ -295,8 +310,9 @@ fn misuse_is_one_line() {
         let error = parse(arguments.iter().map(OsString::from), |_| None)
             .err()
             .unwrap();
-        assert_eq!(error.exit_code(), 2);
-        assert_eq!(one_line(error), expected);
+        let line = refused(error);
+        assert!(line.starts_with(expected), "{line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
     }
 }
 
@@ -309,6 +325,8 @@ fn help_and_version_are_no_refusal() {
         &["-V"],
         &["help"],
         &["serve", "--help"],
+        #[cfg(feature = "client")]
+        &["client", "--help"],
     ] {
         let error = parse(
             ["mio-echo"].iter().chain(arguments).map(OsString::from),
@@ -325,7 +343,8 @@ fn help_and_version_are_no_refusal() {
 fn the_version_tells_the_back_end_and_the_features() {
     assert!(version().starts_with(env!("CARGO_PKG_VERSION")));
     assert!(version().contains(&format!("back end {BACK_END}")));
-    assert!(version().ends_with("features: serve"));
+    assert!(version().contains("features: serve"));
+    assert_eq!(version().contains(", client"), cfg!(feature = "client"));
 }
 
 #[test]
