@@ -1,0 +1,102 @@
+//! What needs the facts of Linux: a backlog that is full, and the memory of a process.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::program::{Program, run};
+use crate::support::{DEADLINE, Data, Server, wait_for};
+
+/// A listener whose backlog is full: whoever connects gets no answer.
+struct Full {
+    _listener: Socket,
+    _queued: Vec<Socket>,
+    address: SocketAddr,
+}
+
+impl Full {
+    fn new() -> Self {
+        let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let listener = socket();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        listener.bind(&any.into()).expect("a free port");
+        listener.listen(0).expect("listening");
+        let address = listener.local_addr().expect("its address");
+        let address = address.as_socket().expect("IPv4");
+        let connect = |_| {
+            let queued = socket();
+            queued.set_nonblocking(true).expect("non-blocking");
+            let _begun = queued.connect(&address.into());
+            queued
+        };
+        // The backlog holds one more than its length; the others only wait to get in.
+        let queued: Vec<_> = (0..4).map(connect).collect();
+        wait_for("the backlog is full", DEADLINE, || {
+            queued.iter().any(|queued| queued.peer_addr().is_ok())
+        });
+        Self {
+            _listener: listener,
+            _queued: queued,
+            address,
+        }
+    }
+}
+
+#[test]
+fn an_address_that_does_not_answer_times_out() {
+    let full = Full::new();
+    let target = full.address.to_string();
+    let begun = Instant::now();
+    let expected = format!("cannot connect to {target}: timed out: no answer in time");
+    run(&["--connect-timeout", "300ms", &target]).expect_failure(1, &[&expected]);
+    run(&["--connect-timeout", "300ms", "-m", "hello", &target]).expect_failure(1, &[&expected]);
+    assert!(begun.elapsed() >= Duration::from_millis(600));
+}
+
+#[test]
+fn memory_stays_the_same_however_much_goes_through() {
+    through(if cfg!(feature = "soak") {
+        1 << 30
+    } else {
+        64 << 20
+    });
+}
+
+/// Sends `length` bytes through a client, compares them as they come, and looks at the most memory it ever had.
+fn through(length: usize) {
+    const CHUNK: usize = 256 * 1024;
+    let server = Server::start(&[]);
+    let mut client = Program::start_unread(&[&server.address().to_string()], Stdio::piped());
+    let (mut stdin, mut stdout) = (client.take_stdin(), client.take_stdout());
+    let typist = thread::spawn(move || {
+        let mut data = Data::new(6);
+        for _ in (0..length).step_by(CHUNK) {
+            stdin.write_all(&data.take(CHUNK)).expect("typing");
+        }
+        stdin
+    });
+    let (mut data, mut got) = (Data::new(6), vec![0; CHUNK]);
+    for at in (0..length).step_by(CHUNK) {
+        stdout.read_exact(&mut got).expect("reading");
+        assert!(got == data.take(CHUNK), "wrong bytes behind {at}");
+    }
+    let peak = peak_memory(client.pid());
+    assert!(peak <= 12 << 20, "{peak} bytes");
+    drop(typist.join().expect("typing"));
+    client.finished().expect_success();
+}
+
+/// The most resident memory so far, code included, in bytes.
+fn peak_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the status");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = peak.and_then(|value| value.trim().strip_suffix(" kB"));
+    kilobytes
+        .and_then(|n| n.parse::<u64>().ok())
+        .expect("VmHWM")
+        * 1024
+}
