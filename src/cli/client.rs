@@ -37,7 +37,7 @@ pub struct ClientArgs {
     #[arg(
         value_name = "HOST:PORT",
         value_parser = address::target,
-        help = "Whom to connect to, such as localhost:7007 or [::1]:7007; all addresses of a name are tried; no default: it is required"
+        help = "Whom to connect to, such as localhost:7007 or [::1]:7007; all addresses of a name are tried, in turn"
     )]
     target: String,
 

@@ -159,3 +159,67 @@ pub(super) fn wait_until(
         Ok(()) | Err(_) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    const TOKEN: Token = Token(3);
+
+    fn route(addresses: Vec<SocketAddr>) -> Route {
+        Route {
+            target: "name:7".into(),
+            addresses,
+            timeout: Some(Duration::from_secs(20)),
+        }
+    }
+
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// What becomes of it.
+    fn outcome(route: &Route) -> Result<Link, Failure> {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(8);
+        let mut dialing = Dialing::default();
+        loop {
+            let now = monotonic_now();
+            match dialing.advance(route, poll.registry(), TOKEN, now) {
+                Step::Wait { deadline } => wait_until(deadline, now, &mut poll, &mut events)?,
+                Step::Connected(link) => return Ok(link),
+                Step::Failed(failure) => return Err(failure),
+            }
+            events.iter().for_each(|event| dialing.note(event));
+        }
+    }
+
+    #[test]
+    fn the_next_address_is_tried_until_one_answers() {
+        let (nobody, somebody) = (listener().1, listener());
+        let mut link = outcome(&route(vec![nobody, nobody, somebody.1, nobody])).unwrap();
+        let (mut peer, _) = somebody.0.accept().unwrap();
+        assert!(link.can_write());
+        assert_eq!(link.write(b"hello"), 5);
+        let mut got = [0; 5];
+        io::Read::read_exact(&mut peer, &mut got).unwrap();
+        assert_eq!(&got, b"hello");
+    }
+
+    #[test]
+    fn no_address_that_answers_is_told_with_each() {
+        let (first, second) = (listener().1, listener().1);
+        let failure = outcome(&route(vec![first, second]))
+            .err()
+            .unwrap()
+            .to_string();
+        let begin = format!("cannot connect to name:7: {first} refused: ");
+        assert!(failure.starts_with(&begin), "{failure}");
+        let middle = format!("; {second} refused: ");
+        assert!(failure.contains(&middle), "{failure}");
+    }
+}

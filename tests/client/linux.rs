@@ -1,15 +1,18 @@
 //! What needs the facts of Linux: a backlog that is full, and the memory of a process.
 
+use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::process::Stdio;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
 use crate::program::{Program, run};
-use crate::support::{DEADLINE, Data, Server, wait_for};
+use crate::support::{DEADLINE, Data, QUIET, Server, wait_for};
 
 /// A listener whose backlog is full: whoever connects gets no answer.
 struct Full {
@@ -55,6 +58,92 @@ fn an_address_that_does_not_answer_times_out() {
     run(&["--connect-timeout", "300ms", &target]).expect_failure(1, &[&expected]);
     run(&["--connect-timeout", "300ms", "-m", "hello", &target]).expect_failure(1, &[&expected]);
     assert!(begun.elapsed() >= Duration::from_millis(600));
+}
+
+#[test]
+fn a_standard_stream_that_fails_is_told() {
+    let server = Server::start(&[]);
+    let target = server.address().to_string();
+    let open = |path: &str| File::options().read(true).open(path).expect("opening");
+    Program::start_with(&[&target], open("/").into())
+        .finished()
+        .expect_failure(
+            1,
+            &["cannot read standard input: Is a directory (os error 21)"],
+        );
+
+    let client = env!("CARGO_BIN_EXE_mio-echo");
+    for arguments in ["", "-m hello"] {
+        let script = format!("echo hello | {client} client {arguments} {target} > /dev/full");
+        let ended = Command::new("sh")
+            .args(["-c", &script])
+            .output()
+            .expect("sh");
+        assert_eq!(ended.status.code(), Some(1));
+        assert_eq!(
+            String::from_utf8_lossy(&ended.stderr),
+            "mio-echo: cannot write standard output: No space left on device (os error 28)\n"
+        );
+    }
+}
+
+#[test]
+fn out_of_descriptors_is_told_and_the_others_finish() {
+    let server = Server::start(&[]);
+    let client = env!("CARGO_BIN_EXE_mio-echo");
+    let target = server.address();
+    let script = format!("ulimit -n 40; {client} client -c 50 -m hello {target}");
+    let ended = Command::new("sh")
+        .args(["-c", &script])
+        .output()
+        .expect("sh");
+    assert_eq!(ended.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+    let failed = errors.lines().count();
+    assert!(
+        errors.contains("connection 50: cannot connect to "),
+        "{errors}"
+    );
+    assert!(
+        errors.contains(": out of descriptors: Too many open files"),
+        "{errors}"
+    );
+    let output = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let summary = format!("{} of 50 equal", 50 - failed);
+    assert_eq!(output.lines().last(), Some(&*summary));
+    assert!(failed < 40, "{summary}");
+}
+
+/// Whoever shares a pipe or a terminal may have made it non-blocking.
+#[test]
+fn non_blocking_standard_streams_lose_nothing() {
+    let server = Server::start(&[]);
+    let (mut typist, stdin) = UnixStream::pair().expect("a pair");
+    let (reader, stdout) = UnixStream::pair().expect("a pair");
+    reader.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    stdin.set_nonblocking(true).expect("non-blocking");
+    stdout.set_nonblocking(true).expect("non-blocking");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mio-echo"));
+    command.args(["client", &server.address().to_string()]);
+    command
+        .stdin(OwnedFd::from(stdin))
+        .stdout(OwnedFd::from(stdout));
+    let mut client = command.spawn().expect("starting");
+    drop(command);
+    let sent = Data::new(8).take(4 << 20);
+    let got = thread::scope(|scope| {
+        scope.spawn(|| {
+            typist.write_all(&sent).expect("typing");
+            typist.shutdown(Shutdown::Write).expect("the end");
+        });
+        // Long enough for it to find its output full.
+        thread::sleep(QUIET);
+        let mut got = Vec::new();
+        (&reader).read_to_end(&mut got).expect("reading");
+        got
+    });
+    assert!(client.wait().expect("the end").success());
+    assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
 }
 
 #[test]
