@@ -108,6 +108,7 @@ impl Generator {
 
     fn drain(&mut self) {
         self.recorder.close(self.now);
+        self.send_last();
         self.phase = Phase::Draining {
             until: self.now.saturating_add(nanoseconds(self.config.timeout)),
         };
@@ -116,6 +117,14 @@ impl Generator {
         }
         if self.is_drained() {
             self.finish();
+        }
+    }
+
+    /// Messages that were due in this last turn and that nobody held up: that they are late is in the send lag.
+    fn send_last(&mut self) {
+        let end = self.recorder.window().end;
+        while let Some((_, key)) = self.slots.pop_due(end.saturating_sub(1)) {
+            self.run_slot(key);
         }
     }
 
@@ -133,7 +142,8 @@ impl Generator {
         let end = self.recorder.window().end;
         let tally = self.recorder.hand_over(end);
         self.reporter.tell(News::Interval(self.intervals, tally));
-        self.reporter.tell(News::Done(end));
+        let busy = self.recorder.busy();
+        self.reporter.tell(News::Done { ended: end, busy });
         self.phase = Phase::Done;
     }
 

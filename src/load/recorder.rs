@@ -17,6 +17,9 @@ pub struct Recorder {
     tally_began: u64,
     /// What is measured, in nanoseconds of the loop's clock.
     window: Range<u64>,
+    /// Nanoseconds of the window that were handed over, and those of them without work.
+    elapsed: u64,
+    idle: u64,
     /// Messages that may still be begun in the window, if their number is limited.
     quota: Option<u64>,
     /// Whether messages are still begun.
@@ -37,6 +40,8 @@ impl Recorder {
             tally: Box::default(),
             tally_began: now,
             window: 0..0,
+            elapsed: 0,
+            idle: 0,
             quota: None,
             is_open: false,
             in_flight: 0,
@@ -94,7 +99,15 @@ impl Recorder {
         self.settle(now);
         self.tally.elapsed = self.clip(now).saturating_sub(self.clip(self.tally_began));
         self.tally_began = now;
+        self.elapsed += self.tally.elapsed;
+        self.idle += self.tally.polling + self.tally.spinning;
         std::mem::take(&mut self.tally)
+    }
+
+    /// The share of the window, as far as it was handed over, in which the loop neither waited nor looked again.
+    pub fn busy(&self) -> Option<f64> {
+        let idle = self.idle.min(self.elapsed) as f64;
+        (self.elapsed > 0).then(|| 1.0 - idle / self.elapsed as f64)
     }
 
     /// The poll waited.
