@@ -1,6 +1,8 @@
 //! The program `mio-echo`: reads the command line, sets up the log, runs what was asked for, and says how it ended.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "bench")]
+mod bench;
 mod cli;
 mod log_queue;
 
@@ -18,6 +20,8 @@ use mio_echo::net::{Handle, Outcome, Server};
 fn main() -> ExitCode {
     match cli::parse(env::args_os(), |name| env::var_os(name)) {
         Ok(Command::Serve(options)) => serve(options),
+        #[cfg(feature = "bench")]
+        Ok(Command::Bench(asked)) => bench::bench(asked),
         Err(refusal) => cli::answer(refusal),
     }
 }

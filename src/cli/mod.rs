@@ -1,6 +1,8 @@
 //! The command line: what was typed, what it means, and what is refused.
 
 mod address;
+#[cfg(feature = "bench")]
+mod bench;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -16,11 +18,17 @@ use clap::error::ContextValue;
 use clap::{CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 use mio_echo::net::BACK_END;
 
+#[cfg(feature = "bench")]
+pub use bench::{Bench, Measure, Merge, Outputs};
 pub use serve::Serve;
 use serve::ServeArgs;
 
 /// The subcommands that were built in.
-const FEATURES: &[&str] = &["serve"];
+const FEATURES: &[&str] = &[
+    "serve",
+    #[cfg(feature = "bench")]
+    "bench",
+];
 
 const SERVE: &str = "serve";
 
@@ -33,10 +41,21 @@ SIZE is in bytes: 64, 16k, 1MiB (k is 1024). N is a count: 50k is 50,000.
 Every option --a-b is also a variable MIO_ECHO_A_B: the command line wins, empty is unset,
 lists are separated by blanks.";
 
+#[cfg(feature = "bench")]
+const BENCH_NOTES: &str = "\
+DUR is a decimal with ns, us, ms, s, m or h, seconds without one: .5 is half a second.
+SIZE is in bytes: 64, 16k, 1MiB (k is 1024). N is a count: 50k is 50,000.
+Exit code: 0 finished, 1 could not run or nothing answered, 2 usage, 3 --slo not met, 4 wrong bytes,
+5 suspect with --strict, 130 SIGINT, 143 SIGTERM (with the results so far).";
+
 /// What the program was asked to do.
+#[derive(Debug)]
 pub enum Command {
     /// `mio-echo serve`
     Serve(Serve),
+    /// `mio-echo bench`
+    #[cfg(feature = "bench")]
+    Bench(Bench),
 }
 
 /// Reads the command line, and in `variable` the environment.
@@ -55,12 +74,14 @@ pub fn parse(
         typed.subcommand_matches(SERVE),
         command.find_subcommand(SERVE),
     ) {
-        let set = variables::arguments(serve, typed, variable)?;
+        let set = variables::arguments(serve, typed, &variable)?;
         arguments.splice(AFTER_SUBCOMMAND..AFTER_SUBCOMMAND, set);
     }
     let matches = command.try_get_matches_from(arguments)?;
     Ok(match Typed::from_arg_matches(&matches)?.subcommand {
         TypedSubcommand::Serve(typed) => Command::Serve(typed.try_into()?),
+        #[cfg(feature = "bench")]
+        TypedSubcommand::Bench(typed) => Command::Bench(typed.meaning(&variable)?),
     })
 }
 
@@ -88,16 +109,24 @@ enum TypedSubcommand {
     /// Sends back what clients send
     #[command(after_help = NOTES)]
     Serve(ServeArgs),
+    /// Measures an echo server: rates, response times, and whether every byte came back
+    #[cfg(feature = "bench")]
+    #[command(after_help = BENCH_NOTES)]
+    Bench(Box<bench::BenchArgs>),
 }
 
 fn command() -> clap::Command {
-    // `--backlog -1` is a refused value of --backlog, not an unknown option -1.
-    Typed::command().mut_subcommands(|subcommand| {
-        subcommand.mut_args(|option| match option.get_action().takes_values() {
-            true => option.allow_hyphen_values(true),
-            false => option,
+    Typed::command().mut_subcommands(allow_hyphen_values)
+}
+
+/// `--backlog -1` is a refused value of --backlog, not an unknown option -1.
+fn allow_hyphen_values(subcommand: clap::Command) -> clap::Command {
+    subcommand
+        .mut_args(|option| {
+            let is_option = option.get_action().takes_values() && !option.is_positional();
+            option.allow_hyphen_values(is_option)
         })
-    })
+        .mut_subcommands(allow_hyphen_values)
 }
 
 fn version() -> &'static str {

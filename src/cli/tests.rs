@@ -1,3 +1,5 @@
+use std::any::TypeId;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -10,15 +12,23 @@ use super::*;
 const BAD: &str = r"\q";
 
 fn serve(arguments: &str, variables: &[(&str, &str)]) -> Serve {
-    match parsed(arguments.split_whitespace(), variables) {
+    match parsed(SERVE, arguments.split_whitespace(), variables) {
         Ok(Command::Serve(serve)) => serve,
-        Err(error) => panic!("{arguments}: {error}"),
+        other => panic!("{arguments}: {other:?}"),
     }
 }
 
 fn refusal<'a>(arguments: impl IntoIterator<Item = &'a str>, variables: &[(&str, &str)]) -> String {
-    match parsed(arguments, variables) {
-        Ok(Command::Serve(serve)) => panic!("accepted: {serve:?}"),
+    refusal_of(SERVE, arguments, variables)
+}
+
+fn refusal_of<'a>(
+    subcommand: &'a str,
+    arguments: impl IntoIterator<Item = &'a str>,
+    variables: &[(&str, &str)],
+) -> String {
+    match parsed(subcommand, arguments, variables) {
+        Ok(command) => panic!("accepted: {command:?}"),
         Err(error) => {
             assert_eq!(error.exit_code(), 2);
             one_line(error)
@@ -27,6 +37,7 @@ fn refusal<'a>(arguments: impl IntoIterator<Item = &'a str>, variables: &[(&str,
 }
 
 fn parsed<'a>(
+    subcommand: &'a str,
     arguments: impl IntoIterator<Item = &'a str>,
     variables: &[(&str, &str)],
 ) -> Result<Command, Error> {
@@ -35,7 +46,7 @@ fn parsed<'a>(
         Some(value.into())
     };
     parse(
-        ["mio-echo", "serve"]
+        ["mio-echo", subcommand]
             .into_iter()
             .chain(arguments)
             .map(OsString::from),
@@ -44,9 +55,18 @@ fn parsed<'a>(
 }
 
 fn options() -> Vec<clap::Arg> {
+    options_of(SERVE)
+}
+
+fn options_of(subcommand: &str) -> Vec<clap::Arg> {
     let command = command();
-    let serve = command.find_subcommand(SERVE).unwrap();
-    serve.get_arguments().cloned().collect()
+    let subcommand = command.find_subcommand(subcommand).unwrap();
+    subcommand.get_opts().cloned().collect()
+}
+
+/// Any text may be the path of a file.
+fn is_path(option: &clap::Arg) -> bool {
+    option.get_value_parser().type_id() == TypeId::of::<PathBuf>()
 }
 
 #[test]
@@ -188,12 +208,16 @@ fn zero_is_never() {
 
 #[test]
 fn a_refused_value_is_one_line_with_option_value_and_what_is_allowed() {
-    for option in options()
-        .iter()
-        .filter(|option| option.get_action().takes_values())
+    let options = FEATURES.iter().flat_map(|subcommand| {
+        options_of(subcommand)
+            .into_iter()
+            .map(move |option| (subcommand, option))
+    });
+    for (subcommand, option) in
+        options.filter(|(_, option)| option.get_action().takes_values() && !is_path(option))
     {
         let long = option.get_long().unwrap();
-        let line = refusal([format!("--{long}={BAD}").as_str()], &[]);
+        let line = refusal_of(subcommand, [format!("--{long}={BAD}").as_str()], &[]);
         assert!(
             line.starts_with(&format!("invalid value '{BAD}' for '--{long}")),
             "{line}"
@@ -218,7 +242,10 @@ fn a_refused_variable_is_one_line_with_variable_value_and_what_is_allowed() {
 
 #[test]
 fn every_option_has_help_with_its_default() {
-    for option in options() {
+    for option in FEATURES
+        .iter()
+        .flat_map(|subcommand| options_of(subcommand))
+    {
         let help = option.get_help().unwrap().to_string();
         assert!(
             !option.get_default_values().is_empty() || help.contains("default: "),
@@ -325,7 +352,8 @@ fn help_and_version_are_no_refusal() {
 fn the_version_tells_the_back_end_and_the_features() {
     assert!(version().starts_with(env!("CARGO_PKG_VERSION")));
     assert!(version().contains(&format!("back end {BACK_END}")));
-    assert!(version().ends_with("features: serve"));
+    assert!(version().contains("features: serve"));
+    assert!(version().ends_with(&FEATURES.join(", ")));
 }
 
 #[test]

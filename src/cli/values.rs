@@ -123,12 +123,14 @@ fn whole_number(text: &str, prefix: impl Fn(&str) -> Option<u64>) -> Option<u64>
     digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-fn split_unit(text: &str) -> (&str, &str) {
+/// A number and what follows it.
+pub fn split_unit(text: &str) -> (&str, &str) {
     let is_unit = |c: char| !c.is_ascii_digit() && c != '.';
     text.split_at(text.find(is_unit).unwrap_or(text.len()))
 }
 
-fn decimal_prefix(unit: &str) -> Option<u64> {
+/// What `k` and `m` multiply by, in lower case.
+pub fn decimal_prefix(unit: &str) -> Option<u64> {
     match unit {
         "" => Some(1),
         "k" => Some(1_000),

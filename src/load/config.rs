@@ -1,5 +1,6 @@
 //! What a measurement is to do.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -126,6 +127,22 @@ impl Sizes {
         Self(vec![(size..=size, 1)])
     }
 
+    /// The size of another message.
+    pub(super) fn draw(&self, random: &mut fastrand::Rng) -> usize {
+        if let [(range, _)] = &self.0[..] {
+            return draw_from(range, random);
+        }
+        let total: u64 = self.0.iter().map(|(_, weight)| weight).sum();
+        let mut place = random.u64(..total);
+        for (range, weight) in &self.0 {
+            match place.checked_sub(*weight) {
+                Some(left) => place = left,
+                None => return draw_from(range, random),
+            }
+        }
+        unreachable!("a place below the sum of the weights")
+    }
+
     /// The largest.
     pub fn largest(&self) -> usize {
         self.0
@@ -142,5 +159,54 @@ impl Sizes {
             .map(|(range, _)| *range.start())
             .min()
             .unwrap_or(0)
+    }
+}
+
+impl Config {
+    /// Connections of this process: its share of all, if it is a shard.
+    pub fn own_connections(&self) -> usize {
+        match self.shard {
+            None => self.connections,
+            Some(Shard { index, count }) => {
+                let is_one_more = index < self.connections % count;
+                self.connections / count + usize::from(is_one_more)
+            }
+        }
+    }
+
+    /// Messages a second that this process is to send in an open loop: as much of all as it has of the connections.
+    pub fn own_rate(&self) -> Option<f64> {
+        match self.load {
+            Load::Closed => None,
+            Load::Open { rate, .. } => {
+                let share = self.own_connections() as f64 / self.connections as f64;
+                Some(rate * share)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Constant => "constant",
+            Self::Poisson => "poisson",
+        })
+    }
+}
+
+impl fmt::Display for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Fin => "fin",
+            Self::Rst => "rst",
+        })
+    }
+}
+
+fn draw_from(range: &RangeInclusive<usize>, random: &mut fastrand::Rng) -> usize {
+    match range.start() == range.end() {
+        true => *range.start(),
+        false => random.usize(range.clone()),
     }
 }

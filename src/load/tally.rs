@@ -6,6 +6,8 @@ use std::ops::{AddAssign, Index, IndexMut};
 
 use hdrhistogram::Histogram;
 
+use crate::net::ConnectFailure;
+
 /// The longest time that a histogram tells apart: an hour, in nanoseconds. Longer ones are counted as this.
 pub const LONGEST: u64 = 3_600_000_000_000;
 
@@ -130,7 +132,8 @@ impl Row {
 impl Default for Row {
     fn default() -> Self {
         Self {
-            histogram: Histogram::new_with_bounds(1, LONGEST, DIGITS).expect("bounds that are in order"),
+            histogram: Histogram::new_with_bounds(1, LONGEST, DIGITS)
+                .expect("bounds that are in order"),
             max: 0,
             overflow: 0,
             bounded_from: None,
@@ -214,6 +217,16 @@ impl IndexMut<Failure> for Failures {
     }
 }
 
+impl Tally {
+    /// Adds the wrong replies alone: they count whenever they come.
+    pub fn add_corruption(&mut self, other: &Tally) {
+        self.corrupted += other.corrupted;
+        if self.corruption.is_none() {
+            self.corruption.clone_from(&other.corruption);
+        }
+    }
+}
+
 impl AddAssign<&Tally> for Tally {
     fn add_assign(&mut self, other: &Tally) {
         self.response += &other.response;
@@ -230,13 +243,26 @@ impl AddAssign<&Tally> for Tally {
         for failure in Failure::ALL {
             self.failures[failure] += other.failures[failure];
         }
-        self.corrupted += other.corrupted;
-        if self.corruption.is_none() {
-            self.corruption.clone_from(&other.corruption);
-        }
+        self.add_corruption(other);
         self.in_flight += other.in_flight;
         self.polling += other.polling;
         self.spinning += other.spinning;
         self.elapsed += other.elapsed;
+    }
+}
+
+impl From<ConnectFailure> for Failure {
+    fn from(failure: ConnectFailure) -> Self {
+        match failure {
+            ConnectFailure::Refused => Self::Refused,
+            ConnectFailure::Unreachable => Self::Unreachable,
+            ConnectFailure::Unresolved => Self::Unresolved,
+            ConnectFailure::TimedOut => Self::ConnectTimeout,
+            ConnectFailure::NoSourcePort => Self::NoSourcePort,
+            ConnectFailure::Descriptors => Self::Descriptors,
+            ConnectFailure::SelfConnect => Self::SelfConnect,
+            ConnectFailure::Reset => Self::Reset,
+            ConnectFailure::Other => Self::Other,
+        }
     }
 }

@@ -104,16 +104,16 @@ pub fn dial(address: SocketAddr, options: DialOptions) -> Result<TcpStream, Conn
 ///
 /// When the attempt has failed, or ended at the socket itself.
 pub fn connected(socket: &TcpStream) -> Result<Option<()>, ConnectError> {
-    if let Some(error) = socket.take_error()? {
-        return Err(error.into());
-    }
     match socket.peer_addr() {
         Ok(peer) if peer == socket.local_addr()? => Err(ConnectError {
             failure: ConnectFailure::SelfConnect,
             source: io::Error::other("the socket was connected to itself"),
         }),
         Ok(_) => Ok(Some(())),
-        Err(error) if platform::is_not_connected_yet(&error) => Ok(None),
+        Err(error) if platform::is_not_connected_yet(&error) => match socket.take_error()? {
+            Some(error) => Err(error.into()),
+            None => Ok(None),
+        },
         Err(error) => Err(error.into()),
     }
 }
@@ -126,6 +126,9 @@ fn begin(address: SocketAddr, options: DialOptions) -> io::Result<TcpStream> {
     )?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
+    if !socket.tcp_nodelay()? {
+        return Err(io::Error::other("the system does not set TCP_NODELAY"));
+    }
     if let Some(size) = options.socket_buffer {
         socket.set_send_buffer_size(size)?;
         socket.set_recv_buffer_size(size)?;

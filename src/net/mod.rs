@@ -27,9 +27,9 @@ mod tests;
 
 use std::time::Duration;
 
+pub use config::{Config, Listen, OffloadPolicy, WhenFull};
 #[cfg(any(feature = "client", feature = "bench"))]
 pub use dial::{ConnectError, ConnectFailure, DialOptions, Family, connected, dial, resolve};
-pub use config::{Config, Listen, OffloadPolicy, WhenFull};
 pub use error::StartError;
 pub use handle::Handle;
 pub use platform::BACK_END;

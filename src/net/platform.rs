@@ -160,6 +160,15 @@ pub(super) fn backlog_limit() -> Option<u32> {
         .ok()
 }
 
+/// Ports that the system may choose for a connection from one address, where it says so.
+#[cfg(feature = "bench")]
+pub(crate) fn ephemeral_ports() -> Option<u64> {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ends = range.split_whitespace().map(str::parse::<u64>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    Some(last.checked_sub(first)? + 1)
+}
+
 /// Raises the limit of open descriptors to `wanted`, as far as its hard limit allows. Returns the limit then in
 /// force, or none where sockets are not limited that way.
 pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<Option<u64>> {

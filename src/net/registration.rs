@@ -28,6 +28,17 @@ impl Registration {
         Ok(Self { write_armed: false })
     }
 
+    /// Registers a `socket` that is connecting: it becomes writable when it is connected, or has failed to.
+    #[cfg(any(feature = "client", feature = "bench"))]
+    pub(crate) fn connecting(
+        socket: &mut impl Source,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        registry.register(socket, token, platform::for_life() | Interest::WRITABLE)?;
+        Ok(Self { write_armed: true })
+    }
+
     /// Reports WRITABLE from now on, or no longer. A system call only on a change. An error means that the socket is
     /// dead (mio's poll(2) back end has dropped it).
     pub(crate) fn arm_write(

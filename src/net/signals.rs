@@ -33,11 +33,7 @@ mod system {
     }
 
     impl Signals {
-        pub(crate) fn install(
-            registry: &Registry,
-            token: Token,
-            _: Handle,
-        ) -> io::Result<Self> {
+        pub(crate) fn install(registry: &Registry, token: Token, _: Handle) -> io::Result<Self> {
             let mut source = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
             registry.register(&mut source, token, Interest::READABLE)?;
             Ok(Self {

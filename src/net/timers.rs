@@ -193,7 +193,7 @@ fn index(clock: Clock) -> usize {
 }
 
 /// Saturates at the 584 years that 64 bits hold.
-pub(super) fn nanoseconds(duration: Duration) -> u64 {
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

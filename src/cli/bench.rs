@@ -1,0 +1,443 @@
+//! `mio-echo bench`: the options as they are typed, and what they mean.
+
+mod moment;
+mod shard;
+mod slo;
+mod source;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use clap::error::ErrorKind;
+use clap::{Args, Subcommand};
+use mio_echo::conn::Framing;
+use mio_echo::load::{Arrival, Close, Config, Length, Load, Shard, Sizes, Slo, Target};
+use mio_echo::net::Family;
+
+use super::values::{count, size};
+use shard::TypedShard;
+use source::Sources;
+
+/// More than this is a slip of the finger.
+const MOST_CONNECTIONS: usize = 10_000_000;
+
+/// As long as neither `--duration` nor `--count` is given.
+const USUAL_DURATION: Duration = Duration::from_secs(10);
+
+/// In an open loop, where `--pipeline` is not given: no bound that a server which answers would notice.
+const OPEN_PIPELINE: usize = values::DEEPEST_PIPELINE;
+
+/// What `bench` was asked to do.
+#[derive(Clone, Debug)]
+pub enum Bench {
+    /// To measure.
+    Measure(Box<Measure>),
+    /// To add up the reports of measurements that ran at once.
+    Merge(Merge),
+}
+
+/// A measurement.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    /// For the load generator.
+    pub config: Config,
+    /// Where every interval's histograms go.
+    pub hlog: Option<PathBuf>,
+    /// What becomes of the results.
+    pub outputs: Outputs,
+}
+
+/// Reports to add up.
+#[derive(Clone, Debug)]
+pub struct Merge {
+    /// In JSON, one a process.
+    pub files: Vec<PathBuf>,
+    /// What becomes of the sum.
+    pub outputs: Outputs,
+}
+
+/// What becomes of results.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    /// Where the JSON goes.
+    pub json_file: Option<PathBuf>,
+    /// Where the distribution of the response times goes.
+    pub hgrm: Option<PathBuf>,
+    /// JSON on standard output instead of text.
+    pub json_on_stdout: bool,
+    /// What the results have to meet.
+    pub slo: Option<Slo>,
+    /// A measurement that is suspect is a failure.
+    pub strict: bool,
+}
+
+/// The options of `bench`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    merge: Option<TypedMerge>,
+
+    /// Whom to measure; default: a server of its own, started for the measurement
+    #[arg(value_name = "HOST:PORT", value_parser = values::target)]
+    target: Option<String>,
+
+    /// At once, over all threads
+    #[arg(short, long, value_name = "N", value_parser = count(1..=MOST_CONNECTIONS), default_value = "64")]
+    connections: usize,
+
+    /// How long to measure, after the warm-up; default: 10s, or until --count
+    #[arg(short, long, short_alias = 'z', value_name = "DUR", value_parser = values::longer_than_0)]
+    duration: Option<Duration>,
+
+    /// Ends after so many messages, over all connections; default: --duration decides
+    #[arg(short = 'n', long, value_name = "N", value_parser = count(1..=u64::MAX))]
+    count: Option<u64>,
+
+    /// Loops that share the connections, each on a thread of its own
+    #[arg(short, long, value_name = "N", value_parser = values::threads, default_value = "1")]
+    threads: usize,
+
+    /// Of a message in bytes, header or terminator included: 64, a range 1..4k, or weights 64:9,16k:1
+    #[arg(short, long, value_name = "SIZE", value_parser = values::sizes, default_value = "64")]
+    size: Sizes,
+
+    /// Most unanswered messages a connection, at most 1024; default: 1, with --rate 1024
+    #[arg(short, long, value_name = "N", value_parser = values::pipeline)]
+    pipeline: Option<usize>,
+
+    /// Messages a second over all connections, whatever the answers (an open loop); default: closed loop, each answer
+    /// brings the next message
+    #[arg(short, long, short_alias = 'R', alias = "qps", value_name = "N", value_parser = values::rate)]
+    rate: Option<f64>,
+
+    /// How the messages of --rate are spread: constant or poisson; default: constant
+    #[arg(long, value_name = "HOW", value_parser = values::arrival)]
+    arrival: Option<Arrival>,
+
+    /// Load before the window that is measured
+    #[arg(short, long, value_name = "DUR", value_parser = values::warmup, default_value = "1s")]
+    warmup: Duration,
+
+    /// How often figures are shown
+    #[arg(short, long, value_name = "DUR", value_parser = values::longer_than_0, default_value = "1s")]
+    interval: Duration,
+
+    /// How long a connect or a reply may take
+    #[arg(long, value_name = "DUR", value_parser = values::longer_than_0, default_value = "10s")]
+    timeout: Duration,
+
+    /// Connects a second at the start; default: as fast as they are answered, 256 at once
+    #[arg(long, value_name = "N", value_parser = values::rate)]
+    connect_rate: Option<f64>,
+
+    /// Connect, one message, close, again: response starts at the intended connect; default: connections stay
+    #[arg(long)]
+    churn: bool,
+
+    /// How connections are closed: fin, or rst, which leaves no TIME_WAIT behind
+    #[arg(long, value_name = "HOW", value_parser = values::close, default_value = "fin")]
+    close: Close,
+
+    /// Does not compare the bytes of replies; default: every byte is compared
+    #[arg(long)]
+    no_verify: bool,
+
+    /// Decides the bytes, the sizes and the arrivals of poisson
+    #[arg(long, value_name = "N", value_parser = count(0..=u64::MAX), default_value = "1")]
+    seed: u64,
+
+    /// Addresses to come from, in turn: ADDR,ADDR.. or ADDR/PREFIX, at most 65536; default: the system's choice
+    #[arg(long, value_name = "ADDRS", value_parser = source::sources)]
+    source: Option<Sources>,
+
+    /// Uses IPv4 alone; default: what the name resolves to first
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+
+    /// Uses IPv6 alone; default: what the name resolves to first
+    #[arg(short = '6', long)]
+    ipv6: bool,
+
+    /// SO_SNDBUF and SO_RCVBUF; default: the system's autotuning
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    socket_buffer: Option<usize>,
+
+    /// Bytes of a greeting, discarded on each connection; default: 0
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    skip: Option<usize>,
+
+    /// How messages are cut, as the server does it: raw, line, crlf, len8, len16, len16le
+    #[arg(long, value_name = "NAME", value_parser = values::framing, default_value = "raw")]
+    framing: Framing,
+
+    /// Writes every interval's histograms (HdrHistogram log 1.2); default: nowhere
+    #[arg(long, value_name = "FILE")]
+    hlog: Option<PathBuf>,
+
+    /// Is part I (from 0) of a load that N processes make: a share of connections and rate; I may be auto, which reads
+    /// JOB_COMPLETION_INDEX; default: all of it
+    #[arg(long, value_name = "I/N", value_parser = shard::shard)]
+    shard: Option<TypedShard>,
+
+    /// Begins the warm-up at a moment: RFC 3339, @UNIXTIME, or next:60s (the next whole minute); default: once connected
+    #[arg(long, value_name = "WHEN", value_parser = moment::moment)]
+    start_at: Option<SystemTime>,
+
+    #[command(flatten)]
+    outputs: OutputArgs,
+}
+
+#[derive(Subcommand, Debug)]
+enum TypedMerge {
+    /// Adds up the JSON reports of the shards of one load
+    Merge {
+        /// Reports that bench wrote with -o or -J, one a shard
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        outputs: OutputArgs,
+    },
+}
+
+#[derive(Args, Debug)]
+struct OutputArgs {
+    /// Writes the report as JSON too; default: nowhere
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Writes the distribution of the response times, in milliseconds, for HdrHistogram's plotter; default: nowhere
+    #[arg(long, value_name = "FILE")]
+    hgrm: Option<PathBuf>,
+
+    /// Prints the report as JSON on standard output, and nothing else there; default: text
+    #[arg(short = 'J', long)]
+    json: bool,
+
+    /// What response times and errors have to meet, or the exit code is 3: p99<1ms,p50<200us,errors<0.1%; default: nothing
+    #[arg(long, value_name = "TEXT", value_parser = slo::slo)]
+    slo: Option<Slo>,
+
+    /// Exits with 5 when the measurement is suspect; default: with 0
+    #[arg(long)]
+    strict: bool,
+}
+
+impl BenchArgs {
+    /// What they mean; `variable` is the environment.
+    ///
+    /// # Errors
+    ///
+    /// When options contradict each other.
+    pub fn meaning(
+        self,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Bench, clap::Error> {
+        match self.merge {
+            Some(TypedMerge::Merge { files, outputs }) => Ok(Bench::Merge(Merge {
+                files,
+                outputs: outputs.into(),
+            })),
+            None => self.measurement(variable).map(Box::new).map(Bench::Measure),
+        }
+    }
+
+    fn measurement(
+        mut self,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Measure, clap::Error> {
+        let shard = self.shard.map(|typed| typed.resolve(variable)).transpose();
+        let shard = shard.map_err(refusal)?;
+        self.refuse_contradictions(shard).map_err(refusal)?;
+        let target = self.whom().map_err(refusal)?;
+        let (config, hlog, outputs) = self.parts(target, shard);
+        Ok(Measure {
+            config,
+            hlog,
+            outputs: outputs.into(),
+        })
+    }
+
+    fn refuse_contradictions(&self, shard: Option<Shard>) -> Result<(), String> {
+        self.refuse_idle_threads(shard)?;
+        self.refuse_sizes_that_cannot_be()?;
+        self.refuse_deep_churn()?;
+        self.refuse_idle_arrival()?;
+        self.refuse_foreign_sources()?;
+        self.refuse_one_file_twice()
+    }
+
+    fn refuse_idle_threads(&self, shard: Option<Shard>) -> Result<(), String> {
+        let (threads, connections) = (self.threads, self.connections);
+        let shards = shard.map_or(1, |shard| shard.count);
+        if connections < shards {
+            return Err(format!(
+                "invalid value '{connections}' for '--connections': expected at least one for each of {shards} shards"
+            ));
+        }
+        let fewest = connections / shards;
+        if threads > fewest {
+            return Err(format!(
+                "invalid value '{threads}' for '--threads': expected at most {fewest}, one a connection; \
+                 -d {threads}s is the duration"
+            ));
+        }
+        Ok(())
+    }
+
+    fn refuse_sizes_that_cannot_be(&self) -> Result<(), String> {
+        let framing = self.framing;
+        let possible = values::possible_sizes(framing);
+        let wrong = [self.size.smallest(), self.size.largest()]
+            .into_iter()
+            .find(|size| !possible.contains(size));
+        match wrong {
+            None => Ok(()),
+            Some(size) => Err(format!(
+                "invalid value '{size}' for '--size': expected a message with {framing} from {} to {} bytes",
+                possible.start(),
+                possible.end()
+            )),
+        }
+    }
+
+    fn refuse_deep_churn(&self) -> Result<(), String> {
+        match self.pipeline {
+            Some(depth) if self.churn && depth > 1 => Err(format!(
+                "invalid value '{depth}' for '--pipeline': expected 1 with --churn, a connection has one message"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_idle_arrival(&self) -> Result<(), String> {
+        match self.arrival {
+            Some(arrival) if self.rate.is_none() => Err(format!(
+                "invalid value '{arrival}' for '--arrival': expected with --rate only, a closed loop has no schedule"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_foreign_sources(&self) -> Result<(), String> {
+        let Some(Sources(sources)) = &self.source else {
+            return Ok(());
+        };
+        let foreign = sources
+            .iter()
+            .find(|source| (self.ipv4 && source.is_ipv6()) || (self.ipv6 && source.is_ipv4()));
+        match foreign {
+            Some(source) => Err(format!(
+                "invalid value '{source}' for '--source': expected an address of the family of -4 or -6"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse_one_file_twice(&self) -> Result<(), String> {
+        let mut files: Vec<_> = [&self.outputs.output, &self.outputs.hgrm, &self.hlog]
+            .into_iter()
+            .flatten()
+            .collect();
+        files.sort();
+        match files.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(format!(
+                "invalid value '{}' for an output: expected a file of its own for each of --output, --hgrm, --hlog",
+                super::printable(&pair[0].to_string_lossy())
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn whom(&mut self) -> Result<Target, String> {
+        match self.target.take() {
+            Some(target) => Ok(Target::Remote(target)),
+            None => env::current_exe().map(Target::Child).map_err(|error| {
+                format!("no HOST:PORT, and the path of this program is unknown: {error}")
+            }),
+        }
+    }
+
+    fn parts(self, target: Target, shard: Option<Shard>) -> (Config, Option<PathBuf>, OutputArgs) {
+        let config = Config {
+            family: self.family(),
+            length: self.length(),
+            pipeline: self.depth(),
+            load: self.load(),
+            target,
+            connections: self.connections,
+            threads: self.threads,
+            sizes: self.size,
+            warmup: self.warmup,
+            interval: self.interval,
+            timeout: self.timeout,
+            connect_rate: self.connect_rate,
+            churn: self.churn,
+            close: self.close,
+            verify: !self.no_verify,
+            seed: self.seed,
+            sources: self
+                .source
+                .map_or_else(Vec::new, |Sources(sources)| sources),
+            socket_buffer: self.socket_buffer,
+            skip: self.skip.unwrap_or(0),
+            framing: self.framing,
+            shard,
+            start_at: self.start_at,
+        };
+        (config, self.hlog, self.outputs)
+    }
+
+    fn family(&self) -> Family {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            _ => Family::Any,
+        }
+    }
+
+    fn length(&self) -> Length {
+        let usual = self.count.is_none().then_some(USUAL_DURATION);
+        Length {
+            duration: self.duration.or(usual),
+            messages: self.count,
+        }
+    }
+
+    fn depth(&self) -> usize {
+        let is_open = self.rate.is_some() && !self.churn;
+        let usual = if is_open { OPEN_PIPELINE } else { 1 };
+        self.pipeline.unwrap_or(usual)
+    }
+
+    fn load(&self) -> Load {
+        match self.rate {
+            None => Load::Closed,
+            Some(rate) => Load::Open {
+                rate,
+                arrival: self.arrival.unwrap_or(Arrival::Constant),
+            },
+        }
+    }
+}
+
+impl From<OutputArgs> for Outputs {
+    fn from(args: OutputArgs) -> Self {
+        Self {
+            json_file: args.output,
+            hgrm: args.hgrm,
+            json_on_stdout: args.json,
+            slo: args.slo,
+            strict: args.strict,
+        }
+    }
+}
+
+fn refusal(message: String) -> clap::Error {
+    clap::Error::raw(ErrorKind::ValueValidation, message)
+}

@@ -1,0 +1,304 @@
+use std::net::IpAddr;
+
+use mio_echo::load::{Objective, Percentile};
+
+use super::*;
+use crate::cli::{Command, one_line, parse};
+
+fn asked(arguments: &str) -> Bench {
+    match parsed(arguments) {
+        Ok(Command::Bench(bench)) => bench,
+        other => panic!("{arguments}: {other:?}"),
+    }
+}
+
+fn measure(arguments: &str) -> Measure {
+    match asked(arguments) {
+        Bench::Measure(measure) => *measure,
+        Bench::Merge(merge) => panic!("{merge:?}"),
+    }
+}
+
+fn config(arguments: &str) -> Config {
+    measure(arguments).config
+}
+
+fn refused(arguments: &str) -> String {
+    let error = parsed(arguments).map(|_| ()).expect_err(arguments);
+    assert_eq!(error.exit_code(), 2);
+    let line = one_line(error);
+    assert_eq!(line.lines().count(), 1, "{line}");
+    line
+}
+
+fn parsed(arguments: &str) -> Result<Command, clap::Error> {
+    let typed = ["mio-echo", "bench"]
+        .into_iter()
+        .chain(arguments.split_whitespace());
+    parse(typed.map(OsString::from), |name| {
+        (name == "JOB_COMPLETION_INDEX").then(|| "1".into())
+    })
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let program = env::current_exe().expect("the test's own path");
+    let Measure {
+        config,
+        hlog,
+        outputs,
+    } = measure("");
+    let expected = Config {
+        target: Target::Child(program),
+        family: Family::Any,
+        connections: 64,
+        threads: 1,
+        length: Length {
+            duration: Some(Duration::from_secs(10)),
+            messages: None,
+        },
+        sizes: Sizes::one(64),
+        pipeline: 1,
+        load: Load::Closed,
+        warmup: Duration::from_secs(1),
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(10),
+        connect_rate: None,
+        churn: false,
+        close: Close::Fin,
+        verify: true,
+        seed: 1,
+        sources: vec![],
+        socket_buffer: None,
+        skip: 0,
+        framing: Framing::Raw,
+        shard: None,
+        start_at: None,
+    };
+    assert_eq!(format!("{config:?}"), format!("{expected:?}"));
+    assert_eq!((hlog, outputs.json_file, outputs.hgrm), (None, None, None));
+    assert_eq!(
+        (outputs.json_on_stdout, outputs.slo, outputs.strict),
+        (false, None, false)
+    );
+}
+
+#[test]
+fn every_option_means_its_own_setting() {
+    let Measure {
+        config,
+        hlog,
+        outputs,
+    } = measure(
+        "host:2 -c 3 -d 4 -n 5 -t 1 -s 6..7:8,9 -p 10 -r 11.5 --arrival poisson -w 12 -i 13 --timeout 14 \
+         --connect-rate 15 --close rst --no-verify --seed 16 --source 10.0.0.1 -4 --socket-buffer 17 --skip 18 \
+         --framing line --shard 1/2 -o a --hgrm b --hlog c -J --slo p99<1ms --strict",
+    );
+    let expected = Config {
+        target: Target::Remote("host:2".into()),
+        family: Family::V4,
+        connections: 3,
+        threads: 1,
+        length: Length {
+            duration: Some(Duration::from_secs(4)),
+            messages: Some(5),
+        },
+        sizes: Sizes(vec![(6..=7, 8), (9..=9, 1)]),
+        pipeline: 10,
+        load: Load::Open {
+            rate: 11.5,
+            arrival: Arrival::Poisson,
+        },
+        warmup: Duration::from_secs(12),
+        interval: Duration::from_secs(13),
+        timeout: Duration::from_secs(14),
+        connect_rate: Some(15.0),
+        churn: false,
+        close: Close::Rst,
+        verify: false,
+        seed: 16,
+        sources: vec![IpAddr::from([10, 0, 0, 1])],
+        socket_buffer: Some(17),
+        skip: 18,
+        framing: Framing::Line,
+        shard: Some(Shard { index: 1, count: 2 }),
+        start_at: None,
+    };
+    assert_eq!(format!("{config:?}"), format!("{expected:?}"));
+    assert_eq!(hlog, Some("c".into()));
+    assert_eq!(
+        (outputs.json_file, outputs.hgrm),
+        (Some("a".into()), Some("b".into()))
+    );
+    let slo = Slo(vec![Objective::Percentile(
+        Percentile::P99,
+        Duration::from_millis(1),
+    )]);
+    assert_eq!(
+        (outputs.json_on_stdout, outputs.slo, outputs.strict),
+        (true, Some(slo), true)
+    );
+}
+
+#[test]
+fn options_that_other_tools_spell_differently_mean_the_same() {
+    for duration in ["-d 3s", "-z 3s", "--duration 3s"] {
+        let length = config(duration).length;
+        assert_eq!(length.duration, Some(Duration::from_secs(3)), "{duration}");
+    }
+    for rate in ["-r 50k", "-R 50k", "--rate 50k", "--qps 50k"] {
+        let load = Load::Open {
+            rate: 50_000.0,
+            arrival: Arrival::Constant,
+        };
+        assert_eq!(config(rate).load, load, "{rate}");
+    }
+}
+
+#[test]
+fn what_is_not_given_follows_from_what_is() {
+    assert_eq!(config("-n 5").length.duration, None);
+    for (typed, depth) in [
+        ("", 1),
+        ("-r 1", 1024),
+        ("-r 1 -p 7", 7),
+        ("--churn", 1),
+        ("--churn -r 1", 1),
+        ("-p 8", 8),
+    ] {
+        assert_eq!(config(typed).pipeline, depth, "{typed}");
+    }
+    let shard = config("--shard auto/4").shard;
+    assert_eq!(shard, Some(Shard { index: 1, count: 4 }));
+    let start = config("--start-at next:1h").start_at.expect("a moment");
+    assert!(start > SystemTime::now());
+}
+
+#[test]
+fn the_habits_of_other_tools_are_answered_in_one_line() {
+    for (typed, answer) in [
+        ("-t 10s", "-d 10s is the duration"),
+        (
+            "-t 128",
+            "invalid value '128' for '--threads': expected at most 64, one a connection; -d 128s is the duration",
+        ),
+        ("-c 2 -t 10", "-d 10s is the duration"),
+        ("localhost", "write HOST:PORT; -p is pipelining"),
+        ("127.0.0.1 -p 7007", "write HOST:PORT; -p is pipelining"),
+        ("-p 7007 127.0.0.1", "-p is pipelining"),
+        ("-w 64k", "-w is the warm-up; see --socket-buffer"),
+    ] {
+        let line = refused(typed);
+        assert!(line.contains(answer), "{typed}: {line}");
+    }
+}
+
+#[test]
+fn contradictions_are_refused_in_one_line() {
+    for (typed, line) in [
+        (
+            "-i 0",
+            "invalid value '0' for '--interval <DUR>': expected a duration over 0",
+        ),
+        (
+            "-d 0",
+            "invalid value '0' for '--duration <DUR>': expected a duration over 0",
+        ),
+        (
+            "--framing nul",
+            "invalid value 'nul' for '--framing <NAME>': expected the framing raw, line",
+        ),
+        (
+            "-s 256 --framing len8",
+            "invalid value '256' for '--size': expected a message with len8 from 1 to 255 bytes",
+        ),
+        (
+            "-s 1..99 --framing len16",
+            "invalid value '1' for '--size': expected a message with len16 from 2 to 65535",
+        ),
+        (
+            "-s 64k --framing len16le",
+            "invalid value '65536' for '--size'",
+        ),
+        (
+            "-s 1 --framing crlf",
+            "invalid value '1' for '--size': expected a message with crlf from 2",
+        ),
+        (
+            "--churn -p 2",
+            "invalid value '2' for '--pipeline': expected 1 with --churn",
+        ),
+        (
+            "--arrival poisson",
+            "invalid value 'poisson' for '--arrival': expected with --rate only",
+        ),
+        (
+            "-c 3 --shard 0/4",
+            "invalid value '3' for '--connections': expected at least one for each of 4 shards",
+        ),
+        (
+            "-c 8 --shard 0/4 -t 3",
+            "invalid value '3' for '--threads': expected at most 2",
+        ),
+        (
+            "-6 --source 10.0.0.1",
+            "invalid value '10.0.0.1' for '--source': expected an address of the family",
+        ),
+        (
+            "-4 -6",
+            "the argument '--ipv4' cannot be used with '--ipv6'",
+        ),
+        (
+            "-o a --hlog a",
+            "invalid value 'a' for an output: expected a file of its own",
+        ),
+        (
+            "-p 1025",
+            "invalid value '1025' for '--pipeline <N>': expected a count from 1 to 1024",
+        ),
+        (
+            "-n 0",
+            "invalid value '0' for '--count <N>': expected a count from 1",
+        ),
+        (
+            "--start-at @1",
+            "invalid value '@1' for '--start-at <WHEN>': expected a moment to come",
+        ),
+        (
+            "--no-such-option",
+            "unexpected argument '--no-such-option' found",
+        ),
+        ("a:1 b:2", "the subcommand 'b:2' cannot be used with"),
+    ] {
+        let refusal = refused(typed);
+        assert!(refusal.starts_with(line), "{typed}: {refusal}");
+    }
+    for fine in [
+        "-s 1 --framing len8",
+        "-s 2..65535 --framing len16",
+        "-s 1 --framing line",
+        "-c 1024 -t 1024",
+    ] {
+        config(fine);
+    }
+}
+
+#[test]
+fn merge_takes_reports_and_says_what_becomes_of_the_sum() {
+    let Bench::Merge(Merge { files, outputs }) =
+        asked("merge a.json b.json -o c.json --hgrm d -J --slo errors<1% --strict")
+    else {
+        panic!("no merge");
+    };
+    assert_eq!(files, ["a.json", "b.json"].map(PathBuf::from));
+    assert_eq!(
+        (outputs.json_file, outputs.hgrm),
+        (Some("c.json".into()), Some("d".into()))
+    );
+    assert_eq!(outputs.slo, Some(Slo(vec![Objective::Errors(0.01)])));
+    assert!(outputs.json_on_stdout && outputs.strict);
+
+    for typed in ["merge", "merge a -c 3", "merge a --hlog b", "-c 3 merge a"] {
+        refused(typed);
+    }
+}

@@ -1,0 +1,302 @@
+//! Values of single options of `bench`. A refusal says what is allowed, on one line.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use mio_echo::conn::Framing;
+use mio_echo::load::{Arrival, Close, Sizes};
+
+use crate::cli::address;
+use crate::cli::values::{count, decimal_prefix, duration, size, split_unit};
+
+/// The most unanswered messages a connection.
+pub const DEEPEST_PIPELINE: usize = 1024;
+
+/// More threads than this is a slip of the finger.
+const MOST_THREADS: usize = 1024;
+
+/// More than this for one size is a slip of the finger, and the sum of all must not overflow.
+const GREATEST_WEIGHT: u64 = 1_000_000;
+
+/// Messages or connects a second: from one in a quarter of an hour to more than a machine can.
+const RATES: RangeInclusive<f64> = 0.001..=100_000_000.0;
+
+/// `HOST:PORT`.
+pub fn target(text: &str) -> Result<String, String> {
+    const FORM: &str =
+        "expected a name or an address with a port: write HOST:PORT; -p is pipelining";
+    let (host, port) = text.rsplit_once(':').ok_or(FORM)?;
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit())
+        && port.parse::<u16>().is_ok_and(|port| port > 0);
+    if host.contains("://") || host.is_empty() {
+        return Err(FORM.into());
+    }
+    if host.contains(':') && !host.starts_with('[') {
+        return Err(format!("IPv6 goes in brackets, as in [::1]:7007; {FORM}"));
+    }
+    match is_port {
+        true => Ok(text.to_owned()),
+        false => Err(format!("expected a port from 1 to 65535: {FORM}")),
+    }
+}
+
+/// A number of threads, and no duration.
+pub fn threads(text: &str) -> Result<usize, String> {
+    count(1..=MOST_THREADS)(text).map_err(|expected| match duration(text) {
+        Ok(_) if text.parse::<f64>().is_err() => format!("{expected}; -d {text} is the duration"),
+        _ => expected,
+    })
+}
+
+/// The most unanswered messages a connection, and no port.
+pub fn pipeline(text: &str) -> Result<usize, String> {
+    count(1..=DEEPEST_PIPELINE)(text)
+        .map_err(|expected| format!("{expected}; -p is pipelining, a port goes into HOST:PORT"))
+}
+
+/// A duration, and no size.
+pub fn warmup(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|expected| match size(text) {
+        Ok(_) => format!("{expected}; -w is the warm-up; see --socket-buffer"),
+        Err(_) => expected,
+    })
+}
+
+/// A duration other than 0.
+pub fn longer_than_0(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| {
+            "expected a duration over 0, to 1000000h, such as 500ms, .5 or 2m (units ns, us, ms, s, m, h)".into()
+        })
+}
+
+/// A decimal number a second; `k` is 1,000 and `m` a million.
+pub fn rate(text: &str) -> Result<f64, String> {
+    decimal(text)
+        .filter(|rate| RATES.contains(rate))
+        .ok_or_else(|| {
+            let (least, most) = (RATES.start(), RATES.end());
+            format!(
+                "expected a number a second from {least} to {most}, such as 50k or 0.5 (k is 1000)"
+            )
+        })
+}
+
+/// How the messages of an open loop are spread.
+pub fn arrival(text: &str) -> Result<Arrival, String> {
+    match text {
+        "constant" => Ok(Arrival::Constant),
+        "poisson" => Ok(Arrival::Poisson),
+        _ => Err("expected constant or poisson".into()),
+    }
+}
+
+/// How connections are closed.
+pub fn close(text: &str) -> Result<Close, String> {
+    match text {
+        "fin" => Ok(Close::Fin),
+        "rst" => Ok(Close::Rst),
+        _ => Err("expected fin or rst".into()),
+    }
+}
+
+/// The name of a framing under which every message has an echo.
+pub fn framing(text: &str) -> Result<Framing, String> {
+    match address::framing(text) {
+        Ok(framing) if framing != Framing::Nul => Ok(framing),
+        _ => Err("expected the framing raw, line, crlf, len8, len16 or len16le".into()),
+    }
+}
+
+/// Bytes that a message may have, header or terminator included.
+pub fn possible_sizes(framing: Framing) -> RangeInclusive<usize> {
+    const MOST: usize = 1 << 30;
+    match framing {
+        Framing::Raw | Framing::Nul | Framing::Line => 1..=MOST,
+        Framing::Crlf => 2..=MOST,
+        Framing::Len8 => 1..=usize::from(u8::MAX),
+        Framing::Len16 | Framing::Len16Le => 2..=usize::from(u16::MAX),
+    }
+}
+
+/// `64`, `1..4k` or `64:9,16k:1`; a range may have a weight too.
+pub fn sizes(text: &str) -> Result<Sizes, String> {
+    let weighted: Option<Vec<_>> = text.split(',').map(weighted).collect();
+    weighted.map(Sizes).ok_or_else(|| {
+        format!(
+            "expected sizes from 1 to 1g bytes: 64, a range 1..4k, or weights 64:9,16k:1 to {GREATEST_WEIGHT} (k is 1024)"
+        )
+    })
+}
+
+fn weighted(text: &str) -> Option<(RangeInclusive<usize>, u64)> {
+    let (range, weight) = match text.split_once(':') {
+        Some((range, weight)) => (range, count(1..=GREATEST_WEIGHT)(weight).ok()?),
+        None => (text, 1),
+    };
+    let (from, to) = range.split_once("..").unwrap_or((range, range));
+    let (from, to) = (size(from).ok()?, size(to).ok()?);
+    (from <= to).then_some((from..=to, weight))
+}
+
+fn decimal(text: &str) -> Option<f64> {
+    let (number, unit) = split_unit(text);
+    let is_whole = !number.starts_with('.') && !number.ends_with('.');
+    let unit = decimal_prefix(&unit.to_ascii_lowercase())?;
+    let number: f64 = number.parse().ok().filter(|_| is_whole)?;
+    Some(number * unit as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_target_has_a_host_and_a_port() {
+        for text in [
+            "localhost:7007",
+            "127.0.0.1:1",
+            "[::1]:65535",
+            "a-b.example:7",
+        ] {
+            assert_eq!(target(text).as_deref(), Ok(text));
+        }
+        for (text, why) in [
+            ("localhost", "write HOST:PORT; -p is pipelining"),
+            ("", "write HOST:PORT"),
+            (":7007", "write HOST:PORT"),
+            ("7007", "write HOST:PORT"),
+            ("http://localhost:80", "write HOST:PORT"),
+            ("localhost:http", "a port from 1 to 65535"),
+            ("localhost:0", "a port from 1 to 65535"),
+            ("localhost:65536", "a port from 1 to 65535"),
+            ("localhost:+1", "a port from 1 to 65535"),
+            ("localhost:", "a port from 1 to 65535"),
+            ("::1:7007", "IPv6 goes in brackets"),
+        ] {
+            let refusal = target(text).expect_err(text);
+            assert!(refusal.contains(why), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn the_habits_of_other_tools_are_answered() {
+        for text in ["10s", "500ms", "2h"] {
+            let refusal = threads(text).expect_err(text);
+            let hint = format!("; -d {text} is the duration");
+            assert!(refusal.ends_with(&hint), "{refusal}");
+        }
+        for text in ["0", "1025", "x"] {
+            assert!(!threads(text).expect_err(text).contains("-d "), "{text}");
+        }
+        for text in ["64k", "1MiB"] {
+            let refusal = warmup(text).expect_err(text);
+            assert!(
+                refusal.ends_with("; -w is the warm-up; see --socket-buffer"),
+                "{refusal}"
+            );
+        }
+        assert!(!warmup("soon").expect_err("no size").contains("-w"));
+        assert!(
+            pipeline("7007")
+                .expect_err("a port")
+                .contains("-p is pipelining")
+        );
+        assert_eq!(pipeline("1024"), Ok(1024));
+    }
+
+    #[test]
+    fn a_rate_is_a_decimal() {
+        for (text, a_second) in [
+            ("0.001", 0.001),
+            ("1", 1.0),
+            ("12.5", 12.5),
+            ("1.5k", 1_500.0),
+            ("50K", 50_000.0),
+            ("100m", 100_000_000.0),
+        ] {
+            assert_eq!(rate(text), Ok(a_second), "{text}");
+        }
+        for text in [
+            "", "0", "0.0", "-1", "+1", "1e3", ".5", "5.", "1.2.3", "inf", "NaN", "1s", "101m",
+            "0.0009", " 1",
+        ] {
+            let refusal = rate(text).expect_err(text);
+            assert!(
+                refusal.starts_with("expected a number a second"),
+                "{refusal}"
+            );
+        }
+    }
+
+    #[test]
+    fn sizes_are_one_a_range_or_weighted() {
+        for (text, expected) in [
+            ("64", vec![(64..=64, 1)]),
+            ("1..4k", vec![(1..=4096, 1)]),
+            ("7..7", vec![(7..=7, 1)]),
+            ("64:9,16k:1", vec![(64..=64, 9), (16_384..=16_384, 1)]),
+            ("1..2:3,5", vec![(1..=2, 3), (5..=5, 1)]),
+        ] {
+            assert_eq!(sizes(text), Ok(Sizes(expected)), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "2..1",
+            "1..",
+            "..2",
+            "1...2",
+            "1..=2",
+            "64:",
+            "64:0",
+            ":1",
+            "64,",
+            ",64",
+            "64:1:1",
+            "-1",
+            "64:1000001",
+            "2g",
+        ] {
+            let refusal = sizes(text).expect_err(text);
+            assert!(refusal.starts_with("expected sizes from 1"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn words_are_taken_literally() {
+        assert_eq!(arrival("poisson"), Ok(Arrival::Poisson));
+        assert_eq!(close("rst"), Ok(Close::Rst));
+        assert_eq!(framing("len16le"), Ok(Framing::Len16Le));
+        for text in ["", "Poisson", "nul", "0"] {
+            arrival(text).expect_err(text);
+            close(text).expect_err(text);
+            framing(text).expect_err(text);
+        }
+    }
+
+    #[test]
+    fn what_must_last_is_longer_than_0() {
+        assert_eq!(longer_than_0("1ns"), Ok(Duration::from_nanos(1)));
+        for text in ["0", "0s", "-1", ""] {
+            longer_than_0(text).expect_err(text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_range_of_sizes_can_be_written(from in 1..=1_usize << 30, more in 0..1000_usize, weight in 1..=1_000_000_u64) {
+            let to = (from + more).min(1 << 30);
+            prop_assert_eq!(sizes(&format!("{from}..{to}:{weight}")), Ok(Sizes(vec![(from..=to, weight)])));
+        }
+
+        #[test]
+        fn no_text_upsets_a_parser(text in ".*") {
+            let _ = (target(&text), threads(&text), pipeline(&text), warmup(&text), rate(&text), sizes(&text));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What the threads of a measurement tell each other.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{OnceLock, mpsc};
+
+use super::Tally;
+use crate::net::Handle;
+
+/// When the parts of a measurement begin and end, in nanoseconds of the monotonic clock, which all threads share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeline {
+    /// The load begins.
+    pub begin: u64,
+    /// The window begins.
+    pub window: u64,
+    /// The window ends, or [`NEVER`](crate::net::timers::NEVER).
+    pub end: u64,
+}
+
+/// What the loops are told.
+#[derive(Debug, Default)]
+pub struct Control {
+    /// Once it is known.
+    pub timeline: OnceLock<Timeline>,
+    /// End at once.
+    cut: AtomicBool,
+}
+
+/// What a loop tells.
+#[derive(Debug)]
+pub enum Report {
+    /// Every connection has been tried.
+    Connected {
+        /// Those that are up.
+        connections: usize,
+        /// Their connects, and what failed.
+        tally: Box<Tally>,
+    },
+    /// The warm-up is over.
+    WarmedUp(Box<Tally>),
+    /// Another interval of the window is over; the number of it.
+    Interval(usize, Box<Tally>),
+    /// The connection with this number has a peer that does not read.
+    PeerDoesNotRead(u64),
+    /// The end, and when the window ended.
+    Done(u64),
+}
+
+/// The way from a loop to whoever started it.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    sender: mpsc::Sender<Report>,
+    main: Handle,
+}
+
+impl Control {
+    /// Ends the window now, and waits for nobody.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
+    }
+
+    /// Whether that was asked for.
+    pub fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+}
+
+impl Reporter {
+    /// Reports go to `sender`, and `main` is woken.
+    pub fn new(sender: mpsc::Sender<Report>, main: Handle) -> Self {
+        Self { sender, main }
+    }
+
+    /// Tells `report`. Whoever does not listen any more, or cannot be woken and looks later, is no concern of a loop.
+    pub fn tell(&self, report: Report) {
+        let _ = self.sender.send(report);
+        let _ = self.main.wake();
+    }
+}

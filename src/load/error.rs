@@ -1,0 +1,84 @@
+//! Why there are no figures, in one line each.
+
+use std::net::SocketAddr;
+use std::{error, fmt, io};
+
+use super::Failures;
+use crate::net::ConnectError;
+
+/// Why there are no figures.
+#[derive(Debug)]
+pub enum RunError {
+    /// The target has no address.
+    Unresolved {
+        /// `HOST:PORT`.
+        target: String,
+        /// Why not.
+        error: ConnectError,
+    },
+    /// None of the target's addresses lets us connect; the last one.
+    NoConnection {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        error: ConnectError,
+    },
+    /// Not one connection was established.
+    NotConnected {
+        /// The address.
+        address: SocketAddr,
+        /// What happened instead.
+        failures: Failures,
+    },
+    /// The process may not open enough descriptors for the connections.
+    Descriptors {
+        /// Descriptors that are needed.
+        needed: u64,
+        /// Descriptors that the system allows.
+        limit: u64,
+    },
+    /// The server of our own did not start.
+    Server(io::Error),
+    /// When all were connected, the time to begin was over.
+    TooLate,
+    /// A second signal, or one before the load began.
+    Aborted {
+        /// Its number.
+        signal: i32,
+    },
+    /// The system refuses what a loop needs.
+    System(io::Error),
+    /// A loop has failed.
+    Panicked,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unresolved { target, error } => write!(f, "cannot resolve {target}: {error}"),
+            Self::NoConnection { address, error } => {
+                write!(f, "cannot connect to {address}: {error}")
+            }
+            Self::NotConnected { address, failures } => {
+                write!(f, "cannot connect to {address}:")?;
+                let mut separator = " ";
+                for (failure, count) in failures.seen() {
+                    write!(f, "{separator}{} {count}", failure.name())?;
+                    separator = ", ";
+                }
+                Ok(())
+            }
+            Self::Descriptors { needed, limit } => write!(
+                f,
+                "the connections need {needed} descriptors; the limit is {limit} (ulimit -n {needed})"
+            ),
+            Self::Server(error) => write!(f, "cannot start a server: {error}"),
+            Self::TooLate => f.write_str("--start-at: the time was over before all were connected"),
+            Self::Aborted { .. } => f.write_str("aborted"),
+            Self::System(error) => write!(f, "cannot run: {error}"),
+            Self::Panicked => f.write_str("a loop failed; this is a bug"),
+        }
+    }
+}
+
+impl error::Error for RunError {}

@@ -1,0 +1,248 @@
+//! Decides which messages may be begun and what of them is counted.
+//!
+//! A message belongs to the window by the time it was intended, a reply counts towards the rate by the time it came. What
+//! belongs to the warm-up is not recorded at all.
+
+use std::ops::Range;
+
+use super::session::{Observer, Times};
+use super::{Failure, Tally};
+
+/// The figures of one loop.
+#[derive(Debug)]
+pub struct Recorder {
+    /// Of the interval so far.
+    tally: Box<Tally>,
+    /// When that began.
+    tally_began: u64,
+    /// What is measured, in nanoseconds of the loop's clock.
+    window: Range<u64>,
+    /// Messages that may still be begun in the window, if their number is limited.
+    quota: Option<u64>,
+    /// Whether messages are still begun.
+    is_open: bool,
+    /// Unanswered messages, and when they were last added up.
+    in_flight: u64,
+    settled: u64,
+    /// When the poll returned.
+    turn_began: u64,
+    /// When a message last ended.
+    last_end: u64,
+}
+
+impl Recorder {
+    /// Records what comes before the load: connects and failures.
+    pub fn new(now: u64) -> Self {
+        Self {
+            tally: Box::default(),
+            tally_began: now,
+            window: 0..0,
+            quota: None,
+            is_open: false,
+            in_flight: 0,
+            settled: now,
+            turn_began: now,
+            last_end: now,
+        }
+    }
+
+    /// From now on messages may be begun; those intended in `window` are counted, and at most `quota` of them begun.
+    pub fn open(&mut self, window: Range<u64>, quota: Option<u64>, now: u64) {
+        self.window = window;
+        self.quota = quota;
+        self.is_open = true;
+        self.last_end = now;
+    }
+
+    /// The window ends at `now`, if it did not end earlier.
+    pub fn close(&mut self, now: u64) {
+        self.window.end = self.window.end.min(now);
+    }
+
+    /// From now on no message is begun.
+    pub fn stop(&mut self) {
+        self.is_open = false;
+    }
+
+    /// Whether a message that is intended then belongs to the load that was asked for.
+    pub fn is_wanted(&self, intended: u64) -> bool {
+        intended < self.window.end && (intended < self.window.start || self.quota != Some(0))
+    }
+
+    /// What is measured.
+    pub fn window(&self) -> Range<u64> {
+        self.window.clone()
+    }
+
+    /// Messages on their way.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// Whether all messages that were asked for have been begun and have ended.
+    pub fn is_complete(&self) -> bool {
+        self.quota == Some(0) && self.in_flight == 0
+    }
+
+    /// Whether messages are counted, and none has ended for so long.
+    pub fn is_stuck(&self, now: u64, patience: u64) -> bool {
+        self.quota.is_some() && now.saturating_sub(self.last_end) > patience
+    }
+
+    /// Hands over what was recorded since the last time, and begins anew.
+    pub fn hand_over(&mut self, now: u64) -> Box<Tally> {
+        self.settle(now);
+        self.tally.elapsed = self.clip(now).saturating_sub(self.clip(self.tally_began));
+        self.tally_began = now;
+        std::mem::take(&mut self.tally)
+    }
+
+    /// The poll waited.
+    pub fn waited(&mut self, from: u64, to: u64) {
+        self.turn_began = to;
+        self.tally.polling += self.clip(to) - self.clip(from);
+    }
+
+    /// The poll looked, because something is due soon, and a turn found nothing to do.
+    pub fn spun(&mut self, from: u64, to: u64) {
+        self.turn_began = to;
+        self.tally.spinning += self.clip(to) - self.clip(from);
+    }
+
+    /// The poll looked, and found something or was in a hurry.
+    pub fn looked(&mut self, to: u64) {
+        self.turn_began = to;
+    }
+
+    /// A connection took so long to be established.
+    pub fn connected(&mut self, nanoseconds: u64) {
+        self.tally.connect.record(nanoseconds);
+    }
+
+    /// A connection is about to be replaced.
+    pub fn reconnected(&mut self) {
+        self.tally.reconnects += 1;
+    }
+
+    /// Something failed at `at` that was no message. Once the window has ended nobody asks for it.
+    pub fn failed(&mut self, failure: Failure, at: u64) {
+        if self.window.is_empty() || at < self.window.end {
+            self.tally.failures[failure] += 1;
+        }
+    }
+
+    /// A message could not even be sent, because its connection failed.
+    pub fn never_sent(&mut self, intended: u64, failure: Failure, at: u64) {
+        self.last_end = at;
+        if self.window.contains(&intended) {
+            self.tally.failures[failure] += 1;
+            self.take_from_quota();
+        }
+    }
+
+    /// A message was lost with its connection. One that timed out stays in the histogram, at its age.
+    pub fn lost(&mut self, times: &Times, failure: Failure, at: u64) {
+        self.ended(at);
+        if !self.window.contains(&times.intended) {
+            return;
+        }
+        self.tally.failures[failure] += 1;
+        if failure == Failure::Timeout {
+            self.unfinished(times.intended, at);
+        }
+    }
+
+    /// A message had no answer when the load ended.
+    pub fn unanswered(&mut self, times: &Times, at: u64) {
+        self.ended(at);
+        if self.window.contains(&times.intended) {
+            self.tally.unanswered += 1;
+            self.unfinished(times.intended, at);
+        }
+    }
+
+    /// A message was never begun.
+    pub fn unsent(&mut self, intended: u64, at: u64) {
+        if self.window.contains(&intended) {
+            self.tally.unsent += 1;
+            self.unfinished(intended, at);
+            self.take_from_quota();
+        }
+    }
+
+    /// A reply differs from what was sent.
+    pub fn corrupted(&mut self, corruption: super::Corruption) {
+        self.tally.corrupted += 1;
+        self.tally.corruption.get_or_insert(corruption);
+    }
+
+    fn unfinished(&mut self, intended: u64, at: u64) {
+        let age = at.saturating_sub(intended);
+        self.tally.response.record_unfinished(age);
+    }
+
+    fn ended(&mut self, at: u64) {
+        self.settle(at);
+        self.in_flight -= 1;
+        self.last_end = at;
+    }
+
+    fn take_from_quota(&mut self) {
+        self.quota = self.quota.map(|quota| quota.saturating_sub(1));
+    }
+
+    /// Adds up the messages in flight until `now`.
+    fn settle(&mut self, now: u64) {
+        let now = now.max(self.settled);
+        let time = self.clip(now).saturating_sub(self.clip(self.settled));
+        self.tally.in_flight += u128::from(self.in_flight) * u128::from(time);
+        self.settled = now;
+    }
+
+    fn clip(&self, time: u64) -> u64 {
+        time.clamp(self.window.start, self.window.end)
+    }
+}
+
+impl Observer for Recorder {
+    fn may_begin(&mut self, intended: u64) -> bool {
+        self.is_open && self.is_wanted(intended)
+    }
+
+    fn sent(&mut self, times: &Times) {
+        self.settle(times.sent);
+        self.in_flight += 1;
+        if times.intended >= self.window.start {
+            self.take_from_quota();
+        }
+    }
+
+    fn answered(&mut self, times: &Times, at: u64) {
+        self.ended(at);
+        let is_measured = self.window.contains(&times.intended);
+        // Where a number of messages was asked for, exactly those are counted.
+        let counts = match self.quota {
+            None => self.window.contains(&at),
+            Some(_) => is_measured,
+        };
+        self.tally.messages += u64::from(counts);
+        if is_measured {
+            self.tally.response.record(at - times.intended);
+            self.tally.wait.record(times.sendable - times.intended);
+            self.tally.service.record(at - times.sent);
+            self.tally.send_lag.record(times.sent - times.sendable);
+        }
+    }
+
+    fn received(&mut self, bytes: usize, at: u64) {
+        if self.window.contains(&at) {
+            self.tally.bytes += bytes as u64;
+        }
+    }
+
+    fn reading(&mut self, at: u64) {
+        if self.window.contains(&at) {
+            self.tally.turn.record(at - self.turn_began);
+        }
+    }
+}
