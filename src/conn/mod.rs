@@ -123,7 +123,7 @@ mod readiness;
 mod write_buffer;
 
 #[cfg(test)]
-mod script;
+pub(crate) mod script;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]

@@ -27,7 +27,7 @@ enum WriteAnswer {
 
 /// A scripted socket.
 #[derive(Default)]
-pub(super) struct Script {
+pub(crate) struct Script {
     reads: VecDeque<ReadAnswer>,
     writes: VecDeque<WriteAnswer>,
     calls: Vec<String>,
@@ -35,65 +35,65 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    pub(super) fn read_gives(mut self, data: &[u8]) -> Self {
+    pub(crate) fn read_gives(mut self, data: &[u8]) -> Self {
         let data = data.iter().copied().collect();
         self.reads.push_back(ReadAnswer::Data(data));
         self
     }
 
-    pub(super) fn read_ends(mut self) -> Self {
+    pub(crate) fn read_ends(mut self) -> Self {
         self.reads.push_back(ReadAnswer::End);
         self
     }
 
-    pub(super) fn read_blocks(self) -> Self {
+    pub(crate) fn read_blocks(self) -> Self {
         self.read_fails(ErrorKind::WouldBlock)
     }
 
-    pub(super) fn read_fails(mut self, kind: ErrorKind) -> Self {
+    pub(crate) fn read_fails(mut self, kind: ErrorKind) -> Self {
         self.reads.push_back(ReadAnswer::Error(kind));
         self
     }
 
-    pub(super) fn write_takes(mut self, most: usize) -> Self {
+    pub(crate) fn write_takes(mut self, most: usize) -> Self {
         self.writes.push_back(WriteAnswer::Takes(most));
         self
     }
 
-    pub(super) fn write_takes_all(self) -> Self {
+    pub(crate) fn write_takes_all(self) -> Self {
         self.write_takes(usize::MAX)
     }
 
-    pub(super) fn write_takes_all_but_one(mut self) -> Self {
+    pub(crate) fn write_takes_all_but_one(mut self) -> Self {
         self.writes.push_back(WriteAnswer::AllButOne);
         self
     }
 
-    pub(super) fn write_blocks(self) -> Self {
+    pub(crate) fn write_blocks(self) -> Self {
         self.write_fails(ErrorKind::WouldBlock)
     }
 
-    pub(super) fn write_fails(mut self, kind: ErrorKind) -> Self {
+    pub(crate) fn write_fails(mut self, kind: ErrorKind) -> Self {
         self.writes.push_back(WriteAnswer::Error(kind));
         self
     }
 
     /// Everything that the writes have taken, in order.
-    pub(super) fn written(&self) -> &[u8] {
+    pub(crate) fn written(&self) -> &[u8] {
         &self.written
     }
 
     /// The calls since the last look, as `read(16) = 5` or `write(2) = WouldBlock`.
-    pub(super) fn take_calls(&mut self) -> Vec<String> {
+    pub(crate) fn take_calls(&mut self) -> Vec<String> {
         std::mem::take(&mut self.calls)
     }
 
     /// Asserts the calls since the last look.
-    pub(super) fn expect_calls(&mut self, expected: &[&str]) {
+    pub(crate) fn expect_calls(&mut self, expected: &[&str]) {
         assert_eq!(self.take_calls(), expected);
     }
 

@@ -246,3 +246,94 @@ impl Observer for Recorder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(intended: u64) -> Times {
+        Times {
+            intended,
+            sendable: intended + 1,
+            sent: intended + 3,
+        }
+    }
+
+    fn recorder(quota: Option<u64>) -> Recorder {
+        let mut recorder = Recorder::new(0);
+        recorder.open(100..200, quota, 50);
+        recorder
+    }
+
+    fn answer(recorder: &mut Recorder, intended: u64, at: u64) {
+        recorder.sent(&times(intended));
+        recorder.answered(&times(intended), at);
+    }
+
+    #[test]
+    fn a_message_is_measured_if_it_was_intended_in_the_window() {
+        let mut recorder = recorder(None);
+        for (intended, at) in [(90, 95), (95, 105), (100, 110), (199, 210)] {
+            answer(&mut recorder, intended, at);
+        }
+        let tally = recorder.hand_over(300);
+        assert_eq!(tally.response.histogram.len(), 2);
+        assert_eq!(tally.messages, 2, "those that came in the window");
+        assert_eq!(tally.response.max, 11);
+        assert_eq!(
+            (tally.wait.max, tally.send_lag.max, tally.service.max),
+            (1, 2, 8)
+        );
+    }
+
+    #[test]
+    fn a_number_of_messages_is_kept_exactly() {
+        let mut recorder = recorder(Some(2));
+        answer(&mut recorder, 90, 120);
+        for intended in [100, 110] {
+            assert!(recorder.may_begin(intended) && !recorder.is_complete());
+            answer(&mut recorder, intended, intended + 5);
+        }
+        assert!(!recorder.may_begin(120) && recorder.is_complete());
+        assert_eq!(recorder.hand_over(130).messages, 2);
+    }
+
+    #[test]
+    fn what_has_no_answer_stays_in_the_histogram_as_a_lower_bound() {
+        let mut recorder = recorder(None);
+        answer(&mut recorder, 100, 110);
+        recorder.sent(&times(120));
+        recorder.unanswered(&times(120), 220);
+        recorder.unsent(150, 220);
+        recorder.sent(&times(160));
+        recorder.lost(&times(160), Failure::Timeout, 190);
+        recorder.sent(&times(170));
+        recorder.lost(&times(170), Failure::Reset, 190);
+        let tally = recorder.hand_over(220);
+        assert_eq!((tally.unanswered, tally.unsent), (1, 1));
+        assert_eq!(tally.response.histogram.len(), 4, "a reset is no time");
+        assert_eq!(tally.response.bounded_from, Some(30));
+        assert_eq!(tally.failures.total(), 2);
+    }
+
+    #[test]
+    fn messages_in_flight_are_integrated_over_the_window_alone() {
+        let mut recorder = recorder(None);
+        recorder.sent(&times(87));
+        recorder.sent(&times(147));
+        recorder.answered(&times(87), 170);
+        recorder.answered(&times(147), 250);
+        // 90 to 170 is in the window from 100 on, 150 to 250 until 200.
+        assert_eq!(recorder.hand_over(300).in_flight, 70 + 50);
+    }
+
+    #[test]
+    fn a_failure_after_the_window_is_nobodys() {
+        let mut recorder = Recorder::new(0);
+        recorder.failed(Failure::Refused, 10);
+        recorder.open(100..200, None, 50);
+        recorder.failed(Failure::Closed, 150);
+        recorder.failed(Failure::Closed, 250);
+        assert_eq!(recorder.hand_over(300).failures.total(), 2);
+    }
+}

@@ -101,3 +101,81 @@ impl Schedule {
 fn gap(random: &mut fastrand::Rng, mean: f64) -> f64 {
     -(1.0 - random.f64()).ln() * mean
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// The times of `connection`, up to `end`.
+    fn times(mut schedule: Schedule, end: u64) -> Vec<u64> {
+        let mut times = Vec::new();
+        while let Some(next) = schedule.next().filter(|next| *next < end) {
+            times.push(next);
+            schedule.advance();
+        }
+        times
+    }
+
+    fn constant(connection: u64) -> Schedule {
+        Schedule::Constant {
+            begin: SECOND,
+            number: connection,
+            connections: 4,
+            distance: 1e9 / 1000.0,
+        }
+    }
+
+    #[test]
+    fn constant_arrivals_are_one_even_stream_over_all_connections() {
+        let mut all: Vec<_> = (0..4)
+            .flat_map(|connection| times(constant(connection), 2 * SECOND))
+            .collect();
+        all.sort_unstable();
+        assert_eq!(all.len(), 1000);
+        for (number, time) in all.into_iter().enumerate() {
+            assert_eq!(time, SECOND + number as u64 * 1_000_000);
+        }
+    }
+
+    #[test]
+    fn a_schedule_does_not_drift_in_a_day() {
+        let day = 24 * 3600;
+        let mut schedule = Schedule::Constant {
+            begin: 0,
+            number: 0,
+            connections: 1,
+            distance: 1e9 / 3.0,
+        };
+        if let Schedule::Constant { number, .. } = &mut schedule {
+            *number = 3 * day;
+        }
+        assert_eq!(schedule.next(), Some(day * SECOND));
+    }
+
+    #[test]
+    fn poisson_arrivals_have_the_rate_that_was_asked_for_and_are_repeatable() {
+        let poisson = || Schedule::Poisson {
+            next: 0.0,
+            mean: 1e6,
+            random: fastrand::Rng::with_seed(7),
+        };
+        let arrivals = times(poisson(), 100 * SECOND);
+        assert_eq!(arrivals, times(poisson(), 100 * SECOND));
+        // Of 100,000 expected, five times the square root of that to either side.
+        assert!(
+            arrivals.len().abs_diff(100_000) < 1_600,
+            "{}",
+            arrivals.len()
+        );
+
+        let gaps = arrivals.windows(2).map(|pair| (pair[1] - pair[0]) as f64);
+        let long = gaps.filter(|gap| *gap > 1e6).count() as f64;
+        let share = long / arrivals.len() as f64;
+        assert!(
+            (share - (-1.0_f64).exp()).abs() < 0.01,
+            "{share} are over the mean"
+        );
+    }
+}

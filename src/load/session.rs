@@ -428,3 +428,6 @@ fn lost(kind: ErrorKind) -> Failure {
         _ => Failure::Other,
     }
 }
+
+#[cfg(test)]
+mod tests;
