@@ -1,30 +1,132 @@
-//! `mio-echo bench`: measures, then says what came of it.
+//! `mio-echo bench`: measures, or adds up reports, then says what came of it.
 
+mod files;
 mod progress;
 
+use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::{fmt, fs};
 
-use mio_echo::load;
+use mio_echo::load::{self, Report, Row, hlog};
 
-use crate::cli::{Bench, Measure, Merge};
+use crate::cli::{Bench, Measure, Merge, Outputs};
 use crate::fail;
+use files::OutputFile;
 
 /// Does what was asked for.
 pub fn bench(asked: Bench) -> ExitCode {
-    match asked {
-        Bench::Measure(measure) => self::measure(*measure),
-        Bench::Merge(merge) => self::merge(merge),
+    let outcome = match asked {
+        Bench::Measure(asked) => measure(*asked),
+        Bench::Merge(asked) => merge(asked),
+    };
+    outcome.unwrap_or_else(|error| fail(&*error))
+}
+
+fn measure(asked: Measure) -> Result<ExitCode, Box<dyn Error>> {
+    let Measure {
+        config,
+        hlog,
+        outputs,
+    } = asked;
+    // A file that cannot be written is known before the measurement.
+    let log = hlog.map(OutputFile::create).transpose()?;
+    let files = Files::create(&outputs)?;
+    let results = {
+        let mut progress = progress::chosen();
+        load::run(config, &mut *progress)?
+    };
+    if let Some(log) = log {
+        log.write(|file| hlog::write(file, &results))?;
+    }
+    let report = Report::new(&results, outputs.slo.as_ref());
+    publish(&report, &results.total.response, files, &outputs)
+}
+
+fn merge(asked: Merge) -> Result<ExitCode, Box<dyn Error>> {
+    let Merge { files, outputs } = asked;
+    let mut reports = Vec::new();
+    for path in files {
+        let name = path.display().to_string();
+        let json = fs::read_to_string(&path).map_err(|source| Unread {
+            name: name.clone(),
+            source,
+        })?;
+        let report = load::read(&name, &json)?;
+        reports.push((name, report));
+    }
+    let merged = load::merge(reports, outputs.slo.as_ref())?;
+    // Not earlier: an output may replace an input.
+    let files = Files::create(&outputs)?;
+    publish(&merged.report, &merged.response, files, &outputs)
+}
+
+/// Writes what was asked for where it belongs, and says how the program ends.
+fn publish(
+    report: &Report,
+    response: &Row,
+    files: Files,
+    outputs: &Outputs,
+) -> Result<ExitCode, Box<dyn Error>> {
+    if let Some(json) = files.json {
+        json.write(|file| file.write_all(report.to_json().as_bytes()))?;
+    }
+    if let Some(hgrm) = files.hgrm {
+        hgrm.write(|file| load::hgrm::write(file, response))?;
+    }
+    let text = match outputs.json_on_stdout {
+        true => report.to_json(),
+        false => load::text(report),
+    };
+    let mut output = io::stdout().lock();
+    output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+        .map_err(Unprinted)?;
+    Ok(load::exit_code(report, outputs.strict).into())
+}
+
+struct Files {
+    json: Option<OutputFile>,
+    hgrm: Option<OutputFile>,
+}
+
+impl Files {
+    fn create(outputs: &Outputs) -> Result<Self, files::Unwritten> {
+        Ok(Self {
+            json: outputs
+                .json_file
+                .clone()
+                .map(OutputFile::create)
+                .transpose()?,
+            hgrm: outputs.hgrm.clone().map(OutputFile::create).transpose()?,
+        })
     }
 }
 
-fn measure(asked: Measure) -> ExitCode {
-    let mut progress = progress::chosen();
-    match load::run(asked.config, &mut *progress) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+/// A report that could not be read.
+#[derive(Debug)]
+struct Unread {
+    name: String,
+    source: io::Error,
+}
+
+/// Standard output took no report.
+#[derive(Debug)]
+struct Unprinted(io::Error);
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot read {}: {}", self.name, self.source)
     }
 }
 
-fn merge(_asked: Merge) -> ExitCode {
-    ExitCode::FAILURE
+impl Error for Unread {}
+
+impl fmt::Display for Unprinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot print the report: {}", self.0)
+    }
 }
+
+impl Error for Unprinted {}

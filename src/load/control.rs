@@ -28,7 +28,7 @@ pub struct Control {
 
 /// What a loop tells.
 #[derive(Debug)]
-pub enum Report {
+pub enum News {
     /// Every connection has been tried.
     Connected {
         /// Those that are up.
@@ -49,7 +49,7 @@ pub enum Report {
 /// The way from a loop to whoever started it.
 #[derive(Clone, Debug)]
 pub struct Reporter {
-    sender: mpsc::Sender<Report>,
+    sender: mpsc::Sender<News>,
     main: Handle,
 }
 
@@ -67,12 +67,12 @@ impl Control {
 
 impl Reporter {
     /// Reports go to `sender`, and `main` is woken.
-    pub fn new(sender: mpsc::Sender<Report>, main: Handle) -> Self {
+    pub fn new(sender: mpsc::Sender<News>, main: Handle) -> Self {
         Self { sender, main }
     }
 
     /// Tells `report`. Whoever does not listen any more, or cannot be woken and looks later, is no concern of a loop.
-    pub fn tell(&self, report: Report) {
+    pub fn tell(&self, report: News) {
         let _ = self.sender.send(report);
         let _ = self.main.wake();
     }

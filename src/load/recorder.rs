@@ -152,6 +152,11 @@ impl Recorder {
         }
     }
 
+    /// A message had a wrong reply, which is counted apart.
+    pub fn dropped(&mut self, at: u64) {
+        self.ended(at);
+    }
+
     /// A message had no answer when the load ended.
     pub fn unanswered(&mut self, times: &Times, at: u64) {
         self.ended(at);

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use mio::{Events, Poll, Token, Waker};
 
 use super::child::ChildServer;
-use super::control::{Control, Report, Reporter, Timeline};
+use super::control::{Control, News, Reporter, Timeline};
 use super::generator::{Generator, Part};
 use super::payload::Payload;
 use super::usage::Usage;
@@ -72,7 +72,7 @@ struct Run {
     signals: Signals,
     control: Arc<Control>,
     loops: Vec<(JoinHandle<io::Result<()>>, Handle)>,
-    reports: mpsc::Receiver<Report>,
+    reports: mpsc::Receiver<News>,
     usages: Usages,
     timeline: Option<Timeline>,
     /// Loops that have connected, and those that are done.
@@ -242,7 +242,7 @@ impl Run {
     fn take_reports(&mut self, progress: &mut dyn Progress) -> Result<(), RunError> {
         while let Ok(report) = self.reports.try_recv() {
             match report {
-                Report::Connected { connections, tally } => {
+                News::Connected { connections, tally } => {
                     self.connections += connections;
                     self.connected += 1;
                     self.total += &tally;
@@ -250,18 +250,18 @@ impl Run {
                         self.begin(progress)?;
                     }
                 }
-                Report::WarmedUp(tally) => {
+                News::WarmedUp(tally) => {
                     if self.usages.begin.is_none() {
                         self.usages.begin = Some(self.usage());
                         self.show(Phase::Measuring(self.config.length.duration), progress);
                     }
                     self.total.add_corruption(&tally);
                 }
-                Report::Interval(index, tally) => self.add_interval(index, &tally, progress),
-                Report::PeerDoesNotRead(connection) => progress.note(&format!(
+                News::Interval(index, tally) => self.add_interval(index, &tally, progress),
+                News::PeerDoesNotRead(connection) => progress.note(&format!(
                     "connection {connection}: no progress for 5 s: the peer is not reading"
                 )),
-                Report::Done(ended) => {
+                News::Done(ended) => {
                     self.done += 1;
                     self.ended = self.ended.max(ended);
                 }

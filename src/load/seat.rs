@@ -20,6 +20,8 @@ pub struct Seat {
     pub line: Line,
     /// Its messages.
     pub schedule: Schedule,
+    /// The number of its connection among all that were ever begun, from 1.
+    pub connection: u64,
     /// When the last connect was begun.
     pub dialed_at: u64,
     /// When the last connection ended, or when the next one may be begun after a failure.
@@ -67,6 +69,7 @@ impl Seat {
             number,
             line: Line::Down,
             schedule: Schedule::Closed,
+            connection: 0,
             dialed_at: 0,
             free_at: 0,
             redial_at: NEVER,

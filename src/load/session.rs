@@ -14,7 +14,7 @@
 //! Like a connection of the server it drives a transport while it believes in it and wants to, and only `WouldBlock`
 //! disproves the belief. It reads no clock: that is an argument.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 use std::io::{ErrorKind, IoSlice, Read, Write};
 
 use super::payload::{self, Message, Payload};
@@ -207,8 +207,9 @@ impl Session {
     }
 
     /// Ends the session; the messages whose replies are due, the oldest first.
-    pub fn into_unanswered(self) -> impl ExactSizeIterator<Item = Times> {
-        self.in_flight.into_iter().map(|message| message.times)
+    pub fn into_unanswered(self) -> vec_deque::IntoIter<Times> {
+        let times = self.in_flight.into_iter().map(|message| message.times);
+        times.collect::<VecDeque<_>>().into_iter()
     }
 
     fn read(

@@ -1,6 +1,12 @@
 //! What a measurement has to meet.
 
+use std::fmt;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::report::{Metrics, RowReport};
+use super::{Percentile, units};
 
 /// Service level objectives. Never empty.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,59 +25,206 @@ pub enum Objective {
     Errors(f64),
 }
 
-/// The percentiles that reports have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Percentile {
-    /// The median.
-    P50,
-    /// 90 %.
-    P90,
-    /// 99 %.
-    P99,
-    /// 99.9 %.
-    P999,
-    /// 99.99 %.
-    P9999,
+/// What became of an objective.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// The objective, as in `p99 < 1 ms`.
+    pub objective: String,
+    /// What was measured, in microseconds, or for errors as a share of one; null if there is no such number.
+    pub measured: Option<f64>,
+    /// Whether `measured` is only a lower bound.
+    pub lower_bound: bool,
+    /// Whether the objective is met. Never by a number that does not exist or is only a lower bound.
+    pub met: bool,
 }
 
-impl Percentile {
-    /// All, in ascending order.
-    pub const ALL: [Self; 5] = [Self::P50, Self::P90, Self::P99, Self::P999, Self::P9999];
-
-    /// Its name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::P50 => "p50",
-            Self::P90 => "p90",
-            Self::P99 => "p99",
-            Self::P999 => "p99.9",
-            Self::P9999 => "p99.99",
-        }
+impl Slo {
+    /// What becomes of each objective, given `metrics`.
+    pub(super) fn judge(&self, metrics: &Metrics) -> Vec<Judgement> {
+        self.0
+            .iter()
+            .map(|objective| objective.judge(metrics))
+            .collect()
     }
+}
 
-    /// Of one.
-    pub fn quantile(self) -> f64 {
-        match self {
-            Self::P50 => 0.5,
-            Self::P90 => 0.9,
-            Self::P99 => 0.99,
-            Self::P999 => 0.999,
-            Self::P9999 => 0.9999,
-        }
+impl Judgement {
+    /// Whether `measured` is a share of one, not a time.
+    pub(super) fn is_share(&self) -> bool {
+        self.objective.starts_with("errors")
     }
+}
 
-    /// So many samples have [`SAMPLES_ABOVE`] above the percentile.
-    pub fn samples_needed(self) -> u64 {
-        SAMPLES_ABOVE
-            * match self {
-                Self::P50 => 2,
-                Self::P90 => 10,
-                Self::P99 => 100,
-                Self::P999 => 1_000,
-                Self::P9999 => 10_000,
+impl Objective {
+    fn judge(&self, metrics: &Metrics) -> Judgement {
+        let response = &metrics.response_us;
+        match *self {
+            Self::Percentile(percentile, limit) => {
+                self.judge_time(response, response.percentile(percentile), limit)
             }
+            Self::Max(limit) => self.judge_time(response, response.max, limit),
+            Self::Mean(limit) => {
+                let mut judgement = self.judge_time(response, response.mean, limit);
+                // A mean over a single lower bound is one.
+                judgement.lower_bound = response.mean.is_some() && response.bounded_from.is_some();
+                judgement.met &= !judgement.lower_bound;
+                judgement
+            }
+            Self::Errors(limit) => self.judgement(metrics.error_share(), limit, false),
+        }
+    }
+
+    fn judge_time(&self, row: &RowReport, measured: Option<f64>, limit: Duration) -> Judgement {
+        let is_bound = measured.is_some_and(|value| row.is_lower_bound(value));
+        self.judgement(measured, units::microseconds(limit), is_bound)
+    }
+
+    fn judgement(&self, measured: Option<f64>, limit: f64, lower_bound: bool) -> Judgement {
+        Judgement {
+            objective: self.to_string(),
+            measured,
+            lower_bound,
+            met: !lower_bound && measured.is_some_and(|value| value < limit),
+        }
     }
 }
 
-/// A percentile with fewer samples above it is chance, and not reported.
-pub const SAMPLES_ABOVE: u64 = 10;
+impl fmt::Display for Objective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Percentile(percentile, limit) => {
+                write!(f, "{} < {}", percentile.name(), units::exact(limit))
+            }
+            Self::Max(limit) => write!(f, "max < {}", units::exact(limit)),
+            Self::Mean(limit) => write!(f, "mean < {}", units::exact(limit)),
+            Self::Errors(limit) => write!(f, "errors < {} %", units::rounded(limit * 100.0, 6)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::super::testing::results;
+    use super::super::{Failure, Results};
+    use super::*;
+    use crate::load::Report;
+
+    static METRICS: LazyLock<Metrics> = LazyLock::new(|| Report::new(&results(), None).metrics);
+
+    fn judge(results: &Results, objective: Objective) -> Judgement {
+        let slo = Slo(vec![objective]);
+        let report = Report::new(results, Some(&slo));
+        report.slo.into_iter().next().expect("one objective")
+    }
+
+    fn is_met(results: &Results, objective: Objective) -> bool {
+        judge(results, objective).met
+    }
+
+    #[test]
+    fn an_objective_is_met_by_a_time_under_it() {
+        let results = results();
+        let us = Duration::from_micros;
+        for (objective, met) in [
+            (Objective::Percentile(Percentile::P50, us(201)), true),
+            (Objective::Percentile(Percentile::P50, us(200)), false),
+            (Objective::Percentile(Percentile::P99, us(299)), true),
+            (Objective::Max(us(300)), false),
+            (Objective::Max(us(301)), true),
+            (Objective::Mean(us(200)), false),
+            (Objective::Mean(us(201)), true),
+        ] {
+            assert_eq!(is_met(&results, objective), met, "{objective}");
+        }
+    }
+
+    #[test]
+    fn a_percentile_that_is_not_printed_is_not_met() {
+        let objective = Objective::Percentile(Percentile::P999, Duration::from_secs(9));
+        let judgement = judge(&results(), objective);
+        assert_eq!((judgement.measured, judgement.met), (None, false));
+    }
+
+    #[test]
+    fn a_lower_bound_is_not_met() {
+        let mut results = results();
+        results.total.response.record_unfinished(299_500);
+        let far = Duration::from_secs(9);
+        assert!(is_met(
+            &results,
+            Objective::Percentile(Percentile::P50, far)
+        ));
+        for objective in [Objective::Max(far), Objective::Mean(far)] {
+            let judgement = judge(&results, objective);
+            assert_eq!(
+                (judgement.lower_bound, judgement.met),
+                (true, false),
+                "{objective}"
+            );
+        }
+    }
+
+    #[test]
+    fn errors_are_a_share_of_all_that_ended() {
+        let mut results = results();
+        assert!(is_met(&results, Objective::Errors(0.000_001)));
+        results.total.messages = 1_990;
+        results.total.failures[Failure::Reset] = 4;
+        results.total.unanswered = 3;
+        results.total.unsent = 2;
+        results.total.corrupted = 1;
+        assert_eq!(
+            judge(&results, Objective::Errors(0.1)).measured,
+            Some(0.005)
+        );
+        assert!(!is_met(&results, Objective::Errors(0.005)));
+        assert!(is_met(&results, Objective::Errors(0.0051)));
+
+        results.total = super::super::Tally::default();
+        assert!(!is_met(&results, Objective::Errors(1.0)), "nothing ended");
+    }
+
+    #[test]
+    fn an_objective_is_printed_with_units() {
+        for (objective, text) in [
+            (
+                Objective::Percentile(Percentile::P99, Duration::from_millis(1)),
+                "p99 < 1 ms",
+            ),
+            (
+                Objective::Percentile(Percentile::P9999, Duration::from_nanos(1_500)),
+                "p99.99 < 1.5 us",
+            ),
+            (Objective::Max(Duration::from_secs(90)), "max < 90 s"),
+            (Objective::Errors(0.001), "errors < 0.1 %"),
+        ] {
+            assert_eq!(objective.to_string(), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_objective_is_met_by_what_is_under_its_limit(value: u32, limit in 1..=u32::MAX, which in 0..3_usize, bound: bool) {
+            let us = Some(f64::from(value) / 1e3);
+            let mut metrics = METRICS.clone();
+            metrics.response_us = RowReport {
+                p90: us,
+                max: us,
+                mean: us,
+                bounded_from: us.filter(|_| bound),
+                ..RowReport::default()
+            };
+            let limit_time = Duration::from_nanos(limit.into());
+            let objective = [
+                Objective::Max(limit_time),
+                Objective::Mean(limit_time),
+                Objective::Percentile(Percentile::P90, limit_time),
+            ][which];
+            prop_assert_eq!(objective.judge(&metrics).met, value < limit && !bound);
+        }
+    }
+}

@@ -225,6 +225,18 @@ impl Tally {
             self.corruption.clone_from(&other.corruption);
         }
     }
+
+    /// The rows with the names that files give them, in the order of reports.
+    pub fn rows(&self) -> [(&'static str, &Row); 6] {
+        [
+            ("response", &self.response),
+            ("wait", &self.wait),
+            ("service", &self.service),
+            ("send_lag", &self.send_lag),
+            ("connect", &self.connect),
+            ("turn", &self.turn),
+        ]
+    }
 }
 
 impl AddAssign<&Tally> for Tally {

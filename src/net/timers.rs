@@ -265,7 +265,7 @@ mod tests {
         }
         set(&mut timers, &mut slots, 0, Clock::Idle, 100 * MS);
         assert_eq!(due(&mut timers, &mut slots, 1000 * MS + 2), [1, 2]);
-        assert_eq!(due(&mut timers, &mut slots, 1100 * MS - 1), []);
+        assert_eq!(due(&mut timers, &mut slots, 1100 * MS - 1), [0_usize; 0]);
         assert_eq!(due(&mut timers, &mut slots, 1100 * MS), [0]);
         assert_eq!(timers.next_deadline(&slots), NEVER);
     }
@@ -279,7 +279,7 @@ mod tests {
         set(&mut timers, &mut slots, 1, Clock::Write, 0);
         timers.set(&mut slots, 1, None, NEVER);
         assert_eq!(timers.next_deadline(&slots), NEVER);
-        assert_eq!(due(&mut timers, &mut slots, u64::MAX), []);
+        assert_eq!(due(&mut timers, &mut slots, u64::MAX), [0_usize; 0]);
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
             for key in 0..4 {
                 let deadline = start + 1000 * MS + key as u64 * 500 * MS;
                 assert_eq!(timers.next_deadline(&slots), deadline);
-                assert_eq!(due(&mut timers, &mut slots, deadline - 1), []);
+                assert_eq!(due(&mut timers, &mut slots, deadline - 1), [0_usize; 0]);
                 assert_eq!(due(&mut timers, &mut slots, deadline), [key]);
             }
         }

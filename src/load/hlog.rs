@@ -1,0 +1,101 @@
+//! Every interval's histograms as an HdrHistogram log, format 1.2: a line a row, tagged with its name.
+
+use std::io::{self, Write};
+
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{
+    IntervalLogWriterBuilder, IntervalLogWriterError, Tag,
+};
+
+use super::Results;
+
+/// The log gives maxima in milliseconds; histograms are in nanoseconds.
+const MAX_DIVISOR: f64 = 1e6;
+
+/// Writes the intervals of `results` to `output`.
+///
+/// # Errors
+///
+/// Those of `output`.
+pub fn write(output: &mut dyn Write, results: &Results) -> io::Result<()> {
+    let mut output = output;
+    let mut serializer = V2DeflateSerializer::new();
+    let mut log = IntervalLogWriterBuilder::new()
+        .add_comment("[Histogram log format version 1.2]")
+        .with_start_time(results.began)
+        .with_base_time(results.began)
+        .with_max_value_divisor(MAX_DIVISOR)
+        .begin_log_with(&mut output, &mut serializer)?;
+    for interval in &results.intervals {
+        for (name, row) in interval.tally.rows() {
+            log.write_histogram(
+                &row.histogram,
+                interval.start,
+                interval.length,
+                Tag::new(name),
+            )
+            .map_err(|error| match error {
+                IntervalLogWriterError::IoError(error) => error,
+                IntervalLogWriterError::SerializeError(error) => io::Error::other(error),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+    use super::super::report::decode;
+    use super::super::testing::results;
+    use super::super::{Interval, Tally};
+    use super::*;
+
+    #[test]
+    fn every_row_of_every_interval_can_be_read_again() {
+        let mut results = results();
+        results.intervals.push(Interval {
+            start: Duration::from_secs(1),
+            length: Duration::from_millis(250),
+            tally: Tally::default(),
+        });
+        let mut log = Vec::new();
+        write(&mut log, &results).expect("memory");
+        let text = String::from_utf8(log.clone()).expect("text");
+        assert!(
+            text.starts_with(
+                "#[Histogram log format version 1.2]\n\
+             #[StartTime: 1800000000.500 (seconds since epoch)]\n\
+             #[BaseTime: 1800000000.500 (seconds since epoch)]\n\
+             #[MaxValueDivisor: 1000000.000]\n\
+             Tag=response,0.000,1.000,0.300,"
+            ),
+            "{text}"
+        );
+
+        let mut entries = IntervalLogIterator::new(&log).map(|entry| entry.expect("an entry"));
+        for _ in 0..2 {
+            let time = Duration::from_millis(1_800_000_000_500);
+            let entry = entries.next().expect("a header");
+            assert!([LogEntry::StartTime(time), LogEntry::BaseTime(time)].contains(&entry));
+        }
+        for interval in &results.intervals {
+            for (name, row) in interval.tally.rows() {
+                let Some(LogEntry::Interval(entry)) = entries.next() else {
+                    panic!("no line for {name}");
+                };
+                assert_eq!(entry.tag(), Tag::new(name));
+                assert_eq!(
+                    (entry.start_timestamp(), entry.duration()),
+                    (interval.start, interval.length)
+                );
+                let read = decode(entry.encoded_histogram()).expect("a histogram");
+                assert_eq!(read, row.histogram, "{name}");
+            }
+        }
+        assert_eq!(entries.next(), None);
+    }
+}

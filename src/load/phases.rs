@@ -1,0 +1,170 @@
+//! Where a loop is on its way: connect, warm up, measure, drain.
+//!
+//! ```text
+//!   Connecting --> Waiting --> Loaded: warm-up | window --> Draining --> Done
+//!   every seat     all loops,  messages are begun           replies
+//!   tried once     a time                                   may come
+//! ```
+
+use super::Schedule;
+use super::control::{News, Timeline};
+use super::generator::Generator;
+use super::seat::{Line, Seat};
+use crate::net::timers::{NEVER, nanoseconds};
+
+/// Where a loop is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Every seat is tried once.
+    Connecting,
+    /// Until all threads are connected and the load begins.
+    Waiting,
+    /// Warm-up and window.
+    Loaded,
+    /// The replies that are due may still come.
+    Draining {
+        until: u64,
+    },
+    Done,
+}
+
+impl Generator {
+    pub(super) fn advance(&mut self) {
+        if self.now >= self.next_interval {
+            self.hand_over_interval();
+        }
+        match self.phase {
+            Phase::Connecting if self.dialed == self.seats.len() && self.connecting == 0 => {
+                let tally = self.recorder.hand_over(self.now);
+                self.reporter.tell(News::Connected {
+                    connections: self.up,
+                    tally,
+                });
+                self.phase = Phase::Waiting;
+            }
+            Phase::Waiting => self.begin_in_time(),
+            Phase::Loaded if self.is_over() => self.drain(),
+            Phase::Draining { until } if self.now >= until || self.is_drained() => self.finish(),
+            Phase::Connecting | Phase::Loaded | Phase::Draining { .. } | Phase::Done => {}
+        }
+        if self.control.is_cut() && self.phase != Phase::Done {
+            self.recorder.close(self.now);
+            self.finish();
+        }
+    }
+
+    fn begin_in_time(&mut self) {
+        if self.timeline.is_none() {
+            self.timeline = self.control.timeline.get().copied();
+        }
+        if let Some(timeline) = self.timeline.filter(|timeline| timeline.begin <= self.now) {
+            self.begin(timeline);
+        }
+    }
+
+    fn begin(&mut self, timeline: Timeline) {
+        let window = timeline.window..timeline.end;
+        self.recorder.open(window, self.part.quota, self.now);
+        self.phase = Phase::Loaded;
+        self.next_interval = timeline.window;
+        for key in 0..self.seats.len() {
+            let seat = &mut self.seats[key];
+            seat.schedule = Schedule::new(&self.config, seat.number, timeline.begin);
+            if self.config.churn {
+                self.hang_up(key);
+                self.plan_churn(key);
+            } else if let Line::Up { session, .. } = &mut seat.line {
+                session.handle_begin(self.now);
+                self.run_session(key);
+            } else {
+                seat.redial_at = self.now;
+                self.plan_check(key);
+            }
+        }
+    }
+
+    /// At the begin of the window what was recorded is the warm-up's; later it is an interval's.
+    fn hand_over_interval(&mut self) {
+        let tally = self.recorder.hand_over(self.next_interval.min(self.now));
+        let window = self.recorder.window();
+        if self.next_interval == window.start {
+            self.reporter.tell(News::WarmedUp(tally));
+        } else {
+            self.reporter.tell(News::Interval(self.intervals, tally));
+            self.intervals += 1;
+        }
+        self.next_interval += nanoseconds(self.config.interval);
+        if self.next_interval >= window.end {
+            self.next_interval = NEVER;
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let patience = nanoseconds(self.config.timeout).saturating_mul(2);
+        self.now >= self.recorder.window().end
+            || self.recorder.is_complete()
+            || self.recorder.is_stuck(self.now, patience)
+    }
+
+    fn drain(&mut self) {
+        self.recorder.close(self.now);
+        self.phase = Phase::Draining {
+            until: self.now.saturating_add(nanoseconds(self.config.timeout)),
+        };
+        if !self.config.churn {
+            self.recorder.stop();
+        }
+        if self.is_drained() {
+            self.finish();
+        }
+    }
+
+    /// With churn, a connect is the begin of a message.
+    fn is_drained(&self) -> bool {
+        let connects = |seat: &Seat| matches!(seat.line, Line::Connecting { .. });
+        self.recorder.in_flight() == 0 && !(self.config.churn && self.seats.iter().any(connects))
+    }
+
+    fn finish(&mut self) {
+        for key in 0..self.seats.len() {
+            self.hang_up_at_end(key);
+            self.count_unsent(key);
+        }
+        let end = self.recorder.window().end;
+        let tally = self.recorder.hand_over(end);
+        self.reporter.tell(News::Interval(self.intervals, tally));
+        self.reporter.tell(News::Done(end));
+        self.phase = Phase::Done;
+    }
+
+    fn count_unsent(&mut self, key: usize) {
+        let schedule = &mut self.seats[key].schedule;
+        if matches!(schedule, Schedule::Closed | Schedule::Dialed { .. }) {
+            return;
+        }
+        while let Some(intended) = schedule
+            .next()
+            .filter(|next| self.recorder.is_wanted(*next))
+        {
+            self.recorder.unsent(intended, self.now);
+            schedule.advance();
+        }
+    }
+
+    pub(super) fn phase_ends(&self) -> u64 {
+        match self.phase {
+            Phase::Loaded => self.recorder.window().end,
+            Phase::Draining { until } => until,
+            Phase::Connecting | Phase::Waiting | Phase::Done => NEVER,
+        }
+    }
+
+    /// The next time that must be kept exactly.
+    pub(super) fn next_due(&self) -> u64 {
+        match self.phase {
+            Phase::Waiting => self.timeline.map_or(NEVER, |timeline| timeline.begin),
+            Phase::Loaded => self.slots.next(),
+            Phase::Connecting | Phase::Draining { .. } | Phase::Done => NEVER,
+        }
+    }
+}

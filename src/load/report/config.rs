@@ -1,0 +1,291 @@
+//! What was asked for, as reports give it.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::super::units::{counted, rounded};
+use super::super::{Config, Load, Results, Target};
+use crate::net::Family;
+
+/// What was asked for. Names end with the unit where there is one: `_s` is seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConfigReport {
+    /// `HOST:PORT`; null: a server of its own, started for the measurement.
+    pub target: Option<String>,
+    /// What was connected to.
+    pub address: String,
+    /// `any`, `ipv4` or `ipv6`.
+    pub family: String,
+    /// At once, over all threads and shards.
+    pub connections: usize,
+    /// Threads with a loop each.
+    pub threads: usize,
+    /// Most time for the window; null: no bound.
+    pub duration_s: Option<f64>,
+    /// Most messages, over all connections; null: no bound.
+    pub messages: Option<u64>,
+    /// Of messages, header or terminator included.
+    pub sizes: Vec<SizeReport>,
+    /// Most unanswered messages a connection.
+    pub pipeline: usize,
+    /// Messages a second over all connections and shards (an open loop); null: a closed loop.
+    pub rate_per_s: Option<f64>,
+    /// How messages of an open loop are spread: `constant` or `poisson`; null: a closed loop.
+    pub arrival: Option<String>,
+    /// Load before the window.
+    pub warmup_s: f64,
+    /// The length of an interval.
+    pub interval_s: f64,
+    /// For a connect, and for a reply.
+    pub timeout_s: f64,
+    /// Connects a second at the start; null: as fast as they are answered.
+    pub connect_rate_per_s: Option<f64>,
+    /// A connection for each message.
+    pub churn: bool,
+    /// How connections are closed: `fin` or `rst`.
+    pub close: String,
+    /// Whether every byte is compared.
+    pub verify: bool,
+    /// Of bytes, sizes and arrivals.
+    pub seed: u64,
+    /// Addresses to come from; empty: the system's choice.
+    pub sources: Vec<String>,
+    /// SO_SNDBUF and SO_RCVBUF; null: the system's autotuning.
+    pub socket_buffer_bytes: Option<usize>,
+    /// Of a greeting, discarded.
+    pub skip_bytes: usize,
+    /// How messages are cut.
+    pub framing: String,
+    /// Which part of the load; null: all of it.
+    pub shard: Option<ShardReport>,
+    /// When the warm-up was to begin, RFC 3339; null: at once.
+    pub start_at: Option<String>,
+}
+
+/// Sizes from one to another, evenly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SizeReport {
+    /// The least.
+    pub from_bytes: usize,
+    /// The greatest.
+    pub to_bytes: usize,
+    /// So many of all messages, compared with the weights of the other sizes.
+    pub weight: u64,
+}
+
+/// One of several processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardReport {
+    /// From 0.
+    pub index: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl ConfigReport {
+    /// Of a measurement.
+    pub fn of(results: &Results) -> Self {
+        let config = &results.config;
+        let (rate, arrival) = match config.load {
+            Load::Closed => (None, None),
+            Load::Open { rate, arrival } => (Some(rate), Some(arrival.to_string())),
+        };
+        Self {
+            target: match &config.target {
+                Target::Child(_) => None,
+                Target::Remote(target) => Some(target.clone()),
+            },
+            address: results.address.to_string(),
+            family: family(config.family).into(),
+            connections: config.connections,
+            threads: config.threads,
+            duration_s: config.length.duration.map(|time| time.as_secs_f64()),
+            messages: config.length.messages,
+            sizes: sizes(config),
+            pipeline: config.pipeline,
+            rate_per_s: rate,
+            arrival,
+            warmup_s: config.warmup.as_secs_f64(),
+            interval_s: config.interval.as_secs_f64(),
+            timeout_s: config.timeout.as_secs_f64(),
+            connect_rate_per_s: config.connect_rate,
+            churn: config.churn,
+            close: config.close.to_string(),
+            verify: config.verify,
+            seed: config.seed,
+            sources: config
+                .sources
+                .iter()
+                .map(|source| source.to_string())
+                .collect(),
+            socket_buffer_bytes: config.socket_buffer,
+            skip_bytes: config.skip,
+            framing: config.framing.to_string(),
+            shard: config.shard.map(|shard| ShardReport {
+                index: shard.index,
+                count: shard.count,
+            }),
+            start_at: config.start_at.map(rfc3339),
+        }
+    }
+
+    /// All of it on one line.
+    pub fn line(&self) -> String {
+        let mut parts = vec![
+            self.framing.clone(),
+            format!("messages of {}", self.sizes_text()),
+            counted(self.connections as u64, "connection"),
+            counted(self.threads as u64, "thread"),
+            format!("pipeline {}", self.pipeline),
+            self.load_text(),
+        ];
+        parts.extend(self.unusual());
+        parts.push(format!("warm-up {} s", rounded(self.warmup_s, 3)));
+        parts.push(self.length_text());
+        format!("{}: {}", self.target_text(), parts.join(", "))
+    }
+
+    fn target_text(&self) -> String {
+        match &self.target {
+            None => format!("{} (a server of its own)", self.address),
+            Some(target) if *target == self.address => target.clone(),
+            Some(target) => format!("{target} ({})", self.address),
+        }
+    }
+
+    fn sizes_text(&self) -> String {
+        let is_weighted = self.sizes.len() > 1;
+        let texts: Vec<_> = self
+            .sizes
+            .iter()
+            .map(|size| {
+                let range = match (size.from_bytes, size.to_bytes) {
+                    (from, to) if from == to => format!("{to} B"),
+                    (from, to) => format!("{from} to {to} B"),
+                };
+                let weight = if is_weighted {
+                    format!(" x{}", size.weight)
+                } else {
+                    String::new()
+                };
+                range + &weight
+            })
+            .collect();
+        texts.join(" + ")
+    }
+
+    fn load_text(&self) -> String {
+        match (self.rate_per_s, &self.arrival) {
+            (Some(rate), Some(arrival)) => {
+                format!("open loop, {} messages/s {arrival}", rounded(rate, 3))
+            }
+            _ => "closed loop".into(),
+        }
+    }
+
+    /// What is not as it is by default, and changes what is measured.
+    fn unusual(&self) -> Vec<String> {
+        let shard = self
+            .shard
+            .map(|shard| format!("shard {} of {}", shard.index, shard.count));
+        let sources = (!self.sources.is_empty())
+            .then(|| format!("from {}", counted_addresses(self.sources.len())));
+        [
+            self.churn.then(|| "a connection a message".into()),
+            (self.close == "rst").then(|| "closed by reset".into()),
+            (!self.verify).then(|| "not verified".into()),
+            sources,
+            self.socket_buffer_bytes
+                .map(|bytes| format!("socket buffers {bytes} B")),
+            shard,
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn length_text(&self) -> String {
+        let duration = self
+            .duration_s
+            .map(|seconds| format!("{} s", rounded(seconds, 3)));
+        let messages = self.messages.map(|messages| counted(messages, "message"));
+        let both: Vec<_> = [duration, messages].into_iter().flatten().collect();
+        both.join(" or ")
+    }
+}
+
+/// To the millisecond, in UTC.
+pub fn rfc3339(moment: SystemTime) -> String {
+    let moment = OffsetDateTime::from(moment);
+    let whole = moment - Duration::from_nanos(u64::from(moment.nanosecond() % 1_000_000));
+    whole.format(&Rfc3339).unwrap_or_default()
+}
+
+fn family(family: Family) -> &'static str {
+    match family {
+        Family::Any => "any",
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
+}
+
+fn sizes(config: &Config) -> Vec<SizeReport> {
+    let size = |(range, weight): &(std::ops::RangeInclusive<usize>, u64)| SizeReport {
+        from_bytes: *range.start(),
+        to_bytes: *range.end(),
+        weight: *weight,
+    };
+    config.sizes.0.iter().map(size).collect()
+}
+
+fn counted_addresses(number: usize) -> String {
+    match number {
+        1 => "1 address".into(),
+        _ => format!("{number} addresses"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::super::super::testing::{open, results};
+    use super::super::super::{Arrival, Close, Shard, Sizes};
+    use super::*;
+
+    #[test]
+    fn the_line_names_what_was_measured() {
+        assert_eq!(
+            ConfigReport::of(&results()).line(),
+            "localhost:7007 (127.0.0.1:7007): raw, messages of 64 B, 2 connections, 1 thread, pipeline 1, closed loop, \
+             warm-up 0.5 s, 1 s"
+        );
+        let mut unusual = open();
+        let config = &mut unusual.config;
+        config.load = Load::Open {
+            rate: 0.5,
+            arrival: Arrival::Poisson,
+        };
+        config.sizes = Sizes(vec![(1..=4096, 9), (8..=8, 1)]);
+        (config.churn, config.close, config.verify) = (true, Close::Rst, false);
+        config.shard = Some(Shard { index: 1, count: 4 });
+        config.sources = vec![([10, 0, 0, 1]).into()];
+        config.socket_buffer = Some(4096);
+        config.length.messages = Some(7);
+        assert_eq!(
+            ConfigReport::of(&unusual).line(),
+            "127.0.0.1:7007 (a server of its own): raw, messages of 1 to 4096 B x9 + 8 B x1, 2 connections, 1 thread, \
+             pipeline 1024, open loop, 0.5 messages/s poisson, a connection a message, closed by reset, not verified, \
+             from 1 address, socket buffers 4096 B, shard 1 of 4, warm-up 0.5 s, 1 s or 7 messages"
+        );
+    }
+
+    #[test]
+    fn a_moment_is_given_to_the_millisecond() {
+        let moment = UNIX_EPOCH + Duration::from_nanos(1_800_000_000_500_999_999);
+        assert_eq!(rfc3339(moment), "2027-01-15T08:00:00.5Z");
+    }
+}

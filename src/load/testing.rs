@@ -1,0 +1,99 @@
+//! Results for tests, of which every number is known.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::{
+    Arrival, Close, Config, Interval, Length, Load, Results, ServerUsage, Sizes, Tally, Target,
+};
+use crate::conn::Framing;
+use crate::net::Family;
+
+/// A closed loop of two connections, one second, 2,000 messages that took 101 to 300 us, evenly.
+pub fn results() -> Results {
+    let total = tally();
+    let interval = Interval {
+        start: Duration::ZERO,
+        length: Duration::from_secs(1),
+        tally: total.clone(),
+    };
+    Results {
+        config: config(),
+        address: ([127, 0, 0, 1], 7007).into(),
+        began: UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
+        window: Duration::from_secs(1),
+        connected: 2,
+        total,
+        intervals: vec![interval],
+        generator_cpu: Some(Duration::from_millis(200)),
+        server: None,
+        interrupted: None,
+    }
+}
+
+/// The same, with a schedule of 2,000 messages a second, and a server of its own.
+pub fn open() -> Results {
+    let mut results = results();
+    results.config.target = Target::Child("mio-echo".into());
+    results.config.pipeline = 1024;
+    results.config.load = Load::Open {
+        rate: 2_000.0,
+        arrival: Arrival::Constant,
+    };
+    results.server = Some(ServerUsage {
+        cpu: Some(Duration::from_millis(250)),
+        rss: Some(3_500_000),
+        bytes_per_connection: None,
+    });
+    results
+}
+
+fn config() -> Config {
+    Config {
+        target: Target::Remote("localhost:7007".into()),
+        family: Family::Any,
+        connections: 2,
+        threads: 1,
+        length: Length {
+            duration: Some(Duration::from_secs(1)),
+            messages: None,
+        },
+        sizes: Sizes::one(64),
+        pipeline: 1,
+        load: Load::Closed,
+        warmup: Duration::from_millis(500),
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(10),
+        connect_rate: None,
+        churn: false,
+        close: Close::Fin,
+        verify: true,
+        seed: 1,
+        sources: vec![],
+        socket_buffer: None,
+        skip: 0,
+        framing: Framing::Raw,
+        shard: None,
+        start_at: None,
+    }
+}
+
+fn tally() -> Tally {
+    let mut tally = Tally::default();
+    for message in 0..2_000 {
+        let response = 101_000 + message % 200 * 1_000;
+        tally.response.record(response);
+        tally.wait.record(0);
+        tally.service.record(response - 1_000);
+        tally.send_lag.record(1_000);
+        tally.turn.record(2_000);
+        tally.in_flight += u128::from(response - 1_000);
+    }
+    tally.connect.record(50_000);
+    tally.connect.record(70_000);
+    tally.messages = 2_000;
+    tally.bytes = 128_000;
+    tally.elapsed = 1_000_000_000;
+    tally.polling = 700_000_000;
+    tally.spinning = 100_000_000;
+    tally
+}
