@@ -21,13 +21,15 @@
 //! 5. `net/server.rs`: one turn of the loop.
 //! 6. `net/connections.rs`: who runs next, and what the kernel is told afterwards.
 //!
+//! `client/mod.rs` has a tour of its own.
+//!
 //! # What holds everywhere
 //!
 //! - Readiness is a belief. Only `WouldBlock` disproves it, so no event is waited for that has already come.
 //! - The loop blocks in one place, and no peer can end it: a peer's failure is a [`conn::CloseReason`].
 //! - A connection whose peer keeps up owns no heap memory. One whose peer does not, owns a bounded amount.
 //! - A truncated echo never ends in a FIN: where bytes that are owed are dropped, the close is a reset.
-//! - Imports run one way: the program uses [`net`], [`net`] uses [`conn`], [`conn`] uses only the standard library and
+//! - Imports run one way: the program uses `client`, `load` and [`net`], those use [`net`], [`net`] uses [`conn`], [`conn`] uses only the standard library and
 //!   the log. There is no `mio`, no time and no operating system in [`conn`].
 #![forbid(unsafe_code)]
 

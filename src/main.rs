@@ -5,6 +5,8 @@
 mod bench;
 mod cli;
 mod log_queue;
+#[cfg(feature = "client")]
+mod run_client;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -20,6 +22,8 @@ use mio_echo::net::{Handle, Outcome, Server};
 fn main() -> ExitCode {
     match cli::parse(env::args_os(), |name| env::var_os(name)) {
         Ok(Command::Serve(options)) => serve(options),
+        #[cfg(feature = "client")]
+        Ok(Command::Client(options)) => run_client::run(options),
         #[cfg(feature = "bench")]
         Ok(Command::Bench(asked)) => bench::bench(asked),
         Err(refusal) => cli::answer(refusal),

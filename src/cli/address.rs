@@ -28,6 +28,26 @@ pub fn listener(text: &str) -> Result<Listener, String> {
     })
 }
 
+/// `HOST:PORT`: a name, an IP literal or `[IPv6]`, and a port to connect to.
+#[cfg(feature = "client")]
+pub fn target(text: &str) -> Result<String, String> {
+    const FORM: &str =
+        "expected HOST:PORT, HOST a name, an IP literal or [IPv6], PORT from 1 to 65535";
+    let (host, port) = text.rsplit_once(':').ok_or(FORM)?;
+    let is_bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;
+    if host.is_empty() || host.contains(['/', ' ', '@', ',']) {
+        return Err(FORM.into());
+    }
+    if host.contains([':', '[', ']']) && !is_bracketed {
+        return Err(format!("IPv6 goes in brackets, as in [::1]:7007; {FORM}"));
+    }
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse::<u16>() {
+        Ok(1..) if is_number => Ok(text.to_owned()),
+        _ => Err(FORM.into()),
+    }
+}
+
 /// The name of a framing.
 pub fn framing(text: &str) -> Result<Framing, String> {
     match Framing::ALL.iter().find(|(name, _)| *name == text) {

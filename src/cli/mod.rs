@@ -3,6 +3,8 @@
 mod address;
 #[cfg(feature = "bench")]
 mod bench;
+#[cfg(feature = "client")]
+mod client;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -20,12 +22,18 @@ use mio_echo::net::BACK_END;
 
 #[cfg(feature = "bench")]
 pub use bench::{Bench, Measure, Merge, Outputs};
+#[cfg(feature = "client")]
+pub use client::Client;
+#[cfg(feature = "client")]
+use client::ClientArgs;
 pub use serve::Serve;
 use serve::ServeArgs;
 
 /// The subcommands that were built in.
 const FEATURES: &[&str] = &[
     "serve",
+    #[cfg(feature = "client")]
+    "client",
     #[cfg(feature = "bench")]
     "bench",
 ];
@@ -35,9 +43,11 @@ const SERVE: &str = "serve";
 /// `mio-echo SUBCOMMAND`, then its arguments.
 const AFTER_SUBCOMMAND: usize = 2;
 
-const NOTES: &str = "\
+const VALUES: &str = "\
 DUR is a decimal with ns, us, ms, s, m or h, seconds without one: .5 is half a second.
-SIZE is in bytes: 64, 16k, 1MiB (k is 1024). N is a count: 50k is 50,000.
+SIZE is in bytes: 64, 16k, 1MiB (k is 1024). N is a count: 50k is 50,000.";
+
+const VARIABLES: &str = "\
 Every option --a-b is also a variable MIO_ECHO_A_B: the command line wins, empty is unset,
 lists are separated by blanks.";
 
@@ -53,6 +63,9 @@ Exit code: 0 finished, 1 could not run or nothing answered, 2 usage, 3 --slo not
 pub enum Command {
     /// `mio-echo serve`
     Serve(Serve),
+    /// `mio-echo client`
+    #[cfg(feature = "client")]
+    Client(Client),
     /// `mio-echo bench`
     #[cfg(feature = "bench")]
     Bench(Bench),
@@ -80,6 +93,8 @@ pub fn parse(
     let matches = command.try_get_matches_from(arguments)?;
     Ok(match Typed::from_arg_matches(&matches)?.subcommand {
         TypedSubcommand::Serve(typed) => Command::Serve(typed.try_into()?),
+        #[cfg(feature = "client")]
+        TypedSubcommand::Client(typed) => Command::Client(typed.try_into()?),
         #[cfg(feature = "bench")]
         TypedSubcommand::Bench(typed) => Command::Bench(typed.meaning(&variable)?),
     })
@@ -107,8 +122,12 @@ struct Typed {
 #[derive(Subcommand)]
 enum TypedSubcommand {
     /// Sends back what clients send
-    #[command(after_help = NOTES)]
+    #[command(after_help = format!("{VALUES}\n{VARIABLES}"))]
     Serve(ServeArgs),
+    /// Sends standard input, or messages, to an echo server and takes what comes back
+    #[cfg(feature = "client")]
+    #[command(after_help = VALUES)]
+    Client(ClientArgs),
     /// Measures an echo server: rates, response times, and whether every byte came back
     #[cfg(feature = "bench")]
     #[command(after_help = BENCH_NOTES)]
@@ -153,8 +172,14 @@ fn one_line(mut error: Error) -> String {
         error.insert(kind, text);
     }
     let text = error.render().to_string();
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    // What is missing stands on lines of its own.
+    let paragraph: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let line = paragraph.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }
 
 /// A line break that was typed must not break the line that refuses it.

@@ -193,7 +193,7 @@ fn refuse_empty_offload(config: &Config) -> Result<(), clap::Error> {
     )))
 }
 
-fn refusal(message: String) -> clap::Error {
+pub(super) fn refusal(message: String) -> clap::Error {
     clap::Error::raw(ErrorKind::ValueValidation, message)
 }
 
@@ -236,6 +236,6 @@ impl ServeArgs {
     }
 }
 
-fn unless_zero(duration: Duration) -> Option<Duration> {
+pub(super) fn unless_zero(duration: Duration) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
 }

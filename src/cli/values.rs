@@ -58,6 +58,17 @@ pub fn size(text: &str) -> Result<usize, String> {
         })
 }
 
+/// A [`size`], or 0.
+#[cfg(feature = "client")]
+pub fn size_or_none(text: &str) -> Result<usize, String> {
+    match text {
+        "0" => Ok(0),
+        _ => size(text).map_err(|_| {
+            "expected 0 or a size up to 1g bytes, such as 64, 16k or 1MiB (k is 1024)".into()
+        }),
+    }
+}
+
 /// Text with the escapes `\r`, `\n`, `\t` and `\\`.
 pub fn banner(text: &str) -> Result<String, String> {
     unescape(text)

@@ -120,6 +120,7 @@ pub mod framing;
 mod inbox;
 mod messages;
 mod readiness;
+mod wrap;
 mod write_buffer;
 
 #[cfg(test)]
@@ -138,6 +139,7 @@ pub use messages::WorkerPanicked;
 #[cfg(any(feature = "client", feature = "bench"))]
 pub(crate) use readiness::Readiness;
 pub use readiness::{Ready, ShortRead};
+pub use wrap::CannotWrap;
 pub use write_buffer::{SPARE_BUFFERS, Scratch, Spare, WriteBuffer};
 
 /// Where a connection stands.

@@ -45,6 +45,7 @@ mod seat;
 pub mod session;
 mod slo;
 mod tally;
+#[cfg(test)]
 mod testing;
 mod text;
 mod units;

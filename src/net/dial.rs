@@ -107,7 +107,7 @@ pub fn connected(socket: &TcpStream) -> Result<Option<()>, ConnectError> {
     match socket.peer_addr() {
         Ok(peer) if peer == socket.local_addr()? => Err(ConnectError {
             failure: ConnectFailure::SelfConnect,
-            source: io::Error::other("the socket was connected to itself"),
+            source: io::Error::other("its own port is the one it asked for"),
         }),
         Ok(_) => Ok(Some(())),
         Err(error) if platform::is_not_connected_yet(&error) => match socket.take_error()? {
@@ -147,7 +147,7 @@ impl ConnectError {
     pub fn timed_out() -> Self {
         Self {
             failure: ConnectFailure::TimedOut,
-            source: io::ErrorKind::TimedOut.into(),
+            source: io::Error::new(io::ErrorKind::TimedOut, "no answer in time"),
         }
     }
 }
@@ -180,7 +180,7 @@ impl fmt::Display for ConnectFailure {
             Self::Unreachable => "unreachable",
             Self::Unresolved => "unresolved",
             Self::TimedOut => "timed out",
-            Self::NoSourcePort => "no source port",
+            Self::NoSourcePort => "no source address or port",
             Self::Descriptors => "out of descriptors",
             Self::SelfConnect => "connected to itself",
             Self::Reset => "reset",
@@ -200,3 +200,6 @@ impl error::Error for ConnectError {
         Some(&self.source)
     }
 }
+
+#[cfg(test)]
+mod tests;

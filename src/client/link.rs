@@ -1,0 +1,170 @@
+//! A socket of ours and what is believed of it. All its system calls are here, one a call, and only when one is believed
+//! to succeed.
+//!
+//! A link that breaks is read to its end all the same: what came before is still there, and somebody may want it.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Registry, Token};
+
+use crate::conn::Readiness;
+use crate::net::registration::Registration;
+use crate::net::{ConnectError, DialOptions, connected, dial, platform, slot};
+
+/// A socket on its way to a connection, or connected.
+pub(super) struct Link {
+    socket: TcpStream,
+    token: Token,
+    registration: Registration,
+    readiness: Readiness,
+    /// Whether our FIN has gone out.
+    is_finished: bool,
+    /// Why nothing can be sent any more.
+    broken: Option<io::Error>,
+}
+
+impl Link {
+    /// Begins to connect. Events for `token` are to be noted, until [`is_connected`](Self::is_connected).
+    pub(super) fn dial(
+        address: SocketAddr,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<Self, ConnectError> {
+        let mut socket = dial(address, DialOptions::default())?;
+        let mut registration = Registration::new(&mut socket, registry, token)?;
+        registration.arm_write(true, &mut socket, registry, token)?;
+        Ok(Self {
+            socket,
+            token,
+            registration,
+            readiness: Readiness::new(platform::SHORT_READ),
+            is_finished: false,
+            broken: None,
+        })
+    }
+
+    /// Notes what an event reported.
+    pub(super) fn note(&mut self, event: &Event) {
+        self.readiness.note(slot::ready(event));
+        if self.readiness.reset() {
+            self.readiness.assume_readable();
+        }
+    }
+
+    /// Whether it is connected by now.
+    pub(super) fn is_connected(&mut self, registry: &Registry) -> Result<bool, ConnectError> {
+        if connected(&self.socket)?.is_some() {
+            return Ok(true);
+        }
+        if self.readiness.reset() {
+            return Err(io::Error::from(ErrorKind::ConnectionReset).into());
+        }
+        // Where an event disarms its direction, only this arms it again: no call on the socket has blocked.
+        for wanted in [false, true] {
+            let Self {
+                socket,
+                registration,
+                token,
+                ..
+            } = self;
+            registration.arm_write(wanted, socket, registry, *token)?;
+        }
+        Ok(false)
+    }
+
+    pub(super) fn can_read(&self) -> bool {
+        self.readiness.readable()
+    }
+
+    pub(super) fn can_write(&self) -> bool {
+        self.readiness.writable() && !self.is_broken()
+    }
+
+    /// Whether nothing can be sent any more.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some() || self.readiness.reset()
+    }
+
+    /// Believes in a read without an event: the next one will tell.
+    pub(super) fn assume_readable(&mut self) {
+        self.readiness.assume_readable();
+    }
+
+    /// One read. None: there is nothing. Some(0): the peer has finished, in order.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        match self.socket.read(into) {
+            // A write has had the error that tells this end from a FIN.
+            Ok(0) => self.broken.take().map_or(Ok(Some(0)), Err),
+            Ok(got) => {
+                if got < into.len() {
+                    self.readiness.read_came_short();
+                }
+                Ok(Some(got))
+            }
+            Err(error) => match error.kind() {
+                // No event will tell of the end that a broken link still owes.
+                ErrorKind::WouldBlock if self.is_broken() => Err(self.why_broken()),
+                ErrorKind::WouldBlock => {
+                    self.readiness.read_would_block();
+                    Ok(None)
+                }
+                ErrorKind::Interrupted => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// One write. Returns how many bytes the kernel took.
+    pub(super) fn write(&mut self, from: &[u8]) -> usize {
+        match self.socket.write(from) {
+            Ok(taken) => taken,
+            Err(error) => {
+                match error.kind() {
+                    ErrorKind::WouldBlock => self.readiness.write_would_block(),
+                    ErrorKind::Interrupted => {}
+                    _ => self.breaks(error),
+                }
+                0
+            }
+        }
+    }
+
+    /// Sends our FIN, once.
+    pub(super) fn finish(&mut self) {
+        if self.is_finished || self.is_broken() {
+            return;
+        }
+        self.is_finished = true;
+        match self.socket.shutdown(Shutdown::Write) {
+            Ok(()) => self.readiness.note_fin_sent(),
+            Err(error) => self.breaks(error),
+        }
+    }
+
+    /// Has WRITABLE reported, or no longer.
+    pub(super) fn arm_write(&mut self, wanted: bool, registry: &Registry) {
+        let Self {
+            socket,
+            registration,
+            token,
+            ..
+        } = self;
+        // An error: the poll has dropped the socket, because it is dead.
+        if let Err(error) = registration.arm_write(wanted, socket, registry, *token) {
+            self.breaks(error);
+        }
+    }
+
+    fn breaks(&mut self, error: io::Error) {
+        self.broken = Some(error);
+        self.readiness.assume_readable();
+    }
+
+    fn why_broken(&mut self) -> io::Error {
+        let reset = || ErrorKind::ConnectionReset.into();
+        self.broken.take().unwrap_or_else(reset)
+    }
+}

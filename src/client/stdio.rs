@@ -1,0 +1,259 @@
+//! The two standard streams, each on a thread of its own.
+//!
+//! No system lets one wait for them as for a socket: epoll refuses files, Windows knows no readiness of a console, and
+//! O_NONBLOCK on a terminal would change the shell that shares it. So two threads block in place of the loop. Buffers
+//! go to them and come back, and there is a fixed number, so that whoever is slow holds up the other and memory stays
+//! what it is. The threads are never joined: one may be waiting for a key that nobody will press.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use mio::Waker;
+
+use super::Failure;
+
+/// The size of a buffer: few system calls a megabyte, and the capacity of a pipe on Linux.
+const CHUNK: usize = 64 * 1024;
+
+/// Buffers a direction: one at the socket, one at the thread, and two for what either is ahead.
+pub(super) const CHUNKS: usize = 4;
+
+/// How long to leave alone a stream that another program has made non-blocking and that is not ready: short for a
+/// person, and no load.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A buffer on its way.
+pub(super) struct Chunk {
+    memory: Box<[u8]>,
+    begin: usize,
+    end: usize,
+}
+
+/// What the threads have to tell.
+pub(super) enum Report {
+    /// From standard input.
+    Read(Chunk),
+    InputEnded,
+    InputFailed(io::Error),
+    /// Written to standard output, and free again.
+    Written(Chunk),
+    OutputFailed(io::Error),
+}
+
+/// The loop's end of the two threads.
+pub(super) struct Stdio {
+    reports: Receiver<Report>,
+    to_input: Sender<Chunk>,
+    to_output: Sender<Chunk>,
+}
+
+/// A thread's end.
+struct Reporter {
+    reports: Sender<Report>,
+    waker: Arc<Waker>,
+}
+
+impl Stdio {
+    /// Starts the threads, which wake the loop for every report. Returns the buffers for the output too.
+    pub(super) fn start(
+        waker: Waker,
+        input: impl Read + Send + 'static,
+        output: impl Write + Send + 'static,
+    ) -> Result<(Self, Vec<Chunk>), Failure> {
+        let waker = Arc::new(waker);
+        let (reports, reported) = channel();
+        let reporter = || Reporter {
+            reports: reports.clone(),
+            waker: Arc::clone(&waker),
+        };
+        let (to_input, empty) = channel();
+        let (to_output, full) = channel();
+        let (for_input, for_output) = (reporter(), reporter());
+        start("stdin", move || read_all(input, &empty, &for_input))?;
+        start("stdout", move || write_all(output, &full, &for_output))?;
+        let stdio = Self {
+            reports: reported,
+            to_input,
+            to_output,
+        };
+        for _ in 0..CHUNKS {
+            stdio.have_filled(Chunk::new());
+        }
+        Ok((stdio, (0..CHUNKS).map(|_| Chunk::new()).collect()))
+    }
+
+    /// The next report, if there is one.
+    pub(super) fn report(&self) -> Option<Report> {
+        self.reports.try_recv().ok()
+    }
+
+    /// Gives a buffer to the input.
+    pub(super) fn have_filled(&self, mut chunk: Chunk) {
+        (chunk.begin, chunk.end) = (0, 0);
+        // The thread has ended with the input: nobody needs the buffer.
+        let _ = self.to_input.send(chunk);
+    }
+
+    /// Has the output write a buffer.
+    pub(super) fn have_written(&self, chunk: Chunk) {
+        // The thread has ended with an error, which it has reported.
+        let _ = self.to_output.send(chunk);
+    }
+}
+
+impl Chunk {
+    fn new() -> Self {
+        Self {
+            memory: vec![0; CHUNK].into_boxed_slice(),
+            begin: 0,
+            end: 0,
+        }
+    }
+
+    /// What it holds.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.memory[self.begin..self.end]
+    }
+
+    /// Drops the first `n` bytes of what it holds.
+    pub(super) fn consume(&mut self, n: usize) {
+        self.begin += n;
+    }
+
+    /// All its room, whatever it holds; see [`filled`](Self::filled).
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        &mut self.memory
+    }
+
+    /// Holds the first `n` bytes of its room.
+    pub(super) fn filled(&mut self, n: usize) {
+        (self.begin, self.end) = (0, n);
+    }
+}
+
+impl Reporter {
+    /// False: the loop has gone.
+    fn tell(&self, report: Report) -> bool {
+        let is_heard = self.reports.send(report).is_ok();
+        // If even this fails, the next event ends the loop's wait.
+        let _ = self.waker.wake();
+        is_heard
+    }
+}
+
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    match thread::Builder::new().name(name.into()).spawn(run) {
+        Ok(_never_joined) => Ok(()),
+        Err(source) => Err(Failure::System {
+            operation: "cannot start a thread",
+            source,
+        }),
+    }
+}
+
+fn read_all(mut input: impl Read, empty: &Receiver<Chunk>, loop_: &Reporter) {
+    for mut chunk in empty {
+        let report = match patiently(|| input.read(chunk.room())) {
+            Ok(0) => Report::InputEnded,
+            Ok(got) => {
+                chunk.filled(got);
+                Report::Read(chunk)
+            }
+            Err(error) => Report::InputFailed(error),
+        };
+        let goes_on = matches!(report, Report::Read(_));
+        if !loop_.tell(report) || !goes_on {
+            return;
+        }
+    }
+}
+
+fn write_all(mut output: impl Write, full: &Receiver<Chunk>, loop_: &Reporter) {
+    for mut chunk in full {
+        let report = match write_chunk(&mut output, &mut chunk) {
+            Ok(()) => Report::Written(chunk),
+            Err(error) => Report::OutputFailed(error),
+        };
+        let goes_on = matches!(report, Report::Written(_));
+        if !loop_.tell(report) || !goes_on {
+            return;
+        }
+    }
+}
+
+/// Writes all at once, and holds back nothing for the end of a line.
+fn write_chunk(output: &mut impl Write, chunk: &mut Chunk) -> io::Result<()> {
+    while !chunk.bytes().is_empty() {
+        match patiently(|| output.write(chunk.bytes()))? {
+            0 => return Err(ErrorKind::WriteZero.into()),
+            taken => chunk.consume(taken),
+        }
+    }
+    patiently(|| output.flush())
+}
+
+fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// Takes or gives one byte at a time, and before each says that it is not ready or was interrupted.
+    struct Moody {
+        moods: VecDeque<ErrorKind>,
+        taken: Vec<u8>,
+    }
+
+    impl Moody {
+        fn mood(&mut self) -> io::Result<()> {
+            self.moods.rotate_left(1);
+            match self.moods[0] {
+                ErrorKind::Other => Ok(()),
+                kind => Err(kind.into()),
+            }
+        }
+    }
+
+    impl Write for Moody {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.mood()?;
+            self.taken.push(bytes[0]);
+            Ok(1)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.mood()
+        }
+    }
+
+    #[test]
+    fn a_stream_that_another_program_made_non_blocking_loses_nothing() {
+        let mut chunk = Chunk::new();
+        chunk.room()[..5].copy_from_slice(b"hello");
+        chunk.filled(5);
+        let moods = [
+            ErrorKind::WouldBlock,
+            ErrorKind::Interrupted,
+            ErrorKind::Other,
+        ];
+        let mut output = Moody {
+            moods: moods.into(),
+            taken: Vec::new(),
+        };
+        write_chunk(&mut output, &mut chunk).unwrap();
+        assert_eq!(output.taken, b"hello");
+    }
+}

@@ -1,0 +1,59 @@
+//! `mio-echo client`: the standard streams, and what its end means to the shell.
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use mio_echo::client::{self, Failure, Messages, Report};
+
+use crate::cli::Client;
+
+/// A reply was not what was sent.
+const DIFFERS: u8 = 4;
+
+/// Runs it to its end. Threads that read or write the standard streams may still be blocked there: nobody waits for them.
+pub fn run(options: Client) -> ExitCode {
+    let result = match &options.messages {
+        Some(messages) => exchange(&options, messages),
+        None => pipe(&options).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|failure| {
+        if !failure.is_broken_pipe() {
+            crate::fail(&failure);
+        }
+        ExitCode::FAILURE
+    })
+}
+
+fn pipe(options: &Client) -> Result<(), Failure> {
+    if options.quiet {
+        client::pipe(&options.config, io::stdin(), io::sink())
+    } else {
+        client::pipe(&options.config, io::stdin(), io::stdout())
+    }
+}
+
+fn exchange(options: &Client, messages: &Messages) -> Result<ExitCode, Failure> {
+    let mut output: Box<dyn Write> = if options.quiet {
+        Box::new(io::sink())
+    } else {
+        Box::new(BufWriter::new(io::stdout().lock()))
+    };
+    let report = client::exchange(&options.config, messages, &mut output)?;
+    for (connection, failure) in &report.failures {
+        let _ = writeln!(io::stderr(), "mio-echo: connection {connection}: {failure}");
+    }
+    writeln!(output, "{report}")
+        .and_then(|()| output.flush())
+        .map_err(Failure::Output)?;
+    Ok(exit_code(&report))
+}
+
+fn exit_code(report: &Report) -> ExitCode {
+    if report.differs() {
+        ExitCode::from(DIFFERS)
+    } else if report.failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,79 @@
+//! Where there is no connection: which of refused, timed out, unreachable and unresolved, and where.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use crate::program::run;
+use crate::support::Server;
+
+/// An address where nobody listens.
+fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("its address")
+}
+
+#[test]
+fn refused_names_the_address_and_what_the_system_said() {
+    let target = nobody().to_string();
+    let begin = format!("cannot connect to {target}: refused: ");
+    run(&[&target]).expect_failure(1, &[&begin, "os error"]);
+    let ended = run(&[&target, "-m", "hello"]);
+    ended.expect_failure(1, &["connection 1: ", &begin]);
+    assert_eq!(ended.lines(), ["0 of 1 equal"]);
+}
+
+#[test]
+fn each_address_of_a_name_is_tried_and_named() {
+    let target = format!("localhost:{}", nobody().port());
+    let begin = format!("cannot connect to {target}: ");
+    run(&["-4", &target]).expect_failure(1, &[&begin, "127.0.0.1:", " refused: "]);
+}
+
+#[test]
+fn a_name_leads_to_the_address_that_answers() {
+    let server = Server::start(&[]);
+    let target = format!("localhost:{}", server.address().port());
+    let ended = run(&[&target, "-m", "hello"]);
+    ended.expect_success();
+    assert_eq!(ended.lines(), ["1: hello", "1 of 1 equal"]);
+}
+
+#[test]
+fn unresolved_names_the_name() {
+    let expected = ["cannot connect to name.invalid:7: unresolved: "];
+    run(&["name.invalid:7"]).expect_failure(1, &expected);
+    let ended = run(&["name.invalid:7", "-c", "3", "-m", "hello"]);
+    ended.expect_failure(1, &expected);
+    assert!(ended.output.is_empty());
+}
+
+#[test]
+fn a_family_that_the_target_does_not_have_is_unresolved() {
+    run(&["-6", "127.0.0.1:7"])
+        .expect_failure(1, &["127.0.0.1:7: unresolved: no address of this family"]);
+}
+
+#[test]
+fn misuse_is_refused_with_one_line() {
+    for (args, texts) in [
+        (&["localhost"][..], &["'localhost'", "HOST:PORT"][..]),
+        (&[], &["HOST:PORT"]),
+        (
+            &["a:1", "-c", "0", "-m", "b"],
+            &["'0'", "--connections", "1"],
+        ),
+        (&["a:1", "-c", "3"], &["--connections", "--message"]),
+        (
+            &["a:1", "--timeout", "1x", "-m", "b"],
+            &["'1x'", "--timeout"],
+        ),
+        (
+            &["a:1", "--framing", "line", "-m", "b\nc"],
+            &[r"'b\nc'", "--message", "LF"],
+        ),
+        (&["a:1", "-4", "-6"], &["-4", "-6"]),
+    ] {
+        let ended = run(args);
+        ended.expect_failure(2, texts);
+        assert!(ended.output.is_empty());
+    }
+}

@@ -1,0 +1,191 @@
+//! What needs the facts of Linux: a backlog that is full, and the memory of a process.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::program::{Program, run};
+use crate::support::{DEADLINE, Data, QUIET, Server, wait_for};
+
+/// A listener whose backlog is full: whoever connects gets no answer.
+struct Full {
+    _listener: Socket,
+    _queued: Vec<Socket>,
+    address: SocketAddr,
+}
+
+impl Full {
+    fn new() -> Self {
+        let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let listener = socket();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        listener.bind(&any.into()).expect("a free port");
+        listener.listen(0).expect("listening");
+        let address = listener.local_addr().expect("its address");
+        let address = address.as_socket().expect("IPv4");
+        let connect = |_| {
+            let queued = socket();
+            queued.set_nonblocking(true).expect("non-blocking");
+            let _begun = queued.connect(&address.into());
+            queued
+        };
+        // The backlog holds one more than its length; the others only wait to get in.
+        let queued: Vec<_> = (0..4).map(connect).collect();
+        wait_for("the backlog is full", DEADLINE, || {
+            queued.iter().any(|queued| queued.peer_addr().is_ok())
+        });
+        Self {
+            _listener: listener,
+            _queued: queued,
+            address,
+        }
+    }
+}
+
+#[test]
+fn an_address_that_does_not_answer_times_out() {
+    let full = Full::new();
+    let target = full.address.to_string();
+    let begun = Instant::now();
+    let expected = format!("cannot connect to {target}: timed out: no answer in time");
+    run(&["--connect-timeout", "300ms", &target]).expect_failure(1, &[&expected]);
+    run(&["--connect-timeout", "300ms", "-m", "hello", &target]).expect_failure(1, &[&expected]);
+    assert!(begun.elapsed() >= Duration::from_millis(600));
+}
+
+#[test]
+fn a_standard_stream_that_fails_is_told() {
+    let server = Server::start(&[]);
+    let target = server.address().to_string();
+    let open = |path: &str| File::options().read(true).open(path).expect("opening");
+    Program::start_with(&[&target], open("/").into())
+        .finished()
+        .expect_failure(
+            1,
+            &["cannot read standard input: Is a directory (os error 21)"],
+        );
+
+    let client = env!("CARGO_BIN_EXE_mio-echo");
+    for arguments in ["", "-m hello"] {
+        let script = format!("echo hello | {client} client {arguments} {target} > /dev/full");
+        let ended = Command::new("sh")
+            .args(["-c", &script])
+            .output()
+            .expect("sh");
+        assert_eq!(ended.status.code(), Some(1));
+        assert_eq!(
+            String::from_utf8_lossy(&ended.stderr),
+            "mio-echo: cannot write standard output: No space left on device (os error 28)\n"
+        );
+    }
+}
+
+#[test]
+fn out_of_descriptors_is_told_and_the_others_finish() {
+    let server = Server::start(&[]);
+    let client = env!("CARGO_BIN_EXE_mio-echo");
+    let target = server.address();
+    let script = format!("ulimit -n 40; {client} client -c 50 -m hello {target}");
+    let ended = Command::new("sh")
+        .args(["-c", &script])
+        .output()
+        .expect("sh");
+    assert_eq!(ended.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+    let failed = errors.lines().count();
+    assert!(
+        errors.contains("connection 50: cannot connect to "),
+        "{errors}"
+    );
+    assert!(
+        errors.contains(": out of descriptors: Too many open files"),
+        "{errors}"
+    );
+    let output = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let summary = format!("{} of 50 equal", 50 - failed);
+    assert_eq!(output.lines().last(), Some(&*summary));
+    assert!(failed < 40, "{summary}");
+}
+
+/// Whoever shares a pipe or a terminal may have made it non-blocking.
+#[test]
+fn non_blocking_standard_streams_lose_nothing() {
+    let server = Server::start(&[]);
+    let (mut typist, stdin) = UnixStream::pair().expect("a pair");
+    let (reader, stdout) = UnixStream::pair().expect("a pair");
+    reader.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    stdin.set_nonblocking(true).expect("non-blocking");
+    stdout.set_nonblocking(true).expect("non-blocking");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mio-echo"));
+    command.args(["client", &server.address().to_string()]);
+    command
+        .stdin(OwnedFd::from(stdin))
+        .stdout(OwnedFd::from(stdout));
+    let mut client = command.spawn().expect("starting");
+    drop(command);
+    let sent = Data::new(8).take(4 << 20);
+    let got = thread::scope(|scope| {
+        scope.spawn(|| {
+            typist.write_all(&sent).expect("typing");
+            typist.shutdown(Shutdown::Write).expect("the end");
+        });
+        // Long enough for it to find its output full.
+        thread::sleep(QUIET);
+        let mut got = Vec::new();
+        (&reader).read_to_end(&mut got).expect("reading");
+        got
+    });
+    assert!(client.wait().expect("the end").success());
+    assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
+}
+
+#[test]
+fn memory_stays_the_same_however_much_goes_through() {
+    through(if cfg!(feature = "soak") {
+        1 << 30
+    } else {
+        64 << 20
+    });
+}
+
+/// Sends `length` bytes through a client, compares them as they come, and looks at the most memory it ever had.
+fn through(length: usize) {
+    const CHUNK: usize = 256 * 1024;
+    let server = Server::start(&[]);
+    let mut client = Program::start_unread(&[&server.address().to_string()], Stdio::piped());
+    let (mut stdin, mut stdout) = (client.take_stdin(), client.take_stdout());
+    let typist = thread::spawn(move || {
+        let mut data = Data::new(6);
+        for _ in (0..length).step_by(CHUNK) {
+            stdin.write_all(&data.take(CHUNK)).expect("typing");
+        }
+        stdin
+    });
+    let (mut data, mut got) = (Data::new(6), vec![0; CHUNK]);
+    for at in (0..length).step_by(CHUNK) {
+        stdout.read_exact(&mut got).expect("reading");
+        assert!(got == data.take(CHUNK), "wrong bytes behind {at}");
+    }
+    let peak = peak_memory(client.pid());
+    assert!(peak <= 12 << 20, "{peak} bytes");
+    drop(typist.join().expect("typing"));
+    client.finished().expect_success();
+}
+
+/// The most resident memory so far, code included, in bytes.
+fn peak_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the status");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = peak.and_then(|value| value.trim().strip_suffix(" kB"));
+    kilobytes
+        .and_then(|n| n.parse::<u64>().ok())
+        .expect("VmHWM")
+        * 1024
+}

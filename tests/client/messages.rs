@@ -1,0 +1,320 @@
+//! Messages, each verified on its own connection.
+
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use crate::peer::serve;
+use crate::program::run;
+use crate::support::Server;
+
+/// The lines of standard output in order, but for the last one.
+fn replies(lines: &[&str]) -> Vec<String> {
+    let (_last, replies) = lines.split_last().expect("a last line");
+    let mut replies: Vec<_> = replies.iter().map(|line| (*line).to_owned()).collect();
+    replies.sort();
+    replies
+}
+
+#[test]
+fn seed_s3_2_three_connections_each_with_its_own_message() {
+    let server = Server::start(&[]);
+    let target = server.address().to_string();
+    let ended = run(&["-c", "3", "-m", "Hello from Client {i}", &target]);
+    ended.expect_success();
+    let lines = ended.lines();
+    assert_eq!(
+        replies(&lines),
+        [
+            "1: Hello from Client 1",
+            "2: Hello from Client 2",
+            "3: Hello from Client 3"
+        ]
+    );
+    assert_eq!(lines.last(), Some(&"3 of 3 equal"));
+    let finished = server.stop();
+    finished.expect_no_complaint();
+    assert_eq!(finished.figures().get("peer finished"), 3);
+}
+
+#[test]
+fn seed_s3_2_they_are_connected_at_once() {
+    let all_here = Barrier::new(3);
+    let server = serve(move |mut session| {
+        let bytes = session.receive(5);
+        // A client that takes one after another never gets past this.
+        all_here.wait();
+        session.send(&bytes);
+        session.receive_to_end();
+    });
+    run(&[
+        "-c",
+        "3",
+        "-m",
+        "hello",
+        "--timeout",
+        "15s",
+        &server.to_string(),
+    ])
+    .expect_success();
+}
+
+#[test]
+fn seed_s2_8_every_framing_carries_messages() {
+    for framing in ["raw", "nul", "line", "crlf", "len8", "len16", "len16le"] {
+        let server = Server::start(&["--framing", framing]);
+        let target = server.address().to_string();
+        let ended = run(&[
+            "--framing",
+            framing,
+            "-c",
+            "2",
+            "-n",
+            "2",
+            "-m",
+            "one {i}",
+            "-m",
+            "two",
+            &target,
+        ]);
+        ended.expect_success();
+        let lines = ended.lines();
+        let expected = ["1: one 1", "1: one 1", "1: two", "1: two", "2: one 2"];
+        assert_eq!(replies(&lines)[..5], expected, "{framing}");
+        assert_eq!(lines.last(), Some(&"8 of 8 equal"), "{framing}");
+        server.stop().expect_no_complaint();
+    }
+}
+
+#[test]
+fn an_empty_message_is_one_where_the_framing_has_them() {
+    for framing in ["line", "crlf", "len8", "len16", "len16le"] {
+        let server = Server::start(&["--framing", framing]);
+        let ended = run(&[
+            "--framing",
+            framing,
+            "-m",
+            "",
+            &server.address().to_string(),
+        ]);
+        ended.expect_success();
+        assert_eq!(ended.lines(), ["1: ", "1 of 1 equal"]);
+    }
+}
+
+#[test]
+fn a_message_larger_than_every_buffer_comes_back() {
+    let server = Server::start(&["--socket-buffer", "4k", "--read-buffer", "100"]);
+    let long = "0123456789".repeat(3_000);
+    let ended = run(&[
+        "-c",
+        "4",
+        "-n",
+        "3",
+        "-m",
+        &long,
+        &server.address().to_string(),
+    ]);
+    ended.expect_success();
+    assert_eq!(ended.lines().last(), Some(&"12 of 12 equal"));
+}
+
+#[test]
+fn many_connections_and_rounds_end() {
+    let server = Server::start(&[]);
+    let ended = run(&[
+        "-q",
+        "-c",
+        "300",
+        "-n",
+        "10",
+        "-m",
+        "{i}",
+        &server.address().to_string(),
+    ]);
+    ended.expect_success();
+    assert!(ended.output.is_empty(), "-q prints nothing");
+    let figures = server.stop().figures();
+    assert_eq!(
+        (figures.get("accepted"), figures.get("peer finished")),
+        (300, 300)
+    );
+}
+
+#[test]
+fn a_greeting_is_discarded_first() {
+    let server = Server::start(&["--banner", "welcome\\r\\n"]);
+    let ended = run(&[
+        "--skip",
+        "9",
+        "-n",
+        "2",
+        "-m",
+        "hello",
+        &server.address().to_string(),
+    ]);
+    ended.expect_success();
+    assert_eq!(ended.lines(), ["1: hello", "1: hello", "2 of 2 equal"]);
+}
+
+#[test]
+fn a_greeting_that_is_not_expected_differs() {
+    let server = Server::start(&["--banner", "welcome"]);
+    let ended = run(&["-m", "hello", &server.address().to_string()]);
+    ended.expect_failure(
+        4,
+        &[
+            "connection 1: reply 1 differs at offset 0: expected ",
+            ", got 77 65 6c",
+        ],
+    );
+}
+
+#[test]
+fn a_reply_that_differs_is_shown_and_the_exit_code_is_4() {
+    let server = serve(|mut session| {
+        let mut bytes = session.receive(7);
+        bytes[4] = b'0';
+        session.send(&bytes);
+        session.receive_to_end();
+    });
+    let ended = run(&["--framing", "len16", "-m", "hello", &server.to_string()]);
+    ended.expect_failure(
+        4,
+        &["connection 1: reply 1 differs at offset 4: expected 6c 6c 6f, got 30 6c 6f"],
+    );
+    assert_eq!(ended.lines(), ["0 of 1 equal"]);
+}
+
+#[test]
+fn a_reply_that_is_too_long_differs_behind_its_end() {
+    let server = serve(|mut session| {
+        let bytes = session.receive(5);
+        session.send(&[&bytes[..], b"!"].concat());
+        session.receive_to_end();
+    });
+    let ended = run(&["-m", "hello", &server.to_string()]);
+    ended.expect_failure(4, &[": expected nothing more, got 21"]);
+}
+
+#[test]
+fn the_others_finish_and_the_worst_is_the_exit_code() {
+    let server = serve(|mut session| {
+        let mut bytes = session.receive(7);
+        match bytes[6] {
+            b'1' => return,
+            b'2' => bytes[0] = b'H',
+            _ => {}
+        }
+        session.send(&bytes);
+        session.receive_to_end();
+    });
+    let ended = run(&["-c", "3", "-m", "hello {i}", &server.to_string()]);
+    assert_eq!(ended.code, Some(4));
+    assert_eq!(ended.lines(), ["3: hello 3", "1 of 3 equal"]);
+    assert_eq!(
+        ended.errors,
+        [
+            "mio-echo: connection 1: closed early (0 of 7 bytes)",
+            "mio-echo: connection 2: reply 1 differs at offset 0: expected 68 65 6c 6c 6f 20 32, \
+             got 48 65 6c 6c 6f 20 32",
+        ]
+    );
+}
+
+#[test]
+fn closing_early_is_told_with_the_bytes() {
+    let server = serve(|mut session| {
+        let bytes = session.receive(5);
+        session.send(&bytes);
+        session.receive(5);
+        session.send(b"he");
+    });
+    let ended = run(&["-n", "3", "-m", "hello", &server.to_string()]);
+    ended.expect_failure(1, &["connection 1: closed early (7 of 15 bytes)"]);
+    assert_eq!(ended.lines(), ["1: hello", "1 of 3 equal"]);
+}
+
+#[test]
+fn a_reset_is_told() {
+    let server = serve(|mut session| {
+        session.receive(5);
+        session.reset();
+    });
+    run(&["-m", "hello", &server.to_string()])
+        .expect_failure(1, &["connection 1: reset (0 of 5 bytes)"]);
+}
+
+#[test]
+fn a_reply_that_does_not_come_times_out() {
+    let server = serve(|mut session| {
+        session.receive(5);
+        session.send(b"hel");
+        session.receive_to_end();
+    });
+    let begun = Instant::now();
+    let ended = run(&["--timeout", "300ms", "-m", "hello", &server.to_string()]);
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    ended.expect_failure(1, &["timed out: no reply within 300ms (3 of 5 bytes)"]);
+}
+
+#[test]
+fn the_time_is_for_each_reply() {
+    let server = serve(|mut session| {
+        for _ in 0..4 {
+            let bytes = session.receive(5);
+            std::thread::sleep(Duration::from_millis(250));
+            session.send(&bytes);
+        }
+        session.receive_to_end();
+    });
+    run(&[
+        "--timeout",
+        "800ms",
+        "-n",
+        "4",
+        "-m",
+        "hello",
+        &server.to_string(),
+    ])
+    .expect_success();
+}
+
+#[test]
+fn a_greeting_and_an_end_that_do_not_come_time_out() {
+    let silent = serve(|mut session| {
+        session.receive_to_end();
+    });
+    run(&[
+        "--timeout",
+        ".2",
+        "--skip",
+        "3",
+        "-m",
+        "hello",
+        &silent.to_string(),
+    ])
+    .expect_failure(1, &["timed out: no greeting within 200ms"]);
+
+    let endless = serve(|mut session| {
+        let bytes = session.receive(5);
+        session.send(&bytes);
+        session.receive_to_end();
+        loop {
+            std::thread::park();
+        }
+    });
+    let ended = run(&["--timeout", ".3", "-m", "hello", &endless.to_string()]);
+    ended.expect_failure(1, &["timed out: no end within 300ms (5 of 5 bytes)"]);
+    assert_eq!(ended.lines(), ["1: hello", "1 of 1 equal"]);
+}
+
+#[test]
+fn the_environment_of_the_server_is_not_the_clients() {
+    let server = Server::start(&[]);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mio-echo"));
+    command.args(["client", "-m", "hello", &server.address().to_string()]);
+    command.env("MIO_ECHO_FRAMING", "no such");
+    command.env("MIO_ECHO_QUIET", "1");
+    let output = command.output().expect("running");
+    assert_eq!(output.stdout, b"1: hello\n1 of 1 equal\n");
+}

@@ -1,0 +1,296 @@
+//! Standard input to the server, what comes back to standard output.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::peer::serve;
+use crate::program::{Program, run};
+use crate::support::{Client, Data, QUIET, Server};
+
+const MIB: usize = 1 << 20;
+
+/// A file that is gone when this is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn with(bytes: &[u8]) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("client-{}-{number}", std::process::id());
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::write(&path, bytes).expect("writing a file");
+        Self(path)
+    }
+
+    fn open(&self) -> Stdio {
+        File::open(&self.0).expect("opening the file").into()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[track_caller]
+fn expect_same(got: &[u8], sent: &[u8]) {
+    assert_eq!(got.len(), sent.len());
+    let at = got.iter().zip(sent).position(|(got, sent)| got != sent);
+    assert_eq!(at, None, "the first byte that differs");
+}
+
+#[test]
+fn seed_s0_2_one_program_is_server_or_client_and_the_user_picks_the_address() {
+    let server = Server::start(&[]);
+    let mut client = Program::start(&[&server.address().to_string()]);
+    client.types(b"hello\n");
+    client.close_stdin();
+    let ended = client.finished();
+    ended.expect_success();
+    assert_eq!(ended.output, b"hello\n");
+}
+
+#[test]
+fn a_file_comes_back_byte_for_byte() {
+    let server = Server::start(&[]);
+    let sent = Data::new(1).take(32 * MIB);
+    let file = Scratch::with(&sent);
+    let ended = Program::start_with(&[&server.address().to_string()], file.open()).finished();
+    ended.expect_success();
+    expect_same(&ended.output, &sent);
+}
+
+#[test]
+fn nothing_and_one_byte_come_back_too() {
+    let server = Server::start(&[]);
+    let target = server.address().to_string();
+    for sent in [&b""[..], b"x"] {
+        let mut client = Program::start(&[&target]);
+        client.types(sent);
+        client.close_stdin();
+        let ended = client.finished();
+        ended.expect_success();
+        assert_eq!(ended.output, sent);
+    }
+    run(&[&target]).expect_success();
+    server.stop().expect_no_complaint();
+}
+
+#[test]
+fn a_server_that_takes_one_byte_at_a_time_gets_all() {
+    let server = Server::start(&["--read-buffer", "1", "--socket-buffer", "4k"]);
+    let sent = Data::new(2).take(100_000);
+    let file = Scratch::with(&sent);
+    let ended = Program::start_with(&[&server.address().to_string()], file.open()).finished();
+    ended.expect_success();
+    expect_same(&ended.output, &sent);
+}
+
+#[test]
+fn what_is_typed_comes_back_at_once_without_an_end_of_line() {
+    let server = Server::start(&[]);
+    let mut client = Program::start(&[&server.address().to_string()]);
+    let mut all = Vec::new();
+    for typed in ["a", "b\n", "c", "a longer line without an end"] {
+        client.types(typed.as_bytes());
+        all.extend_from_slice(typed.as_bytes());
+        assert_eq!(client.await_output(all.len()), all);
+    }
+    client.close_stdin();
+    client.finished().expect_success();
+}
+
+#[test]
+fn receiving_does_not_wait_for_something_to_send() {
+    let data = Data::new(3).take(8 * MIB);
+    let sent = data.clone();
+    let server = serve(move |mut session| {
+        session.send(&data);
+        assert_eq!(session.receive_to_end(), b"at last");
+    });
+    let mut client = Program::start(&[&server.to_string()]);
+    expect_same(&client.await_output(sent.len()), &sent);
+    client.types(b"at last");
+    client.close_stdin();
+    let ended = client.finished();
+    ended.expect_success();
+    expect_same(&ended.output, &sent);
+}
+
+#[test]
+fn sending_does_not_wait_for_something_to_receive() {
+    let server = serve(|mut session| {
+        let bytes = session.receive_to_end();
+        session.send(&bytes);
+    });
+    let sent = Data::new(4).take(8 * MIB);
+    let file = Scratch::with(&sent);
+    let ended = Program::start_with(&[&server.to_string()], file.open()).finished();
+    ended.expect_success();
+    expect_same(&ended.output, &sent);
+}
+
+#[test]
+fn nobody_at_standard_output_holds_up_standard_input_and_loses_nothing() {
+    let server = Server::start(&["--socket-buffer", "64k"]);
+    let target = server.address().to_string();
+    let mut client = Program::start_unread(&[&target], Stdio::piped());
+    let sent = Data::new(5).take(24 * MIB);
+    let (mut stdin, bytes) = (client.take_stdin(), sent.clone());
+    let typist = thread::spawn(move || stdin.write_all(&bytes).expect("typing"));
+    thread::sleep(QUIET);
+    assert!(!typist.is_finished(), "all of it was taken in");
+    client.read_stdout();
+    let ended = client.finished();
+    typist.join().expect("typing");
+    ended.expect_success();
+    expect_same(&ended.output, &sent);
+}
+
+#[test]
+fn a_closed_standard_output_ends_it_without_a_word() {
+    let server = Server::start(&[]);
+    let mut client = Program::start_unread(&[&server.address().to_string()], Stdio::piped());
+    client.close_stdout();
+    client.types(b"for nobody");
+    let ended = client.finished();
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.errors.is_empty(), "{:?}", ended.errors);
+}
+
+#[test]
+fn quiet_prints_nothing() {
+    let server = Server::start(&[]);
+    let mut client = Program::start(&["-q", &server.address().to_string()]);
+    client.types(b"hello");
+    client.close_stdin();
+    let ended = client.finished();
+    ended.expect_success();
+    assert!(ended.output.is_empty());
+}
+
+#[test]
+fn a_greeting_is_discarded() {
+    let server = Server::start(&["--banner", "welcome"]);
+    let mut client = Program::start(&["--skip", "7", &server.address().to_string()]);
+    client.types(b"hello");
+    client.close_stdin();
+    let ended = client.finished();
+    ended.expect_success();
+    assert_eq!(ended.output, b"hello");
+}
+
+#[test]
+fn a_greeting_that_is_cut_short_is_told() {
+    let server = serve(|mut session| session.send(b"wel"));
+    run(&["--skip", "7", &server.to_string()])
+        .expect_failure(1, &["closed early (3 of 7 bytes of the greeting)"]);
+}
+
+#[test]
+fn more_than_was_sent_is_printed() {
+    let server = serve(|mut session| {
+        session.receive_to_end();
+        session.send(b"more than that");
+    });
+    let mut client = Program::start(&[&server.to_string()]);
+    client.types(b"that");
+    client.close_stdin();
+    let ended = client.finished();
+    ended.expect_success();
+    assert_eq!(ended.output, b"more than that");
+}
+
+#[test]
+fn a_server_that_closes_early_is_told_with_the_bytes() {
+    let server = serve(|mut session| {
+        session.receive_to_end();
+        session.send(b"1234");
+    });
+    let mut client = Program::start(&[&server.to_string()]);
+    client.types(b"1234567890");
+    client.close_stdin();
+    let ended = client.finished();
+    ended.expect_failure(1, &["closed early (4 of 10 bytes)"]);
+    assert_eq!(ended.output, b"1234");
+}
+
+#[test]
+fn seed_s0_4_the_server_ends_a_nul_session_before_the_input_does() {
+    let server = Server::start(&["--framing", "nul"]);
+    let mut client = Program::start(&[&server.address().to_string()]);
+    client.types(b"ab\0cd");
+    let ended = client.finished();
+    ended.expect_failure(1, &["closed early (2 of 5 bytes)"]);
+    assert_eq!(ended.output, b"ab");
+}
+
+#[test]
+fn it_ends_with_the_server_though_standard_input_goes_on() {
+    let server = serve(|mut session| {
+        let bytes = session.receive(5);
+        session.send(&bytes);
+        session.finish();
+        // Nothing more comes but the end.
+        assert!(session.receive_to_end().is_empty());
+    });
+    let mut client = Program::start(&[&server.to_string()]);
+    client.types(b"hello");
+    let _open = client.take_stdin();
+    let ended = client.finished();
+    ended.expect_success();
+    assert_eq!(ended.output, b"hello");
+}
+
+#[test]
+fn a_reset_is_told_and_what_came_before_is_printed() {
+    let server = serve(|mut session| {
+        session.receive(10);
+        session.send(b"1234");
+        // The reset must not overtake what was sent.
+        session.receive(1);
+        session.reset();
+    });
+    let mut client = Program::start(&[&server.to_string()]);
+    client.types(b"1234567890");
+    assert_eq!(client.await_output(4), b"1234");
+    client.types(b"x");
+    client
+        .finished()
+        .expect_failure(1, &["reset (4 of 11 bytes)"]);
+}
+
+#[test]
+fn a_stopped_server_ends_it_in_order() {
+    let mut server = Server::start(&[]);
+    let mut client = Program::start(&[&server.address().to_string()]);
+    client.types(b"hello");
+    client.await_output(5);
+    let _open = client.take_stdin();
+    server.close_stdin();
+    client.finished().expect_success();
+}
+
+#[test]
+fn ipv6_serves_as_well() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        crate::support::skip("ipv6_serves_as_well", "no IPv6 here");
+        return;
+    }
+    let mut command = crate::support::server::serve();
+    command.args(["-l", "[::1]:0", "--stop-on-eof"]);
+    let server = Server::spawn(command);
+    let target = server.address().to_string();
+    for args in [&[&*target][..], &["-6", &target]] {
+        let mut client = Program::start(args);
+        client.types(b"hello");
+        client.close_stdin();
+        assert_eq!(client.finished().output, b"hello");
+    }
+    Client::connect(server.address()).echo(b"and others");
+}
