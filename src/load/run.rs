@@ -250,12 +250,11 @@ impl Run {
                         self.begin(progress)?;
                     }
                 }
-                News::WarmedUp(tally) => {
+                News::WarmedUp => {
                     if self.usages.begin.is_none() {
                         self.usages.begin = Some(self.usage());
                         self.show(Phase::Measuring(self.config.length.duration), progress);
                     }
-                    self.total.add_corruption(&tally);
                 }
                 News::Interval(index, tally) => self.add_interval(index, &tally, progress),
                 News::PeerDoesNotRead(connection) => progress.note(&format!(
