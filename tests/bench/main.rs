@@ -12,7 +12,19 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/bench.rs"]
+mod bench;
 #[path = "../support/faulty/mod.rs"]
 mod faulty;
 
+mod bytes;
+mod child;
+mod ends;
+mod load;
+mod options;
+mod report;
+mod schedule;
 mod servers;
+mod shards;
+#[cfg(unix)]
+mod signals;

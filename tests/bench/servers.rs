@@ -50,7 +50,7 @@ fn a_slow_server_answers_at_its_rate() {
     client.exchange(&Data::new(1), 100 * SIZE);
     let took = begun.elapsed();
     let expected = Duration::from_millis(200);
-    assert!(took >= expected && took < expected + bound(Duration::from_millis(10)));
+    assert!(took >= expected && took < expected + bound(Duration::from_millis(30)));
 }
 
 #[test]
