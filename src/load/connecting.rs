@@ -112,7 +112,7 @@ impl Generator {
                 session,
             };
         }
-        self.recorder.connected(now - seat.dialed_at);
+        self.recorder.connected(now - seat.dialed_at, now);
         if self.phase == Phase::Connecting {
             self.connecting -= 1;
             self.up += 1;
@@ -157,7 +157,7 @@ impl Generator {
         match self.config.churn {
             true => self.plan_churn(key),
             false => {
-                self.recorder.reconnected();
+                self.recorder.reconnected(self.now);
                 self.dial(key);
             }
         }

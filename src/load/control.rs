@@ -37,7 +37,7 @@ pub enum News {
         tally: Box<Tally>,
     },
     /// The warm-up is over.
-    WarmedUp(Box<Tally>),
+    WarmedUp,
     /// Another interval of the window is over; the number of it.
     Interval(usize, Box<Tally>),
     /// The connection with this number has a peer that does not read.

@@ -83,13 +83,14 @@ impl Generator {
         }
     }
 
-    /// At the begin of the window what was recorded is the warm-up's; later it is an interval's.
+    /// At the begin of the window nothing is handed over: of the warm-up nothing was recorded, and what this turn has
+    /// recorded is the window's.
     fn hand_over_interval(&mut self) {
-        let tally = self.recorder.hand_over(self.next_interval.min(self.now));
         let window = self.recorder.window();
         if self.next_interval == window.start {
-            self.reporter.tell(News::WarmedUp(tally));
+            self.reporter.tell(News::WarmedUp);
         } else {
+            let tally = self.recorder.hand_over(self.next_interval.min(self.now));
             self.reporter.tell(News::Interval(self.intervals, tally));
             self.intervals += 1;
         }

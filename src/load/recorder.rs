@@ -127,21 +127,26 @@ impl Recorder {
         self.turn_began = to;
     }
 
-    /// A connection took so long to be established.
-    pub fn connected(&mut self, nanoseconds: u64) {
-        self.tally.connect.record(nanoseconds);
-    }
-
-    /// A connection is about to be replaced.
-    pub fn reconnected(&mut self) {
-        self.tally.reconnects += 1;
-    }
-
-    /// Something failed at `at` that was no message. Once the window has ended nobody asks for it.
-    pub fn failed(&mut self, failure: Failure, at: u64) {
-        if self.window.is_empty() || at < self.window.end {
-            self.tally.failures[failure] += 1;
+    /// A connection was established at `at` after so long.
+    pub fn connected(&mut self, nanoseconds: u64, at: u64) {
+        if self.is_recorded(at) {
+            self.tally.connect.record(nanoseconds);
         }
+    }
+
+    /// A connection is about to be replaced at `at`.
+    pub fn reconnected(&mut self, at: u64) {
+        self.tally.reconnects += u64::from(self.is_recorded(at));
+    }
+
+    /// Something failed at `at` that was no message.
+    pub fn failed(&mut self, failure: Failure, at: u64) {
+        self.tally.failures[failure] += u64::from(self.is_recorded(at));
+    }
+
+    /// Before the load begins everything is recorded, then what happens in the window.
+    fn is_recorded(&self, at: u64) -> bool {
+        self.window.is_empty() || self.window.contains(&at)
     }
 
     /// A message could not even be sent, because its connection failed.
@@ -346,10 +351,11 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_after_the_window_is_nobodys() {
+    fn a_failure_in_the_warm_up_or_after_the_window_is_nobodys() {
         let mut recorder = Recorder::new(0);
         recorder.failed(Failure::Refused, 10);
         recorder.open(100..200, None, 50);
+        recorder.failed(Failure::Closed, 70);
         recorder.failed(Failure::Closed, 150);
         recorder.failed(Failure::Closed, 250);
         assert_eq!(recorder.hand_over(300).failures.total(), 2);

@@ -241,10 +241,7 @@ impl Run {
                         self.begin(progress)?;
                     }
                 }
-                News::WarmedUp(tally) => {
-                    self.begin_window(progress);
-                    self.total.add_corruption(&tally);
-                }
+                News::WarmedUp => self.begin_window(progress),
                 News::Interval(index, tally) => self.add_interval(index, &tally, progress),
                 News::PeerDoesNotRead(connection) => progress.note(&format!(
                     "connection {connection}: no progress for 5 s: the peer is not reading"

@@ -216,8 +216,13 @@ impl Figures {
 
 /// `mio-echo serve`, without what the environment of the tests might set.
 pub fn serve() -> Command {
+    program("serve")
+}
+
+/// A subcommand of `mio-echo`, without what the environment of the tests might set.
+pub fn program(subcommand: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mio-echo"));
-    command.arg("serve");
+    command.arg(subcommand);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MIO_ECHO_") {
             command.env_remove(name);
