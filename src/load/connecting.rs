@@ -190,9 +190,6 @@ impl Generator {
 
     /// The messages whose replies were due.
     fn end_session(&mut self, key: usize) -> vec_deque::IntoIter<Times> {
-        if self.phase == Phase::Connecting {
-            self.up -= 1;
-        }
         let seat = &mut self.seats[key];
         seat.redial_at = seat.dialed_at.saturating_add(REDIAL).max(self.now);
         seat.free_at = seat.redial_at;

@@ -67,6 +67,8 @@ struct Run {
     signals: Signals,
     control: Arc<Control>,
     loops: Vec<(JoinHandle<io::Result<()>>, Handle)>,
+    /// Kept to the end: with the last clone of a waker a wake that is pending would go.
+    reporter: Reporter,
     reports: mpsc::Receiver<News>,
     usages: Usages,
     timeline: Option<Timeline>,
@@ -102,6 +104,7 @@ impl Run {
             signals: signals.map_err(RunError::System)?,
             control: Arc::default(),
             loops: Vec::new(),
+            reporter: Reporter::new(sender, handle),
             reports,
             usages: Usages::new(server),
             timeline: None,
@@ -119,12 +122,11 @@ impl Run {
             ticked: 0,
             config,
         };
-        run.start_loops(&Reporter::new(sender, handle))
-            .map_err(RunError::System)?;
+        run.start_loops().map_err(RunError::System)?;
         Ok(run)
     }
 
-    fn start_loops(&mut self, reporter: &Reporter) -> io::Result<()> {
+    fn start_loops(&mut self) -> io::Result<()> {
         let payload = Arc::new(Payload::new(self.config.framing, self.config.seed));
         let threads = self
             .config
@@ -142,7 +144,7 @@ impl Run {
                 self.address,
                 Arc::clone(&payload),
                 Arc::clone(&self.control),
-                reporter.clone(),
+                self.reporter.clone(),
                 part,
             )?;
             let loop_ = thread::Builder::new()
