@@ -68,6 +68,8 @@ struct Run {
     control: Arc<Control>,
     loops: Vec<(JoinHandle<io::Result<()>>, Handle)>,
     reports: mpsc::Receiver<News>,
+    /// The waker outlives the loops: closing it would take back their last wake.
+    _waker: Handle,
     usages: Usages,
     timeline: Option<Timeline>,
     /// Loops that have connected, and those that are done.
@@ -103,6 +105,7 @@ impl Run {
             control: Arc::default(),
             loops: Vec::new(),
             reports,
+            _waker: handle.clone(),
             usages: Usages::new(server),
             timeline: None,
             connected: 0,
