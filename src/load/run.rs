@@ -70,6 +70,8 @@ struct Run {
     /// Kept to the end: with the last clone of a waker a wake that is pending would go.
     reporter: Reporter,
     reports: mpsc::Receiver<News>,
+    /// The waker outlives the loops: closing it would take back their last wake.
+    _waker: Handle,
     usages: Usages,
     timeline: Option<Timeline>,
     /// Loops that have connected, and those that are done.
@@ -106,6 +108,7 @@ impl Run {
             loops: Vec::new(),
             reporter: Reporter::new(sender, handle),
             reports,
+            _waker: handle.clone(),
             usages: Usages::new(server),
             timeline: None,
             connected: 0,
@@ -277,7 +280,8 @@ impl Run {
 
     /// All loops are connected: the load can begin.
     fn begin(&mut self, progress: &mut dyn Progress) -> Result<(), RunError> {
-        if self.connections == 0 {
+        // Wrong bytes before the first message are a result: a greeting that nobody announced.
+        if self.connections == 0 && self.total.corrupted == 0 {
             return Err(RunError::NotConnected {
                 address: self.address,
                 failures: self.total.failures,

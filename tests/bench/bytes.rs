@@ -129,6 +129,6 @@ fn a_banner_is_skipped_when_asked_for_and_wrong_bytes_otherwise() {
     let server = Server::start(&["--banner", "Hello\\r\\n"]);
     measure(server.address(), "--skip 7 -n 100 -c 4 -w 0").expect_all(100);
     measure(server.address(), "--skip 7 -n 20 -c 4 -w 0 --churn").expect_no_failure();
-    let report = measure_to(server.address(), "-n 100 -c 1 -w 0", 4);
+    let report = measure_to(server.address(), "-d 200ms -c 1 -w 0", 4);
     assert_eq!(report.count("corruption/offset"), 0);
 }
