@@ -70,8 +70,6 @@ struct Run {
     /// Kept to the end: with the last clone of a waker a wake that is pending would go.
     reporter: Reporter,
     reports: mpsc::Receiver<News>,
-    /// The waker outlives the loops: closing it would take back their last wake.
-    _waker: Handle,
     usages: Usages,
     timeline: Option<Timeline>,
     /// Loops that have connected, and those that are done.
@@ -108,7 +106,6 @@ impl Run {
             loops: Vec::new(),
             reporter: Reporter::new(sender, handle),
             reports,
-            _waker: handle.clone(),
             usages: Usages::new(server),
             timeline: None,
             connected: 0,
@@ -280,8 +277,7 @@ impl Run {
 
     /// All loops are connected: the load can begin.
     fn begin(&mut self, progress: &mut dyn Progress) -> Result<(), RunError> {
-        // Wrong bytes before the first message are a result: a greeting that nobody announced.
-        if self.connections == 0 && self.total.corrupted == 0 {
+        if self.connections == 0 {
             return Err(RunError::NotConnected {
                 address: self.address,
                 failures: self.total.failures,
