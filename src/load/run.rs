@@ -277,7 +277,8 @@ impl Run {
 
     /// All loops are connected: the load can begin.
     fn begin(&mut self, progress: &mut dyn Progress) -> Result<(), RunError> {
-        if self.connections == 0 {
+        // Wrong bytes before the first message are a result: a greeting that nobody announced.
+        if self.connections == 0 && self.total.corrupted == 0 {
             return Err(RunError::NotConnected {
                 address: self.address,
                 failures: self.total.failures,
