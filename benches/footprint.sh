@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# How small an echo server is: its file, its memory at the start and for each idle connection, and how soon it listens.
+# Every server is measured the same way, from outside. Linux. Others than mio-echo are measured where they are installed
+# (Debian: socat, ncat, inetutils-inetd, golang-go); the inetd's echo needs port 7, and so root.
+#
+#   benches/footprint.sh [CONNECTIONS]      1,000 unless told otherwise
+set -euo pipefail
+cd "$(dirname "$0")/.."
+CONNECTIONS=${1:-1000}
+STARTS=11
+WORK=$(mktemp -d)
+PIDS=()
+trap 'kill "${PIDS[@]}" 2>/dev/null || true; rm -rf "$WORK"' EXIT
+ulimit -n "$(ulimit -Hn)"
+
+missing() { echo "SKIPPED: $1" >&2; }
+
+build() { # name, file below the target folder, arguments of cargo
+  local name=$1 target=target/footprint file=$2; shift 2
+  cargo build --locked --quiet --target-dir "$target" "$@"
+  cp "$target/$file/mio-echo" "$WORK/$name"
+}
+
+# Microseconds of a clock that only goes on.
+now() { local t=$EPOCHREALTIME; echo "${t/[.,]/}"; }
+
+# Opens a connection in this shell, and says nothing if nobody listens.
+connects() { { exec {connection}<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null; }
+
+await_listening() { # port, pid
+  until connects "$1"; do
+    kill -0 "$2" 2>/dev/null || { echo "does not start" >&2; return 1; }
+  done
+  exec {connection}>&-
+}
+
+start() { # port, command: leaves PID and TOOK
+  local port=$1 began; shift
+  began=$(now)
+  "${@//PORT/$port}" </dev/null >/dev/null 2>&1 &
+  PID=$!; PIDS+=("$PID")
+  await_listening "$port" "$PID"
+  TOOK=$(($(now) - began))
+}
+
+stop() { kill "$PID" 2>/dev/null || true; wait "$PID" 2>/dev/null || true; PIDS=(); }
+
+tree() { # pid: it and all that it started
+  echo "$1"; local child
+  for child in $(pgrep -P "$1" || true); do tree "$child"; done
+}
+
+proportional() { # pid: kB of the process and its children; shared pages count once
+  local sum=0 pid kb
+  for pid in $(tree "$1"); do
+    kb=$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup" 2>/dev/null) && sum=$((sum + ${kb:-0}))
+  done
+  echo "$sum"
+}
+
+kernel() { awk '/^Slab:/ { print $2 }' /proc/meminfo; }
+
+median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+hold() { # port: opens the connections and keeps them
+  local i; HELD=()
+  for ((i = 0; i < CONNECTIONS; i++)); do
+    connects "$1" || { echo "connection $i failed" >&2; return 1; }
+    HELD+=("$connection")
+  done
+}
+
+release() { local fd; for fd in "${HELD[@]}"; do exec {fd}>&-; done; HELD=(); }
+
+measure() { # name, file, port, command
+  local name=$1 file=$2 port=$3; shift 3
+  local times=() i resident before after slab_before slab_after
+  for ((i = 0; i < STARTS; i++)); do
+    start "$port" "$@"; times+=("$TOOK")
+    [ "$i" -lt $((STARTS - 1)) ] && stop
+    [ "$port" = 7 ] || port=$((port + 1))
+  done
+  [ "$port" = 7 ] || port=$((port - 1))
+  resident=$(awk '/^VmRSS/ { print $2 }' "/proc/$PID/status")
+  before=$(proportional "$PID"); slab_before=$(kernel)
+  hold "$port"; sleep 0.5 # nothing tells when a server has accepted them all
+  after=$(proportional "$PID"); slab_after=$(kernel)
+  printf '| %-28s | %9d | %7d | %8d | %8d | %6.1f |\n' "$name" "$(stat -Lc %s "$file")" "$resident" \
+    $(((after - before) * 1024 / CONNECTIONS)) $(((slab_after - slab_before) * 1024 / CONNECTIONS)) \
+    "$(printf '%s\n' "${times[@]}" | median | awk '{ print $1 / 1000 }')"
+  release; stop
+}
+
+serve() { measure "$1" "$WORK/$2" "$3" "$WORK/$2" serve --quiet --listen 127.0.0.1:PORT; }
+
+go_echo() {
+  cat >"$WORK/echo.go" <<'GO'
+package main
+
+import ("io"; "net"; "os")
+
+func main() {
+	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
+	if err != nil { panic(err) }
+	for {
+		connection, err := listener.Accept()
+		if err != nil { panic(err) }
+		go func() { io.Copy(connection, connection); connection.Close() }()
+	}
+}
+GO
+  (cd "$WORK" && GO111MODULE=off GOCACHE="$WORK/cache" go build -ldflags '-s -w' -o go-echo echo.go)
+}
+
+HOST=$(rustc -vV | awk '/^host:/ { print $2 }')
+export RUSTFLAGS=
+build release release --release
+build release-server release --release --no-default-features
+build dist dist --profile dist
+build dist-server dist --profile dist --no-default-features
+export RUSTFLAGS='-C target-feature=+crt-static'
+build static "$HOST/dist" --profile dist --target "$HOST"
+build static-server "$HOST/dist" --profile dist --target "$HOST" --no-default-features
+
+echo "$CONNECTIONS idle connections; median of $STARTS starts"
+echo '| server                       | file, B   | at start, kB | B a connection | kernel, both ends | ms to listen |'
+echo '|---|---|---|---|---|---|'
+serve 'mio-echo, release' release 21000
+serve 'mio-echo, release, server' release-server 21100
+serve 'mio-echo, dist' dist 21200
+serve 'mio-echo, dist, server' dist-server 21300
+serve 'mio-echo, static' static 21400
+serve 'mio-echo, static, server' static-server 21500
+if command -v socat >/dev/null; then
+  measure 'socat, a process each' "$(command -v socat)" 22000 socat TCP-LISTEN:PORT,fork,reuseaddr,backlog=4096 EXEC:cat
+else missing 'socat is not installed'; fi
+if command -v ncat >/dev/null; then
+  measure 'ncat -k -e cat' "$(command -v ncat)" 22100 ncat -l -k -m 10000 -e /bin/cat 127.0.0.1 PORT
+else missing 'ncat is not installed'; fi
+if ! command -v inetutils-inetd >/dev/null; then missing 'inetutils-inetd is not installed'
+elif [ "$(id -u)" != 0 ]; then missing 'inetutils-inetd: port 7 needs root'
+else
+  echo 'echo stream tcp nowait root internal' >"$WORK/inetd.conf"
+  measure 'inetutils-inetd, echo' "$(command -v inetutils-inetd)" 7 inetutils-inetd -d -R 100000 "$WORK/inetd.conf"
+fi
+if command -v go >/dev/null; then
+  go_echo; measure 'Go, a goroutine each' "$WORK/go-echo" 22200 "$WORK/go-echo" PORT
+else missing 'go is not installed'; fi

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# The same measurements on every readiness back end of this system, side by side: a table for the README. Needs bash, cargo
+# and git's own tools only; on Windows run it in Git Bash. On Linux poll(2) is measured beside epoll.
+#
+#   benches/platforms.sh [ROUNDS]      3 rounds, in turn, unless told otherwise; the median is shown
+set -euo pipefail
+cd "$(dirname "$0")/.."
+ROUNDS=${1:-3}
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+
+# What is measured: a name, and the arguments of bench.
+SCENARIOS=(
+  'one connection, 64 B|-c 1'
+  '64 connections, 64 B|-c 64'
+  '64 connections, 16 KiB|-c 64 -s 16k'
+  '8 connections, 1 MiB|-c 8 -s 1MiB'
+  '64 connections, 10,000/s|-c 64 -r 10k'
+)
+
+build() { # target folder
+  cargo build --release --locked --quiet --target-dir "$1"
+}
+
+run() { # program, scenario, file for the report
+  # A report that is suspect is a report: its verdict is in it.
+  "$1" bench -d 3s -w 1s -J ${2#*|} >"$3" 2>/dev/null
+}
+
+# The number at a key of a report, which has one key a line; keys of rows come after the name of their row.
+number() { # report, key, row (optional)
+  awk -v key="\"$2\":" -v row="${3:+\"$3\":}" '
+    row == "" || index($0, row) { inside = 1 }
+    inside && index($0, key) { sub(/.*: /, ""); sub(/,.*/, ""); print; exit }' "$1"
+}
+
+text() { sed -n "s/.*\"$2\": \"\\(.*\\)\".*/\\1/p" "$1" | head -1; }
+
+median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+programs=("target/release/mio-echo")
+build target
+if [ "$(uname -s)" = Linux ]; then
+  RUSTFLAGS='--cfg mio_unsupported_force_poll_poll' build target/poll
+  programs+=("target/poll/release/mio-echo")
+fi
+
+for ((round = 0; round < ROUNDS; round++)); do
+  for i in "${!SCENARIOS[@]}"; do
+    for p in "${!programs[@]}"; do
+      run "${programs[$p]}" "${SCENARIOS[$i]}" "$WORK/$i.$p.$round"
+    done
+  done
+done
+
+echo "$(text "$WORK/0.0.0" system) $(text "$WORK/0.0.0" kernel), $(text "$WORK/0.0.0" architecture), mio-echo $(text "$WORK/0.0.0" version), median of $ROUNDS rounds"
+echo '| load | back end | messages/s | p50, us | p99, us |'
+echo '|---|---|---|---|---|'
+for i in "${!SCENARIOS[@]}"; do
+  for p in "${!programs[@]}"; do
+    row="| ${SCENARIOS[$i]%%|*} | $(text "$WORK/$i.$p.0" back_end) |"
+    for key in messages_per_sec: p50:response_us p99:response_us; do
+      value=$(for report in "$WORK/$i.$p".*; do number "$report" "${key%%:*}" "${key#*:}"; done | median)
+      row+=" $(printf '%.0f' "$value") |"
+    done
+    echo "$row"
+  done
+done
