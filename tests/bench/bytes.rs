@@ -7,7 +7,9 @@ use crate::support::Server;
 /// Requires that `damage` ends with exit 4, counted, and that the report names its offset.
 #[track_caller]
 fn expect_found(damage: Damage, size: usize, args: &str) {
-    let args = format!("-s {size} -d 300ms -w 0 {args}");
+    // Enough to get to the damage.
+    let messages = (4 << 20) / size.clamp(10_000, 100_000);
+    let args = format!("-s {size} -n {messages} -w 0 {args}");
     let server = Damaged::start(damage, size);
     let report = measure_to(server.server().address(), &args, 4);
     assert_eq!(report.count("corrupted"), 1, "{damage:?}");

@@ -158,7 +158,7 @@ fn a_start_is_waited_for() {
 
 /// A moment by which two processes have connected, also on a busy machine.
 fn soon() -> String {
-    let at = SystemTime::now() + Duration::from_millis(1500);
+    let at = SystemTime::now() + Duration::from_millis(2500);
     let at = at.duration_since(UNIX_EPOCH).expect("after 1970");
     format!("@{:.3}", at.as_secs_f64())
 }
