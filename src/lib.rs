@@ -1,4 +1,4 @@
-//! An echo server on a hand-rolled, single-threaded readiness loop.
+//! An echo server on a hand-rolled, single-threaded readiness loop, a client, and a load generator on the same parts.
 //!
 //! ```text
 //!             events                       what happened              one read, one write
@@ -21,7 +21,7 @@
 //! 5. `net/server.rs`: one turn of the loop.
 //! 6. `net/connections.rs`: who runs next, and what the kernel is told afterwards.
 //!
-//! `client/mod.rs` has a tour of its own.
+//! `client/mod.rs` and `load/mod.rs` have tours of their own.
 //!
 //! # What holds everywhere
 //!
