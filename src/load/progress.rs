@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Interval;
 
-/// Whoever shows how a measurement goes. Called on the thread that called [`run`](super::run), never from a loop that
+/// Whoever shows how a measurement goes. Called on the thread that called [`run`](super::run()), never from a loop that
 /// measures; it must return soon.
 pub trait Progress {
     /// A phase begins.
