@@ -136,6 +136,32 @@ pub(super) fn set_restart_option(socket: &socket2::Socket) -> io::Result<()> {
     }
 }
 
+/// Makes the kernel ask a peer that is silent for `idle` whether it is still there, `probes` times, `interval` apart.
+/// OpenBSD has neither the interval nor the number of its own for a socket; Windows before 10 has no number, and asks
+/// ten times.
+pub(super) fn set_keepalive(
+    socket: &socket2::SockRef<'_>,
+    idle: Duration,
+    interval: Duration,
+    probes: u32,
+) -> io::Result<()> {
+    let keepalive = socket2::TcpKeepalive::new().with_time(idle);
+    #[cfg(not(target_os = "openbsd"))]
+    let keepalive = keepalive.with_interval(interval).with_retries(probes);
+    #[cfg(target_os = "openbsd")]
+    let _ = (interval, probes);
+    match socket.set_tcp_keepalive(&keepalive) {
+        // The number is set last, so the times are in force.
+        Err(error) if is_unknown_option(&error) => Ok(()),
+        set => set,
+    }
+}
+
+/// Whether the system does not know an option of a socket: `WSAENOPROTOOPT`.
+fn is_unknown_option(error: &io::Error) -> bool {
+    cfg!(windows) && error.raw_os_error() == Some(10_042)
+}
+
 /// Makes the kernel give up on a peer that acknowledges nothing for so long. The kernel counts milliseconds in 31 bits,
 /// and takes 0 for its own default.
 pub(super) fn set_user_timeout(socket: &socket2::SockRef<'_>, timeout: Duration) -> io::Result<()> {
