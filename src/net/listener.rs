@@ -145,7 +145,8 @@ mod tests {
             (libc::EINVAL, Later),
             (libc::EBADF, Later),
         ];
-        // WSAEWOULDBLOCK, WSAEINTR, WSAENETDOWN, WSAECONNABORTED, WSAECONNRESET; WSAEMFILE, WSAENOBUFS, WSAEINVAL.
+        // WSAEWOULDBLOCK, WSAEINTR, WSAENETDOWN, WSAECONNABORTED, WSAECONNRESET,
+        // WSAENOTCONN; WSAEMFILE, WSAENOBUFS, WSAEINVAL.
         #[cfg(windows)]
         let table = [
             (10_035, Empty),
@@ -153,6 +154,7 @@ mod tests {
             (10_050, OneClient),
             (10_053, OneClient),
             (10_054, OneClient),
+            (10_057, OneClient),
             (10_024, Later),
             (10_055, Later),
             (10_022, Later),

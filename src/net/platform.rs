@@ -86,12 +86,12 @@ pub(super) fn is_of_one_client(error: &io::Error) -> bool {
 }
 
 /// Whether accepting failed for a client that has gone already: `WSAEINTR`, `WSAENETDOWN`, `WSAECONNABORTED`,
-/// `WSAECONNRESET`.
+/// `WSAECONNRESET`; `WSAENOTCONN`, when it has gone before its address is asked for.
 #[cfg(windows)]
 pub(super) fn is_of_one_client(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(10_004 | 10_050 | 10_053 | 10_054)
+        Some(10_004 | 10_050 | 10_053 | 10_054 | 10_057)
     )
 }
 
@@ -269,6 +269,11 @@ pub(super) fn bind_hint(error: &io::Error, port: u16) -> &'static str {
         }
         io::ErrorKind::PermissionDenied if cfg!(unix) && port < 1024 => {
             " (ports below 1024 need root)"
+        }
+        // What Windows says names no cause.
+        io::ErrorKind::AddrInUse if cfg!(windows) => " (the address is in use)",
+        io::ErrorKind::AddrNotAvailable if cfg!(windows) => {
+            " (no network of this machine has the address assigned)"
         }
         _ => "",
     }

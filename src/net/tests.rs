@@ -124,9 +124,9 @@ const OF_ONE_CLIENT: [i32; 8] = [
 #[cfg(unix)]
 const EXHAUSTION: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
 
-/// `WSAEINTR`, `WSAENETDOWN`, `WSAECONNABORTED`, `WSAECONNRESET`.
+/// `WSAEINTR`, `WSAENETDOWN`, `WSAECONNABORTED`, `WSAECONNRESET`, `WSAENOTCONN`.
 #[cfg(windows)]
-const OF_ONE_CLIENT: [i32; 4] = [10_004, 10_050, 10_053, 10_054];
+const OF_ONE_CLIENT: [i32; 5] = [10_004, 10_050, 10_053, 10_054, 10_057];
 /// `WSAEMFILE`, `WSAENOBUFS`.
 #[cfg(windows)]
 const EXHAUSTION: [i32; 2] = [10_024, 10_055];
