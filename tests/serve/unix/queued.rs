@@ -27,7 +27,8 @@ fn fault_a1_seed_s2_7_seed_s4_3_a_backlog_that_filled_unseen_is_served_to_the_la
             .iter()
             .for_each(|(number, client)| client.expect(&[*number]));
     });
-    assert_eq!(server.figures().get("active"), u64::from(BACKLOG));
+    drop(clients);
+    assert_eq!(server.stop().figures().get("accepted"), u64::from(BACKLOG));
 }
 
 #[test]
