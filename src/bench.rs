@@ -1,6 +1,7 @@
 //! `mio-echo bench`: measures, or adds up reports, then says what came of it.
 
 mod files;
+mod logged;
 mod progress;
 
 use std::error::Error;
@@ -8,7 +9,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::{fmt, fs};
 
-use mio_echo::load::{self, Report, Row, hlog};
+use mio_echo::load::{self, Report, Row};
 
 use crate::cli::{Bench, Measure, Merge, Outputs};
 use crate::fail;
@@ -34,11 +35,11 @@ fn measure(asked: Measure) -> Result<ExitCode, Box<dyn Error>> {
     let files = Files::create(&outputs)?;
     let results = {
         let mut progress = progress::chosen();
-        load::run(config, &mut *progress)?
+        match log {
+            None => load::run(config, &mut *progress)?,
+            Some(log) => log.write(|file| logged::run(config, file, &mut *progress))??,
+        }
     };
-    if let Some(log) = log {
-        log.write(|file| hlog::write(file, &results))?;
-    }
     let report = Report::new(&results, outputs.slo.as_ref());
     publish(&report, &results.total.response, files, &outputs)
 }

@@ -29,8 +29,9 @@
 //! - The loop blocks in one place, and no peer can end it: a peer's failure is a [`conn::CloseReason`].
 //! - A connection whose peer keeps up owns no heap memory. One whose peer does not, owns a bounded amount.
 //! - A truncated echo never ends in a FIN: where bytes that are owed are dropped, the close is a reset.
-//! - Imports run one way: the program uses `client`, `load` and [`net`], those use [`net`], [`net`] uses [`conn`], [`conn`] uses only the standard library and
-//!   the log. There is no `mio`, no time and no operating system in [`conn`].
+//! - Imports run one way: the program uses `client`, `load` and [`net`], those two use [`net`], [`net`] uses [`conn`],
+//!   [`conn`] uses only the standard library and the log. There is no `mio`, no time and no operating system in
+//!   [`conn`].
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "client")]

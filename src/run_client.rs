@@ -16,11 +16,9 @@ pub fn run(options: Client) -> ExitCode {
         Some(messages) => exchange(&options, messages),
         None => pipe(&options).map(|()| ExitCode::SUCCESS),
     };
-    result.unwrap_or_else(|failure| {
-        if !failure.is_broken_pipe() {
-            crate::fail(&failure);
-        }
-        ExitCode::FAILURE
+    result.unwrap_or_else(|failure| match failure.is_broken_pipe() {
+        true => ExitCode::FAILURE,
+        false => crate::fail(&failure),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Files that results are written to: created before a measurement, filled after it.
+//! Files that results are written to: created before a measurement, so that none is lost for want of one.
 
 use std::error::Error;
 use std::fmt;
@@ -29,13 +29,13 @@ impl OutputFile {
     }
 
     /// Fills it by `write`.
-    pub fn write(
+    pub fn write<T>(
         self,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), Unwritten> {
+        write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
+    ) -> Result<T, Unwritten> {
         let mut output = BufWriter::new(self.file);
         write(&mut output)
-            .and_then(|()| output.flush())
+            .and_then(|result| output.flush().map(|()| result))
             .map_err(|source| Unwritten {
                 path: self.path,
                 source,

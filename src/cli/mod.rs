@@ -92,7 +92,7 @@ pub fn parse(
     }
     let matches = command.try_get_matches_from(arguments)?;
     Ok(match Typed::from_arg_matches(&matches)?.subcommand {
-        TypedSubcommand::Serve(typed) => Command::Serve(typed.try_into()?),
+        TypedSubcommand::Serve(typed) => Command::Serve((*typed).try_into()?),
         #[cfg(feature = "client")]
         TypedSubcommand::Client(typed) => Command::Client(typed.try_into()?),
         #[cfg(feature = "bench")]
@@ -123,7 +123,7 @@ struct Typed {
 enum TypedSubcommand {
     /// Sends back what clients send
     #[command(after_help = format!("{VALUES}\n{VARIABLES}"))]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Sends standard input, or messages, to an echo server and takes what comes back
     #[cfg(feature = "client")]
     #[command(after_help = VALUES)]

@@ -213,7 +213,9 @@ fn zero_is_never() {
 
 #[test]
 fn a_refused_value_is_one_line_with_option_value_and_what_is_allowed() {
-    let options = FEATURES.iter().flat_map(|subcommand| {
+    // The client has a test of its own: nothing of it can be read without a target.
+    let subcommands = FEATURES.iter().filter(|name| **name != "client");
+    let options = subcommands.flat_map(|subcommand| {
         options_of(subcommand)
             .into_iter()
             .map(move |option| (subcommand, option))

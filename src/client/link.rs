@@ -34,8 +34,7 @@ impl Link {
         token: Token,
     ) -> Result<Self, ConnectError> {
         let mut socket = dial(address, DialOptions::default())?;
-        let mut registration = Registration::new(&mut socket, registry, token)?;
-        registration.arm_write(true, &mut socket, registry, token)?;
+        let registration = Registration::connecting(&mut socket, registry, token)?;
         Ok(Self {
             socket,
             token,

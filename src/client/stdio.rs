@@ -48,6 +48,8 @@ pub(super) struct Stdio {
     reports: Receiver<Report>,
     to_input: Sender<Chunk>,
     to_output: Sender<Chunk>,
+    /// Outlives both threads: closing it would take back a wake that the loop has not seen yet.
+    _waker: Arc<Waker>,
 }
 
 /// A thread's end.
@@ -78,6 +80,7 @@ impl Stdio {
             reports: reported,
             to_input,
             to_output,
+            _waker: waker,
         };
         for _ in 0..CHUNKS {
             stdio.have_filled(Chunk::new());
@@ -209,6 +212,8 @@ fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 mod tests {
     use std::collections::VecDeque;
 
+    use mio::{Events, Poll, Token};
+
     use super::*;
 
     /// Takes or gives one byte at a time, and before each says that it is not ready or was interrupted.
@@ -255,5 +260,47 @@ mod tests {
         };
         write_chunk(&mut output, &mut chunk).unwrap();
         assert_eq!(output.taken, b"hello");
+    }
+
+    struct NoRoom;
+
+    impl Write for NoRoom {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Reports until both threads have ended.
+    fn await_both_ends(poll: &mut Poll, stdio: &Stdio) {
+        let mut events = Events::with_capacity(8);
+        let mut ended = 0;
+        while ended < 2 {
+            match stdio.report() {
+                Some(Report::InputEnded | Report::OutputFailed(_)) => ended += 1,
+                Some(_) => {}
+                None => {
+                    poll.poll(&mut events, Some(Duration::from_secs(20)))
+                        .unwrap();
+                    assert!(!events.is_empty(), "a report came without a wake");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_word_of_a_thread_wakes_the_loop() {
+        for _ in 0..500 {
+            let mut poll = Poll::new().unwrap();
+            let waker = Waker::new(poll.registry(), Token(0)).unwrap();
+            let (stdio, mut free) = Stdio::start(waker, io::empty(), NoRoom).ok().unwrap();
+            let mut chunk = free.pop().unwrap();
+            chunk.filled(1);
+            stdio.have_written(chunk);
+            await_both_ends(&mut poll, &stdio);
+        }
     }
 }

@@ -112,7 +112,7 @@ impl Generator {
                 session,
             };
         }
-        self.recorder.connected(now - seat.dialed_at);
+        self.recorder.connected(now - seat.dialed_at, now);
         if self.phase == Phase::Connecting {
             self.connecting -= 1;
             self.up += 1;
@@ -157,7 +157,7 @@ impl Generator {
         match self.config.churn {
             true => self.plan_churn(key),
             false => {
-                self.recorder.reconnected();
+                self.recorder.reconnected(self.now);
                 self.dial(key);
             }
         }
@@ -190,9 +190,6 @@ impl Generator {
 
     /// The messages whose replies were due.
     fn end_session(&mut self, key: usize) -> vec_deque::IntoIter<Times> {
-        if self.phase == Phase::Connecting {
-            self.up -= 1;
-        }
         let seat = &mut self.seats[key];
         seat.redial_at = seat.dialed_at.saturating_add(REDIAL).max(self.now);
         seat.free_at = seat.redial_at;

@@ -37,13 +37,18 @@ pub enum News {
         tally: Box<Tally>,
     },
     /// The warm-up is over.
-    WarmedUp(Box<Tally>),
+    WarmedUp,
     /// Another interval of the window is over; the number of it.
     Interval(usize, Box<Tally>),
     /// The connection with this number has a peer that does not read.
     PeerDoesNotRead(u64),
-    /// The end, and when the window ended.
-    Done(u64),
+    /// The end.
+    Done {
+        /// When the window ended.
+        ended: u64,
+        /// The share of the window in which the loop neither waited nor looked again; none where no time passed.
+        busy: Option<f64>,
+    },
 }
 
 /// The way from a loop to whoever started it.

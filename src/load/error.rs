@@ -16,13 +16,6 @@ pub enum RunError {
         /// Why not.
         error: ConnectError,
     },
-    /// None of the target's addresses lets us connect; the last one.
-    NoConnection {
-        /// The address.
-        address: SocketAddr,
-        /// Why not.
-        error: ConnectError,
-    },
     /// Not one connection was established.
     NotConnected {
         /// The address.
@@ -56,9 +49,6 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unresolved { target, error } => write!(f, "cannot resolve {target}: {error}"),
-            Self::NoConnection { address, error } => {
-                write!(f, "cannot connect to {address}: {error}")
-            }
             Self::NotConnected { address, failures } => {
                 write!(f, "cannot connect to {address}:")?;
                 let mut separator = " ";

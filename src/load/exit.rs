@@ -54,12 +54,13 @@ mod tests {
         let cut = |report: &mut Report| report.interrupted = Some(15);
         let silent = |report: &mut Report| report.metrics.messages = 0;
         let suspect = |report: &mut Report| report.verdict.valid = false;
-        let changes: [(&dyn Fn(&mut Report), u8); 5] = [
-            (&wrong, 4),
-            (&missed, 3),
-            (&cut, 143),
-            (&silent, 1),
-            (&suspect, 5),
+        type Change = (fn(&mut Report), u8);
+        let changes: [Change; 5] = [
+            (wrong, 4),
+            (missed, 3),
+            (cut, 143),
+            (silent, 1),
+            (suspect, 5),
         ];
 
         assert_eq!(exit_code(&report(), true), 0);

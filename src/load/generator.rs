@@ -216,12 +216,7 @@ impl Generator {
     fn run_due(&mut self) {
         // Not past this moment, or a schedule that cannot be kept would hold up the replies.
         while let Some((_, key)) = self.slots.pop_due(self.now) {
-            self.seats[key].slot_at = NEVER;
-            match self.seats[key].line {
-                Line::Down if self.config.churn => self.dial(key),
-                Line::Down | Line::Connecting { .. } => {}
-                Line::Up { .. } => self.run_session(key),
-            }
+            self.run_slot(key);
         }
         while let Some((time, key)) = self.checks.pop_due(self.now) {
             if self.seats[key].check_at == time {
@@ -233,6 +228,15 @@ impl Generator {
             self.dialed += 1;
             self.connecting += 1;
             self.dial(self.dialed - 1);
+        }
+    }
+
+    pub(super) fn run_slot(&mut self, key: usize) {
+        self.seats[key].slot_at = NEVER;
+        match self.seats[key].line {
+            Line::Down if self.config.churn => self.dial(key),
+            Line::Down | Line::Connecting { .. } => {}
+            Line::Up { .. } => self.run_session(key),
         }
     }
 

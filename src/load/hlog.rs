@@ -1,69 +1,100 @@
 //! Every interval's histograms as an HdrHistogram log, format 1.2: a line a row, tagged with its name.
 
 use std::io::{self, Write};
+use std::time::{Duration, SystemTime};
 
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{
-    IntervalLogWriterBuilder, IntervalLogWriterError, Tag,
+    IntervalLogWriter, IntervalLogWriterBuilder, IntervalLogWriterError, Tag,
 };
 
-use super::Results;
+use super::Interval;
 
 /// The log gives maxima in milliseconds; histograms are in nanoseconds.
 const MAX_DIVISOR: f64 = 1e6;
 
-/// Writes the intervals of `results` to `output`.
-///
-/// # Errors
-///
-/// Those of `output`.
-pub fn write(output: &mut dyn Write, results: &Results) -> io::Result<()> {
-    let mut output = output;
-    let mut serializer = V2DeflateSerializer::new();
-    let mut log = IntervalLogWriterBuilder::new()
-        .add_comment("[Histogram log format version 1.2]")
-        .with_start_time(results.began)
-        .with_base_time(results.began)
-        .with_max_value_divisor(MAX_DIVISOR)
-        .begin_log_with(&mut output, &mut serializer)?;
-    for interval in &results.intervals {
-        for (name, row) in interval.tally.rows() {
-            log.write_histogram(
-                &row.histogram,
-                interval.start,
-                interval.length,
-                Tag::new(name),
-            )
-            .map_err(|error| match error {
-                IntervalLogWriterError::IoError(error) => error,
-                IntervalLogWriterError::SerializeError(error) => io::Error::other(error),
-            })?;
-        }
+/// A log that grows with every interval.
+pub struct Log<'a, W: Write> {
+    log: IntervalLogWriter<'a, 'a, W, V2DeflateSerializer>,
+}
+
+impl<'a, W: Write> Log<'a, W> {
+    /// A log to `output` of intervals that count from `began`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `output`.
+    pub fn begin(
+        output: &'a mut W,
+        serializer: &'a mut V2DeflateSerializer,
+        began: SystemTime,
+    ) -> io::Result<Self> {
+        let log = IntervalLogWriterBuilder::new()
+            .add_comment("[Histogram log format version 1.2]")
+            .with_start_time(began)
+            .with_base_time(began)
+            .with_max_value_divisor(MAX_DIVISOR)
+            .begin_log_with(output, serializer)?;
+        Ok(Self { log })
     }
-    Ok(())
+
+    /// Adds the rows of `interval`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the output.
+    pub fn write(&mut self, interval: &Interval) -> io::Result<()> {
+        let Interval {
+            start,
+            length,
+            tally,
+        } = interval;
+        for (name, row) in tally.rows() {
+            self.log
+                .write_histogram(&row.histogram, *start, *length, Tag::new(name))
+                .map_err(|error| match error {
+                    IntervalLogWriterError::IoError(error) => error,
+                    IntervalLogWriterError::SerializeError(error) => io::Error::other(error),
+                })?;
+        }
+        Ok(())
+    }
+}
+
+/// When the window of `interval`, which is over now, began.
+pub fn window_began(interval: &Interval) -> SystemTime {
+    let age: Duration = interval.start + interval.length;
+    SystemTime::now() - age
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::UNIX_EPOCH;
 
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
+    use super::super::Tally;
     use super::super::report::decode;
-    use super::super::testing::results;
-    use super::super::{Interval, Tally};
+    use super::super::testing::interval;
     use super::*;
 
     #[test]
     fn every_row_of_every_interval_can_be_read_again() {
-        let mut results = results();
-        results.intervals.push(Interval {
-            start: Duration::from_secs(1),
-            length: Duration::from_millis(250),
-            tally: Tally::default(),
-        });
+        let intervals = [
+            interval(),
+            Interval {
+                start: Duration::from_secs(1),
+                length: Duration::from_millis(250),
+                tally: Tally::default(),
+            },
+        ];
+        let began = UNIX_EPOCH + Duration::from_millis(1_800_000_000_500);
         let mut log = Vec::new();
-        write(&mut log, &results).expect("memory");
+        let mut serializer = V2DeflateSerializer::new();
+        let mut writer = Log::begin(&mut log, &mut serializer, began).expect("memory");
+        for interval in &intervals {
+            writer.write(interval).expect("memory");
+        }
         let text = String::from_utf8(log.clone()).expect("text");
         assert!(
             text.starts_with(
@@ -82,7 +113,7 @@ mod tests {
             let entry = entries.next().expect("a header");
             assert!([LogEntry::StartTime(time), LogEntry::BaseTime(time)].contains(&entry));
         }
-        for interval in &results.intervals {
+        for interval in &intervals {
             for (name, row) in interval.tally.rows() {
                 let Some(LogEntry::Interval(entry)) = entries.next() else {
                     panic!("no line for {name}");

@@ -35,6 +35,7 @@ mod merge;
 pub mod payload;
 mod percentile;
 mod phases;
+mod prepare;
 mod progress;
 pub mod recorder;
 pub mod report;

@@ -83,13 +83,14 @@ impl Generator {
         }
     }
 
-    /// At the begin of the window what was recorded is the warm-up's; later it is an interval's.
+    /// At the begin of the window nothing is handed over: of the warm-up nothing was recorded, and what this turn has
+    /// recorded is the window's.
     fn hand_over_interval(&mut self) {
-        let tally = self.recorder.hand_over(self.next_interval.min(self.now));
         let window = self.recorder.window();
         if self.next_interval == window.start {
-            self.reporter.tell(News::WarmedUp(tally));
+            self.reporter.tell(News::WarmedUp);
         } else {
+            let tally = self.recorder.hand_over(self.next_interval.min(self.now));
             self.reporter.tell(News::Interval(self.intervals, tally));
             self.intervals += 1;
         }
@@ -108,6 +109,7 @@ impl Generator {
 
     fn drain(&mut self) {
         self.recorder.close(self.now);
+        self.send_last();
         self.phase = Phase::Draining {
             until: self.now.saturating_add(nanoseconds(self.config.timeout)),
         };
@@ -116,6 +118,14 @@ impl Generator {
         }
         if self.is_drained() {
             self.finish();
+        }
+    }
+
+    /// Messages that were due in this last turn and that nobody held up: that they are late is in the send lag.
+    fn send_last(&mut self) {
+        let end = self.recorder.window().end;
+        while let Some((_, key)) = self.slots.pop_due(end.saturating_sub(1)) {
+            self.run_slot(key);
         }
     }
 
@@ -133,7 +143,8 @@ impl Generator {
         let end = self.recorder.window().end;
         let tally = self.recorder.hand_over(end);
         self.reporter.tell(News::Interval(self.intervals, tally));
-        self.reporter.tell(News::Done(end));
+        let busy = self.recorder.busy();
+        self.reporter.tell(News::Done { ended: end, busy });
         self.phase = Phase::Done;
     }
 

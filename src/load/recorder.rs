@@ -17,6 +17,9 @@ pub struct Recorder {
     tally_began: u64,
     /// What is measured, in nanoseconds of the loop's clock.
     window: Range<u64>,
+    /// Nanoseconds of the window that were handed over, and those of them without work.
+    elapsed: u64,
+    idle: u64,
     /// Messages that may still be begun in the window, if their number is limited.
     quota: Option<u64>,
     /// Whether messages are still begun.
@@ -37,6 +40,8 @@ impl Recorder {
             tally: Box::default(),
             tally_began: now,
             window: 0..0,
+            elapsed: 0,
+            idle: 0,
             quota: None,
             is_open: false,
             in_flight: 0,
@@ -94,7 +99,15 @@ impl Recorder {
         self.settle(now);
         self.tally.elapsed = self.clip(now).saturating_sub(self.clip(self.tally_began));
         self.tally_began = now;
+        self.elapsed += self.tally.elapsed;
+        self.idle += self.tally.polling + self.tally.spinning;
         std::mem::take(&mut self.tally)
+    }
+
+    /// The share of the window, as far as it was handed over, in which the loop neither waited nor looked again.
+    pub fn busy(&self) -> Option<f64> {
+        let idle = self.idle.min(self.elapsed) as f64;
+        (self.elapsed > 0).then(|| 1.0 - idle / self.elapsed as f64)
     }
 
     /// The poll waited.
@@ -114,21 +127,26 @@ impl Recorder {
         self.turn_began = to;
     }
 
-    /// A connection took so long to be established.
-    pub fn connected(&mut self, nanoseconds: u64) {
-        self.tally.connect.record(nanoseconds);
-    }
-
-    /// A connection is about to be replaced.
-    pub fn reconnected(&mut self) {
-        self.tally.reconnects += 1;
-    }
-
-    /// Something failed at `at` that was no message. Once the window has ended nobody asks for it.
-    pub fn failed(&mut self, failure: Failure, at: u64) {
-        if self.window.is_empty() || at < self.window.end {
-            self.tally.failures[failure] += 1;
+    /// A connection was established at `at` after so long.
+    pub fn connected(&mut self, nanoseconds: u64, at: u64) {
+        if self.is_recorded(at) {
+            self.tally.connect.record(nanoseconds);
         }
+    }
+
+    /// A connection is about to be replaced at `at`.
+    pub fn reconnected(&mut self, at: u64) {
+        self.tally.reconnects += u64::from(self.is_recorded(at));
+    }
+
+    /// Something failed at `at` that was no message.
+    pub fn failed(&mut self, failure: Failure, at: u64) {
+        self.tally.failures[failure] += u64::from(self.is_recorded(at));
+    }
+
+    /// Before the load begins everything is recorded, then what happens in the window.
+    fn is_recorded(&self, at: u64) -> bool {
+        self.window.is_empty() || self.window.contains(&at)
     }
 
     /// A message could not even be sent, because its connection failed.
@@ -333,10 +351,11 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_after_the_window_is_nobodys() {
+    fn a_failure_in_the_warm_up_or_after_the_window_is_nobodys() {
         let mut recorder = Recorder::new(0);
         recorder.failed(Failure::Refused, 10);
         recorder.open(100..200, None, 50);
+        recorder.failed(Failure::Closed, 70);
         recorder.failed(Failure::Closed, 150);
         recorder.failed(Failure::Closed, 250);
         assert_eq!(recorder.hand_over(300).failures.total(), 2);

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use super::report::IntervalReport;
 use super::{Config, Tally};
 
 /// The outcome of a measurement.
@@ -20,8 +21,10 @@ pub struct Results {
     pub connected: usize,
     /// Everything that was measured in the window.
     pub total: Tally,
-    /// The same, interval by interval.
-    pub intervals: Vec<Interval>,
+    /// The same in short, interval by interval.
+    pub intervals: Vec<IntervalReport>,
+    /// The share of the window in which the busiest loop neither waited nor looked again; none where no time passed.
+    pub busiest: Option<f64>,
     /// CPU time of this process in the window; none where the system does not tell.
     pub generator_cpu: Option<Duration>,
     /// Of a server that was started for the measurement.

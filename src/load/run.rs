@@ -3,8 +3,9 @@
 //! Loops run on threads of their own. This one tells them when to begin, adds up what they report, watches the clock of
 //! the server and of this process, and listens for signals.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
@@ -15,26 +16,19 @@ use super::child::ChildServer;
 use super::control::{Control, News, Reporter, Timeline};
 use super::generator::{Generator, Part};
 use super::payload::Payload;
-use super::usage::Usage;
-use super::{
-    Close, Config, Interval, Load, Phase, Progress, Results, RunError, ServerUsage, Tally, Target,
-};
+use super::prepare::{choose_address, claim_descriptors, quota, warn_of_ports};
+use super::report::IntervalReport;
+use super::usage::Usages;
+use super::{Config, Interval, Phase, Progress, Results, RunError, Tally, Target};
 use crate::net::signals::{Request, Signals};
 use crate::net::timers::{NEVER, nanoseconds};
-use crate::net::{ConnectError, Handle, platform, resolve};
+use crate::net::{Handle, platform};
 
 const WAKER: Token = Token(0);
 const SIGNALS: Token = Token(1);
 
 /// How often progress is shown at least.
 const TICK: Duration = Duration::from_millis(500);
-
-/// How long a closed connection keeps its port (Linux: TCP_TIMEWAIT_LEN).
-const TIME_WAIT: Duration = Duration::from_secs(60);
-
-/// Descriptors for everything that is not a connection, and for each loop.
-const RESERVED: u64 = 32;
-const PER_THREAD: u64 = 4;
 
 /// Measures.
 ///
@@ -59,19 +53,22 @@ pub fn run(config: Config, progress: &mut dyn Progress) -> Result<Results, RunEr
         progress.note(&format!("no target: started mio-echo serve on {address}"));
     }
     warn_of_ports(&config, progress);
-    Run::start(config, address, server)?.finish(progress)
+    let pid = server.as_ref().map(ChildServer::pid);
+    // The server stays until the figures are complete.
+    Run::start(config, address, pid)?.finish(progress)
 }
 
 /// A measurement that has begun.
 struct Run {
     config: Arc<Config>,
     address: SocketAddr,
-    server: Option<ChildServer>,
     poll: Poll,
     events: Events,
     signals: Signals,
     control: Arc<Control>,
     loops: Vec<(JoinHandle<io::Result<()>>, Handle)>,
+    /// Kept to the end: with the last clone of a waker a wake that is pending would go.
+    reporter: Reporter,
     reports: mpsc::Receiver<News>,
     usages: Usages,
     timeline: Option<Timeline>,
@@ -80,29 +77,20 @@ struct Run {
     done: usize,
     connections: usize,
     total: Tally,
-    intervals: Vec<(usize, Tally)>,
+    /// Intervals that some loops have still to report: how many have, and what.
+    open_intervals: BTreeMap<usize, (usize, Tally)>,
+    intervals: Vec<IntervalReport>,
     ended: u64,
+    /// The busiest loop.
+    busiest: Option<f64>,
     signal: Option<i32>,
+    is_measuring: bool,
     phase_began: u64,
     ticked: u64,
 }
 
-/// What was taken when.
-#[derive(Debug, Default)]
-struct Usages {
-    server_idle: Usage,
-    server_connected: Usage,
-    /// Of this process and of the server, when the window began and when it ended.
-    begin: Option<[Usage; 2]>,
-    end: Option<[Usage; 2]>,
-}
-
 impl Run {
-    fn start(
-        config: Config,
-        address: SocketAddr,
-        server: Option<ChildServer>,
-    ) -> Result<Self, RunError> {
+    fn start(config: Config, address: SocketAddr, server: Option<u32>) -> Result<Self, RunError> {
         let config = Arc::new(config);
         let poll = Poll::new().map_err(RunError::System)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(RunError::System)?;
@@ -116,28 +104,29 @@ impl Run {
             signals: signals.map_err(RunError::System)?,
             control: Arc::default(),
             loops: Vec::new(),
+            reporter: Reporter::new(sender, handle),
             reports,
-            usages: Usages::default(),
+            usages: Usages::new(server),
             timeline: None,
             connected: 0,
             done: 0,
             connections: 0,
             total: Tally::default(),
+            open_intervals: BTreeMap::new(),
             intervals: Vec::new(),
             ended: 0,
+            busiest: None,
             signal: None,
+            is_measuring: false,
             phase_began: platform::monotonic_now(),
             ticked: 0,
-            server,
             config,
         };
-        run.usages.server_idle = run.server_usage();
-        run.start_loops(&Reporter::new(sender, handle))
-            .map_err(RunError::System)?;
+        run.start_loops().map_err(RunError::System)?;
         Ok(run)
     }
 
-    fn start_loops(&mut self, reporter: &Reporter) -> io::Result<()> {
+    fn start_loops(&mut self) -> io::Result<()> {
         let payload = Arc::new(Payload::new(self.config.framing, self.config.seed));
         let threads = self
             .config
@@ -155,7 +144,7 @@ impl Run {
                 self.address,
                 Arc::clone(&payload),
                 Arc::clone(&self.control),
-                reporter.clone(),
+                self.reporter.clone(),
                 part,
             )?;
             let loop_ = thread::Builder::new()
@@ -174,7 +163,7 @@ impl Run {
             self.obey_signals(progress)?;
             let ended = self.ended_loops();
             self.take_reports(progress)?;
-            self.take_usages(progress);
+            self.end_window(progress);
             // A loop that ended without a word has failed.
             if ended > self.done {
                 break;
@@ -186,16 +175,20 @@ impl Run {
                 .map_err(|_| RunError::Panicked)?
                 .map_err(RunError::System)?;
         }
-        self.take_usage_at_end();
+        self.usages.note_end();
+        // Loops do not end in the same interval where messages are counted.
+        for index in self.open_intervals.keys().copied().collect::<Vec<_>>() {
+            self.close_interval(index, progress);
+        }
         self.results()
     }
 
     fn wait(&mut self) -> Result<(), RunError> {
         let now = platform::monotonic_now();
         let end = self.timeline.map_or(NEVER, |timeline| timeline.end);
-        let until_end = match self.usages.end {
-            None if end != NEVER => Duration::from_nanos(end.saturating_sub(now)),
-            _ => TICK,
+        let until_end = match self.usages.has_ended() {
+            false => Duration::from_nanos(end.saturating_sub(now)),
+            true => TICK,
         };
         match self.poll.poll(&mut self.events, Some(TICK.min(until_end))) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
@@ -250,24 +243,36 @@ impl Run {
                         self.begin(progress)?;
                     }
                 }
-                News::WarmedUp(tally) => {
-                    if self.usages.begin.is_none() {
-                        self.usages.begin = Some(self.usage());
-                        self.show(Phase::Measuring(self.config.length.duration), progress);
-                    }
-                    self.total.add_corruption(&tally);
-                }
+                News::WarmedUp => self.begin_window(progress),
                 News::Interval(index, tally) => self.add_interval(index, &tally, progress),
                 News::PeerDoesNotRead(connection) => progress.note(&format!(
                     "connection {connection}: no progress for 5 s: the peer is not reading"
                 )),
-                News::Done(ended) => {
+                News::Done { ended, busy } => {
                     self.done += 1;
                     self.ended = self.ended.max(ended);
+                    self.busiest = [self.busiest, busy].into_iter().flatten().reduce(f64::max);
                 }
             }
         }
         Ok(())
+    }
+
+    /// The first loop to say that it is warm says so for all.
+    fn begin_window(&mut self, progress: &mut dyn Progress) {
+        if !std::mem::replace(&mut self.is_measuring, true) {
+            self.usages.note_begin();
+            self.show(Phase::Measuring(self.config.length.duration), progress);
+        }
+    }
+
+    fn end_window(&mut self, progress: &mut dyn Progress) {
+        let end = self.timeline.map_or(NEVER, |timeline| timeline.end);
+        let is_over = self.done > 0 || platform::monotonic_now() >= end;
+        if is_over && !self.usages.has_ended() {
+            self.usages.note_end();
+            self.show(Phase::Finishing, progress);
+        }
     }
 
     /// All loops are connected: the load can begin.
@@ -278,7 +283,7 @@ impl Run {
                 failures: self.total.failures,
             });
         }
-        self.usages.server_connected = self.server_usage();
+        self.usages.note_connected();
         let now = platform::monotonic_now();
         let begin = match self.config.start_at {
             None => now,
@@ -311,27 +316,31 @@ impl Run {
     }
 
     fn add_interval(&mut self, index: usize, tally: &Tally, progress: &mut dyn Progress) {
-        if self.intervals.len() <= index {
-            self.intervals.resize_with(index + 1, Default::default);
-        }
-        let (reports, interval) = &mut self.intervals[index];
+        let (reports, interval) = self.open_intervals.entry(index).or_default();
         *reports += 1;
         *interval += tally;
         if *reports == self.loops.len() {
-            progress.interval(&self.interval(index));
+            self.close_interval(index, progress);
         }
     }
 
-    fn interval(&self, index: usize) -> Interval {
+    /// Its histograms end here: an hour of them would fill the memory.
+    fn close_interval(&mut self, index: usize, progress: &mut dyn Progress) {
+        let Some((_, tally)) = self.open_intervals.remove(&index) else {
+            return;
+        };
         let start = self.config.interval * index as u32;
-        Interval {
+        let interval = Interval {
             start,
             length: self
                 .config
                 .interval
                 .min(self.window().saturating_sub(start)),
-            tally: self.intervals[index].1.clone(),
-        }
+            tally,
+        };
+        self.total += &interval.tally;
+        self.intervals.push(IntervalReport::of(&interval));
+        progress.interval(&interval);
     }
 
     /// The length of the window, as far as it is known.
@@ -343,30 +352,6 @@ impl Run {
         };
         let begin = self.timeline.map_or(0, |timeline| timeline.window);
         Duration::from_nanos(end.saturating_sub(begin))
-    }
-
-    fn take_usages(&mut self, progress: &mut dyn Progress) {
-        let end = self.timeline.map_or(NEVER, |timeline| timeline.end);
-        if self.usages.end.is_none() && (self.done > 0 || platform::monotonic_now() >= end) {
-            self.usages.end = Some(self.usage());
-            self.show(Phase::Finishing, progress);
-        }
-    }
-
-    fn take_usage_at_end(&mut self) {
-        if self.usages.end.is_none() {
-            self.usages.end = Some(self.usage());
-        }
-    }
-
-    /// Of this process, and of the server.
-    fn usage(&self) -> [Usage; 2] {
-        [Usage::of(std::process::id()), self.server_usage()]
-    }
-
-    fn server_usage(&self) -> Usage {
-        let server = self.server.as_ref();
-        server.map_or_else(Usage::default, |server| Usage::of(server.pid()))
     }
 
     fn ended_loops(&self) -> usize {
@@ -381,19 +366,12 @@ impl Run {
         }
     }
 
-    fn results(mut self) -> Result<Results, RunError> {
+    fn results(self) -> Result<Results, RunError> {
         let Some(timeline) = self.timeline else {
             let signal = self.signal.unwrap_or_default();
             return Err(RunError::Aborted { signal });
         };
         let window = self.window();
-        let intervals: Vec<_> = (0..self.intervals.len())
-            .map(|index| self.interval(index))
-            .collect();
-        for interval in &intervals {
-            self.total += &interval.tally;
-        }
-        let [generator, server] = self.cpu();
         let now = platform::monotonic_now();
         let age = Duration::from_nanos(now.saturating_sub(timeline.window));
         Ok(Results {
@@ -401,93 +379,13 @@ impl Run {
             began: SystemTime::now() - age,
             window,
             connected: self.connections,
-            generator_cpu: generator,
-            server: self.server.as_ref().map(|_| self.server_figures(server)),
+            busiest: self.busiest,
+            generator_cpu: self.usages.generator_cpu(),
+            server: self.usages.server(self.connections),
             interrupted: self.signal,
-            intervals,
+            intervals: self.intervals,
             total: self.total,
             config: Arc::unwrap_or_clone(self.config),
         })
     }
-
-    fn cpu(&self) -> [Option<Duration>; 2] {
-        match (self.usages.begin, self.usages.end) {
-            (Some(begin), Some(end)) => [end[0].cpu_since(begin[0]), end[1].cpu_since(begin[1])],
-            _ => [None, None],
-        }
-    }
-
-    fn server_figures(&self, cpu: Option<Duration>) -> ServerUsage {
-        let grown = self
-            .usages
-            .server_connected
-            .rss
-            .zip(self.usages.server_idle.rss);
-        ServerUsage {
-            cpu,
-            rss: self.usages.end.and_then(|usages| usages[1].rss),
-            bytes_per_connection: grown.map(|(connected, idle)| {
-                connected.saturating_sub(idle) as f64 / self.connections.max(1) as f64
-            }),
-        }
-    }
-}
-
-/// Makes room for the descriptors that the connections need.
-fn claim_descriptors(config: &Config) -> Result<(), RunError> {
-    let connections = config.own_connections() as u64;
-    let needed = connections + config.threads as u64 * PER_THREAD + RESERVED;
-    match platform::raise_descriptor_limit(needed).map_err(RunError::System)? {
-        Some(limit) if limit < needed => Err(RunError::Descriptors { needed, limit }),
-        _ => Ok(()),
-    }
-}
-
-/// The first address that lets us connect. With only one there is nothing to try.
-fn choose_address(target: &str, config: &Config) -> Result<SocketAddr, RunError> {
-    let unreachable = |address, error: ConnectError| RunError::NoConnection { address, error };
-    let addresses = resolve(target, config.family).map_err(|error| RunError::Unresolved {
-        target: target.into(),
-        error,
-    })?;
-    let mut last = None;
-    for address in &addresses {
-        if addresses.len() == 1 {
-            return Ok(*address);
-        }
-        match TcpStream::connect_timeout(address, config.timeout) {
-            Ok(_) => return Ok(*address),
-            Err(error) => last = Some(unreachable(*address, error.into())),
-        }
-    }
-    Err(last.unwrap_or(RunError::Panicked))
-}
-
-/// A connection that was closed keeps its port for a minute (TIME_WAIT); a reset one does not.
-fn warn_of_ports(config: &Config, progress: &mut dyn Progress) {
-    let (Load::Open { rate, .. }, true, Close::Fin) = (config.load, config.churn, config.close)
-    else {
-        return;
-    };
-    let Some(ports) = platform::ephemeral_ports() else {
-        return;
-    };
-    let sources = config.sources.len().max(1) as u64;
-    let needed = (rate * TIME_WAIT.as_secs_f64()) as u64;
-    if needed > ports * sources {
-        progress.note(&format!(
-            "{rate} connections a second keep {needed} ports in TIME_WAIT; there are {ports} on each of {sources} \
-             source addresses: use --source, or --close rst"
-        ));
-    }
-}
-
-/// The part of the messages that a loop may begin: as even as can be, over all loops of all shards.
-fn quota(config: &Config, thread: usize, threads: usize) -> Option<u64> {
-    let (shard, shards) = config
-        .shard
-        .map_or((0, 1), |shard| (shard.index, shard.count));
-    let (parts, part) = ((threads * shards) as u64, (thread * shards + shard) as u64);
-    let messages = config.length.messages?;
-    Some(messages / parts + u64::from(part < messages % parts))
 }

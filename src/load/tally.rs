@@ -218,14 +218,6 @@ impl IndexMut<Failure> for Failures {
 }
 
 impl Tally {
-    /// Adds the wrong replies alone: they count whenever they come.
-    pub fn add_corruption(&mut self, other: &Tally) {
-        self.corrupted += other.corrupted;
-        if self.corruption.is_none() {
-            self.corruption.clone_from(&other.corruption);
-        }
-    }
-
     /// The rows with the names that files give them, in the order of reports.
     pub fn rows(&self) -> [(&'static str, &Row); 6] {
         [
@@ -255,7 +247,10 @@ impl AddAssign<&Tally> for Tally {
         for failure in Failure::ALL {
             self.failures[failure] += other.failures[failure];
         }
-        self.add_corruption(other);
+        self.corrupted += other.corrupted;
+        if self.corruption.is_none() {
+            self.corruption.clone_from(&other.corruption);
+        }
         self.in_flight += other.in_flight;
         self.polling += other.polling;
         self.spinning += other.spinning;

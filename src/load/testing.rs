@@ -2,6 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::report::IntervalReport;
 use super::{
     Arrival, Close, Config, Interval, Length, Load, Results, ServerUsage, Sizes, Tally, Target,
 };
@@ -10,23 +11,27 @@ use crate::net::Family;
 
 /// A closed loop of two connections, one second, 2,000 messages that took 101 to 300 us, evenly.
 pub fn results() -> Results {
-    let total = tally();
-    let interval = Interval {
-        start: Duration::ZERO,
-        length: Duration::from_secs(1),
-        tally: total.clone(),
-    };
     Results {
         config: config(),
         address: ([127, 0, 0, 1], 7007).into(),
         began: UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
         window: Duration::from_secs(1),
         connected: 2,
-        total,
-        intervals: vec![interval],
+        total: tally(),
+        intervals: vec![IntervalReport::of(&interval())],
+        busiest: Some(0.2),
         generator_cpu: Some(Duration::from_millis(200)),
         server: None,
         interrupted: None,
+    }
+}
+
+/// The one interval of them.
+pub fn interval() -> Interval {
+    Interval {
+        start: Duration::ZERO,
+        length: Duration::from_secs(1),
+        tally: tally(),
     }
 }
 

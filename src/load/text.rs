@@ -233,7 +233,7 @@ fn share(share: Option<f64>) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::super::testing::{open, results};
+    use super::super::testing::{interval, open, results};
     use super::super::{Corruption, Objective, Slo, Tally};
     use super::*;
 
@@ -342,7 +342,7 @@ Transfer/sec: 0.13 MB
 
     #[test]
     fn an_interval_is_one_line() {
-        let mut interval = results().intervals.remove(0);
+        let mut interval = interval();
         interval.start = Duration::from_millis(2_500);
         assert_eq!(
             interval_line(&interval),

@@ -9,10 +9,11 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use socket2::{Domain, Socket, Type};
 
 use crate::program::{Program, run};
-use crate::support::{DEADLINE, Data, QUIET, Server, wait_for};
+use crate::support::{DEADLINE, Data, QUIET, Server, skip, wait_for};
 
 /// A listener whose backlog is full: whoever connects gets no answer.
 struct Full {
@@ -58,6 +59,44 @@ fn an_address_that_does_not_answer_times_out() {
     run(&["--connect-timeout", "300ms", &target]).expect_failure(1, &[&expected]);
     run(&["--connect-timeout", "300ms", "-m", "hello", &target]).expect_failure(1, &[&expected]);
     assert!(begun.elapsed() >= Duration::from_millis(600));
+}
+
+#[test]
+fn unreachable_names_the_address() {
+    let alone = |args: &[&str]| {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--user", "--map-root-user", "--net"])
+            .args(args);
+        command.stdin(Stdio::null()).output()
+    };
+    if !alone(&["true"]).is_ok_and(|output| output.status.success()) {
+        skip(
+            "unreachable_names_the_address",
+            "no network namespaces here",
+        );
+        return;
+    }
+    let client = env!("CARGO_BIN_EXE_mio-echo");
+    let ended = alone(&[client, "client", "192.0.2.1:7"]).expect("unshare");
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&ended.stderr),
+        "mio-echo: cannot connect to 192.0.2.1:7: unreachable: Network is unreachable (os error 101)\n"
+    );
+}
+
+#[test]
+fn an_interrupt_ends_it_as_it_ends_any_program() {
+    let server = Server::start(&[]);
+    let mut client = Program::start(&[&server.address().to_string()]);
+    client.types(b"hello");
+    client.await_output(5);
+    let pid = i32::try_from(client.pid()).ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("a process number"), Signal::INT).expect("sending a signal");
+    let ended = client.finished();
+    assert_eq!(ended.code, None, "{:?}", ended.errors);
+    assert!(ended.errors.is_empty(), "{:?}", ended.errors);
 }
 
 #[test]

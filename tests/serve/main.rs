@@ -4,9 +4,9 @@
 //! what needs the facts of Linux in `linux`; the rest runs on every system.
 
 #![forbid(unsafe_code)]
-// Some means of the tests serve those of one system only.
-#![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 
+// Shared with the tests of other subcommands, which use other parts.
+#[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -73,6 +73,22 @@ pub fn is_stopped(pid: u32) -> bool {
     state.starts_with('T') || state.starts_with('t')
 }
 
+/// The processes that the process has started and that have not been waited for.
+#[track_caller]
+pub fn children(pid: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").expect("the processes");
+    let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let is_child = |child: &u32| {
+        // It may have ended since it was listed.
+        let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        let parent = stat
+            .rsplit_once(") ")
+            .and_then(|(_, rest)| rest.split(' ').nth(1));
+        parent.is_some_and(|parent| parent == pid.to_string())
+    };
+    numbers.filter(is_child).collect()
+}
+
 /// A state of a TCP socket, as in `/proc/net/tcp`.
 #[derive(Clone, Copy, Debug)]
 pub enum TcpState {
@@ -85,12 +101,24 @@ pub enum TcpState {
 /// How many IPv4 sockets of local port `port` are in `state`, in the network namespace of the process.
 #[track_caller]
 pub fn sockets(pid: u32, port: u16, state: TcpState) -> usize {
-    let (port, state) = (format!(":{port:04X}"), format!("{:02X}", state as u8));
+    let port = format!(":{port:04X}");
+    count_sockets(pid, state, |local, _| local.ends_with(&port))
+}
+
+/// The same of remote port `port`: the sockets of its clients.
+#[track_caller]
+pub fn sockets_to(pid: u32, port: u16, state: TcpState) -> usize {
+    let port = format!(":{port:04X}");
+    count_sockets(pid, state, |_, remote| remote.ends_with(&port))
+}
+
+#[track_caller]
+fn count_sockets(pid: u32, state: TcpState, is_one: impl Fn(&str, &str) -> bool) -> usize {
+    let state = format!("{:02X}", state as u8);
     let table = read(pid, "net/tcp");
     let sockets = table.lines().skip(1).filter(|line| {
-        let mut fields = line.split_whitespace().skip(1);
-        let (local, _remote, found) = (fields.next(), fields.next(), fields.next());
-        local.is_some_and(|local| local.ends_with(&port)) && found == Some(&state)
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        matches!(fields[..], [_, local, remote, found, ..] if found == state && is_one(local, remote))
     });
     sockets.count()
 }

@@ -224,10 +224,20 @@ pub fn other_server() -> Option<Vec<String>> {
 
 /// `mio-echo serve`, without what the environment of the tests might set.
 pub fn serve() -> Command {
-    let built = || vec![env!("CARGO_BIN_EXE_mio-echo").to_owned()];
-    let program = other_server().unwrap_or_else(built);
-    let mut command = Command::new(&program[0]);
-    command.args(&program[1..]).arg("serve");
+    match other_server() {
+        None => program("serve"),
+        Some(words) => run(&words[0], [&words[1..], &["serve".to_owned()]].concat()),
+    }
+}
+
+/// A subcommand of `mio-echo`, without what the environment of the tests might set.
+pub fn program(subcommand: &str) -> Command {
+    run(env!("CARGO_BIN_EXE_mio-echo"), vec![subcommand.to_owned()])
+}
+
+fn run(program: &str, args: Vec<String>) -> Command {
+    let mut command = Command::new(program);
+    command.args(args);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MIO_ECHO_") {
             command.env_remove(name);

@@ -54,11 +54,20 @@ impl Drop for Frozen<'_> {
 
 /// `script`, run by a shell with `mio-echo serve` as its arguments from `$0` on.
 pub fn shell(script: &str) -> Command {
-    let serve = serve();
+    shell_with(script, &serve())
+}
+
+/// `inner`, run by a shell that has run `limits` before.
+pub fn limited(limits: &str, inner: &Command) -> Command {
+    shell_with(&format!(r#"{limits} && exec "$0" "$@""#), inner)
+}
+
+/// `script`, run by a shell with `inner` as its arguments from `$0` on.
+fn shell_with(script: &str, inner: &Command) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", script]).arg(serve.get_program());
-    command.args(serve.get_args());
-    for (name, value) in serve.get_envs() {
+    command.args(["-c", script]).arg(inner.get_program());
+    command.args(inner.get_args());
+    for (name, value) in inner.get_envs() {
         assert!(value.is_none(), "only removed variables");
         command.env_remove(name);
     }

@@ -58,7 +58,7 @@ impl Parts {
             total: results.total.clone(),
             cpu: results.generator_cpu,
             server: results.server.map(|usage| server(usage, results.window)),
-            intervals: results.intervals.iter().map(IntervalReport::of).collect(),
+            intervals: results.intervals.clone(),
         }
     }
 

@@ -1,0 +1,66 @@
+//! What must be settled before a measurement begins: descriptors, ports, the address, the shares of the loops.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::{Close, Config, Load, Progress, RunError};
+use crate::net::{platform, resolve};
+
+/// How long a closed connection keeps its port (Linux: TCP_TIMEWAIT_LEN).
+const TIME_WAIT: Duration = Duration::from_secs(60);
+
+/// Descriptors for everything that is not a connection, and for each loop.
+const RESERVED: u64 = 32;
+const PER_THREAD: u64 = 4;
+
+/// Makes room for the descriptors that the connections need.
+pub(super) fn claim_descriptors(config: &Config) -> Result<(), RunError> {
+    let connections = config.own_connections() as u64;
+    let needed = connections + config.threads as u64 * PER_THREAD + RESERVED;
+    match platform::raise_descriptor_limit(needed).map_err(RunError::System)? {
+        Some(limit) if limit < needed => Err(RunError::Descriptors { needed, limit }),
+        _ => Ok(()),
+    }
+}
+
+/// The first address that lets us connect. The last one is not tried: if it refuses, the measurement says so.
+pub(super) fn choose_address(target: &str, config: &Config) -> Result<SocketAddr, RunError> {
+    let addresses = resolve(target, config.family).map_err(|error| RunError::Unresolved {
+        target: target.into(),
+        error,
+    })?;
+    let lets_connect =
+        |address: &&SocketAddr| TcpStream::connect_timeout(address, config.timeout).is_ok();
+    let last = addresses.len() - 1;
+    let first = addresses[..last].iter().find(lets_connect);
+    Ok(*first.unwrap_or(&addresses[last]))
+}
+
+/// A connection that was closed keeps its port for a minute (TIME_WAIT); a reset one does not.
+pub(super) fn warn_of_ports(config: &Config, progress: &mut dyn Progress) {
+    let (Load::Open { rate, .. }, true, Close::Fin) = (config.load, config.churn, config.close)
+    else {
+        return;
+    };
+    let Some(ports) = platform::ephemeral_ports() else {
+        return;
+    };
+    let sources = config.sources.len().max(1) as u64;
+    let needed = (rate * TIME_WAIT.as_secs_f64()) as u64;
+    if needed > ports * sources {
+        progress.note(&format!(
+            "{rate} connections a second keep {needed} ports in TIME_WAIT; there are {ports} on each of {sources} \
+             source addresses: use --source, or --close rst"
+        ));
+    }
+}
+
+/// The part of the messages that a loop may begin: as even as can be, over all loops of all shards.
+pub(super) fn quota(config: &Config, thread: usize, threads: usize) -> Option<u64> {
+    let (shard, shards) = config
+        .shard
+        .map_or((0, 1), |shard| (shard.index, shard.count));
+    let (parts, part) = ((threads * shards) as u64, (thread * shards + shard) as u64);
+    let messages = config.length.messages?;
+    Some(messages / parts + u64::from(part < messages % parts))
+}

@@ -1,0 +1,75 @@
+//! Without a target: a server of its own.
+
+use std::net::{SocketAddr, TcpStream};
+
+use crate::bench::{Report, bench, run};
+
+#[test]
+fn without_a_target_a_server_is_started_measured_and_ended() {
+    let finished = run(bench("-c 10 -d 500ms -w 100ms"), 0);
+    let said = finished.text();
+    let address = said
+        .split([' ', ',', '\n', ')', ';'])
+        .find_map(|word| word.parse::<SocketAddr>().ok())
+        .unwrap_or_else(|| panic!("no address: {said}"));
+    assert!(address.ip().is_loopback());
+    assert!(TcpStream::connect(address).is_err(), "it is gone");
+}
+
+#[test]
+fn the_server_is_in_the_report() {
+    let report = Report::of(&run(bench("-c 10 -d 500ms -w 100ms -J"), 0));
+    report.expect_no_failure();
+    assert!(report.count("messages") > 0);
+    assert!(report.at("/server").is_object());
+    if cfg!(target_os = "linux") {
+        let figures = report.at("/server").as_object().expect("an object");
+        assert!(
+            figures.values().all(|value| !value.is_null()),
+            "{figures:?}"
+        );
+        let cpu = figures
+            .iter()
+            .find(|(name, _)| name.contains("cpu"))
+            .expect("CPU time");
+        assert!(cpu.1.as_f64().is_some_and(|cpu| cpu > 0.0), "{figures:?}");
+    }
+}
+
+#[test]
+fn another_server_is_not_in_the_report() {
+    let server = crate::support::Server::start(&[]);
+    let report = crate::bench::measure(server.address(), "-c 1 -n 100 -w 0");
+    assert!(report.at("/server").is_null());
+}
+
+#[test]
+fn the_server_speaks_the_framing_that_is_measured() {
+    for framing in ["line", "crlf", "len8", "len16", "len16le"] {
+        let args = format!("-c 2 -n 200 -w 0 -J --framing {framing}");
+        Report::of(&run(bench(&args), 0)).expect_all(200);
+    }
+    Report::of(&run(
+        bench("-c 2 -n 200 -w 0 -J --framing len16 -s 65535"),
+        0,
+    ))
+    .expect_all(200);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_server_is_gone_when_the_measurement_is_killed() {
+    use crate::support::{DEADLINE, proc::children, wait_for};
+    let running = crate::bench::start(bench("-c 2 -d 1h -w 0"));
+    let mut found = Vec::new();
+    wait_for("a child", DEADLINE, || {
+        found = children(running.pid());
+        !found.is_empty()
+    });
+    // Killed with SIGKILL: nothing of it can clean up.
+    drop(running);
+    let is_running = |pid: &u32| std::fs::read_dir(format!("/proc/{pid}/fd")).is_ok();
+    wait_for("the server's end", DEADLINE, || {
+        !found.iter().any(is_running)
+    });
+}

@@ -1,0 +1,115 @@
+//! Servers that do not answer, or not to the end: counted by name, the documented exit code, never a hang.
+
+use std::time::{Duration, Instant};
+
+use crate::bench::{against, measure, measure_to, run, start};
+use crate::faulty::{
+    Unheard, closes_in_the_middle, never_answers, never_reads, resets_in_the_middle,
+};
+use crate::support::{DEADLINE, Server, bound, wait_for};
+
+#[test]
+fn a_server_that_never_answers_is_a_timeout_for_each_message() {
+    for server in [never_answers(), never_reads()] {
+        for args in ["", "-r 100", "-p 8", "-s 1MiB"] {
+            let begun = Instant::now();
+            let args = format!("-c 2 -d 500ms -w 0 --timeout 200ms {args}");
+            let report = measure_to(server.address(), &args, 1);
+            assert!(begun.elapsed() < bound(Duration::from_secs(1)), "{args}");
+            assert!(
+                report.errors("timeout") >= 2,
+                "{args}: {}",
+                report.without_histograms()
+            );
+            assert_eq!(report.count("messages"), 0);
+            // They stay in the histogram, at their age.
+            let oldest = report.percentile("response", 100.0);
+            assert!(oldest >= Duration::from_millis(200), "{args}: {oldest:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_closes_in_the_middle_is_closed() {
+    let server = closes_in_the_middle(0, 64);
+    let report = measure_to(server.address(), "-c 2 -d 500ms -w 0", 1);
+    assert!(
+        report.errors("closed") >= 2,
+        "{}",
+        report.without_histograms()
+    );
+    assert_eq!(report.errors("closed"), report.errors_in_all());
+
+    let server = closes_in_the_middle(10, 64);
+    let report = measure(server.address(), "-c 2 -d 500ms -w 0");
+    let closed = report.errors("closed");
+    assert!(closed >= 2 && report.count("reconnects") >= closed - 2);
+    // A connection is replaced every 100 ms at most.
+    assert!(closed <= 2 * 6, "{closed}");
+    assert_eq!(report.count("messages"), 10 * closed);
+}
+
+#[test]
+fn a_server_that_resets_in_the_middle_is_reset() {
+    let server = resets_in_the_middle(0, 64);
+    let report = measure_to(server.address(), "-c 2 -d 500ms -w 0", 1);
+    assert!(
+        report.errors("reset") >= 2,
+        "{}",
+        report.without_histograms()
+    );
+    assert_eq!(report.errors("reset"), report.errors_in_all());
+
+    let server = resets_in_the_middle(10, 64);
+    let report = measure(server.address(), "-c 2 -r 1000 -d 500ms -w 0");
+    assert!(report.errors("reset") >= 2 && report.count("reconnects") >= 1);
+}
+
+#[test]
+fn nobody_there_is_refused() {
+    let nobody = Unheard::bind();
+    for args in [
+        "-c 3 -d 500ms",
+        "-c 3 -n 10",
+        "-c 3 -d 500ms --churn",
+        "-c 3 -r 100 -d 500ms -J",
+    ] {
+        let finished = run(against(nobody.address(), args), 1);
+        assert!(
+            finished.text().contains("refused 3"),
+            "{args}: {}",
+            finished.text()
+        );
+        assert!(finished.output.is_empty(), "{args}: {:#?}", finished.output);
+    }
+}
+
+#[test]
+fn a_name_without_an_address_is_said_in_one_line() {
+    let mut command = crate::bench::bench("-d 500ms");
+    command.arg("nowhere.invalid:7007");
+    let finished = run(command, 1);
+    assert!(
+        finished.text().contains("nowhere.invalid"),
+        "{}",
+        finished.text()
+    );
+}
+
+#[test]
+fn a_server_that_dies_does_not_hold_up_a_count_that_it_never_reaches() {
+    let server = Server::start(&[]);
+    let bench = start(against(
+        server.address(),
+        "-c 4 -n 1000000000 -w 0 -i 50ms --timeout 500ms",
+    ));
+    bench.await_log("");
+    drop(server);
+    let mut bench = bench;
+    let begun = Instant::now();
+    wait_for("the end", DEADLINE, || !bench.is_running());
+    assert!(begun.elapsed() < bound(Duration::from_secs(2)));
+    let finished = bench.finished();
+    finished.expect_code(0);
+    assert!(finished.text().contains("refused"), "{}", finished.text());
+}

@@ -1,0 +1,169 @@
+//! What is asked for is what the server gets: messages, connections, sizes, addresses.
+
+use crate::bench::{against, measure, start};
+use crate::support::Server;
+use crate::support::server::Figures;
+
+/// Measures a server that is started with `serve`; returns what it counted, and requires that all is echoed.
+#[track_caller]
+fn served(serve: &[&str], args: &str, messages: u64) -> Figures {
+    let server = Server::start(serve);
+    measure(server.address(), &format!("{args} -w 0")).expect_all(messages);
+    server.stop().figures()
+}
+
+#[test]
+fn a_count_is_exact() {
+    for args in [
+        "-c 1",
+        "-c 7 -p 3",
+        "-c 64 -t 4",
+        "-c 5 -r 5000",
+        "-c 2 -r 5000 -t 2 -p 4",
+    ] {
+        let figures = served(&[], &format!("{args} -n 1000"), 1000);
+        assert_eq!(figures.get("echoed"), 64_000, "{args}");
+    }
+    // Fewer messages than connections.
+    assert_eq!(served(&[], "-c 20 -n 3", 3).get("echoed"), 3 * 64);
+}
+
+#[test]
+fn connections_are_exact_over_any_number_of_threads() {
+    let server = Server::start(&[]);
+    let report = measure(server.address(), "-c 15 -t 8 -n 1500 -w 0");
+    report.expect_all(1500);
+    assert_eq!(report.count("connections_asked"), 15);
+    assert_eq!(report.count("connections_achieved"), 15);
+    assert_eq!(report.count("connect_us/count"), 15);
+    assert_eq!(server.stop().figures().get("accepted"), 15);
+}
+
+#[test]
+fn a_thousand_connections() {
+    let figures = served(&[], "-c 1000 -n 5000", 5000);
+    assert_eq!(figures.get("accepted"), 1000);
+    assert_eq!(figures.get("peer finished"), 1000);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn descriptors_are_raised_towards_their_hard_limit_or_named() {
+    use crate::bench::Report;
+    use crate::support::unix::limited;
+    let server = Server::start(&[]);
+    let bench = |limits: &str| {
+        start(limited(
+            limits,
+            &against(server.address(), "-c 200 -n 400 -w 0 -J"),
+        ))
+        .finished()
+    };
+    let raised = bench("ulimit -Sn 64");
+    raised.expect_code(0);
+    Report::of(&raised).expect_all(400);
+    let refused = bench("ulimit -n 64");
+    refused.expect_code(1);
+    assert!(refused.text().contains("ulimit -n"), "{}", refused.text());
+}
+
+#[test]
+fn churn_makes_a_connection_for_each_message() {
+    for args in [
+        "-c 4 -n 200",
+        "-c 4 -n 200 --close rst",
+        "-c 4 -n 200 -r 1000",
+        "-c 4 -n 200 -t 2",
+    ] {
+        let server = Server::start(&[]);
+        let report = measure(server.address(), &format!("{args} --churn -w 0"));
+        report.expect_all(200);
+        // The connect is a part of the response.
+        let (response, service) = (
+            report.number("response_us/p50"),
+            report.number("service_us/p50"),
+        );
+        assert!(response > service, "{args}: {response} {service}");
+        let figures = server.stop().figures();
+        // Four are opened before the load begins, and three may be on their way when the last message is sent.
+        let accepted = figures.get("accepted");
+        assert!((204..=207).contains(&accepted), "{args}: {accepted}");
+        assert_eq!(report.count("connect_us/count"), accepted, "{args}");
+        assert_eq!(figures.get("echoed"), 200 * 64);
+        let reason = if args.contains("rst") {
+            "reset"
+        } else {
+            "peer finished"
+        };
+        assert_eq!(figures.get(reason), accepted, "{args}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn closing_with_a_reset_leaves_no_time_wait() {
+    use crate::support::proc::{TcpState, sockets_to};
+    let waiting = |close: &str| {
+        let server = Server::start(&[]);
+        measure(
+            server.address(),
+            &format!("-c 2 -n 50 --churn -w 0 --close {close}"),
+        );
+        sockets_to(server.pid(), server.address().port(), TcpState::TimeWait)
+    };
+    assert_eq!(waiting("rst"), 0);
+    assert!(waiting("fin") >= 52, "this is how they would be seen");
+}
+
+#[test]
+fn sizes_have_their_range_and_weights() {
+    // Mean, standard deviation.
+    for (sizes, mean, deviation) in [("1..4k", 2048.5, 1182.0), ("64:9,16k:1", 1696.0, 4896.0)] {
+        let echoed = served(&[], &format!("-c 3 -n 1000 -s {sizes}"), 1000).get("echoed") as f64;
+        let (expected, sigma) = (1000.0 * mean, deviation * f64::sqrt(1000.0));
+        assert!((echoed - expected).abs() < 5.0 * sigma, "{sizes}: {echoed}");
+    }
+}
+
+#[test]
+fn a_seed_repeats_the_sizes() {
+    let echoed = |seed: &str| {
+        let args = format!("-c 1 -n 100 -s 1..4k --seed {seed}");
+        served(&[], &args, 100).get("echoed")
+    };
+    assert_eq!(echoed("7"), echoed("7"));
+    assert_ne!(echoed("7"), echoed("8"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn connections_come_from_the_given_addresses() {
+    for sources in ["127.0.0.1,127.0.0.2", "127.0.0.0/30"] {
+        let server = Server::start(&["-v"]);
+        let args = format!("-c 4 -n 40 -w 0 --source {sources}");
+        measure(server.address(), &args).expect_all(40);
+        let log = server.stop().log.join("\n");
+        for source in ["127.0.0.1", "127.0.0.2"] {
+            assert!(log.contains(&format!("from {source}:")), "{log}");
+        }
+    }
+}
+
+#[test]
+fn ipv6_is_measured_too() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return crate::support::skip("ipv6_is_measured_too", "there is no IPv6");
+    }
+    let mut command = crate::support::server::serve();
+    command.args(["-l", "[::1]:0", "--stop-on-eof"]);
+    let server = Server::spawn(command);
+    measure(server.address(), "-c 2 -n 100 -w 0").expect_all(100);
+}
+
+#[test]
+fn connects_can_be_slowed_down() {
+    let server = Server::start(&[]);
+    let begun = std::time::Instant::now();
+    measure(server.address(), "-c 20 -n 20 -w 0 --connect-rate 50").expect_all(20);
+    assert!(begun.elapsed().as_millis() >= 19 * 20);
+}

@@ -1,0 +1,111 @@
+//! Options that are answers rather than load: objectives, strictness, and what is refused.
+
+use crate::bench::{against, bench, measure_to, run};
+use crate::faulty::{Damage, Damaged, at_most, never_answers};
+use crate::support::Server;
+
+#[test]
+fn an_objective_is_met_or_ends_with_3() {
+    let server = Server::start(&[]);
+    let code = |slo: &str, code| {
+        let args = format!("-c 2 -n 2000 -w 0 --slo {slo}");
+        run(against(server.address(), &args), code).text()
+    };
+    code("p99<10s", 0);
+    code("p50<10s,p99<10s,errors<0.1%", 0);
+    let said = code("p50<1ns", 3);
+    assert!(said.contains("slo: p50 < 1 ns NOT MET"), "{said}");
+    code("p50<10s,p99<1ns", 3);
+    // Of 2,000 messages this one is not printed.
+    code("p99.99<10s", 3);
+}
+
+#[test]
+fn strict_ends_with_5_when_suspect() {
+    let server = at_most(500, 64);
+    let args = "-c 1 -p 4 -r 1000 -d 300ms -w 0";
+    measure_to(server.address(), args, 0);
+    measure_to(server.address(), &format!("{args} --strict"), 5);
+}
+
+#[test]
+fn of_several_exit_codes_the_gravest_wins() {
+    // Not met and suspect.
+    let server = at_most(500, 64);
+    let args = "-c 1 -p 4 -r 1000 -d 300ms -w 0 --strict --slo p50<1ns";
+    measure_to(server.address(), args, 3);
+    // Wrong bytes and not met.
+    let server = Damaged::start(Damage::Corrupted { offset: 0 }, 64);
+    measure_to(
+        server.server().address(),
+        "-c 1 -d 100ms -w 0 --slo p50<1ns",
+        4,
+    );
+    // Nothing answered and not met.
+    let args = "-c 1 -d 100ms -w 0 --timeout 50ms --strict --slo p50<1ns";
+    measure_to(never_answers().address(), args, 3);
+    measure_to(
+        never_answers().address(),
+        &args.replace("--slo p50<1ns", ""),
+        1,
+    );
+}
+
+/// Requires exit 2 with exactly one line that contains `parts`.
+#[track_caller]
+fn expect_refused(args: &str, parts: &[&str]) {
+    let finished = run(bench(args), 2);
+    assert!(finished.output.is_empty(), "{args}: {:?}", finished.output);
+    let [line] = &finished.log[..] else {
+        panic!("{args}: one line, not {:#?}", finished.log);
+    };
+    for part in parts {
+        assert!(line.contains(part), "{args}: no `{part}` in: {line}");
+    }
+}
+
+#[test]
+fn what_an_option_cannot_mean_is_refused_in_one_line() {
+    for (args, option) in [
+        ("-c 0", "--connections"),
+        ("-d 0", "--duration"),
+        ("-n -1", "--count"),
+        ("-s 4k..1", "--size"),
+        ("-p 1025", "--pipeline"),
+        ("-r nan", "--rate"),
+        ("--framing nul", "--framing"),
+        ("--slo p98<1ms", "--slo"),
+        ("--shard 2/2", "--shard"),
+        ("--framing len8 -s 256", "--size"),
+        ("--framing len16 -s 70000", "--size"),
+        ("--framing crlf -s 1", "--size"),
+    ] {
+        let value = args.rsplit(' ').next().expect("a value");
+        expect_refused(&format!("127.0.0.1:9 {args}"), &[option, value]);
+    }
+}
+
+#[test]
+fn habits_of_other_tools_are_answered() {
+    expect_refused("-t 10s 127.0.0.1:9", &["-d 10s is the duration"]);
+    expect_refused("-c 2 -t 4 127.0.0.1:9", &["-d"]);
+    expect_refused("-p 7007 127.0.0.1", &["HOST:PORT"]);
+    expect_refused("127.0.0.1", &["write HOST:PORT; -p is pipelining"]);
+    expect_refused(
+        "-w 64k 127.0.0.1:9",
+        &["-w is the warm-up; see --socket-buffer"],
+    );
+}
+
+#[test]
+fn aliases_mean_what_they_stand_for() {
+    let server = Server::start(&[]);
+    for args in [
+        "-z 200ms -R 500",
+        "-z 200ms --qps 500",
+        "--duration 200ms --rate 500",
+    ] {
+        let report = crate::bench::measure(server.address(), &format!("{args} -w 0 -c 2"));
+        report.expect_scheduled(100);
+    }
+}

@@ -1,0 +1,301 @@
+//! What a report says, and in which formats.
+
+use std::fs;
+use std::io::Cursor;
+
+use base64::Engine;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+use crate::bench::{Folder, Report, against, measure, run};
+use crate::support::Server;
+
+const ROWS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
+
+#[test]
+fn json_is_one_object_alone_with_all_that_is_documented() {
+    let server = Server::start(&[]);
+    let report = measure(server.address(), "-c 4 -r 2000 -d 600ms -w 100ms -i 200ms");
+    assert_eq!(report.at("/schema"), 1);
+    for name in ["config", "environment", "verdict", "metrics", "histograms"] {
+        assert!(report.at(&format!("/{name}")).is_object(), "{name}");
+    }
+    report.at("/server");
+    report.is_valid();
+    assert!(report.at("/verdict/reasons").is_array());
+    for name in [
+        "messages",
+        "connections_asked",
+        "connections_achieved",
+        "corrupted",
+    ] {
+        report.count(name);
+    }
+    report.expect_no_failure();
+    for row in ROWS {
+        for figure in [
+            "count", "min", "p50", "p90", "p99", "p99_9", "p99_99", "max", "mean",
+        ] {
+            report.at(&format!("/metrics/{row}_us/{figure}"));
+        }
+        let histogram = report.histogram(row);
+        assert_eq!(
+            histogram.len(),
+            report.count(&format!("{row}_us/count")),
+            "{row}"
+        );
+    }
+    let intervals = report.at("/intervals").as_array().expect("a list");
+    assert_eq!(intervals.len(), 3);
+    for path in [
+        "start_s",
+        "seconds",
+        "messages",
+        "errors",
+        "response_us/p50",
+        "response_us/p99",
+        "response_us/max",
+    ] {
+        assert!(
+            intervals[0].pointer(&format!("/{path}")).is_some(),
+            "{path}"
+        );
+    }
+    let sum: u64 = intervals
+        .iter()
+        .filter_map(|interval| interval["messages"].as_u64())
+        .sum();
+    assert_eq!(sum, report.count("messages"));
+}
+
+#[test]
+fn figures_agree_with_one_another() {
+    let server = Server::start(&[]);
+    let report = measure(server.address(), "-c 4 -d 500ms -w 100ms -s 1000");
+    let (messages, seconds) = (report.number("messages"), report.number("seconds"));
+    let close = |a: f64, b: f64| (a - b).abs() <= 0.001 * b;
+    assert!(close(report.number("messages_per_sec"), messages / seconds));
+    assert!(close(
+        report.number("mb_per_sec"),
+        messages * 1000.0 / seconds / 1e6
+    ));
+    let response = report.histogram("response");
+    for (name, percentile) in [("p50", 50.0), ("p90", 90.0), ("p99", 99.0)] {
+        let printed = report.number(&format!("response_us/{name}"));
+        let exact = response.value_at_percentile(percentile) as f64 / 1000.0;
+        assert!(close(printed, exact), "{name}: {printed} {exact}");
+    }
+    assert!(close(
+        report.number("response_us/max"),
+        response.max() as f64 / 1000.0
+    ));
+    assert!(close(
+        report.number("response_us/mean"),
+        response.mean() / 1000.0
+    ));
+    assert!(close(
+        report.number("response_us/min"),
+        response.min() as f64 / 1000.0
+    ));
+    // A message in flight for each connection: Little's law.
+    let in_flight = report.number("messages_per_sec") * report.number("response_us/mean") / 1e6;
+    assert!((3.0..4.4).contains(&in_flight), "{in_flight}");
+}
+
+#[test]
+fn a_percentile_needs_ten_samples_above_it() {
+    let server = Server::start(&[]);
+    let report = measure(server.address(), "-c 1 -n 999 -w 0");
+    assert!(report.at("/metrics/response_us/p99").is_null());
+    assert!(report.at("/metrics/response_us/p90").is_number());
+    let report = measure(server.address(), "-c 1 -n 1000 -w 0");
+    assert!(report.at("/metrics/response_us/p99").is_number());
+    assert!(report.at("/metrics/response_us/p99_9").is_null());
+    let text = run(against(server.address(), "-c 1 -n 1000 -w 0"), 0).output;
+    let row = text
+        .iter()
+        .find(|line| line.trim_start().starts_with("response"));
+    let fields: Vec<_> = row.expect("a row").split_whitespace().collect();
+    assert_eq!(fields.len(), 9, "{fields:?}");
+    assert_eq!(fields[1], "1000");
+    assert!(fields[4].parse::<f64>().is_ok(), "{fields:?}");
+    assert_eq!([fields[5], fields[6]], ["-", "-"], "{fields:?}");
+}
+
+#[test]
+fn the_text_has_its_lines_in_their_places() {
+    let server = Server::start(&[]);
+    let command = against(server.address(), "-c 3 -r 2000 -d 500ms -w 100ms -i 100ms");
+    let finished = run(command, 0);
+    let lines = &finished.output;
+    let text = lines.join("\n");
+    assert!(lines[0].contains(&server.address().to_string()), "{text}");
+    for part in ["3 connections", "2000", "constant"] {
+        assert!(lines[0].contains(part), "`{part}`: {text}");
+    }
+    let [.., messages, bytes] = &lines[..] else {
+        panic!("{text}");
+    };
+    let number = |line: &str, name: &str, unit: &str| {
+        let number = line
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_suffix(unit));
+        number.and_then(|number| number.trim().parse::<f64>().ok())
+    };
+    let rate = number(messages, "Messages/sec:", "").unwrap_or_else(|| panic!("{text}"));
+    assert!((1500.0..2100.0).contains(&rate), "{text}");
+    assert!(
+        number(bytes, "Transfer/sec:", "B").is_none(),
+        "a unit of its own: {text}"
+    );
+    assert!(
+        bytes.starts_with("Transfer/sec: ") && bytes.ends_with('B'),
+        "{text}"
+    );
+    let verdict = |line: &&String| *line == "VALID" || line.starts_with("SUSPECT: ");
+    assert_eq!(lines.iter().filter(verdict).count(), 1, "{text}");
+    for row in ["response", "wait", "service", "send lag", "connect"] {
+        let is_row = |line: &&String| line.trim_start().starts_with(&format!("{row} "));
+        assert!(lines.iter().any(|line| is_row(&line)), "{row}: {text}");
+    }
+    assert!(text.contains("errors: none"), "{text}");
+    assert!(text.contains("corrupted 0"), "{text}");
+    assert!(text.contains("connections 3 of 3"), "{text}");
+    assert!(text.contains("generator: "), "{text}");
+    assert!(
+        finished.log.len() >= 4,
+        "interval lines: {:#?}",
+        finished.log
+    );
+    assert!(
+        !finished.text().contains('\u{1b}'),
+        "no escapes: {}",
+        finished.text()
+    );
+}
+
+#[test]
+fn a_closed_loop_says_what_limits_it() {
+    let server = Server::start(&[]);
+    let text = run(against(server.address(), "-c 3 -d 200ms -w 0"), 0)
+        .output
+        .join("\n");
+    let limit = text
+        .split("limited by: ")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{text}"));
+    let known = ["generator", "server", "neither"];
+    assert!(known.iter().any(|name| limit.starts_with(name)), "{text}");
+}
+
+#[test]
+fn files_hold_what_the_run_says() {
+    let folder = Folder::new("files");
+    let [json, hgrm, hlog] = ["out.json", "out.hgrm", "out.hlog"].map(|name| folder.file(name));
+    let server = Server::start(&[]);
+    let mut command = against(server.address(), "-c 3 -n 20000 -w 0 -i 100ms -J");
+    command
+        .arg("-o")
+        .arg(&json)
+        .arg("--hgrm")
+        .arg(&hgrm)
+        .arg("--hlog")
+        .arg(&hlog);
+    let printed = Report::of(&run(command, 0));
+    printed.expect_all(20000);
+    assert_eq!(Report::read(&json).0, printed.0);
+    let response = printed.histogram("response");
+    expect_percentiles(
+        &fs::read_to_string(hgrm).expect("the .hgrm file"),
+        &response,
+    );
+    expect_log(&fs::read(hlog).expect("the .hlog file"), &response);
+}
+
+/// Four columns of fixed width, in milliseconds, the last line `inf`, three footers.
+#[track_caller]
+fn expect_percentiles(text: &str, response: &Histogram<u64>) {
+    let (footers, lines): (Vec<&str>, Vec<&str>) = text.lines().partition(|l| l.starts_with('#'));
+    for (footer, name) in footers
+        .iter()
+        .zip(["#[Mean    =", "#[Max     =", "#[Buckets ="])
+    {
+        assert!(footer.starts_with(name), "{footer}");
+    }
+    assert_eq!(footers.len(), 3);
+    let mut rows = lines
+        .iter()
+        .skip_while(|line| !line.trim_start().starts_with(char::is_numeric));
+    let mut last_count = 0;
+    for row in rows.by_ref() {
+        let fields: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(fields.len(), 4, "{row}");
+        let value: f64 = fields[0].parse().expect("milliseconds");
+        let percentile: f64 = fields[1].parse().expect("a percentile");
+        last_count = fields[2].parse().expect("a count");
+        if fields[3] == "inf" {
+            assert_eq!(percentile, 1.0);
+            assert!(
+                (value * 1e6 - response.max() as f64).abs() <= 0.001 * value * 1e6,
+                "{row}"
+            );
+            break;
+        }
+        assert!(
+            (fields[3].parse::<f64>().expect("1/(1-p)") * (1.0 - percentile) - 1.0).abs() < 0.02,
+            "{row}"
+        );
+        assert_eq!(
+            **row,
+            format!(
+                "{value:14.6} {percentile:2.12} {last_count:10} {:>14}",
+                fields[3]
+            )
+        );
+    }
+    assert_eq!(last_count, response.len());
+    assert_eq!(rows.count(), 0, "inf is the last");
+}
+
+/// A histogram an interval with a tag; those of the responses add up to `response`.
+#[track_caller]
+fn expect_log(bytes: &[u8], response: &Histogram<u64>) {
+    let text = String::from_utf8_lossy(bytes);
+    assert!(
+        text.starts_with("#[") && text.contains("format version 1.2"),
+        "{text}"
+    );
+    let mut total = Histogram::<u64>::new_from(response);
+    let mut deserializer = hdrhistogram::serialization::Deserializer::new();
+    let mut intervals = 0;
+    for entry in IntervalLogIterator::new(bytes) {
+        let LogEntry::Interval(interval) = entry.expect("an entry") else {
+            continue;
+        };
+        let tag = interval.tag().expect("a tag").as_str().to_owned();
+        if tag != "response" {
+            continue;
+        }
+        let encoded = interval.encoded_histogram();
+        let encoded = base64::engine::general_purpose::STANDARD
+            .decode(encoded)
+            .expect("base64");
+        let histogram: Histogram<u64> = deserializer
+            .deserialize(&mut Cursor::new(encoded))
+            .expect("a histogram");
+        // The log divides by a million: it is in milliseconds.
+        let max = interval.max() * 1e6;
+        assert!(
+            (max - histogram.max() as f64).abs() <= 0.001 * max + 1000.0,
+            "{max}"
+        );
+        total.add(&histogram).expect("equal bounds");
+        intervals += 1;
+    }
+    assert!(intervals >= 1);
+    assert_eq!(total.len(), response.len());
+    assert_eq!(
+        total.value_at_percentile(99.0),
+        response.value_at_percentile(99.0)
+    );
+}

@@ -1,0 +1,124 @@
+//! The servers with faults have the faults that they are to have.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::faulty::{
+    DAMAGED, Damage, Damaged, Unheard, Watched, at_most, closes_in_the_middle, delays_every,
+    never_answers, never_reads, resets_in_the_middle, stalls_once,
+};
+use crate::support::{Client, Data, End, bound};
+
+const SIZE: usize = 64;
+
+#[test]
+fn a_stall_comes_once_at_its_time_and_holds_all_connections() {
+    let (after, length) = (Duration::from_millis(50), Duration::from_millis(100));
+    let server = stalls_once(after, length);
+    let clients = [(); 3].map(|()| Client::connect(server.address()));
+    let begun = Instant::now();
+    clients[0].echo(b"the first byte");
+    // Until the stall has begun, which nothing announces.
+    thread::sleep(after);
+    clients.iter().for_each(|client| client.echo(b"held"));
+    assert!(begun.elapsed() >= after + length);
+    let over = Instant::now();
+    clients.iter().for_each(|client| client.echo(b"over"));
+    assert!(over.elapsed() < bound(Duration::from_millis(5)));
+}
+
+#[test]
+fn every_nth_message_is_late_and_no_other() {
+    let delay = Duration::from_millis(20);
+    let server = delays_every(5, delay, SIZE);
+    let client = Client::connect(server.address());
+    let times = [(); 20].map(|()| {
+        let begun = Instant::now();
+        client.echo(&[1; SIZE]);
+        begun.elapsed()
+    });
+    assert!(times.iter().skip(4).step_by(5).all(|time| *time >= delay));
+    let late = times.iter().filter(|time| **time >= delay / 2).count();
+    assert!(late < 8, "{times:?}");
+}
+
+#[test]
+fn a_slow_server_answers_at_its_rate() {
+    let server = at_most(500, SIZE);
+    let client = Client::connect(server.address());
+    let begun = Instant::now();
+    client.exchange(&Data::new(1), 100 * SIZE);
+    let took = begun.elapsed();
+    let expected = Duration::from_millis(200);
+    assert!(took >= expected && took < expected + bound(Duration::from_millis(30)));
+}
+
+#[test]
+fn damage_begins_where_the_server_says() {
+    let size = 128 << 10;
+    for (damage, offset) in [
+        (Damage::Corrupted { offset: 7 }, 7),
+        (Damage::Reordered, DAMAGED * size),
+        (Damage::Duplicated, (DAMAGED + 1) * size),
+        (Damage::Missing, DAMAGED * size),
+        (Damage::SwappedBlocks, DAMAGED * size),
+        (Damage::Crossed, DAMAGED * size),
+    ] {
+        let server = Damaged::start(damage, size);
+        let (client, other) = [server.server(); 2]
+            .map(|s| Client::connect(s.address()))
+            .into();
+        let mut data = Data::new(1);
+        let sent = data.take(6 * size);
+        other.echo(&data.take(size));
+        let replies = match damage {
+            Damage::Duplicated => 7,
+            Damage::Missing => 5,
+            _ => 6,
+        };
+        let received = thread::scope(|scope| {
+            scope.spawn(|| client.send(&sent));
+            client.receive(replies * size)
+        });
+        let equal = sent.iter().zip(&received).take_while(|(a, b)| a == b);
+        let equal = equal.count();
+        assert!(equal >= offset && equal < offset + 8, "{damage:?}: {equal}");
+        assert_eq!(server.difference(), Some(equal), "{damage:?}");
+    }
+}
+
+#[test]
+fn servers_that_do_not_answer_end_as_they_say() {
+    let echoed = [[1; SIZE], [2; SIZE]].concat();
+    let half = &[&echoed[..], &[3; SIZE / 2]].concat();
+    let sent = [&echoed[..], &[3; SIZE]].concat();
+    for (server, received, end) in [
+        (closes_in_the_middle(2, SIZE), half, End::Fin),
+        (resets_in_the_middle(2, SIZE), half, End::Reset),
+    ] {
+        let client = Client::connect(server.address());
+        client.send(&sent);
+        client.expect(received);
+        assert_eq!(client.receive_to_end(), (Vec::new(), end));
+    }
+    for server in [never_reads(), never_answers()] {
+        let client = Client::connect(server.address());
+        client.send(&sent);
+        client.expect_silence(Duration::from_millis(20));
+    }
+    let nobody = Unheard::bind();
+    assert!(Client::try_connect(nobody.address()).is_err());
+}
+
+#[test]
+fn an_honest_server_knows_the_gaps_between_messages() {
+    let watched = Watched::start(SIZE);
+    let client = Client::connect(watched.server().address());
+    client.echo(&[1; SIZE]);
+    thread::sleep(Duration::from_millis(20));
+    client.echo(&[2; 2 * SIZE]);
+    let [paused, _] = watched.gaps()[..] else {
+        panic!("three messages");
+    };
+    assert!(paused >= Duration::from_millis(20));
+}

@@ -1,0 +1,164 @@
+//! Several processes that make one load.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::bench::{Folder, Report, against, bench, run, start};
+use crate::support::Server;
+
+const ROWS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
+
+/// Runs both at the same time and returns their reports.
+#[track_caller]
+fn both(folder: &Folder, commands: [Command; 2]) -> [(PathBuf, Report); 2] {
+    let mut number = 0;
+    let running = commands.map(|mut command| {
+        number += 1;
+        let path = folder.file(&format!("{number}.json"));
+        command.arg("-o").arg(&path);
+        (start(command), path)
+    });
+    running.map(|(server, path)| {
+        server.finished().expect_code(0);
+        let report = Report::read(&path);
+        (path, report)
+    })
+}
+
+#[test]
+fn two_shards_merged_are_the_sum_of_their_messages_and_histograms() {
+    let folder = Folder::new("shards");
+    let server = Server::start(&[]);
+    let start = soon();
+    let shards = [0, 1].map(|shard| {
+        let args = format!("-c 5 -r 2000 -d 600ms -w 0 --shard {shard}/2 --start-at {start}");
+        against(server.address(), &args)
+    });
+    let [(first, a), (second, b)] = both(&folder, shards);
+    assert_eq!(
+        a.count("connections_achieved") + b.count("connections_achieved"),
+        5
+    );
+    let total = |name: &str| a.count(name) + b.count(name);
+    assert_eq!(total("response_us/count"), 1200);
+
+    let mut merge = bench("merge -J");
+    merge.arg(&first).arg(&second);
+    let merged = Report::of(&run(merge, 0));
+    for name in [
+        "messages",
+        "connections_asked",
+        "connections_achieved",
+        "corrupted",
+        "unanswered",
+        "unsent",
+        "reconnects",
+    ] {
+        assert_eq!(merged.count(name), total(name), "{name}");
+    }
+    for row in ROWS {
+        let mut sum = a.histogram(row);
+        sum.add(b.histogram(row)).expect("equal bounds");
+        assert_eq!(merged.histogram(row), sum, "{row}");
+        for (name, percentile) in [("p50", 50.0), ("p90", 90.0), ("p99", 99.0)] {
+            let printed = merged.at(&format!("/metrics/{row}_us/{name}"));
+            let exact = sum.value_at_percentile(percentile) as f64 / 1000.0;
+            match printed.as_f64() {
+                Some(printed) => assert!(
+                    (printed - exact).abs() <= 0.001 * exact,
+                    "{row} {name}: {printed} {exact}"
+                ),
+                None => assert!(sum.len() < 1000, "{row} {name}"),
+            }
+        }
+    }
+    let rates = a.number("messages_per_sec") + b.number("messages_per_sec");
+    let merged_rate = merged.number("messages_per_sec");
+    assert!(
+        (merged_rate - rates).abs() < 0.05 * rates,
+        "{merged_rate} {rates}"
+    );
+    assert_eq!(server.stop().figures().get("accepted"), 5);
+}
+
+#[test]
+fn the_number_of_a_shard_can_come_from_kubernetes() {
+    let folder = Folder::new("auto");
+    let server = Server::start(&[]);
+    let shards = ["0", "1"].map(|index| {
+        let mut command = against(server.address(), "-c 3 -n 100 -w 0 --shard auto/2");
+        command.env("JOB_COMPLETION_INDEX", index);
+        command
+    });
+    let [(_, a), (_, b)] = both(&folder, shards);
+    assert_eq!(
+        a.count("connections_achieved") + b.count("connections_achieved"),
+        3
+    );
+    assert_eq!(a.count("messages") + b.count("messages"), 100);
+    let mut without = against(server.address(), "-c 3 -n 100 --shard auto/2");
+    without.env_remove("JOB_COMPLETION_INDEX");
+    let said = run(without, 2).text();
+    assert!(said.contains("JOB_COMPLETION_INDEX"), "{said}");
+}
+
+#[test]
+fn a_merge_judges_the_objective_on_the_merged_data() {
+    let folder = Folder::new("merge");
+    let server = Server::start(&[]);
+    let shards = [0, 1].map(|shard| {
+        let args = format!("-c 2 -n 1200 -w 0 --shard {shard}/2");
+        against(server.address(), &args)
+    });
+    let [(first, a), (second, _)] = both(&folder, shards);
+    assert!(
+        a.at("/metrics/response_us/p99").is_null(),
+        "600 are too few"
+    );
+    let merge = |slo: &str| {
+        let mut merge = bench("merge");
+        merge.arg(&first).arg(&second).args(["--slo", slo]);
+        merge
+    };
+    run(merge("p99<10s"), 0);
+    run(merge("p99<1ns"), 3);
+    let text = run(merge("p50<10s"), 0).text();
+    assert!(text.contains("Messages/sec: "), "{text}");
+}
+
+#[test]
+fn a_merge_of_what_is_no_report_is_one_line() {
+    let folder = Folder::new("no-report");
+    let file = folder.file("x.json");
+    std::fs::write(&file, "{}").expect("writing");
+    for path in [file, folder.file("missing.json")] {
+        let mut merge = bench("merge");
+        merge.arg(&path);
+        let finished = run(merge, 1);
+        assert_eq!(finished.log.len(), 1, "{:#?}", finished.log);
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        assert!(finished.log[0].contains(&name), "{:#?}", finished.log);
+    }
+}
+
+#[test]
+fn a_start_is_waited_for() {
+    let server = Server::start(&[]);
+    let start = soon();
+    let args = format!("-c 1 -n 10 -w 0 --start-at {start}");
+    run(against(server.address(), &args), 0);
+    let at = start.trim_start_matches('@').parse().expect("seconds");
+    assert!(SystemTime::now() >= UNIX_EPOCH + Duration::from_secs_f64(at));
+}
+
+/// A moment by which two processes have connected, also on a busy machine.
+fn soon() -> String {
+    let at = SystemTime::now() + Duration::from_millis(1500);
+    let at = at.duration_since(UNIX_EPOCH).expect("after 1970");
+    format!("@{:.3}", at.as_secs_f64())
+}

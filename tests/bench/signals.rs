@@ -1,0 +1,78 @@
+//! Signals: the results so far, and an end.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::bench::{Report, against, start};
+use crate::faulty::never_answers;
+use crate::support::{Server, within};
+
+/// Measures for an hour until the first interval has passed, then sends `signal`.
+#[track_caller]
+fn interrupted(signal: Signal, code: i32, args: &str) -> Vec<String> {
+    let server = Server::start(&[]);
+    let args = format!("-c 4 -d 1h -w 0 -i 100ms {args}");
+    let mut running = start(against(server.address(), &args));
+    running.await_log("");
+    running.await_log_from(2, "");
+    running.signal(signal);
+    within(Duration::from_millis(500), || running.wait());
+    let finished = running.finished();
+    finished.expect_code(code);
+    finished.output
+}
+
+#[test]
+fn an_interrupt_prints_the_results_so_far() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        for args in ["", "-r 1000"] {
+            let lines = interrupted(signal, code, args);
+            let last = lines.last().expect("a report");
+            assert!(last.starts_with("Transfer/sec: "), "{lines:#?}");
+            let report = Report::of_lines(&interrupted(signal, code, &format!("{args} -J")));
+            assert!(report.count("messages") > 0);
+            let seconds = report.number("seconds");
+            assert!(seconds > 0.1 && seconds < 60.0, "{seconds}");
+        }
+    }
+}
+
+#[test]
+fn an_interrupt_before_the_first_answer_ends_it_too() {
+    let server = never_answers();
+    let mut running = start(against(
+        server.address(),
+        "-c 1 -d 1h -w 0 -i 50ms --timeout 1h",
+    ));
+    running.await_log("");
+    running.signal(Signal::INT);
+    within(Duration::from_millis(500), || running.wait());
+    running.finished().expect_code(130);
+}
+
+#[test]
+fn a_second_signal_aborts() {
+    let server = Server::start(&[]);
+    let mut running = start(against(server.address(), "-c 4 -d 1h -w 0 -i 50ms"));
+    running.await_log_from(2, "");
+    running.signal(Signal::INT);
+    running.signal(Signal::INT);
+    within(Duration::from_millis(500), || running.wait());
+    running.finished().expect_code(130);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_server_of_an_interrupted_measurement_is_gone() {
+    use crate::bench::bench;
+    use crate::support::proc::children;
+    let mut running = start(bench("-c 2 -d 1h -w 0 -i 50ms"));
+    running.await_log_from(3, "");
+    let servers = children(running.pid());
+    assert_eq!(servers.len(), 1);
+    running.signal(Signal::INT);
+    running.wait();
+    let path = format!("/proc/{}", servers[0]);
+    assert!(!std::path::Path::new(&path).exists(), "waited for");
+}

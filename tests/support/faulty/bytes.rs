@@ -1,0 +1,161 @@
+//! Servers that return something else than they were sent, once.
+
+use std::io::Write;
+use std::mem;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use super::{Faulty, Link};
+
+/// The number of the message, from 0, that is damaged. With [`Damage::Reordered`] it changes places with the next.
+pub const DAMAGED: usize = 3;
+
+/// What is wrong with the replies on the first connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// The byte at this offset is another one.
+    Corrupted { offset: usize },
+    /// Two messages have changed places.
+    Reordered,
+    /// A message comes twice.
+    Duplicated,
+    /// A message never comes.
+    Missing,
+    /// The first and the second 64 KiB of a message have changed places.
+    SwappedBlocks,
+    /// A message of the second connection comes instead.
+    Crossed,
+}
+
+/// A server that damages the replies on its first connection, once.
+pub struct Damaged {
+    server: Faulty,
+    difference: Arc<OnceLock<usize>>,
+}
+
+impl Damaged {
+    /// Messages are of `size` bytes.
+    pub fn start(damage: Damage, size: usize) -> Self {
+        let difference = Arc::new(OnceLock::new());
+        let found = Arc::clone(&difference);
+        let of_the_second = Mutex::new(None);
+        let server = Faulty::start(move |mut link| match link.number {
+            0 => {
+                let mut damager = Damager::new(damage, &of_the_second);
+                let mut replies = Comparison::default();
+                loop {
+                    let message = link.message(size)?;
+                    let reply = damager.reply(message.clone());
+                    if let Some(offset) = replies.add(&message, &reply) {
+                        found.get_or_init(|| offset);
+                    }
+                    link.stream.write_all(&reply)?;
+                }
+            }
+            _ => echo_aloud(&mut link, size, &of_the_second),
+        });
+        Self { server, difference }
+    }
+
+    pub fn server(&self) -> &Faulty {
+        &self.server
+    }
+
+    /// The offset of the first wrong byte on the first connection, once there was one.
+    pub fn difference(&self) -> Option<usize> {
+        self.difference.get().copied()
+    }
+}
+
+/// Echoes, and shows each message to the first connection.
+fn echo_aloud(link: &mut Link, size: usize, shown: &Mutex<Option<Vec<u8>>>) -> std::io::Result<()> {
+    loop {
+        let message = link.message(size)?;
+        *shown.lock().expect("a message") = Some(message.clone());
+        link.stream.write_all(&message)?;
+    }
+}
+
+struct Damager<'a> {
+    damage: Damage,
+    of_the_second: &'a Mutex<Option<Vec<u8>>>,
+    /// Messages so far.
+    count: usize,
+    /// Bytes so far.
+    position: usize,
+    /// A message that is to come later.
+    kept: Vec<u8>,
+}
+
+impl<'a> Damager<'a> {
+    fn new(damage: Damage, of_the_second: &'a Mutex<Option<Vec<u8>>>) -> Self {
+        Self {
+            damage,
+            of_the_second,
+            count: 0,
+            position: 0,
+            kept: Vec::new(),
+        }
+    }
+
+    /// What is returned for the next message.
+    fn reply(&mut self, mut message: Vec<u8>) -> Vec<u8> {
+        let (number, position) = (self.count, self.position);
+        self.count += 1;
+        self.position += message.len();
+        match self.damage {
+            Damage::Corrupted { offset } => {
+                if let Some(byte) = offset
+                    .checked_sub(position)
+                    .and_then(|at| message.get_mut(at))
+                {
+                    *byte ^= 0x40;
+                }
+            }
+            Damage::Reordered if number == DAMAGED => return mem::replace(&mut self.kept, message),
+            Damage::Reordered if number == DAMAGED + 1 => message.append(&mut self.kept),
+            Damage::Duplicated if number == DAMAGED => message.extend_from_within(..),
+            Damage::Missing if number == DAMAGED => message.clear(),
+            Damage::SwappedBlocks if number == DAMAGED => {
+                let (first, rest) = message.split_at_mut(64 << 10);
+                first.swap_with_slice(&mut rest[..64 << 10]);
+            }
+            // The second connection may not have said anything yet.
+            Damage::Crossed if number >= DAMAGED => {
+                if let Some(other) = self.of_the_second.lock().expect("a message").take() {
+                    message = other;
+                }
+            }
+            _ => {}
+        }
+        message
+    }
+}
+
+/// Finds the first byte that differs between what was sent and what comes back.
+#[derive(Default)]
+struct Comparison {
+    equal: usize,
+    sent: Vec<u8>,
+    returned: Vec<u8>,
+    is_over: bool,
+}
+
+impl Comparison {
+    fn add(&mut self, sent: &[u8], returned: &[u8]) -> Option<usize> {
+        if self.is_over {
+            return None;
+        }
+        self.sent.extend_from_slice(sent);
+        self.returned.extend_from_slice(returned);
+        let pairs = self.sent.iter().zip(&self.returned);
+        let (equal, both) = (
+            pairs.clone().take_while(|(a, b)| a == b).count(),
+            pairs.len(),
+        );
+        self.sent.drain(..equal);
+        self.returned.drain(..equal);
+        self.equal += equal;
+        self.is_over = equal < both;
+        self.is_over.then_some(self.equal)
+    }
+}

@@ -1,0 +1,102 @@
+//! Servers that are late.
+
+use std::hint;
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Faulty;
+
+/// How much too long a sleep may take: the last part of a precise wait is spent looking at the clock.
+const SLEEP_ERROR: Duration = Duration::from_millis(if cfg!(windows) { 16 } else { 2 });
+
+/// Echoes, but for one stop: on all connections, of `length`, beginning `after` the first byte.
+pub fn stalls_once(after: Duration, length: Duration) -> Faulty {
+    let first = OnceLock::new();
+    Faulty::start(move |link| {
+        link.echo(|| {
+            let stall = *first.get_or_init(Instant::now) + after;
+            if Instant::now() >= stall {
+                wait_until(stall + length);
+            }
+        })
+    })
+}
+
+/// Echoes messages of `size` bytes, every `nth` of all connections together `delay` after it has been read. What
+/// follows it on its connection waits behind it, nothing else does.
+pub fn delays_every(nth: u64, delay: Duration, size: usize) -> Faulty {
+    let count = AtomicU64::new(0);
+    Faulty::start(move |mut link| {
+        loop {
+            let message = link.message(size)?;
+            let read = Instant::now();
+            if (count.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(nth) {
+                wait_until(read + delay);
+            }
+            link.stream.write_all(&message)?;
+        }
+    })
+}
+
+/// Answers `rate` messages of `size` bytes a second at most, on all connections together, one after the other.
+pub fn at_most(rate: u32, size: usize) -> Faulty {
+    let service = Duration::from_secs(1) / rate;
+    let free = Mutex::new(Instant::now());
+    Faulty::start(move |mut link| {
+        loop {
+            let message = link.message(size)?;
+            let done = {
+                let mut free = free.lock().expect("the only desk");
+                *free = (*free).max(Instant::now()) + service;
+                *free
+            };
+            // A sleep that takes too long does not lower the rate: the desk is free at the time it was to be.
+            thread::sleep(done.saturating_duration_since(Instant::now()));
+            link.stream.write_all(&message)?;
+        }
+    })
+}
+
+/// An honest server that writes down when each message arrives.
+pub struct Watched {
+    server: Faulty,
+    arrivals: Arc<Mutex<Vec<Instant>>>,
+}
+
+impl Watched {
+    /// Messages are of `size` bytes.
+    pub fn start(size: usize) -> Self {
+        let arrivals = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&arrivals);
+        let server = Faulty::start(move |mut link| {
+            loop {
+                let message = link.message(size)?;
+                seen.lock().expect("the arrivals").push(Instant::now());
+                link.stream.write_all(&message)?;
+            }
+        });
+        Self { server, arrivals }
+    }
+
+    pub fn server(&self) -> &Faulty {
+        &self.server
+    }
+
+    /// From one message to the next.
+    pub fn gaps(&self) -> Vec<Duration> {
+        let arrivals = self.arrivals.lock().expect("the arrivals");
+        arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+}
+
+/// Returns at `time`, within microseconds if the machine lets it.
+fn wait_until(time: Instant) {
+    let left = time.saturating_duration_since(Instant::now());
+    thread::sleep(left.saturating_sub(SLEEP_ERROR));
+    while Instant::now() < time {
+        hint::spin_loop();
+    }
+}
