@@ -1,6 +1,6 @@
 //! What is asked for is what the server gets: messages, connections, sizes, addresses.
 
-use crate::bench::{against, measure, start};
+use crate::bench::measure;
 use crate::support::Server;
 use crate::support::server::Figures;
 
@@ -50,6 +50,7 @@ fn a_thousand_connections() {
 #[cfg(target_os = "linux")]
 fn descriptors_are_raised_towards_their_hard_limit_or_named() {
     use crate::bench::Report;
+    use crate::bench::{against, start};
     use crate::support::unix::limited;
     let server = Server::start(&[]);
     let bench = |limits: &str| {
