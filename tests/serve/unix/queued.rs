@@ -1,6 +1,5 @@
 //! Everything that can be waiting for the server at once when it looks.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, bound, wait_for, within};
@@ -86,7 +85,7 @@ fn fault_r6_data_on_both_sides_of_an_urgent_byte_comes_back() {
 fn expect_no_spin(server: &Server) {
     use crate::support::proc::cpu;
     let before = cpu(server.pid());
-    thread::sleep(Duration::from_millis(300));
+    std::thread::sleep(Duration::from_millis(300));
     let used = cpu(server.pid()) - before;
     assert!(
         used <= bound(Duration::from_millis(3)),
