@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use log::info;
 use mio::net::TcpListener;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{Config, Listen, StartError, platform};
 
@@ -36,10 +36,7 @@ pub(super) fn set_connection_options(socket: SockRef<'_>, config: &Config) -> io
     let mut backstop = Duration::ZERO;
     if let Some(idle) = config.keepalive {
         let interval = (idle / PROBE_INTERVAL).max(Duration::from_secs(1));
-        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval);
-        #[cfg(not(target_os = "openbsd"))]
-        let keepalive = keepalive.with_retries(PROBES);
-        socket.set_tcp_keepalive(&keepalive)?;
+        platform::set_keepalive(&socket, idle, interval, PROBES)?;
         backstop = idle + interval * PROBES;
     }
     match config.write_timeout {

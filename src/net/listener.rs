@@ -118,13 +118,14 @@ pub(super) fn classify(error: &io::Error) -> AcceptError {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn fault_a5_each_error_of_accept_has_one_meaning() {
         use AcceptError::{Empty, Later, OneClient};
+        #[cfg(unix)]
         let table = [
             (libc::EAGAIN, Empty),
             (libc::ECONNABORTED, OneClient),
@@ -143,6 +144,20 @@ mod tests {
             (libc::ENOMEM, Later),
             (libc::EINVAL, Later),
             (libc::EBADF, Later),
+        ];
+        // WSAEWOULDBLOCK, WSAEINTR, WSAENETDOWN, WSAECONNABORTED, WSAECONNRESET,
+        // WSAENOTCONN; WSAEMFILE, WSAENOBUFS, WSAEINVAL.
+        #[cfg(windows)]
+        let table = [
+            (10_035, Empty),
+            (10_004, OneClient),
+            (10_050, OneClient),
+            (10_053, OneClient),
+            (10_054, OneClient),
+            (10_057, OneClient),
+            (10_024, Later),
+            (10_055, Later),
+            (10_022, Later),
         ];
         for (errno, meaning) in table {
             let error = io::Error::from_raw_os_error(errno);

@@ -86,12 +86,12 @@ pub(super) fn is_of_one_client(error: &io::Error) -> bool {
 }
 
 /// Whether accepting failed for a client that has gone already: `WSAEINTR`, `WSAENETDOWN`, `WSAECONNABORTED`,
-/// `WSAECONNRESET`.
+/// `WSAECONNRESET`; `WSAENOTCONN`, when it has gone before its address is asked for.
 #[cfg(windows)]
 pub(super) fn is_of_one_client(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(10_004 | 10_050 | 10_053 | 10_054)
+        Some(10_004 | 10_050 | 10_053 | 10_054 | 10_057)
     )
 }
 
@@ -134,6 +134,32 @@ pub(super) fn set_restart_option(socket: &socket2::Socket) -> io::Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// Makes the kernel ask a peer that is silent for `idle` whether it is still there, `probes` times, `interval` apart.
+/// OpenBSD has neither the interval nor the number of its own for a socket; Windows before 10 has no number, and asks
+/// ten times.
+pub(super) fn set_keepalive(
+    socket: &socket2::SockRef<'_>,
+    idle: Duration,
+    interval: Duration,
+    probes: u32,
+) -> io::Result<()> {
+    let keepalive = socket2::TcpKeepalive::new().with_time(idle);
+    #[cfg(not(target_os = "openbsd"))]
+    let keepalive = keepalive.with_interval(interval).with_retries(probes);
+    #[cfg(target_os = "openbsd")]
+    let _ = (interval, probes);
+    match socket.set_tcp_keepalive(&keepalive) {
+        // The number is set last, so the times are in force.
+        Err(error) if is_unknown_option(&error) => Ok(()),
+        set => set,
+    }
+}
+
+/// Whether the system does not know an option of a socket: `WSAENOPROTOOPT`.
+fn is_unknown_option(error: &io::Error) -> bool {
+    cfg!(windows) && error.raw_os_error() == Some(10_042)
 }
 
 /// Makes the kernel give up on a peer that acknowledges nothing for so long. The kernel counts milliseconds in 31 bits,
@@ -243,6 +269,11 @@ pub(super) fn bind_hint(error: &io::Error, port: u16) -> &'static str {
         }
         io::ErrorKind::PermissionDenied if cfg!(unix) && port < 1024 => {
             " (ports below 1024 need root)"
+        }
+        // What Windows says names no cause.
+        io::ErrorKind::AddrInUse if cfg!(windows) => " (the address is in use)",
+        io::ErrorKind::AddrNotAvailable if cfg!(windows) => {
+            " (no network of this machine has the address assigned)"
         }
         _ => "",
     }

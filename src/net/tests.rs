@@ -111,20 +111,29 @@ fn expect_echo(mut client: &Client) {
 }
 
 #[cfg(unix)]
+const OF_ONE_CLIENT: [i32; 8] = [
+    libc::ECONNABORTED,
+    libc::EPROTO,
+    libc::ENETDOWN,
+    libc::EHOSTUNREACH,
+    libc::EOPNOTSUPP,
+    libc::EINTR,
+    libc::EPERM,
+    libc::ECONNRESET,
+];
+#[cfg(unix)]
+const EXHAUSTION: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+
+/// `WSAEINTR`, `WSAENETDOWN`, `WSAECONNABORTED`, `WSAECONNRESET`, `WSAENOTCONN`.
+#[cfg(windows)]
+const OF_ONE_CLIENT: [i32; 5] = [10_004, 10_050, 10_053, 10_054, 10_057];
+/// `WSAEMFILE`, `WSAENOBUFS`.
+#[cfg(windows)]
+const EXHAUSTION: [i32; 2] = [10_024, 10_055];
+
 #[test]
 fn fault_a5_the_next_client_is_served_after_any_error_of_accept() {
-    let one_client = [
-        libc::ECONNABORTED,
-        libc::EPROTO,
-        libc::ENETDOWN,
-        libc::EHOSTUNREACH,
-        libc::EOPNOTSUPP,
-        libc::EINTR,
-        libc::EPERM,
-        libc::ECONNRESET,
-    ];
-    let exhaustion = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
-    for errno in one_client.into_iter().chain(exhaustion) {
+    for errno in OF_ONE_CLIENT.into_iter().chain(EXHAUSTION) {
         let server = Running::start(config(), &[Failure::Errno(errno)]);
         let connected = Instant::now();
         expect_echo(&server.connect());
@@ -134,7 +143,7 @@ fn fault_a5_the_next_client_is_served_after_any_error_of_accept() {
             "{}: {took:?}",
             io::Error::from_raw_os_error(errno)
         );
-        if exhaustion.contains(&errno) {
+        if EXHAUSTION.contains(&errno) {
             let pause = super::ACCEPT_RETRY;
             assert!(
                 took >= pause,

@@ -84,7 +84,7 @@ fn nothing_and_one_byte_come_back_too() {
 #[test]
 fn a_server_that_takes_one_byte_at_a_time_gets_all() {
     let server = Server::start(&["--read-buffer", "1", "--socket-buffer", "4k"]);
-    let sent = Data::new(2).take(100_000);
+    let sent = Data::new(2).take(20_000);
     let file = Scratch::with(&sent);
     let ended = Program::start_with(&[&server.address().to_string()], file.open()).finished();
     ended.expect_success();

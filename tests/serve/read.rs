@@ -63,9 +63,12 @@ fn seed_s0_3_bytes_out_equal_bytes_in_for_any_segmentation() {
         let server = Server::start(&["--read-buffer", buffer]);
         let client = Client::connect(server.address());
         let (mut dice, mut data) = (Dice::new(3), Data::new(3));
-        for most in [2, 20, 200, 2_000, 20_000] {
+        let sizes = [2, 20, 200, 2_000, 20_000];
+        // At two system calls a byte the largest take long and show nothing new.
+        let shown = if buffer == "256k" { 5 } else { 4 };
+        for most in &sizes[..shown] {
             for _ in 0..50 {
-                let segment = 1 + dice.below(most);
+                let segment = 1 + dice.below(*most);
                 client.echo(&data.take(segment));
             }
         }

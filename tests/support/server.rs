@@ -214,15 +214,30 @@ impl Figures {
     }
 }
 
+/// The words of `MIO_ECHO_TEST_SERVER`: the program that serves in place of the one built with the tests, as in
+/// `wine mio-echo.exe`. It may be of another system, so only what is seen from outside can be asked of it.
+pub fn other_server() -> Option<Vec<String>> {
+    let words = std::env::var("MIO_ECHO_TEST_SERVER").ok()?;
+    Some(words.split_whitespace().map(str::to_owned).collect())
+        .filter(|words: &Vec<_>| !words.is_empty())
+}
+
 /// `mio-echo serve`, without what the environment of the tests might set.
 pub fn serve() -> Command {
-    program("serve")
+    match other_server() {
+        None => program("serve"),
+        Some(words) => run(&words[0], [&words[1..], &["serve".to_owned()]].concat()),
+    }
 }
 
 /// A subcommand of `mio-echo`, without what the environment of the tests might set.
 pub fn program(subcommand: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mio-echo"));
-    command.arg(subcommand);
+    run(env!("CARGO_BIN_EXE_mio-echo"), vec![subcommand.to_owned()])
+}
+
+fn run(program: &str, args: Vec<String>) -> Command {
+    let mut command = Command::new(program);
+    command.args(args);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MIO_ECHO_") {
             command.env_remove(name);

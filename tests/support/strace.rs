@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::server::Lines;
+use super::server::{Lines, other_server};
 use super::skip;
 
 /// The calls in which a server waits, whatever the machine and the readiness back end.
@@ -19,6 +19,10 @@ pub struct Strace {
 impl Strace {
     /// Follows the system calls `calls` of the main thread of `pid`. None, said aloud, where that cannot be done.
     pub fn attach(test: &str, pid: u32, calls: &str) -> Option<Self> {
+        if other_server().is_some() {
+            skip(test, "the system calls are not the server's own");
+            return None;
+        }
         let child = Command::new("strace")
             .args(["-p", &pid.to_string(), "-e", &format!("trace={calls}")])
             .args(["-e", "signal=none"])

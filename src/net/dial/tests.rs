@@ -121,10 +121,14 @@ fn what_the_system_says_has_a_class() {
     );
 }
 
-#[cfg(unix)]
 #[test]
 fn running_out_of_descriptors_has_a_class_of_its_own() {
-    for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS] {
+    #[cfg(unix)]
+    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS];
+    // WSAEMFILE, WSAENOBUFS.
+    #[cfg(windows)]
+    let codes = [10_024, 10_055];
+    for code in codes {
         let error = ConnectError::from(io::Error::from_raw_os_error(code));
         assert_eq!(error.failure, ConnectFailure::Descriptors, "{code}");
     }

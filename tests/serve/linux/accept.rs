@@ -18,9 +18,7 @@ fn fault_a2_a_flood_of_clients_is_accepted_in_portions() {
     let ping = Client::connect(server.address());
     ping.echo(b"ping");
     let calls = "accept,accept4,epoll_wait,epoll_pwait,epoll_pwait2,poll,ppoll";
-    let Some(strace) = Strace::attach("fault_a2", server.pid(), calls) else {
-        return;
-    };
+    let strace = Strace::attach("fault_a2 (portions)", server.pid(), calls);
     let frozen = server.freeze();
     let clients: Vec<_> = (0..200)
         .map(|_| Client::connect(server.address()))
@@ -31,6 +29,7 @@ fn fault_a2_a_flood_of_clients_is_accepted_in_portions() {
     ping.expect(b"ping");
     clients.iter().for_each(|client| client.expect(b"?"));
 
+    let Some(strace) = strace else { return };
     let calls = strace.detach();
     let portions = calls.split(|line| is_call(line, &WAITS)).map(|turn| {
         let accepts = turn.iter().filter(|line| is_call(line, &ACCEPTS));

@@ -50,8 +50,10 @@ fn fault_w3_a_client_that_never_reads_costs_no_more_than_its_share_and_no_time()
         let small = ["--socket-buffer", "16k"];
         let sockets = if bytes <= 8 { &small[..] } else { &[] };
         let server = Server::start(&[&["--read-buffer", buffer], sockets].concat());
-        Client::connect(server.address()).exchange(&Data::new(1), (length as usize).min(4 << 20));
-        server.await_active(0, Duration::from_secs(5));
+        let warming = Client::connect(server.address());
+        warming.exchange(&Data::new(1), (length as usize).min(4 << 20));
+        warming.finish();
+        warming.expect_fin();
         let before = proc::memory(server.pid());
 
         let client = match sockets {

@@ -1,6 +1,5 @@
 //! Everything that can be waiting for the server at once when it looks.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, bound, wait_for, within};
@@ -27,7 +26,8 @@ fn fault_a1_seed_s2_7_seed_s4_3_a_backlog_that_filled_unseen_is_served_to_the_la
             .iter()
             .for_each(|(number, client)| client.expect(&[*number]));
     });
-    assert_eq!(server.figures().get("active"), u64::from(BACKLOG));
+    drop(clients);
+    assert_eq!(server.stop().figures().get("accepted"), u64::from(BACKLOG));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn fault_r6_data_on_both_sides_of_an_urgent_byte_comes_back() {
 fn expect_no_spin(server: &Server) {
     use crate::support::proc::cpu;
     let before = cpu(server.pid());
-    thread::sleep(Duration::from_millis(300));
+    std::thread::sleep(Duration::from_millis(300));
     let used = cpu(server.pid()) - before;
     assert!(
         used <= bound(Duration::from_millis(3)),
