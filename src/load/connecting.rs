@@ -43,8 +43,12 @@ impl Generator {
 
     /// Connects, or notes why not.
     pub(super) fn dial(&mut self, key: usize) {
-        if self.config.churn && self.phase != Phase::Connecting && !self.may_dial(key) {
-            return;
+        if self.churns() {
+            let intended = self.seats[key].schedule.next().unwrap_or(self.now);
+            if self.phase != Phase::Loaded || !self.recorder.may_dial(intended) {
+                return;
+            }
+            self.recorder.dialed(intended);
         }
         self.sockets += 1;
         let number = self.connection_number();
@@ -66,10 +70,9 @@ impl Generator {
         }
     }
 
-    /// With churn, a connect is the begin of a message.
-    fn may_dial(&mut self, key: usize) -> bool {
-        let intended = self.seats[key].schedule.next().unwrap_or(self.now);
-        self.phase == Phase::Loaded && self.recorder.may_begin(intended)
+    /// Whether a connection is for one message. Those before the load begins only show that there is a server.
+    fn churns(&self) -> bool {
+        self.config.churn && !matches!(self.phase, Phase::Connecting | Phase::Waiting)
     }
 
     pub(super) fn finish_connect(&mut self, key: usize) {
@@ -86,7 +89,7 @@ impl Generator {
 
     pub(super) fn open_session(&mut self, key: usize) {
         let now = platform::monotonic_now();
-        let left = match self.config.churn && self.phase != Phase::Connecting {
+        let left = match self.churns() {
             true => 1,
             false => u64::MAX,
         };
@@ -134,12 +137,13 @@ impl Generator {
     }
 
     pub(super) fn fail_connect(&mut self, key: usize, failure: Failure) {
+        let churns = self.churns();
         let seat = &mut self.seats[key];
         seat.line = Line::Down;
         seat.redial_at = seat.dialed_at.saturating_add(REDIAL);
         seat.free_at = seat.redial_at;
         match self.phase {
-            Phase::Loaded if self.config.churn => {
+            _ if churns => {
                 let intended = seat.schedule.next().unwrap_or(seat.dialed_at);
                 self.recorder.never_sent(intended, failure, self.now);
                 seat.schedule.advance();
@@ -193,10 +197,15 @@ impl Generator {
         let seat = &mut self.seats[key];
         seat.redial_at = seat.dialed_at.saturating_add(REDIAL).max(self.now);
         seat.free_at = seat.redial_at;
-        match std::mem::replace(&mut seat.line, Line::Down) {
+        let next = seat.schedule.next().unwrap_or(self.now);
+        let messages = match std::mem::replace(&mut seat.line, Line::Down) {
             Line::Up { session, .. } => session.into_unanswered(),
             Line::Down | Line::Connecting { .. } => VecDeque::new().into_iter(),
+        };
+        if self.churns() && messages.len() == 0 {
+            self.recorder.redialed(next);
         }
+        messages
     }
 
     /// Connects when the next message of this seat is due.

@@ -9,7 +9,7 @@
 use super::Schedule;
 use super::control::{News, Timeline};
 use super::generator::Generator;
-use super::seat::{Line, Seat};
+use super::seat::Line;
 use crate::net::timers::{NEVER, nanoseconds};
 
 /// Where a loop is on its way.
@@ -44,7 +44,9 @@ impl Generator {
             }
             Phase::Waiting => self.begin_in_time(),
             Phase::Loaded if self.is_over() => self.drain(),
-            Phase::Draining { until } if self.now >= until || self.is_drained() => self.finish(),
+            Phase::Draining { until } if self.now >= until || self.recorder.is_idle() => {
+                self.finish()
+            }
             Phase::Connecting | Phase::Loaded | Phase::Draining { .. } | Phase::Done => {}
         }
         if self.control.is_cut() && self.phase != Phase::Done {
@@ -116,7 +118,7 @@ impl Generator {
         if !self.config.churn {
             self.recorder.stop();
         }
-        if self.is_drained() {
+        if self.recorder.is_idle() {
             self.finish();
         }
     }
@@ -127,12 +129,6 @@ impl Generator {
         while let Some((_, key)) = self.slots.pop_due(end.saturating_sub(1)) {
             self.run_slot(key);
         }
-    }
-
-    /// With churn, a connect is the begin of a message.
-    fn is_drained(&self) -> bool {
-        let connects = |seat: &Seat| matches!(seat.line, Line::Connecting { .. });
-        self.recorder.in_flight() == 0 && !(self.config.churn && self.seats.iter().any(connects))
     }
 
     fn finish(&mut self) {

@@ -22,6 +22,8 @@ pub struct Recorder {
     idle: u64,
     /// Messages that may still be begun in the window, if their number is limited.
     quota: Option<u64>,
+    /// Messages that were begun by a connect and are not sent yet.
+    dialed: u64,
     /// Whether messages are still begun.
     is_open: bool,
     /// Unanswered messages, and when they were last added up.
@@ -43,6 +45,7 @@ impl Recorder {
             elapsed: 0,
             idle: 0,
             quota: None,
+            dialed: 0,
             is_open: false,
             in_flight: 0,
             settled: now,
@@ -79,14 +82,14 @@ impl Recorder {
         self.window.clone()
     }
 
-    /// Messages on their way.
-    pub fn in_flight(&self) -> u64 {
-        self.in_flight
+    /// Whether no message is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.dialed == 0
     }
 
     /// Whether all messages that were asked for have been begun and have ended.
     pub fn is_complete(&self) -> bool {
-        self.quota == Some(0) && self.in_flight == 0
+        self.quota == Some(0) && self.is_idle()
     }
 
     /// Whether messages are counted, and none has ended for so long.
@@ -149,12 +152,31 @@ impl Recorder {
         self.window.is_empty() || self.window.contains(&at)
     }
 
-    /// A message could not even be sent, because its connection failed.
+    /// With churn a connect is the begin of a message: may one that is intended then be begun?
+    pub fn may_dial(&self, intended: u64) -> bool {
+        self.is_open && self.is_wanted(intended)
+    }
+
+    /// It was begun.
+    pub fn dialed(&mut self, intended: u64) {
+        self.dialed += 1;
+        if intended >= self.window.start {
+            self.take_from_quota();
+        }
+    }
+
+    /// The connection of a message that was to be sent failed, and the message with it.
     pub fn never_sent(&mut self, intended: u64, failure: Failure, at: u64) {
         self.last_end = at;
-        if self.window.contains(&intended) {
-            self.tally.failures[failure] += 1;
-            self.take_from_quota();
+        self.dialed -= 1;
+        self.tally.failures[failure] += u64::from(self.window.contains(&intended));
+    }
+
+    /// The connection of a message that was to be sent is lost: the message is begun again.
+    pub fn redialed(&mut self, intended: u64) {
+        self.dialed -= 1;
+        if intended >= self.window.start {
+            self.quota = self.quota.map(|quota| quota + 1);
         }
     }
 
@@ -229,14 +251,16 @@ impl Recorder {
 
 impl Observer for Recorder {
     fn may_begin(&mut self, intended: u64) -> bool {
-        self.is_open && self.is_wanted(intended)
+        self.dialed > 0 || self.may_dial(intended)
     }
 
     fn sent(&mut self, times: &Times) {
         self.settle(times.sent);
         self.in_flight += 1;
-        if times.intended >= self.window.start {
-            self.take_from_quota();
+        match self.dialed {
+            0 if times.intended >= self.window.start => self.take_from_quota(),
+            0 => {}
+            _ => self.dialed -= 1,
         }
     }
 
@@ -319,6 +343,22 @@ mod tests {
         }
         assert!(!recorder.may_begin(120) && recorder.is_complete());
         assert_eq!(recorder.hand_over(130).messages, 2);
+    }
+
+    #[test]
+    fn with_churn_no_more_connects_are_begun_than_messages_were_asked_for() {
+        let mut recorder = recorder(Some(2));
+        recorder.dialed(100);
+        recorder.dialed(101);
+        assert!(!recorder.may_dial(102), "both are on their way");
+        recorder.redialed(101);
+        assert!(recorder.may_dial(102), "one was lost before it was sent");
+        recorder.dialed(102);
+        for intended in [100, 102] {
+            assert!(recorder.may_begin(intended) && !recorder.is_complete());
+            answer(&mut recorder, intended, intended + 5);
+        }
+        assert!(recorder.is_complete());
     }
 
     #[test]
