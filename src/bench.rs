@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::{fmt, fs};
 
-use mio_echo::load::{self, Report, Row};
+use mio_echo::load::{self, Report, Row, RunError};
 
 use crate::cli::{Bench, Measure, Merge, Outputs};
 use crate::fail;
@@ -21,7 +21,15 @@ pub fn bench(asked: Bench) -> ExitCode {
         Bench::Measure(asked) => measure(*asked),
         Bench::Merge(asked) => merge(asked),
     };
-    outcome.unwrap_or_else(|error| fail(&*error))
+    outcome.unwrap_or_else(|error| {
+        let failed = fail(&*error);
+        match error.downcast_ref() {
+            Some(RunError::Aborted { signal }) => {
+                ExitCode::from(128_u8.saturating_add(*signal as u8))
+            }
+            _ => failed,
+        }
+    })
 }
 
 fn measure(asked: Measure) -> Result<ExitCode, Box<dyn Error>> {

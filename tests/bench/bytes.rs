@@ -27,7 +27,7 @@ fn expect_found(damage: Damage, size: usize, args: &str) {
 #[test]
 fn the_text_names_the_offset_and_both_bytes() {
     let server = Damaged::start(Damage::Corrupted { offset: 197 }, 64);
-    let said = run(against(server.server().address(), "-c 1 -d 100ms -w 0"), 4).text();
+    let said = run(against(server.server().address(), "-c 1 -n 100 -w 0"), 4).text();
     assert!(said.contains("offset 197"), "{said}");
     assert!(said.contains("corrupted 1"), "{said}");
 }

@@ -86,7 +86,6 @@ fn measure_with_late_replies() -> Report {
     let server = delays_every(50, 20 * MILLISECOND, 64);
     let report = measure(server.address(), "-c 40 -r 1000 -d 2s -w 0");
     report.expect_scheduled(2000);
-    expect_valid(&report);
     report
 }
 

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::bench::{Report, against, start};
 use crate::faulty::never_answers;
-use crate::support::{Server, within};
+use crate::support::{DEADLINE, Server, within};
 
 /// Measures for an hour until the first interval has passed, then sends `signal`.
 #[track_caller]
@@ -49,6 +49,19 @@ fn an_interrupt_before_the_first_answer_ends_it_too() {
     running.signal(Signal::INT);
     within(Duration::from_millis(500), || running.wait());
     running.finished().expect_code(130);
+}
+
+#[test]
+fn an_interrupt_before_all_are_connected_ends_it_too() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let server = Server::start(&[]);
+        let args = "-c 100 -d 1h -w 0 --connect-rate 1";
+        let mut running = start(against(server.address(), args));
+        server.await_active(1, DEADLINE);
+        running.signal(signal);
+        within(Duration::from_millis(500), || running.wait());
+        running.finished().expect_code(code);
+    }
 }
 
 #[test]
