@@ -128,11 +128,19 @@ pub(super) fn connect(
     events: &mut Events,
     token: Token,
 ) -> Result<Link, Failure> {
-    let route = Route::find(config)?;
+    follow(&Route::find(config)?, poll, events, token)
+}
+
+fn follow(
+    route: &Route,
+    poll: &mut Poll,
+    events: &mut Events,
+    token: Token,
+) -> Result<Link, Failure> {
     let mut dialing = Dialing::default();
     loop {
         let now = monotonic_now();
-        match dialing.advance(&route, poll.registry(), token, now) {
+        match dialing.advance(route, poll.registry(), token, now) {
             Step::Wait { deadline } => wait_until(deadline, now, poll, events)?,
             Step::Connected(link) => return Ok(link),
             Step::Failed(failure) => return Err(failure),
@@ -186,16 +194,7 @@ mod tests {
     fn outcome(route: &Route) -> Result<Link, Failure> {
         let mut poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(8);
-        let mut dialing = Dialing::default();
-        loop {
-            let now = monotonic_now();
-            match dialing.advance(route, poll.registry(), TOKEN, now) {
-                Step::Wait { deadline } => wait_until(deadline, now, &mut poll, &mut events)?,
-                Step::Connected(link) => return Ok(link),
-                Step::Failed(failure) => return Err(failure),
-            }
-            events.iter().for_each(|event| dialing.note(event));
-        }
+        follow(route, &mut poll, &mut events, TOKEN)
     }
 
     #[test]

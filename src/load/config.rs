@@ -163,15 +163,16 @@ impl Sizes {
 }
 
 impl Config {
+    /// The part of the load that this process is: all of it, unless it is a shard.
+    pub fn own_shard(&self) -> Shard {
+        self.shard.unwrap_or(Shard { index: 0, count: 1 })
+    }
+
     /// Connections of this process: its share of all, if it is a shard.
     pub fn own_connections(&self) -> usize {
-        match self.shard {
-            None => self.connections,
-            Some(Shard { index, count }) => {
-                let is_one_more = index < self.connections % count;
-                self.connections / count + usize::from(is_one_more)
-            }
-        }
+        let Shard { index, count } = self.own_shard();
+        let is_one_more = index < self.connections % count;
+        self.connections / count + usize::from(is_one_more)
     }
 
     /// Messages a second that this process is to send in an open loop: as much of all as it has of the connections.

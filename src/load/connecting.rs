@@ -12,8 +12,8 @@ use mio::{Registry, Token};
 use super::generator::{Generator, Part, shared};
 use super::phases::Phase;
 use super::seat::Line;
-use super::session::{Observer, Session, Times};
-use super::{Close, Config, Corruption, Failure, Schedule};
+use super::session::{Session, Times};
+use super::{Close, Config, Corruption, Failure, Schedule, Shard};
 use crate::conn::Ready;
 use crate::net::registration::Registration;
 use crate::net::timers::NEVER;
@@ -32,7 +32,7 @@ impl Generator {
         match self.config.connect_rate {
             _ if self.dialed == self.seats.len() => NEVER,
             Some(rate) => {
-                let shards = self.config.shard.map_or(1, |shard| shard.count) as f64;
+                let shards = self.config.own_shard().count as f64;
                 let distance = 1e9 * self.part.threads as f64 * shards / rate;
                 self.started + (self.dialed as f64 * distance) as u64
             }
@@ -128,10 +128,10 @@ impl Generator {
         let Part {
             thread, threads, ..
         } = self.part;
-        let (shard, shards) = self
-            .config
-            .shard
-            .map_or((0, 1), |shard| (shard.index, shard.count));
+        let Shard {
+            index: shard,
+            count: shards,
+        } = self.config.own_shard();
         let loops = (threads * shards) as u64;
         1 + (self.sockets - 1) * loops + (thread * shards + shard) as u64
     }
@@ -218,7 +218,7 @@ impl Generator {
         let due = seat.schedule.next().unwrap_or(self.now);
         if due <= platform::monotonic_now() {
             self.dial(key);
-        } else if seat.slot_at == NEVER && self.recorder.may_begin(due) {
+        } else if seat.slot_at == NEVER && self.recorder.may_dial(due) {
             seat.slot_at = due;
             self.slots.add(due, key);
         }
@@ -226,28 +226,17 @@ impl Generator {
 
     /// The one message of a connection is answered: the next one.
     pub(super) fn next_churn(&mut self, key: usize) {
-        self.hang_up(key);
+        drop(self.hang_up(key));
         self.plan_churn(key);
     }
 
-    pub(super) fn hang_up(&mut self, key: usize) {
+    pub(super) fn hang_up(&mut self, key: usize) -> Line {
         let seat = &mut self.seats[key];
         if let (Close::Rst, Some(socket)) = (self.config.close, seat.socket()) {
             slot::reset(socket);
         }
-        seat.line = Line::Down;
         seat.free_at = platform::monotonic_now();
-    }
-
-    pub(super) fn hang_up_at_end(&mut self, key: usize) {
-        if let (Close::Rst, Some(socket)) = (self.config.close, self.seats[key].socket()) {
-            slot::reset(socket);
-        }
-        if let Line::Up { session, .. } = std::mem::replace(&mut self.seats[key].line, Line::Down) {
-            for times in session.into_unanswered() {
-                self.recorder.unanswered(&times, self.now);
-            }
-        }
+        std::mem::replace(&mut seat.line, Line::Down)
     }
 }
 

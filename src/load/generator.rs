@@ -27,7 +27,7 @@ use super::phases::Phase;
 use super::recorder::Recorder;
 use super::seat::{Line, Seat};
 use super::session::{Observer, Progress, Shared};
-use super::{Config, Failure};
+use super::{Config, Failure, Shard};
 use crate::net::timers::{NEVER, nanoseconds};
 use crate::net::{ConnectError, Handle, platform, slot};
 
@@ -320,9 +320,10 @@ impl Generator {
 }
 
 fn seats(config: &Config, part: Part) -> Vec<Seat> {
-    let (shard, shards) = config
-        .shard
-        .map_or((0, 1), |shard| (shard.index, shard.count));
+    let Shard {
+        index: shard,
+        count: shards,
+    } = config.own_shard();
     (0..config.connections)
         .filter(|number| number % shards == shard && number / shards % part.threads == part.thread)
         .map(|number| Seat::new(number as u64))

@@ -73,8 +73,7 @@ impl Generator {
             let seat = &mut self.seats[key];
             seat.schedule = Schedule::new(&self.config, seat.number, timeline.begin);
             if self.config.churn {
-                self.hang_up(key);
-                self.plan_churn(key);
+                self.next_churn(key);
             } else if let Line::Up { session, .. } = &mut seat.line {
                 session.handle_begin(self.now);
                 self.run_session(key);
@@ -133,7 +132,11 @@ impl Generator {
 
     fn finish(&mut self) {
         for key in 0..self.seats.len() {
-            self.hang_up_at_end(key);
+            if let Line::Up { session, .. } = self.hang_up(key) {
+                for times in session.into_unanswered() {
+                    self.recorder.unanswered(&times, self.now);
+                }
+            }
             self.count_unsent(key);
         }
         let end = self.recorder.window().end;

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::{Close, Config, Load, Progress, RunError};
+use super::{Close, Config, Load, Progress, RunError, Shard};
 use crate::net::{platform, resolve};
 
 /// How long a closed connection keeps its port (Linux: TCP_TIMEWAIT_LEN).
@@ -57,9 +57,10 @@ pub(super) fn warn_of_ports(config: &Config, progress: &mut dyn Progress) {
 
 /// The part of the messages that a loop may begin: as even as can be, over all loops of all shards.
 pub(super) fn quota(config: &Config, thread: usize, threads: usize) -> Option<u64> {
-    let (shard, shards) = config
-        .shard
-        .map_or((0, 1), |shard| (shard.index, shard.count));
+    let Shard {
+        index: shard,
+        count: shards,
+    } = config.own_shard();
     let (parts, part) = ((threads * shards) as u64, (thread * shards + shard) as u64);
     let messages = config.length.messages?;
     Some(messages / parts + u64::from(part < messages % parts))

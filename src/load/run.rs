@@ -38,20 +38,15 @@ const TICK: Duration = Duration::from_millis(500);
 /// start, or the system refuses what the connections need.
 pub fn run(config: Config, progress: &mut dyn Progress) -> Result<Results, RunError> {
     claim_descriptors(&config)?;
-    let server = match &config.target {
+    let (server, address) = match &config.target {
         Target::Child(program) => {
-            Some(ChildServer::start(program, &config).map_err(RunError::Server)?)
+            let server = ChildServer::start(program, &config).map_err(RunError::Server)?;
+            let address = server.address();
+            progress.note(&format!("no target: started mio-echo serve on {address}"));
+            (Some(server), address)
         }
-        Target::Remote(_) => None,
+        Target::Remote(target) => (None, choose_address(target, &config)?),
     };
-    let address = match (&server, &config.target) {
-        (Some(server), _) => server.address(),
-        (None, Target::Remote(target)) => choose_address(target, &config)?,
-        (None, Target::Child(_)) => unreachable!("a child was started"),
-    };
-    if server.is_some() {
-        progress.note(&format!("no target: started mio-echo serve on {address}"));
-    }
     warn_of_ports(&config, progress);
     let pid = server.as_ref().map(ChildServer::pid);
     // The server stays until the figures are complete.
