@@ -29,10 +29,10 @@ pub fn listener(text: &str) -> Result<Listener, String> {
 }
 
 /// `HOST:PORT`: a name, an IP literal or `[IPv6]`, and a port to connect to.
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "bench"))]
 pub fn target(text: &str) -> Result<String, String> {
     const FORM: &str =
-        "expected HOST:PORT, HOST a name, an IP literal or [IPv6], PORT from 1 to 65535";
+        "expected HOST:PORT, HOST a name, an IP literal or [IPv6], with a port from 1 to 65535";
     let (host, port) = text.rsplit_once(':').ok_or(FORM)?;
     let is_bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;
     if host.is_empty() || host.contains(['/', ' ', '@', ',']) {

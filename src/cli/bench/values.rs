@@ -23,21 +23,8 @@ const RATES: RangeInclusive<f64> = 0.001..=100_000_000.0;
 
 /// `HOST:PORT`.
 pub fn target(text: &str) -> Result<String, String> {
-    const FORM: &str =
-        "expected a name or an address with a port: write HOST:PORT; -p is pipelining";
-    let (host, port) = text.rsplit_once(':').ok_or(FORM)?;
-    let is_port = port.bytes().all(|byte| byte.is_ascii_digit())
-        && port.parse::<u16>().is_ok_and(|port| port > 0);
-    if host.contains("://") || host.is_empty() {
-        return Err(FORM.into());
-    }
-    if host.contains(':') && !host.starts_with('[') {
-        return Err(format!("IPv6 goes in brackets, as in [::1]:7007; {FORM}"));
-    }
-    match is_port {
-        true => Ok(text.to_owned()),
-        false => Err(format!("expected a port from 1 to 65535: {FORM}")),
-    }
+    address::target(text)
+        .map_err(|expected| format!("{expected}: write HOST:PORT; -p is pipelining"))
 }
 
 /// A number of threads, and no duration.
