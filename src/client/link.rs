@@ -95,8 +95,9 @@ impl Link {
     /// One read. None: there is nothing. Some(0): the peer has finished, in order.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
         match self.socket.read(into) {
-            // A write has had the error that tells this end from a FIN.
-            Ok(0) => self.broken.take().map_or(Ok(Some(0)), Err),
+            // A write has had the error that tells this end from a FIN, or an event has told of it.
+            Ok(0) if self.is_broken() => Err(self.why_broken()),
+            Ok(0) => Ok(Some(0)),
             Ok(got) => {
                 if got < into.len() {
                     self.readiness.read_came_short();

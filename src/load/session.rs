@@ -225,6 +225,7 @@ impl Session {
         observer.reading((shared.clock)());
         for _ in 0..READS {
             match socket.read(buffer) {
+                Ok(0) if self.readiness.reset() => return Progress::Lost(Failure::Reset),
                 Ok(0) => return Progress::Lost(Failure::Closed),
                 Ok(length) => {
                     if length < buffer.len() {

@@ -340,6 +340,22 @@ fn the_end_of_the_peer_and_its_reset_are_different_failures() {
 }
 
 #[test]
+fn an_end_behind_an_event_that_told_of_a_reset_is_one() {
+    let mut bench = Bench::new(5, 1);
+    bench.drive(&mut Script::new());
+    let reset = Ready {
+        readable: true,
+        read_closed: true,
+        write_closed: true,
+        ..Ready::default()
+    };
+    bench.session().handle_ready(reset, 120);
+    let mut script = Script::new().read_gives(&bench.bytes(0, 3)).read_ends();
+    assert_eq!(bench.drive(&mut script), Progress::Lost(Failure::Reset));
+    script.expect_calls(&["read(4096) = 3", "read(4096) = 0"]);
+}
+
+#[test]
 fn after_its_last_message_a_session_is_complete() {
     let mut bench = Bench::new(5, 1);
     bench.session = Some(bench.session_with(0, 1));
