@@ -86,16 +86,19 @@ fn churn_makes_a_connection_for_each_message() {
         assert!(response > service, "{args}: {response} {service}");
         let figures = server.stop().figures();
         // Four are opened before the load begins, and three may be on their way when the last message is sent.
-        let accepted = figures.get("accepted");
-        assert!((204..=207).contains(&accepted), "{args}: {accepted}");
-        assert_eq!(report.count("connect_us/count"), accepted, "{args}");
+        let connected = report.count("connect_us/count");
+        assert!((204..=207).contains(&connected), "{args}: {connected}");
         assert_eq!(figures.get("echoed"), 200 * 64);
-        let reason = if args.contains("rst") {
-            "reset"
+        let accepted = figures.get("accepted");
+        if args.contains("rst") {
+            assert_eq!(figures.get("reset"), accepted, "{args}");
+            // Windows does not hand over a client that reset before it was accepted.
+            let unseen = if cfg!(windows) { 7 } else { 0 };
+            assert!(connected - accepted <= unseen, "{args}: {accepted}");
         } else {
-            "peer finished"
-        };
-        assert_eq!(figures.get(reason), accepted, "{args}");
+            assert_eq!(figures.get("peer finished"), accepted, "{args}");
+            assert_eq!(accepted, connected, "{args}");
+        }
     }
 }
 
