@@ -240,11 +240,37 @@ impl Client {
         let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK]);
         loop {
             match self.read_by(&mut chunk, until) {
-                Ok(0) => return (bytes, End::Fin),
+                Ok(0) => return (bytes, self.end_of_stream()),
                 Ok(got) => bytes.extend_from_slice(&chunk[..got]),
                 Err(error) if is_reset(&error) => return (bytes, End::Reset),
                 Err(error) => panic!("no end after {} bytes: {error}", bytes.len()),
             }
+        }
+    }
+
+    /// What a read that gave nothing means.
+    #[cfg(not(windows))]
+    fn end_of_stream(&self) -> End {
+        End::Fin
+    }
+
+    /// What a read that gave nothing means. Wine's server process takes the error from a socket that it polls, and a read
+    /// then tells of an end where there was a reset; only another poll still knows.
+    #[cfg(windows)]
+    fn end_of_stream(&self) -> End {
+        let clone = self.stream.try_clone().expect("another handle");
+        clone.set_nonblocking(true).expect("non-blocking");
+        let mut stream = mio::net::TcpStream::from_std(clone);
+        let mut poll = mio::Poll::new().expect("a poll");
+        let mut events = mio::Events::with_capacity(1);
+        poll.registry()
+            .register(&mut stream, mio::Token(0), mio::Interest::READABLE)
+            .expect("registering");
+        poll.poll(&mut events, Some(DEADLINE)).expect("polling");
+        let event = events.iter().next().expect("an end is reported again");
+        match event.is_write_closed() {
+            true => End::Reset,
+            false => End::Fin,
         }
     }
 
