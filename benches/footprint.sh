@@ -3,10 +3,10 @@
 # Every server is measured the same way, from outside. Linux. Others than mio-echo are measured where they are installed
 # (Debian: socat, ncat, inetutils-inetd, golang-go); the inetd's echo needs port 7, and so root.
 #
-#   benches/footprint.sh [CONNECTIONS]      1,000 unless told otherwise
+#   benches/footprint.sh [CONNECTIONS]      300 unless told otherwise
 set -euo pipefail
 cd "$(dirname "$0")/.."
-CONNECTIONS=${1:-1000}
+CONNECTIONS=${1:-300}
 STARTS=11
 WORK=$(mktemp -d)
 PIDS=()
@@ -58,7 +58,17 @@ proportional() { # pid: kB of the process and its children; shared pages count o
   echo "$sum"
 }
 
-kernel() { awk '/^Slab:/ { print $2 }' /proc/meminfo; }
+kernel() { awk '/^(Slab|KernelStack|PageTables):/ { sum += $2 } END { print sum }' /proc/meminfo; }
+
+# What the kernel holds, in kB, once it neither takes more nor frees what the server before has left.
+settled() {
+  local last now change tries; now=$(kernel)
+  for ((tries = 0; tries < 30; tries++)); do
+    last=$now; sleep 0.3; now=$(kernel); change=$((now - last))
+    [ "${change#-}" -ge 50 ] || break
+  done
+  echo "$now"
+}
 
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
@@ -74,7 +84,7 @@ release() { local fd; for fd in "${HELD[@]}"; do exec {fd}>&-; done; HELD=(); }
 
 measure() { # name, file, port, command
   local name=$1 file=$2 port=$3; shift 3
-  local times=() i resident before after slab_before slab_after
+  local times=() i resident before after kernel_before kernel_after
   for ((i = 0; i < STARTS; i++)); do
     start "$port" "$@"; times+=("$TOOK")
     [ "$i" -lt $((STARTS - 1)) ] && stop
@@ -82,11 +92,11 @@ measure() { # name, file, port, command
   done
   [ "$port" = 7 ] || port=$((port - 1))
   resident=$(awk '/^VmRSS/ { print $2 }' "/proc/$PID/status")
-  before=$(proportional "$PID"); slab_before=$(kernel)
-  hold "$port"; sleep 0.5 # nothing tells when a server has accepted them all
-  after=$(proportional "$PID"); slab_after=$(kernel)
+  kernel_before=$(settled); before=$(proportional "$PID")
+  hold "$port"
+  kernel_after=$(settled); after=$(proportional "$PID")
   printf '| %-28s | %9d | %7d | %8d | %8d | %6.1f |\n' "$name" "$(stat -Lc %s "$file")" "$resident" \
-    $(((after - before) * 1024 / CONNECTIONS)) $(((slab_after - slab_before) * 1024 / CONNECTIONS)) \
+    $(((after - before) * 1024 / CONNECTIONS)) $(((kernel_after - kernel_before) * 1024 / CONNECTIONS)) \
     "$(printf '%s\n' "${times[@]}" | median | awk '{ print $1 / 1000 }')"
   release; stop
 }

@@ -2,10 +2,10 @@
 # The same measurements on every readiness back end of this system, side by side: a table for the README. Needs bash, cargo
 # and git's own tools only; on Windows run it in Git Bash. On Linux poll(2) is measured beside epoll.
 #
-#   benches/platforms.sh [ROUNDS]      3 rounds, in turn, unless told otherwise; the median is shown
+#   benches/platforms.sh [ROUNDS]      5 rounds, in turn, unless told otherwise; the median is shown
 set -euo pipefail
 cd "$(dirname "$0")/.."
-ROUNDS=${1:-3}
+ROUNDS=${1:-5}
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 
@@ -36,7 +36,8 @@ number() { # report, key, row (optional)
 
 text() { sed -n "s/.*\"$2\": \"\\(.*\\)\".*/\\1/p" "$1" | head -1; }
 
-median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+# Of the rounds: the number in the middle, the lowest and the highest.
+middle() { sort -n | awk '{ v[NR] = $1 } END { printf "%.0f %.0f %.0f", v[int((NR + 1) / 2)], v[1], v[NR] }'; }
 
 programs=("target/release/mio-echo")
 build target
@@ -54,15 +55,14 @@ for ((round = 0; round < ROUNDS; round++)); do
 done
 
 echo "$(text "$WORK/0.0.0" system) $(text "$WORK/0.0.0" kernel), $(text "$WORK/0.0.0" architecture), mio-echo $(text "$WORK/0.0.0" version), median of $ROUNDS rounds"
-echo '| load | back end | messages/s | p50, us | p99, us |'
-echo '|---|---|---|---|---|'
+echo '| load | back end | messages/s | lowest to highest | p50, us | p99, us |'
+echo '|---|---|---|---|---|---|'
 for i in "${!SCENARIOS[@]}"; do
   for p in "${!programs[@]}"; do
-    row="| ${SCENARIOS[$i]%%|*} | $(text "$WORK/$i.$p.0" back_end) |"
-    for key in messages_per_sec: p50:response_us p99:response_us; do
-      value=$(for report in "$WORK/$i.$p".*; do number "$report" "${key%%:*}" "${key#*:}"; done | median)
-      row+=" $(printf '%.0f' "$value") |"
-    done
-    echo "$row"
+    rounds() { for report in "$WORK/$i.$p".*; do number "$report" "$@"; done | middle; }
+    read -r median lowest highest <<<"$(rounds messages_per_sec)"
+    read -r p50 _ <<<"$(rounds p50 response_us)"
+    read -r p99 _ <<<"$(rounds p99 response_us)"
+    echo "| ${SCENARIOS[$i]%%|*} | $(text "$WORK/$i.$p.0" back_end) | $median | $lowest to $highest | $p50 | $p99 |"
   done
 done
