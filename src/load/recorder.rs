@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::session::{Observer, Times};
+use super::tally::busy;
 use super::{Failure, Tally};
 
 /// The figures of one loop.
@@ -107,10 +108,9 @@ impl Recorder {
         std::mem::take(&mut self.tally)
     }
 
-    /// The share of the window, as far as it was handed over, in which the loop neither waited nor looked again.
+    /// As [`busy`], of the window as far as it was handed over.
     pub fn busy(&self) -> Option<f64> {
-        let idle = self.idle.min(self.elapsed) as f64;
-        (self.elapsed > 0).then(|| 1.0 - idle / self.elapsed as f64)
+        busy(self.idle, self.elapsed)
     }
 
     /// The poll waited.

@@ -229,6 +229,16 @@ impl Tally {
             ("turn", &self.turn),
         ]
     }
+
+    /// As [`busy`], of all loops together.
+    pub fn busy(&self) -> Option<f64> {
+        busy(self.polling.saturating_add(self.spinning), self.elapsed)
+    }
+}
+
+/// The share of the time in which a loop neither waited nor looked again; none where no time passed.
+pub fn busy(idle: u64, elapsed: u64) -> Option<f64> {
+    (elapsed > 0).then(|| 1.0 - (idle as f64 / elapsed as f64).min(1.0))
 }
 
 impl AddAssign<&Tally> for Tally {

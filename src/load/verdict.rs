@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Load, Percentile, Results, Row, Tally};
+use super::{Load, Percentile, Results, Row};
 
 /// An open loop whose p99 of the send lag is longer, in nanoseconds, may be late.
 const LATE: u64 = 100_000;
@@ -89,12 +89,6 @@ impl Limit {
             Self::Neither => "neither",
         }
     }
-}
-
-/// The share of the time in which a generator neither waited nor looked again; none where no time passed.
-pub fn busy(tally: &Tally) -> Option<f64> {
-    let idle = tally.polling.saturating_add(tally.spinning);
-    (tally.elapsed > 0).then(|| 1.0 - (idle as f64 / tally.elapsed as f64).min(1.0))
 }
 
 fn late_generator(results: &Results) -> Option<String> {
@@ -321,7 +315,7 @@ mod tests {
     #[test]
     fn nothing_at_all_is_suspect_and_no_division_by_zero() {
         let nothing = reasons(open(), |r| {
-            r.total = Tally::default();
+            r.total = crate::load::Tally::default();
             r.window = Duration::ZERO;
         });
         assert_eq!(nothing.len(), 1, "{nothing:?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::{error, fmt};
 
 use super::super::slo::Slo;
-use super::super::verdict::{Limit, Verdict, busy};
+use super::super::verdict::{Limit, Verdict};
 use super::super::{Corruption, Failure, Failures, Interval, Results, Row, ServerUsage, Tally};
 use super::config::rfc3339;
 use super::{
@@ -151,7 +151,7 @@ impl Parts {
         let in_seconds = |nanoseconds: u64| Duration::from_nanos(nanoseconds).as_secs_f64();
         let cpu = self.cpu.map(|cpu| cpu.as_secs_f64());
         GeneratorReport {
-            busy: busy(total),
+            busy: total.busy(),
             spinning: finite(total.spinning as f64 / total.elapsed as f64),
             cpu_us_per_message: cpu.and_then(|cpu| finite(cpu * 1e6 / total.messages as f64)),
             cpu_s: cpu,
