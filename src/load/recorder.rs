@@ -108,7 +108,7 @@ impl Recorder {
         std::mem::take(&mut self.tally)
     }
 
-    /// As [`busy`], of the window as far as it was handed over.
+    /// The share of busy time, of the window as far as it was handed over.
     pub fn busy(&self) -> Option<f64> {
         busy(self.idle, self.elapsed)
     }

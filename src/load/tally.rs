@@ -230,7 +230,7 @@ impl Tally {
         ]
     }
 
-    /// As [`busy`], of all loops together.
+    /// The share of the time in which the loops neither waited nor looked again; none where no time passed.
     pub fn busy(&self) -> Option<f64> {
         busy(self.polling.saturating_add(self.spinning), self.elapsed)
     }
