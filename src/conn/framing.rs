@@ -64,14 +64,18 @@ pub struct Deframer {
     scanned: usize,
 }
 
-enum Family {
+pub(super) enum Family {
     Stream,
     Delimited {
         terminator: &'static [u8],
     },
     LengthPrefixed {
+        /// Bytes of the header.
         header: usize,
+        /// Reads the length of a message from its header.
         length: fn(&[u8]) -> u16,
+        /// Makes the header for a length.
+        prefix: fn(u16) -> [u8; 2],
     },
 }
 
@@ -92,7 +96,7 @@ impl Framing {
         !matches!(self.family(), Family::Stream)
     }
 
-    fn family(self) -> Family {
+    pub(super) fn family(self) -> Family {
         match self {
             Self::Raw | Self::Nul => Family::Stream,
             Self::Line => Family::Delimited { terminator: b"\n" },
@@ -102,14 +106,17 @@ impl Framing {
             Self::Len8 => Family::LengthPrefixed {
                 header: 1,
                 length: |h| u16::from(h[0]),
+                prefix: |length| [length as u8, 0],
             },
             Self::Len16 => Family::LengthPrefixed {
                 header: 2,
                 length: |h| u16::from_be_bytes([h[0], h[1]]),
+                prefix: u16::to_be_bytes,
             },
             Self::Len16Le => Family::LengthPrefixed {
                 header: 2,
                 length: |h| u16::from_le_bytes([h[0], h[1]]),
+                prefix: u16::to_le_bytes,
             },
         }
     }
@@ -146,7 +153,7 @@ impl Deframer {
             Family::Stream if bytes.is_empty() => Found::Incomplete,
             Family::Stream => Found::Message(bytes.len()),
             Family::Delimited { terminator } => self.delimited(terminator, bytes, limit),
-            Family::LengthPrefixed { header, length } => {
+            Family::LengthPrefixed { header, length, .. } => {
                 length_prefixed(header, length, bytes, limit)
             }
         };

@@ -140,6 +140,8 @@ pub use messages::WorkerPanicked;
 pub(crate) use readiness::Readiness;
 pub use readiness::{Ready, ShortRead};
 pub use wrap::CannotWrap;
+#[cfg(feature = "bench")]
+pub(crate) use wrap::Envelope;
 pub use write_buffer::{SPARE_BUFFERS, Scratch, Spare, WriteBuffer};
 
 /// Where a connection stands.

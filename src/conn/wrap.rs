@@ -5,6 +5,7 @@ use std::{error, fmt};
 use memchr::memmem;
 
 use super::Framing;
+use super::framing::Family;
 
 /// Why a framing cannot carry something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,46 +24,78 @@ pub enum CannotWrap {
     },
 }
 
+/// What lies around the payload of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Envelope {
+    header: [u8; 2],
+    header_size: usize,
+    terminator: &'static [u8],
+}
+
+impl Envelope {
+    /// In front of the payload.
+    pub(crate) fn header(&self) -> &[u8] {
+        &self.header[..self.header_size]
+    }
+
+    /// Behind the payload.
+    pub(crate) fn terminator(&self) -> &'static [u8] {
+        self.terminator
+    }
+}
+
 impl Framing {
+    /// The envelope of a message that has `whole` bytes with it.
+    pub(crate) fn envelope(self, whole: usize) -> Envelope {
+        let (header, header_size, terminator): (_, _, &[u8]) = match self.family() {
+            Family::Stream => ([0; 2], 0, b""),
+            Family::Delimited { terminator } => ([0; 2], 0, terminator),
+            Family::LengthPrefixed { header, prefix, .. } => (prefix(whole as u16), header, b""),
+        };
+        Envelope {
+            header,
+            header_size,
+            terminator,
+        }
+    }
+
     /// `payload` with its header or terminator.
     ///
     /// # Errors
     ///
     /// When the other side would take it for something else.
     pub fn wrap(self, payload: &[u8]) -> Result<Vec<u8>, CannotWrap> {
-        match self {
-            Self::Raw | Self::Nul if payload.is_empty() => Err(CannotWrap::Nothing),
-            Self::Raw => Ok(payload.to_vec()),
-            Self::Nul if payload.contains(&0) => Err(CannotWrap::Holds { terminator: "NUL" }),
-            Self::Nul => Ok(payload.to_vec()),
-            Self::Line => terminated(payload, b"\n", "LF"),
-            Self::Crlf => terminated(payload, b"\r\n", "CR LF"),
-            Self::Len8 => prefixed(payload, u8::MAX.into(), |whole| vec![whole as u8]),
-            Self::Len16 => prefixed(payload, u16::MAX, |whole| whole.to_be_bytes().into()),
-            Self::Len16Le => prefixed(payload, u16::MAX, |whole| whole.to_le_bytes().into()),
+        match self.family() {
+            Family::Stream if payload.is_empty() => return Err(CannotWrap::Nothing),
+            Family::Stream | Family::Delimited { .. } => self.expect_no_end(payload)?,
+            Family::LengthPrefixed { header, .. } => expect_length(payload, header)?,
+        }
+        let around = self.envelope(0);
+        let whole = around.header().len() + payload.len() + around.terminator().len();
+        let around = self.envelope(whole);
+        Ok([around.header(), payload, around.terminator()].concat())
+    }
+
+    fn expect_no_end(self, payload: &[u8]) -> Result<(), CannotWrap> {
+        let (end, terminator): (&[u8], _) = match self {
+            Self::Nul => (b"\0", "NUL"),
+            Self::Line => (self.envelope(0).terminator(), "LF"),
+            Self::Crlf => (self.envelope(0).terminator(), "CR LF"),
+            Self::Raw | Self::Len8 | Self::Len16 | Self::Len16Le => return Ok(()),
+        };
+        match memmem::find(payload, end) {
+            Some(_) => Err(CannotWrap::Holds { terminator }),
+            None => Ok(()),
         }
     }
 }
 
-fn terminated(payload: &[u8], end: &[u8], terminator: &'static str) -> Result<Vec<u8>, CannotWrap> {
-    match memmem::find(payload, end) {
-        Some(_) => Err(CannotWrap::Holds { terminator }),
-        None => Ok([payload, end].concat()),
-    }
-}
-
-/// `longest` is the most that the header can say, itself included.
-fn prefixed(
-    payload: &[u8],
-    longest: u16,
-    header: fn(u16) -> Vec<u8>,
-) -> Result<Vec<u8>, CannotWrap> {
-    let bytes = header(0).len();
-    match u16::try_from(payload.len() + bytes) {
-        Ok(whole) if whole <= longest => Ok([&header(whole), payload].concat()),
-        _ => Err(CannotWrap::TooLong {
-            limit: usize::from(longest) - bytes,
-        }),
+/// The most that a header of so many bytes can say includes the header.
+fn expect_length(payload: &[u8], header: usize) -> Result<(), CannotWrap> {
+    let limit = (1 << (8 * header)) - 1 - header;
+    match payload.len() <= limit {
+        true => Ok(()),
+        false => Err(CannotWrap::TooLong { limit }),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::conn::Framing;
+use crate::conn::{Envelope, Framing};
 
 /// Bytes until the table repeats.
 pub const PERIOD: usize = 1_048_583;
@@ -34,9 +34,7 @@ pub struct Message<'a> {
     /// Of its first byte, in the table.
     start: usize,
     size: usize,
-    header: [u8; 2],
-    header_size: usize,
-    terminator: &'static [u8],
+    envelope: Envelope,
 }
 
 /// A stretch of a message that lies in memory as one, and then another, and a third.
@@ -68,14 +66,11 @@ impl Payload {
 
     /// The message of `size` bytes that begins at byte `offset` of a connection that begins at `start`.
     pub fn message(&self, start: usize, offset: u64, size: usize) -> Message<'_> {
-        let (header, header_size, terminator) = envelope(self.framing, size);
         Message {
             table: &self.table,
             start: (start + (offset % PERIOD as u64) as usize) % PERIOD,
             size,
-            header,
-            header_size,
-            terminator,
+            envelope: self.framing.envelope(size),
         }
     }
 }
@@ -83,12 +78,14 @@ impl Payload {
 impl<'a> Message<'a> {
     /// Its bytes from `from` on, at most [`PIECE`] of the table.
     pub fn pieces(&'a self, from: usize) -> Pieces<'a> {
-        let body_end = self.size - self.terminator.len();
-        let header = &self.header[from.min(self.header_size)..self.header_size];
-        let body = self.body(from.max(self.header_size)..body_end);
-        let is_last = from.max(self.header_size) + body.len() >= body_end;
+        let (header, terminator) = (self.envelope.header(), self.envelope.terminator());
+        let body_begin = from.max(header.len());
+        let body_end = self.size - terminator.len();
+        let header = &header[from.min(header.len())..];
+        let body = self.body(body_begin..body_end);
+        let is_last = body_begin + body.len() >= body_end;
         let terminator = match is_last {
-            true => &self.terminator[from.saturating_sub(body_end)..],
+            true => &terminator[from.saturating_sub(body_end)..],
             false => &[],
         };
         [header, body, terminator]
@@ -125,18 +122,6 @@ impl<'a> Message<'a> {
 /// A few of `bytes`, from `from` on.
 pub fn sample(bytes: &[u8], from: usize) -> Vec<u8> {
     bytes.iter().skip(from).take(SHOWN).copied().collect()
-}
-
-fn envelope(framing: Framing, size: usize) -> ([u8; 2], usize, &'static [u8]) {
-    let length = size as u16;
-    match framing {
-        Framing::Raw | Framing::Nul => ([0; 2], 0, b""),
-        Framing::Line => ([0; 2], 0, b"\n"),
-        Framing::Crlf => ([0; 2], 0, b"\r\n"),
-        Framing::Len8 => ([size as u8, 0], 1, b""),
-        Framing::Len16 => (length.to_be_bytes(), 2, b""),
-        Framing::Len16Le => (length.to_le_bytes(), 2, b""),
-    }
 }
 
 #[cfg(test)]
