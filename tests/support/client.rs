@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::{DEADLINE, Data, QUIET, bound, wait_for};
+use super::{DEADLINE, Data, QUIET, wait_for};
 
 const CHUNK: usize = 64 * 1024;
 
@@ -131,9 +131,7 @@ impl Client {
     fn send_chunks_until_blocked(&self, chunk: impl Fn(usize) -> Vec<u8>) -> usize {
         self.stream.set_nonblocking(true).expect("non-blocking");
         let (mut sent, mut progress) = (0, Instant::now());
-        // A slow system takes long to read what is there.
-        let patience = QUIET.max(bound(QUIET / 10));
-        while progress.elapsed() < patience {
+        while progress.elapsed() < QUIET {
             let bytes = chunk(sent);
             if bytes.is_empty() {
                 break;
