@@ -1,0 +1,101 @@
+//! Options of `bench` that are right one by one and wrong together.
+
+use mio_echo::load::Shard;
+
+use super::BenchArgs;
+use super::source::Sources;
+use super::values;
+use crate::cli::printable;
+
+impl BenchArgs {
+    pub fn refuse_contradictions(&self, shard: Option<Shard>) -> Result<(), String> {
+        self.refuse_idle_threads(shard)?;
+        self.refuse_sizes_that_cannot_be()?;
+        self.refuse_deep_churn()?;
+        self.refuse_idle_arrival()?;
+        self.refuse_foreign_sources()?;
+        self.refuse_one_file_twice()
+    }
+
+    fn refuse_idle_threads(&self, shard: Option<Shard>) -> Result<(), String> {
+        let (threads, connections) = (self.threads, self.connections);
+        let shards = shard.map_or(1, |shard| shard.count);
+        if connections < shards {
+            return Err(format!(
+                "invalid value '{connections}' for '--connections': expected at least one for each of {shards} shards"
+            ));
+        }
+        let fewest = connections / shards;
+        if threads > fewest {
+            return Err(format!(
+                "invalid value '{threads}' for '--threads': expected at most {fewest}, one a connection; \
+                 -d {threads}s is the duration"
+            ));
+        }
+        Ok(())
+    }
+
+    fn refuse_sizes_that_cannot_be(&self) -> Result<(), String> {
+        let framing = self.framing;
+        let possible = values::possible_sizes(framing);
+        let wrong = [self.size.smallest(), self.size.largest()]
+            .into_iter()
+            .find(|size| !possible.contains(size));
+        match wrong {
+            None => Ok(()),
+            Some(size) => Err(format!(
+                "invalid value '{size}' for '--size': expected a message with {framing} from {} to {} bytes",
+                possible.start(),
+                possible.end()
+            )),
+        }
+    }
+
+    fn refuse_deep_churn(&self) -> Result<(), String> {
+        match self.pipeline {
+            Some(depth) if self.churn && depth > 1 => Err(format!(
+                "invalid value '{depth}' for '--pipeline': expected 1 with --churn, a connection has one message"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_idle_arrival(&self) -> Result<(), String> {
+        match self.arrival {
+            Some(arrival) if self.rate.is_none() => Err(format!(
+                "invalid value '{arrival}' for '--arrival': expected with --rate only, a closed loop has no schedule"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_foreign_sources(&self) -> Result<(), String> {
+        let Some(Sources(sources)) = &self.source else {
+            return Ok(());
+        };
+        let foreign = sources
+            .iter()
+            .find(|source| (self.ipv4 && source.is_ipv6()) || (self.ipv6 && source.is_ipv4()));
+        match foreign {
+            Some(source) => Err(format!(
+                "invalid value '{source}' for '--source': expected an address of the family of -4 or -6"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse_one_file_twice(&self) -> Result<(), String> {
+        let mut files: Vec<_> = [&self.outputs.output, &self.outputs.hgrm, &self.hlog]
+            .into_iter()
+            .flatten()
+            .collect();
+        files.sort();
+        match files.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(format!(
+                "invalid value '{}' for an output: expected a file of its own for each of --output, --hgrm, --hlog",
+                printable(&pair[0].to_string_lossy())
+            )),
+            None => Ok(()),
+        }
+    }
+}
