@@ -14,15 +14,17 @@
 //! Like a connection of the server it drives a transport while it believes in it and wants to, and only `WouldBlock`
 //! disproves the belief. It reads no clock: that is an argument.
 
-use std::collections::{VecDeque, vec_deque};
-use std::io::{ErrorKind, IoSlice, Read, Write};
+mod receive;
+mod send;
+#[cfg(test)]
+mod tests;
 
-use super::payload::{self, Message, Payload};
+use std::collections::{VecDeque, vec_deque};
+use std::io::{ErrorKind, Read, Write};
+
+use super::payload::{Message, Payload};
 use super::{Corruption, Failure, Schedule, Sizes};
 use crate::conn::{Readiness, Ready, ShortRead};
-
-/// Reads in one run, before others have their turn.
-const READS: usize = 16;
 
 /// What all sessions of a loop share.
 pub struct Shared<'a> {
@@ -212,206 +214,6 @@ impl Session {
         times.collect::<VecDeque<_>>().into_iter()
     }
 
-    fn read(
-        &mut self,
-        socket: &mut impl Read,
-        shared: &Shared,
-        buffer: &mut [u8],
-        observer: &mut impl Observer,
-    ) -> Progress {
-        if !self.readiness.readable() {
-            return Progress::Wait;
-        }
-        observer.reading((shared.clock)());
-        for _ in 0..READS {
-            match socket.read(buffer) {
-                Ok(0) if self.readiness.reset() => return Progress::Lost(Failure::Reset),
-                Ok(0) => return Progress::Lost(Failure::Closed),
-                Ok(length) => {
-                    if length < buffer.len() {
-                        self.readiness.read_came_short();
-                    }
-                    let at = (shared.clock)();
-                    if let Err(corruption) = self.receive(&buffer[..length], shared, observer, at) {
-                        return Progress::Corrupted(corruption);
-                    }
-                }
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => self.readiness.read_would_block(),
-                    ErrorKind::Interrupted => {}
-                    _ => return Progress::Lost(lost(error.kind())),
-                },
-            }
-            if !self.readiness.readable() {
-                break;
-            }
-        }
-        Progress::Wait
-    }
-
-    fn receive(
-        &mut self,
-        bytes: &[u8],
-        shared: &Shared,
-        observer: &mut impl Observer,
-        at: u64,
-    ) -> Result<(), Corruption> {
-        let (greeting, mut bytes) = bytes.split_at(self.greeting.min(bytes.len()));
-        self.greeting -= greeting.len();
-        if !greeting.is_empty() && self.greeting == 0 {
-            self.able_since = at;
-        }
-        observer.received(bytes.len(), at);
-        while !bytes.is_empty() {
-            let Some(oldest) = self.in_flight.front().copied() else {
-                return Err(self.unasked(self.offset, bytes));
-            };
-            let due = match self.in_flight.len() {
-                1 => self.written,
-                _ => oldest.size,
-            } - self.received;
-            let (reply, rest) = bytes.split_at(due.min(bytes.len()));
-            if reply.is_empty() {
-                return Err(self.unasked(oldest.offset + self.received as u64, bytes));
-            }
-            if shared.verify {
-                self.verify(reply, &oldest, shared)?;
-            }
-            self.received += reply.len();
-            if self.received == oldest.size {
-                self.complete(&oldest, shared, observer, at);
-            }
-            bytes = rest;
-        }
-        Ok(())
-    }
-
-    fn complete(
-        &mut self,
-        oldest: &InFlight,
-        shared: &Shared,
-        observer: &mut impl Observer,
-        at: u64,
-    ) {
-        if self.in_flight.len() == shared.pipeline {
-            self.able_since = at;
-        }
-        self.in_flight.pop_front();
-        self.received = 0;
-        observer.answered(&oldest.times, at);
-    }
-
-    fn verify(&self, reply: &[u8], message: &InFlight, shared: &Shared) -> Result<(), Corruption> {
-        let sent = self.message(message, shared);
-        match sent.difference(self.received, reply) {
-            None => Ok(()),
-            Some(at) => Err(Corruption {
-                connection: self.number,
-                offset: message.offset + at as u64,
-                expected: sent.sample(at),
-                got: payload::sample(reply, at - self.received),
-            }),
-        }
-    }
-
-    /// More came than was sent.
-    #[cold]
-    fn unasked(&self, offset: u64, bytes: &[u8]) -> Corruption {
-        Corruption {
-            connection: self.number,
-            offset,
-            expected: Vec::new(),
-            got: payload::sample(bytes, 0),
-        }
-    }
-
-    fn write(
-        &mut self,
-        socket: &mut impl Write,
-        schedule: &mut Schedule,
-        shared: &Shared,
-        observer: &mut impl Observer,
-    ) -> Result<(), Failure> {
-        loop {
-            if self.is_writing() {
-                if !self.readiness.writable() {
-                    return Ok(());
-                }
-                let message = self.in_flight[self.in_flight.len() - 1];
-                match self.write_some(socket, &message, self.written, shared)? {
-                    Some(length) => self.written += length,
-                    None => return Ok(()),
-                }
-            } else if !self.is_able(shared) || !self.begin(socket, schedule, shared, observer)? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Sends the begin of the next message, if one is due. False: nothing was sent.
-    fn begin(
-        &mut self,
-        socket: &mut impl Write,
-        schedule: &mut Schedule,
-        shared: &Shared,
-        observer: &mut impl Observer,
-    ) -> Result<bool, Failure> {
-        let sent = (shared.clock)();
-        let intended = schedule.next().unwrap_or(self.able_since);
-        if intended > sent || !observer.may_begin(intended) {
-            return Ok(false);
-        }
-        let message = InFlight {
-            times: Times {
-                intended,
-                sendable: intended.max(self.able_since),
-                sent,
-            },
-            offset: self.offset,
-            size: shared.sizes.draw(&mut self.random),
-        };
-        let Some(length) = self.write_some(socket, &message, 0, shared)? else {
-            return Ok(false);
-        };
-        self.in_flight.push_back(message);
-        self.written = length;
-        self.offset += message.size as u64;
-        self.left -= 1;
-        schedule.advance();
-        observer.sent(&message.times);
-        Ok(true)
-    }
-
-    /// None: the socket takes nothing.
-    fn write_some(
-        &mut self,
-        socket: &mut impl Write,
-        message: &InFlight,
-        from: usize,
-        shared: &Shared,
-    ) -> Result<Option<usize>, Failure> {
-        loop {
-            let sent = self.message(message, shared);
-            let written = match sent.pieces(from) {
-                [[], body, []] => socket.write(body),
-                pieces => socket.write_vectored(&pieces.map(IoSlice::new)),
-            };
-            match written {
-                Ok(0) => return Err(Failure::Other),
-                Ok(length) => return Ok(Some(length)),
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::WouldBlock => {
-                        self.readiness.write_would_block();
-                        self.blocked_since = Some((shared.clock)());
-                        return Ok(None);
-                    }
-                    kind => return Err(lost(kind)),
-                },
-            }
-        }
-    }
-
     fn is_writing(&self) -> bool {
         let youngest = self.in_flight.back();
         youngest.is_some_and(|message| self.written < message.size)
@@ -436,6 +238,3 @@ fn lost(kind: ErrorKind) -> Failure {
         _ => Failure::Other,
     }
 }
-
-#[cfg(test)]
-mod tests;
