@@ -31,6 +31,7 @@ mod exit;
 mod generator;
 pub mod hgrm;
 pub mod hlog;
+mod loops;
 mod merge;
 pub mod payload;
 mod percentile;

@@ -7,16 +7,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use mio::{Events, Poll, Token, Waker};
 
 use super::child::ChildServer;
 use super::control::{Control, News, Reporter, Timeline};
-use super::generator::{Generator, Part};
-use super::payload::Payload;
-use super::prepare::{choose_address, claim_descriptors, quota, warn_of_ports};
+use super::loops::Loops;
+use super::prepare::{choose_address, claim_descriptors, warn_of_ports};
 use super::report::IntervalReport;
 use super::usage::Usages;
 use super::{Config, Interval, Phase, Progress, Results, RunError, Tally, Target};
@@ -61,9 +59,9 @@ struct Run {
     events: Events,
     signals: Signals,
     control: Arc<Control>,
-    loops: Vec<(JoinHandle<io::Result<()>>, Handle)>,
+    loops: Loops,
     /// Kept to the end: with the last clone of a waker a wake that is pending would go.
-    reporter: Reporter,
+    _reporter: Reporter,
     reports: mpsc::Receiver<News>,
     usages: Usages,
     timeline: Option<Timeline>,
@@ -90,16 +88,21 @@ impl Run {
         let poll = Poll::new().map_err(RunError::System)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(RunError::System)?;
         let handle = Handle::new(waker);
-        let signals = Signals::install(poll.registry(), SIGNALS, handle.clone());
+        let signals =
+            Signals::install(poll.registry(), SIGNALS, handle.clone()).map_err(RunError::System)?;
         let (sender, reports) = mpsc::channel();
-        let mut run = Self {
+        let control = Arc::default();
+        let reporter = Reporter::new(sender, handle);
+        let loops =
+            Loops::start(&config, address, &control, &reporter).map_err(RunError::System)?;
+        Ok(Self {
             address,
             poll,
             events: Events::with_capacity(4),
-            signals: signals.map_err(RunError::System)?,
-            control: Arc::default(),
-            loops: Vec::new(),
-            reporter: Reporter::new(sender, handle),
+            signals,
+            control,
+            loops,
+            _reporter: reporter,
             reports,
             usages: Usages::new(server),
             timeline: None,
@@ -116,47 +119,16 @@ impl Run {
             phase_began: platform::monotonic_now(),
             ticked: 0,
             config,
-        };
-        run.start_loops().map_err(RunError::System)?;
-        Ok(run)
-    }
-
-    fn start_loops(&mut self) -> io::Result<()> {
-        let payload = Arc::new(Payload::new(self.config.framing, self.config.seed));
-        let threads = self
-            .config
-            .threads
-            .min(self.config.own_connections())
-            .max(1);
-        for thread in 0..threads {
-            let part = Part {
-                thread,
-                threads,
-                quota: quota(&self.config, thread, threads),
-            };
-            let (generator, handle) = Generator::new(
-                Arc::clone(&self.config),
-                self.address,
-                Arc::clone(&payload),
-                Arc::clone(&self.control),
-                self.reporter.clone(),
-                part,
-            )?;
-            let loop_ = thread::Builder::new()
-                .name(format!("load {thread}"))
-                .spawn(|| generator.run())?;
-            self.loops.push((loop_, handle));
-        }
-        Ok(())
+        })
     }
 
     fn finish(mut self, progress: &mut dyn Progress) -> Result<Results, RunError> {
         progress.phase(Phase::Connecting);
-        while self.done < self.loops.len() {
+        while self.done < self.loops.count() {
             self.wait()?;
             self.tick(progress);
             self.obey_signals(progress)?;
-            let ended = self.ended_loops();
+            let ended = self.loops.ended();
             self.take_reports(progress)?;
             self.end_window(progress);
             // A loop that ended without a word has failed.
@@ -164,12 +136,7 @@ impl Run {
                 break;
             }
         }
-        for (loop_, _) in std::mem::take(&mut self.loops) {
-            loop_
-                .join()
-                .map_err(|_| RunError::Panicked)?
-                .map_err(RunError::System)?;
-        }
+        self.loops.join()?;
         self.usages.note_end();
         // Loops do not end in the same interval where messages are counted.
         for index in self.open_intervals.keys().copied().collect::<Vec<_>>() {
@@ -220,7 +187,7 @@ impl Run {
                     self.signal = Some(signal);
                     progress.note("interrupted: the figures so far follow");
                     self.control.cut();
-                    self.wake_loops();
+                    self.loops.wake();
                 }
             }
         }
@@ -234,7 +201,7 @@ impl Run {
                     self.connections += connections;
                     self.connected += 1;
                     self.total += &tally;
-                    if self.connected == self.loops.len() && self.signal.is_none() {
+                    if self.connected == self.loops.count() && self.signal.is_none() {
                         self.begin(progress)?;
                     }
                 }
@@ -307,7 +274,7 @@ impl Run {
         );
         // Nobody else sets it.
         let _ = self.control.timeline.set(timeline);
-        self.wake_loops();
+        self.loops.wake();
         Ok(())
     }
 
@@ -315,7 +282,7 @@ impl Run {
         let (reports, interval) = self.open_intervals.entry(index).or_default();
         *reports += 1;
         *interval += tally;
-        if *reports == self.loops.len() {
+        if *reports == self.loops.count() {
             self.close_interval(index, progress);
         }
     }
@@ -348,18 +315,6 @@ impl Run {
         };
         let begin = self.timeline.map_or(0, |timeline| timeline.window);
         Duration::from_nanos(end.saturating_sub(begin))
-    }
-
-    fn ended_loops(&self) -> usize {
-        let ended = self.loops.iter().filter(|(loop_, _)| loop_.is_finished());
-        ended.count()
-    }
-
-    fn wake_loops(&self) {
-        for (_, handle) in &self.loops {
-            // A loop that cannot be woken looks by itself at its next event.
-            let _ = handle.wake();
-        }
     }
 
     fn results(self) -> Result<Results, RunError> {

@@ -1,0 +1,87 @@
+//! The loops of a measurement, each on a thread of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use super::control::{Control, Reporter};
+use super::generator::{Generator, Part};
+use super::payload::Payload;
+use super::prepare::quota;
+use super::{Config, RunError};
+use crate::net::Handle;
+
+/// Loops that run, or have ended.
+pub struct Loops(Vec<(JoinHandle<io::Result<()>>, Handle)>);
+
+impl Loops {
+    /// Starts them: they connect to `address`, and wait there for what `control` says.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread or no poll.
+    pub fn start(
+        config: &Arc<Config>,
+        address: SocketAddr,
+        control: &Arc<Control>,
+        reporter: &Reporter,
+    ) -> io::Result<Self> {
+        let payload = Arc::new(Payload::new(config.framing, config.seed));
+        let threads = config.threads.min(config.own_connections()).max(1);
+        let start = |thread| {
+            let part = Part {
+                thread,
+                threads,
+                quota: quota(config, thread, threads),
+            };
+            let (generator, handle) = Generator::new(
+                Arc::clone(config),
+                address,
+                Arc::clone(&payload),
+                Arc::clone(control),
+                reporter.clone(),
+                part,
+            )?;
+            let loop_ = thread::Builder::new()
+                .name(format!("load {thread}"))
+                .spawn(|| generator.run())?;
+            Ok((loop_, handle))
+        };
+        (0..threads).map(start).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many of them have ended.
+    pub fn ended(&self) -> usize {
+        let ended = self.0.iter().filter(|(loop_, _)| loop_.is_finished());
+        ended.count()
+    }
+
+    /// Wakes all of them.
+    pub fn wake(&self) {
+        for (_, handle) in &self.0 {
+            // A loop that cannot be woken looks by itself at its next event.
+            let _ = handle.wake();
+        }
+    }
+
+    /// Waits for their ends.
+    ///
+    /// # Errors
+    ///
+    /// When one has failed.
+    pub fn join(&mut self) -> Result<(), RunError> {
+        for (loop_, _) in self.0.drain(..) {
+            loop_
+                .join()
+                .map_err(|_| RunError::Panicked)?
+                .map_err(RunError::System)?;
+        }
+        Ok(())
+    }
+}
