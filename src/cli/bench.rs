@@ -20,6 +20,7 @@ use mio_echo::conn::Framing;
 use mio_echo::load::{Arrival, Close, Config, Length, Load, Shard, Sizes, Slo, Target};
 use mio_echo::net::Family;
 
+use super::option_takes_hyphens;
 use super::values::{count, size};
 use shard::TypedShard;
 use source::Sources;
@@ -77,9 +78,9 @@ pub struct Outputs {
     pub strict: bool,
 }
 
-/// The options of `bench`.
+// The options of `bench`. Not a doc comment, which would be the first line of the help.
 #[derive(Args, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, mut_args = option_takes_hyphens)]
 pub struct BenchArgs {
     #[command(subcommand)]
     merge: Option<TypedMerge>,
@@ -197,6 +198,7 @@ pub struct BenchArgs {
 #[derive(Subcommand, Debug)]
 enum TypedMerge {
     /// Adds up the JSON reports of the shards of one load
+    #[command(mut_args = option_takes_hyphens)]
     Merge {
         /// Reports that bench wrote with -o or -J, one a shard
         #[arg(value_name = "FILE", required = true)]

@@ -8,7 +8,7 @@ use mio_echo::conn::Framing;
 use mio_echo::net::Family;
 
 use super::serve::{refusal, unless_zero};
-use super::{address, printable, values};
+use super::{address, option_takes_hyphens, printable, values};
 
 /// More connections than this is a slip of the finger.
 const MOST_CONNECTIONS: usize = 1_000_000;
@@ -30,8 +30,9 @@ pub struct Client {
     pub quiet: bool,
 }
 
-/// The options of `client`.
+// The options of `client`. Not a doc comment, which would be the first line of the help.
 #[derive(Args, Debug)]
+#[command(mut_args = option_takes_hyphens)]
 pub struct ClientArgs {
     // Not a doc comment: rustdoc takes brackets for links.
     #[arg(

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::LazyLock;
 
 use clap::error::ContextValue;
-use clap::{CommandFactory, Error, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 use mio_echo::net::BACK_END;
 
 #[cfg(feature = "bench")]
@@ -81,13 +81,11 @@ pub fn parse(
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Error> {
     let mut arguments: Vec<_> = arguments.into_iter().collect();
-    let command = command();
-    let typed = command.clone().try_get_matches_from(&arguments)?;
-    if let (Some(typed), Some(serve)) = (
-        typed.subcommand_matches(SERVE),
-        command.find_subcommand(SERVE),
-    ) {
-        let set = variables::arguments(serve, typed, &variable)?;
+    let mut command = Typed::command();
+    let typed = command.try_get_matches_from_mut(&arguments)?;
+    if let Some(typed) = typed.subcommand_matches(SERVE) {
+        let serve = ServeArgs::augment_args(clap::Command::new(SERVE));
+        let set = variables::arguments(&serve, typed, &variable)?;
         arguments.splice(AFTER_SUBCOMMAND..AFTER_SUBCOMMAND, set);
     }
     let matches = command.try_get_matches_from(arguments)?;
@@ -119,7 +117,9 @@ struct Typed {
     subcommand: TypedSubcommand,
 }
 
+// Deferred: the options of a subcommand come to be when it was typed. Those of `bench` would take a server 100 kB.
 #[derive(Subcommand)]
+#[command(defer = true)]
 enum TypedSubcommand {
     /// Sends back what clients send
     #[command(after_help = format!("{VALUES}\n{VARIABLES}"))]
@@ -134,18 +134,10 @@ enum TypedSubcommand {
     Bench(Box<bench::BenchArgs>),
 }
 
-fn command() -> clap::Command {
-    Typed::command().mut_subcommands(allow_hyphen_values)
-}
-
 /// `--backlog -1` is a refused value of --backlog, not an unknown option -1.
-fn allow_hyphen_values(subcommand: clap::Command) -> clap::Command {
-    subcommand
-        .mut_args(|option| {
-            let is_option = option.get_action().takes_values() && !option.is_positional();
-            option.allow_hyphen_values(is_option)
-        })
-        .mut_subcommands(allow_hyphen_values)
+fn option_takes_hyphens(option: Arg) -> Arg {
+    let is_option = option.get_action().takes_values() && !option.is_positional();
+    option.allow_hyphen_values(is_option)
 }
 
 fn version() -> &'static str {

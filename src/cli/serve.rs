@@ -9,7 +9,7 @@ use mio_echo::conn::Framing;
 use mio_echo::net::{Config, OffloadPolicy, WhenFull};
 
 use super::address::{self, Listener};
-use super::values;
+use super::{option_takes_hyphens, values};
 
 /// A slot takes about 160 bytes from the start; more than this is a slip of the finger.
 const MOST_CONNECTIONS: usize = 10_000_000;
@@ -34,8 +34,9 @@ pub struct Serve {
     pub level: LevelFilter,
 }
 
-/// The options of `serve`.
+// The options of `serve`. Not a doc comment, which would be the first line of the help.
 #[derive(Args, Debug)]
+#[command(mut_args = option_takes_hyphens)]
 pub struct ServeArgs {
     // Not a doc comment: rustdoc takes brackets for links.
     #[arg(

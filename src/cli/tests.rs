@@ -61,7 +61,8 @@ fn options() -> Vec<clap::Arg> {
 }
 
 fn options_of(subcommand: &str) -> Vec<clap::Arg> {
-    let command = command();
+    let mut command = Typed::command();
+    command.build();
     let subcommand = command.find_subcommand(subcommand).unwrap();
     subcommand.get_opts().cloned().collect()
 }
@@ -76,7 +77,7 @@ mod client;
 
 #[test]
 fn the_definition_is_sound() {
-    command().debug_assert();
+    Typed::command().debug_assert();
 }
 
 #[test]
