@@ -50,10 +50,12 @@ tree() { # pid: it and all that it started
   for child in $(pgrep -P "$1" || true); do tree "$child"; done
 }
 
-proportional() { # pid: kB of the process and its children; shared pages count once
+# What the process and its children hold that is in no file, in kB; what they share counts once. Pages of files come and go
+# with what the machine has in its cache.
+anonymous() { # pid
   local sum=0 pid kb
   for pid in $(tree "$1"); do
-    kb=$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup" 2>/dev/null) && sum=$((sum + ${kb:-0}))
+    kb=$(awk '/^Pss_Anon:/ { print $2 }' "/proc/$pid/smaps_rollup" 2>/dev/null) && sum=$((sum + ${kb:-0}))
   done
   echo "$sum"
 }
@@ -84,18 +86,19 @@ release() { local fd; for fd in "${HELD[@]}"; do exec {fd}>&-; done; HELD=(); }
 
 measure() { # name, file, port, command
   local name=$1 file=$2 port=$3; shift 3
-  local times=() i resident before after kernel_before kernel_after
+  local times=() residents=() i before after kernel_before kernel_after
   for ((i = 0; i < STARTS; i++)); do
     start "$port" "$@"; times+=("$TOOK")
+    residents+=("$(awk '/^VmRSS/ { print $2 }' "/proc/$PID/status")")
     [ "$i" -lt $((STARTS - 1)) ] && stop
     [ "$port" = 7 ] || port=$((port + 1))
   done
   [ "$port" = 7 ] || port=$((port - 1))
-  resident=$(awk '/^VmRSS/ { print $2 }' "/proc/$PID/status")
-  kernel_before=$(settled); before=$(proportional "$PID")
+  kernel_before=$(settled); before=$(anonymous "$PID")
   hold "$port"
-  kernel_after=$(settled); after=$(proportional "$PID")
-  printf '| %-28s | %9d | %7d | %8d | %8d | %6.1f |\n' "$name" "$(stat -Lc %s "$file")" "$resident" \
+  kernel_after=$(settled); after=$(anonymous "$PID")
+  printf '| %-28s | %9d | %7d | %8d | %8d | %6.1f |\n' "$name" "$(stat -Lc %s "$file")" \
+    "$(printf '%s\n' "${residents[@]}" | median)" \
     $(((after - before) * 1024 / CONNECTIONS)) $(((kernel_after - kernel_before) * 1024 / CONNECTIONS)) \
     "$(printf '%s\n' "${times[@]}" | median | awk '{ print $1 / 1000 }')"
   release; stop
