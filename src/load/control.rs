@@ -38,8 +38,15 @@ pub enum News {
     },
     /// The warm-up is over.
     WarmedUp,
-    /// Another interval of the window is over; the number of it.
-    Interval(usize, Box<Tally>),
+    /// Another interval of the window is over.
+    Interval {
+        /// Its number, from 0.
+        index: usize,
+        /// When it ended.
+        end: u64,
+        /// What was measured in it.
+        tally: Box<Tally>,
+    },
     /// The connection with this number has a peer that does not read.
     PeerDoesNotRead(u64),
     /// The end.

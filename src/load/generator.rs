@@ -69,6 +69,8 @@ pub struct Generator {
     pub(super) phase: Phase,
     pub(super) timeline: Option<Timeline>,
     pub(super) next_interval: u64,
+    /// When the schedule of a number of messages ends.
+    pub(super) scheduled_until: u64,
     pub(super) intervals: usize,
     /// Seats below this have been tried.
     pub(super) dialed: usize,
@@ -116,6 +118,7 @@ impl Generator {
             phase: Phase::Connecting,
             timeline: None,
             next_interval: NEVER,
+            scheduled_until: 0,
             intervals: 0,
             dialed: 0,
             connecting: 0,

@@ -74,14 +74,13 @@ impl Loops {
     ///
     /// # Errors
     ///
-    /// When one has failed.
+    /// When one has failed; the first of them.
     pub fn join(&mut self) -> Result<(), RunError> {
-        for (loop_, _) in self.0.drain(..) {
-            loop_
-                .join()
-                .map_err(|_| RunError::Panicked)?
-                .map_err(RunError::System)?;
-        }
-        Ok(())
+        let end = |(loop_, _): (JoinHandle<io::Result<()>>, Handle)| match loop_.join() {
+            Ok(result) => result.map_err(RunError::System),
+            Err(_) => Err(RunError::Panicked),
+        };
+        let ends: Vec<_> = self.0.drain(..).map(end).collect();
+        ends.into_iter().collect()
     }
 }

@@ -6,10 +6,12 @@
 //!   tried once     a time                                   may come
 //! ```
 
-use super::Schedule;
+use std::time::Duration;
+
 use super::control::{News, Timeline};
 use super::generator::Generator;
 use super::seat::Line;
+use super::{Load, Schedule};
 use crate::net::timers::{NEVER, nanoseconds};
 
 /// Where a loop is on its way.
@@ -30,7 +32,7 @@ pub(super) enum Phase {
 
 impl Generator {
     pub(super) fn advance(&mut self) {
-        if self.now >= self.next_interval {
+        while self.now >= self.next_interval {
             self.hand_over_interval();
         }
         match self.phase {
@@ -69,6 +71,7 @@ impl Generator {
         self.recorder.open(window, self.part.quota, self.now);
         self.phase = Phase::Loaded;
         self.next_interval = timeline.window;
+        self.scheduled_until = timeline.window.saturating_add(self.schedule_length());
         for key in 0..self.seats.len() {
             let seat = &mut self.seats[key];
             seat.schedule = Schedule::new(&self.config, seat.number, timeline.begin);
@@ -84,6 +87,18 @@ impl Generator {
         }
     }
 
+    /// How long an open loop has for a number of messages: its last message has a time of its own, as each has.
+    fn schedule_length(&self) -> u64 {
+        match (self.config.load, self.part.quota) {
+            (Load::Open { rate, .. }, Some(quota)) => {
+                let share = self.seats.len() as f64 / self.config.connections as f64;
+                let length = Duration::try_from_secs_f64(quota as f64 / (rate * share));
+                length.map_or(NEVER, nanoseconds)
+            }
+            _ => 0,
+        }
+    }
+
     /// At the begin of the window nothing is handed over: of the warm-up nothing was recorded, and what this turn has
     /// recorded is the window's.
     fn hand_over_interval(&mut self) {
@@ -91,9 +106,7 @@ impl Generator {
         if self.next_interval == window.start {
             self.reporter.tell(News::WarmedUp);
         } else {
-            let tally = self.recorder.hand_over(self.next_interval.min(self.now));
-            self.reporter.tell(News::Interval(self.intervals, tally));
-            self.intervals += 1;
+            self.end_interval(self.next_interval);
         }
         self.next_interval += nanoseconds(self.config.interval);
         if self.next_interval >= window.end {
@@ -101,11 +114,29 @@ impl Generator {
         }
     }
 
+    fn end_interval(&mut self, end: u64) {
+        self.reporter.tell(News::Interval {
+            index: self.intervals,
+            end,
+            tally: self.recorder.hand_over(end),
+        });
+        self.intervals += 1;
+    }
+
     fn is_over(&self) -> bool {
+        let window = self.recorder.window();
         let patience = nanoseconds(self.config.timeout).saturating_mul(2);
-        self.now >= self.recorder.window().end
-            || self.recorder.is_complete()
-            || self.recorder.is_stuck(self.now, patience)
+        let is_stuck = self.now >= window.start && self.recorder.is_stuck(self.now, patience);
+        self.now >= self.load_ends() || is_stuck
+    }
+
+    /// As far as it is known. A loop whose messages are all through, or that has none, still takes part in the warm-up.
+    fn load_ends(&self) -> u64 {
+        let window = self.recorder.window();
+        match self.recorder.is_complete() {
+            true => window.end.min(self.scheduled_until.max(window.start)),
+            false => window.end,
+        }
     }
 
     fn drain(&mut self) {
@@ -140,8 +171,7 @@ impl Generator {
             self.count_unsent(key);
         }
         let end = self.recorder.window().end;
-        let tally = self.recorder.hand_over(end);
-        self.reporter.tell(News::Interval(self.intervals, tally));
+        self.end_interval(end);
         let busy = self.recorder.busy();
         self.reporter.tell(News::Done { ended: end, busy });
         self.phase = Phase::Done;
@@ -163,7 +193,7 @@ impl Generator {
 
     pub(super) fn phase_ends(&self) -> u64 {
         match self.phase {
-            Phase::Loaded => self.recorder.window().end,
+            Phase::Loaded => self.load_ends(),
             Phase::Draining { until } => until,
             Phase::Connecting | Phase::Waiting | Phase::Done => NEVER,
         }

@@ -63,9 +63,9 @@ impl Recorder {
         self.last_end = now;
     }
 
-    /// The window ends at `now`, if it did not end earlier.
+    /// The window ends at `now`, if it did not end earlier; before it has begun, it is none.
     pub fn close(&mut self, now: u64) {
-        self.window.end = self.window.end.min(now);
+        self.window.end = self.window.end.min(now).max(self.window.start);
     }
 
     /// From now on no message is begun.
@@ -377,6 +377,20 @@ mod tests {
         assert_eq!(tally.response.histogram.len(), 4, "a reset is no time");
         assert_eq!(tally.response.bounded_from, Some(30));
         assert_eq!(tally.failures.total(), 2);
+    }
+
+    #[test]
+    fn a_load_that_is_cut_in_its_warm_up_has_no_window() {
+        let mut recorder = recorder(None);
+        answer(&mut recorder, 55, 60);
+        recorder.sent(&times(70));
+        recorder.waited(60, 80);
+        recorder.close(80);
+        recorder.unanswered(&times(70), 80);
+        assert_eq!(recorder.window(), 100..100);
+        let tally = recorder.hand_over(100);
+        assert_eq!((tally.messages, tally.unanswered, tally.elapsed), (0, 0, 0));
+        assert_eq!((tally.polling, tally.in_flight), (0, 0));
     }
 
     #[test]

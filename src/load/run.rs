@@ -70,16 +70,26 @@ struct Run {
     done: usize,
     connections: usize,
     total: Tally,
-    /// Intervals that some loops have still to report: how many have, and what.
-    open_intervals: BTreeMap<usize, (usize, Tally)>,
+    open_intervals: BTreeMap<usize, OpenInterval>,
     intervals: Vec<IntervalReport>,
-    ended: u64,
+    /// When the last loop ended so far that has.
+    ended: Option<u64>,
     /// The busiest loop.
     busiest: Option<f64>,
     signal: Option<i32>,
     is_measuring: bool,
     phase_began: u64,
     ticked: u64,
+}
+
+/// An interval that some loops have still to report.
+#[derive(Default)]
+struct OpenInterval {
+    /// How many have.
+    reports: usize,
+    /// When it ended for the last of them.
+    end: u64,
+    tally: Tally,
 }
 
 impl Run {
@@ -112,7 +122,7 @@ impl Run {
             total: Tally::default(),
             open_intervals: BTreeMap::new(),
             intervals: Vec::new(),
-            ended: 0,
+            ended: None,
             busiest: None,
             signal: None,
             is_measuring: false,
@@ -131,8 +141,10 @@ impl Run {
             let ended = self.loops.ended();
             self.take_reports(progress)?;
             self.end_window(progress);
-            // A loop that ended without a word has failed.
+            // A loop that ended without a word has failed, and the others need not go on.
             if ended > self.done {
+                self.control.cut();
+                self.loops.wake();
                 break;
             }
         }
@@ -206,13 +218,15 @@ impl Run {
                     }
                 }
                 News::WarmedUp => self.begin_window(progress),
-                News::Interval(index, tally) => self.add_interval(index, &tally, progress),
+                News::Interval { index, end, tally } => {
+                    self.add_interval(index, end, &tally, progress);
+                }
                 News::PeerDoesNotRead(connection) => progress.note(&format!(
                     "connection {connection}: no progress for 5 s: the peer is not reading"
                 )),
                 News::Done { ended, busy } => {
                     self.done += 1;
-                    self.ended = self.ended.max(ended);
+                    self.ended = self.ended.max(Some(ended));
                     self.busiest = [self.busiest, busy].into_iter().flatten().reduce(f64::max);
                 }
             }
@@ -230,7 +244,7 @@ impl Run {
 
     fn end_window(&mut self, progress: &mut dyn Progress) {
         let end = self.timeline.map_or(NEVER, |timeline| timeline.end);
-        let is_over = self.done > 0 || platform::monotonic_now() >= end;
+        let is_over = self.done == self.loops.count() || platform::monotonic_now() >= end;
         if is_over && !self.usages.has_ended() {
             self.usages.note_end();
             self.show(Phase::Finishing, progress);
@@ -278,43 +292,40 @@ impl Run {
         Ok(())
     }
 
-    fn add_interval(&mut self, index: usize, tally: &Tally, progress: &mut dyn Progress) {
-        let (reports, interval) = self.open_intervals.entry(index).or_default();
-        *reports += 1;
-        *interval += tally;
-        if *reports == self.loops.count() {
+    fn add_interval(&mut self, index: usize, end: u64, tally: &Tally, progress: &mut dyn Progress) {
+        let interval = self.open_intervals.entry(index).or_default();
+        interval.reports += 1;
+        interval.end = interval.end.max(end);
+        interval.tally += tally;
+        if interval.reports == self.loops.count() {
             self.close_interval(index, progress);
         }
     }
 
     /// Its histograms end here: an hour of them would fill the memory.
     fn close_interval(&mut self, index: usize, progress: &mut dyn Progress) {
-        let Some((_, tally)) = self.open_intervals.remove(&index) else {
+        let Some(OpenInterval { end, tally, .. }) = self.open_intervals.remove(&index) else {
             return;
         };
+        self.total += &tally;
         let start = self.config.interval * index as u32;
-        let interval = Interval {
-            start,
-            length: self
-                .config
-                .interval
-                .min(self.window().saturating_sub(start)),
-            tally,
-        };
-        self.total += &interval.tally;
-        self.intervals.push(IntervalReport::of(&interval));
-        progress.interval(&interval);
+        let length = self.since_window(end).saturating_sub(start);
+        // A load that was cut before its window has an interval without a length.
+        if !length.is_zero() {
+            let interval = Interval {
+                start,
+                length,
+                tally,
+            };
+            self.intervals.push(IntervalReport::of(&interval));
+            progress.interval(&interval);
+        }
     }
 
-    /// The length of the window, as far as it is known.
-    fn window(&self) -> Duration {
-        let end = match self.timeline {
-            None => return Duration::ZERO,
-            Some(_) if self.ended > 0 => self.ended,
-            Some(timeline) => timeline.end,
-        };
-        let begin = self.timeline.map_or(0, |timeline| timeline.window);
-        Duration::from_nanos(end.saturating_sub(begin))
+    /// How long after the begin of the window that is.
+    fn since_window(&self, time: u64) -> Duration {
+        let begin = self.timeline.map_or(NEVER, |timeline| timeline.window);
+        Duration::from_nanos(time.saturating_sub(begin))
     }
 
     fn results(self) -> Result<Results, RunError> {
@@ -322,7 +333,7 @@ impl Run {
             let signal = self.signal.unwrap_or_default();
             return Err(RunError::Aborted { signal });
         };
-        let window = self.window();
+        let window = self.since_window(self.ended.unwrap_or(timeline.end));
         let now = platform::monotonic_now();
         let age = Duration::from_nanos(now.saturating_sub(timeline.window));
         Ok(Results {

@@ -6,6 +6,7 @@ use std::io::Cursor;
 use base64::Engine;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+use serde_json::Value;
 
 use crate::bench::{Folder, Report, against, measure, run};
 use crate::support::Server;
@@ -66,6 +67,39 @@ fn json_is_one_object_alone_with_all_that_is_documented() {
         .filter_map(|interval| interval["messages"].as_u64())
         .sum();
     assert_eq!(sum, report.count("messages"));
+}
+
+#[test]
+fn intervals_fill_the_window_also_where_loops_end_apart_or_early() {
+    let server = Server::start(&[]);
+    for args in [
+        "-c 4 -n 1000",
+        "-c 4 -d 250ms",
+        "-c 3 -t 3 -n 3000 -r 10000",
+        "-c 2 -t 2 -n 1 -r 5",
+    ] {
+        let report = measure(server.address(), &format!("{args} -w 100ms -i 100ms"));
+        let intervals = report.at("/intervals").as_array().expect("a list");
+        let mut end = 0.0;
+        for interval in intervals {
+            assert!(
+                (number(interval, "start_s") - end).abs() < 1e-6,
+                "{args}: {intervals:?}"
+            );
+            end += number(interval, "seconds");
+        }
+        assert!(
+            (end - report.number("seconds")).abs() < 1e-6,
+            "{args}: {intervals:?}"
+        );
+    }
+}
+
+#[track_caller]
+fn number(value: &Value, name: &str) -> f64 {
+    value[name]
+        .as_f64()
+        .unwrap_or_else(|| panic!("{name}: {value}"))
 }
 
 #[test]

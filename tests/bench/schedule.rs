@@ -162,6 +162,20 @@ fn an_open_loop_sends_what_was_asked_for_and_leaves_the_warm_up_out() {
     assert_eq!(echoed, 64 * (200 + 300), "with the warm-up");
 }
 
+#[test]
+fn a_number_of_messages_takes_the_time_of_its_schedule() {
+    let server = Server::start(&[]);
+    let report = measure(server.address(), "-c 4 -n 20 -r 100 -w 0");
+    report.expect_all(20);
+    let seconds = report.number("seconds");
+    assert!(seconds >= 0.2, "the last one has its time, too: {seconds}");
+    assert!(
+        report.number("achieved") <= 1.0,
+        "{}",
+        report.number("achieved")
+    );
+}
+
 /// How many messages there were on one connection, and the median of the gaps between them.
 fn measure_arrivals(args: &str) -> (u64, Duration) {
     let watched = Watched::start(64);

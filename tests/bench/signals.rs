@@ -1,12 +1,12 @@
 //! Signals: the results so far, and an end.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 
 use crate::bench::{Report, against, start};
-use crate::faulty::never_answers;
-use crate::support::{DEADLINE, Server, within};
+use crate::faulty::{Watched, never_answers};
+use crate::support::{DEADLINE, Server, wait_for, within};
 
 /// Measures for an hour until the first interval has passed, then sends `signal`.
 #[track_caller]
@@ -36,6 +36,52 @@ fn an_interrupt_prints_the_results_so_far() {
             assert!(seconds > 0.1 && seconds < 60.0, "{seconds}");
         }
     }
+}
+
+/// Sends `signal` now, and requires a report that has no window.
+#[track_caller]
+fn expect_nothing_measured(mut running: Server, signal: Signal, code: i32) {
+    running.signal(signal);
+    within(Duration::from_millis(500), || running.wait());
+    let finished = running.finished();
+    finished.expect_code(code);
+    let report = Report::of(&finished);
+    assert_eq!(
+        (report.count("messages"), report.number("seconds")),
+        (0, 0.0)
+    );
+    assert_eq!(report.at("/intervals").as_array().map(Vec::len), Some(0));
+    assert_eq!(
+        report.at("/interrupted").as_i64(),
+        Some(i64::from(signal.as_raw()))
+    );
+}
+
+#[test]
+fn an_interrupt_in_the_warm_up_ends_it_with_nothing_measured() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        for args in ["", "-t 2", "-r 1000", "--churn -r 100", "-n 1000000"] {
+            let watched = Watched::start(64);
+            let args = format!("-c 4 -d 1h -w 1h -J {args}");
+            let running = start(against(watched.server().address(), &args));
+            wait_for("messages of the warm-up", DEADLINE, || {
+                !watched.gaps().is_empty()
+            });
+            expect_nothing_measured(running, signal, code);
+        }
+    }
+}
+
+#[test]
+fn an_interrupt_while_the_load_waits_for_its_time_ends_it_with_nothing_measured() {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970");
+    let server = Server::start(&[]);
+    let args = format!("-c 4 -d 5s -J --start-at @{}", now.as_secs() + 3600);
+    let running = start(against(server.address(), &args));
+    running.await_log("waiting ");
+    expect_nothing_measured(running, Signal::INT, 130);
 }
 
 #[test]
