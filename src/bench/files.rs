@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-/// A file that is to be filled.
+/// A file that is to be filled. Until then it keeps what is in it.
 pub struct OutputFile {
     path: PathBuf,
     file: File,
@@ -20,26 +20,38 @@ pub struct Unwritten {
 }
 
 impl OutputFile {
-    /// Creates the file, or empties it.
+    /// Opens the file, and creates it where there is none.
     pub fn create(path: PathBuf) -> Result<Self, Unwritten> {
-        match File::create(&path) {
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false);
+        match options.open(&path) {
             Ok(file) => Ok(Self { path, file }),
             Err(source) => Err(Unwritten { path, source }),
         }
     }
 
-    /// Fills it by `write`.
+    /// Empties it, and fills it by `write`.
     pub fn write<T>(
         self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
     ) -> Result<T, Unwritten> {
-        let mut output = BufWriter::new(self.file);
-        write(&mut output)
+        let file = self.file;
+        let mut output = BufWriter::new(&file);
+        empty(&file)
+            .and_then(|()| write(&mut output))
             .and_then(|result| output.flush().map(|()| result))
             .map_err(|source| Unwritten {
                 path: self.path,
                 source,
             })
+    }
+}
+
+/// A pipe or a terminal is always empty.
+fn empty(file: &File) -> io::Result<()> {
+    match file.metadata()?.is_file() {
+        true => file.set_len(0),
+        false => Ok(()),
     }
 }
 

@@ -126,8 +126,8 @@ pub struct BenchArgs {
     #[arg(short, long, value_name = "DUR", value_parser = values::warmup, default_value = "1s")]
     warmup: Duration,
 
-    /// How often figures are shown
-    #[arg(short, long, value_name = "DUR", value_parser = values::longer_than_0, default_value = "1s")]
+    /// How often figures are shown, at most every 10ms
+    #[arg(short, long, value_name = "DUR", value_parser = values::interval, default_value = "1s")]
     interval: Duration,
 
     /// How long a connect or a reply may take
@@ -242,10 +242,13 @@ impl BenchArgs {
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Bench, clap::Error> {
         match self.merge {
-            Some(TypedMerge::Merge { files, outputs }) => Ok(Bench::Merge(Merge {
-                files,
-                outputs: outputs.into(),
-            })),
+            Some(TypedMerge::Merge { files, outputs }) => {
+                contradictions::refuse_one_file_twice(&outputs, None).map_err(refusal)?;
+                Ok(Bench::Merge(Merge {
+                    files,
+                    outputs: outputs.into(),
+                }))
+            }
             None => self.measurement(variable).map(Box::new).map(Bench::Measure),
         }
     }

@@ -11,8 +11,10 @@ mod tests;
 mod values;
 mod variables;
 
+use std::any::TypeId;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
@@ -134,10 +136,12 @@ enum TypedSubcommand {
     Bench(Box<bench::BenchArgs>),
 }
 
-/// `--backlog -1` is a refused value of --backlog, not an unknown option -1.
+/// `--backlog -1` is a refused value of --backlog, not an unknown option -1. Where any text would do, as for a file,
+/// the next option is no value.
 fn option_takes_hyphens(option: Arg) -> Arg {
     let is_option = option.get_action().takes_values() && !option.is_positional();
-    option.allow_hyphen_values(is_option)
+    let is_path = option.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+    option.allow_hyphen_values(is_option && !is_path)
 }
 
 fn version() -> &'static str {

@@ -8,9 +8,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::Config;
+use crate::net::Family;
 
 /// The server's own default for `--max-message`.
 const MAX_MESSAGE: usize = 64 * 1024;
+
+/// The server's own default for `--max-connections`, where it may have that many descriptors.
+const MAX_CONNECTIONS: usize = 65_536;
 
 /// A running server. Dropping it ends it.
 #[derive(Debug)]
@@ -27,13 +31,18 @@ impl ChildServer {
     /// When it cannot be started, or says something else than where it listens.
     pub fn start(program: &Path, config: &Config) -> io::Result<Self> {
         let mut command = Command::new(program);
+        command.args(["serve", "--stop-on-eof", "--quiet"]);
         command.args([
-            "serve",
             "--listen",
-            "127.0.0.1:0",
-            "--stop-on-eof",
-            "--quiet",
+            match config.family {
+                Family::V6 => "[::1]:0",
+                Family::V4 | Family::Any => "127.0.0.1:0",
+            },
         ]);
+        let connections = config.own_connections();
+        if connections > MAX_CONNECTIONS {
+            command.args(["--max-connections", &connections.to_string()]);
+        }
         command.args(["--framing", &config.framing.to_string()]);
         command.args([
             "--max-message",

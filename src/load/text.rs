@@ -182,9 +182,13 @@ fn bound(report: &Report) -> String {
 
 fn corruption(metrics: &Metrics) -> Option<String> {
     let corruption = metrics.corruption.as_ref()?;
+    let expected = match corruption.expected.as_str() {
+        "" => "nothing",
+        expected => expected,
+    };
     Some(format!(
-        "corrupted: connection {}, offset {}: expected {}, got {} (hex)",
-        corruption.connection, corruption.offset, corruption.expected, corruption.got
+        "corrupted: connection {}, offset {}: expected {expected}, got {} (hex)",
+        corruption.connection, corruption.offset, corruption.got
     ))
 }
 

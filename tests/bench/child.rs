@@ -1,8 +1,9 @@
 //! Without a target: a server of its own.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use crate::bench::{Report, bench, run};
+use crate::support::skip;
 
 #[test]
 fn without_a_target_a_server_is_started_measured_and_ended() {
@@ -14,6 +15,22 @@ fn without_a_target_a_server_is_started_measured_and_ended() {
         .unwrap_or_else(|| panic!("no address: {said}"));
     assert!(address.ip().is_loopback());
     assert!(TcpStream::connect(address).is_err(), "it is gone");
+}
+
+#[test]
+fn the_server_is_of_the_family_that_is_measured() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return skip(
+            "the_server_is_of_the_family_that_is_measured",
+            "there is no IPv6",
+        );
+    }
+    let finished = run(bench("-6 -c 2 -n 100 -w 0"), 0);
+    assert!(
+        finished.output[0].starts_with("[::1]:"),
+        "{:?}",
+        finished.output
+    );
 }
 
 #[test]

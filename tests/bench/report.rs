@@ -9,6 +9,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use serde_json::Value;
 
 use crate::bench::{Folder, Report, against, measure, run};
+use crate::faulty::Unheard;
 use crate::support::Server;
 
 const ROWS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
@@ -244,6 +245,28 @@ fn files_hold_what_the_run_says() {
         &response,
     );
     expect_log(&fs::read(hlog).expect("the .hlog file"), &response);
+}
+
+#[test]
+fn a_measurement_that_cannot_begin_leaves_an_earlier_report_as_it_was() {
+    let folder = Folder::new("kept");
+    let json = folder.file("out.json");
+    fs::write(
+        &json,
+        "earlier, and longer than what is written next: ".repeat(1000),
+    )
+    .expect("writing");
+    let earlier = fs::read(&json).expect("the earlier one");
+    let nobody = Unheard::bind();
+    let mut command = against(nobody.address(), "-c 1 -n 1 -w 0");
+    command.arg("-o").arg(&json);
+    run(command, 1);
+    assert!(fs::read(&json).expect("the file") == earlier);
+    let server = Server::start(&[]);
+    let mut command = against(server.address(), "-c 1 -n 1 -w 0");
+    command.arg("-o").arg(&json);
+    run(command, 0);
+    Report::read(&json).expect_all(1);
 }
 
 /// Four columns of fixed width, in milliseconds, the last line `inf`, three footers.

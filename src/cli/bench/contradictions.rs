@@ -1,10 +1,12 @@
 //! Options of `bench` that are right one by one and wrong together.
 
+use std::path::{self, PathBuf};
+
 use mio_echo::load::Shard;
 
-use super::BenchArgs;
 use super::source::Sources;
 use super::values;
+use super::{BenchArgs, OutputArgs};
 use crate::cli::printable;
 
 impl BenchArgs {
@@ -14,7 +16,7 @@ impl BenchArgs {
         self.refuse_deep_churn()?;
         self.refuse_idle_arrival()?;
         self.refuse_foreign_sources()?;
-        self.refuse_one_file_twice()
+        refuse_one_file_twice(&self.outputs, self.hlog.as_ref())
     }
 
     fn refuse_idle_threads(&self, shard: Option<Shard>) -> Result<(), String> {
@@ -83,19 +85,22 @@ impl BenchArgs {
             None => Ok(()),
         }
     }
+}
 
-    fn refuse_one_file_twice(&self) -> Result<(), String> {
-        let mut files: Vec<_> = [&self.outputs.output, &self.outputs.hgrm, &self.hlog]
-            .into_iter()
-            .flatten()
-            .collect();
-        files.sort();
-        match files.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(format!(
-                "invalid value '{}' for an output: expected a file of its own for each of --output, --hgrm, --hlog",
-                printable(&pair[0].to_string_lossy())
-            )),
-            None => Ok(()),
-        }
+/// However its path is written; links are not followed.
+pub fn refuse_one_file_twice(outputs: &OutputArgs, hlog: Option<&PathBuf>) -> Result<(), String> {
+    let given = [outputs.output.as_ref(), outputs.hgrm.as_ref(), hlog];
+    let mut files: Vec<_> = given
+        .into_iter()
+        .flatten()
+        .map(|path| (path::absolute(path).ok(), path))
+        .collect();
+    files.sort();
+    match files.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        Some(pair) => Err(format!(
+            "invalid value '{}' for an output: expected a file of its own for each of --output, --hgrm, --hlog",
+            printable(&pair[0].1.to_string_lossy())
+        )),
+        None => Ok(()),
     }
 }

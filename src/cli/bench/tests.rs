@@ -198,7 +198,7 @@ fn contradictions_are_refused_in_one_line() {
     for (typed, line) in [
         (
             "-i 0",
-            "invalid value '0' for '--interval <DUR>': expected a duration over 0",
+            "invalid value '0' for '--interval <DUR>': expected a duration from 10ms",
         ),
         (
             "-d 0",
@@ -251,6 +251,18 @@ fn contradictions_are_refused_in_one_line() {
         (
             "-o a --hlog a",
             "invalid value 'a' for an output: expected a file of its own",
+        ),
+        (
+            "-o a --hgrm ./a",
+            "invalid value './a' for an output: expected a file of its own",
+        ),
+        (
+            "merge b.json -o a --hgrm a",
+            "invalid value 'a' for an output: expected a file of its own",
+        ),
+        (
+            "-o --strict",
+            "a value is required for '--output <FILE>' but none was supplied",
         ),
         (
             "-p 1025",

@@ -21,6 +21,9 @@ const GREATEST_WEIGHT: u64 = 1_000_000;
 /// Messages or connects a second: from one in a quarter of an hour to more than a machine can.
 const RATES: RangeInclusive<f64> = 0.001..=100_000_000.0;
 
+/// Figures more often than that would take the time that is measured.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
 /// `HOST:PORT`.
 pub fn target(text: &str) -> Result<String, String> {
     address::target(text)
@@ -56,6 +59,16 @@ pub fn longer_than_0(text: &str) -> Result<Duration, String> {
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| {
             "expected a duration over 0, to 1000000h, such as 500ms, .5 or 2m (units ns, us, ms, s, m, h)".into()
+        })
+}
+
+/// Between two lines of figures.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .ok()
+        .filter(|interval| *interval >= SHORTEST_INTERVAL)
+        .ok_or_else(|| {
+            "expected a duration from 10ms to 1000000h, such as 500ms, .5 or 2m (units ns, us, ms, s, m, h)".into()
         })
 }
 
@@ -271,6 +284,14 @@ mod tests {
         assert_eq!(longer_than_0("1ns"), Ok(Duration::from_nanos(1)));
         for text in ["0", "0s", "-1", ""] {
             longer_than_0(text).expect_err(text);
+        }
+    }
+
+    #[test]
+    fn an_interval_is_no_shorter_than_its_figures_take() {
+        assert_eq!(interval("10ms"), Ok(Duration::from_millis(10)));
+        for text in ["9999us", "0", "-1", ""] {
+            interval(text).expect_err(text);
         }
     }
 
