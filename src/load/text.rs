@@ -1,6 +1,8 @@
 //! A report as people read it. Everything comes from [`Report`], so it says what the JSON says.
 
-use super::report::{GeneratorReport, IntervalReport, Metrics, Report, RowReport, ServerReport};
+use super::report::{
+    Environment, GeneratorReport, IntervalReport, Metrics, Report, RowReport, ServerReport,
+};
 use super::slo::Judgement;
 use super::units::{about, counted};
 use super::{Failure, Interval, Percentile};
@@ -13,6 +15,7 @@ pub fn text(report: &Report) -> String {
     let metrics = &report.metrics;
     let mut lines = vec![headline(report)];
     lines.extend(table(metrics));
+    lines.push(system(&report.environment));
     lines.push(errors(metrics));
     lines.push(generator(&report.generator));
     lines.extend(report.server.as_ref().map(server));
@@ -147,6 +150,22 @@ fn errors(metrics: &Metrics) -> String {
     )
 }
 
+fn system(environment: &Environment) -> String {
+    let Environment {
+        version,
+        system,
+        kernel,
+        architecture,
+        cpus,
+        back_end,
+    } = environment;
+    let kernel = kernel.as_deref().unwrap_or(NONE);
+    let cpus = cpus.map_or_else(|| NONE.into(), |cpus| cpus.to_string());
+    format!(
+        "system: {system} {kernel}, {architecture}, CPUs {cpus}; mio-echo {version} on {back_end}"
+    )
+}
+
 fn generator(generator: &GeneratorReport) -> String {
     format!(
         "generator: {} busy, {} spinning, {} us CPU a message",
@@ -241,9 +260,21 @@ mod tests {
     use super::super::{Corruption, Objective, Slo, Tally};
     use super::*;
 
+    fn somewhere(mut report: Report) -> Report {
+        report.environment = Environment {
+            version: "1.2.3".into(),
+            system: "linux".into(),
+            kernel: Some("6.1.0".into()),
+            architecture: "x86_64".into(),
+            cpus: Some(2),
+            back_end: "epoll".into(),
+        };
+        report
+    }
+
     #[test]
     fn a_closed_loop_reads_like_this() {
-        let report = Report::new(&results(), None);
+        let report = somewhere(Report::new(&results(), None));
         assert_eq!(
             text(&report),
             "localhost:7007 (127.0.0.1:7007): raw, messages of 64 B, 2 connections, 1 thread, pipeline 1, closed loop, \
@@ -254,6 +285,7 @@ wait       2000    0.0    0.0    0.0      -       -    0.0    0.0
 service    2000  199.0  279.0  297.2      -       -  299.0  199.5
 send lag   2000    1.0    1.0    1.0      -       -    1.0    1.0
 connect       2      -      -      -      -       -   70.0   60.0
+system: linux 6.1.0, x86_64, CPUs 2; mio-echo 1.2.3 on epoll
 errors: none  corrupted 0  unanswered 0  unsent 0  reconnects 0  connections 2 of 2
 generator: 20 % busy, 10 % spinning, 100.0 us CPU a message
 limited by: neither; p99 of turn 2.0 us (the generator's own, inside service)
@@ -287,7 +319,9 @@ Transfer/sec: 0.13 MB
             Objective::Percentile(Percentile::P999, Duration::from_secs(1)),
             Objective::Errors(0.001),
         ]);
-        let text = text(&Report::new(&results, Some(&slo)));
+        let mut report = somewhere(Report::new(&results, Some(&slo)));
+        (report.environment.kernel, report.environment.cpus) = (None, None);
+        let text = text(&report);
         let lines: Vec<_> = text.lines().skip(2).collect();
         assert_eq!(
             lines,
@@ -297,6 +331,7 @@ Transfer/sec: 0.13 MB
                 "service    2000  199.0  279.0    297.2      -       -    299.0      199.5",
                 "send lag   2000    1.0    1.0      1.0      -       -      1.0        1.0",
                 "connect       2      -      -        -      -       -     70.0       60.0",
+                "system: linux -, x86_64, CPUs -; mio-echo 1.2.3 on epoll",
                 "errors: reset 2, timeout 1  corrupted 1  unanswered 10  unsent 11  reconnects 3  connections 1 of 2",
                 "generator: 20 % busy, 10 % spinning, 100.0 us CPU a message",
                 "server: 25 % of a core, 3.5 MB resident, - B a connection",
