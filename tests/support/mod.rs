@@ -29,19 +29,23 @@ pub const QUIET: Duration = Duration::from_millis(200);
 /// The scratch buffers with which the tests of reading and closing run: a chunk of one byte, of a few, the default.
 pub const READ_BUFFERS: [&str; 3] = ["1", "8", "256k"];
 
-/// An upper bound: `figure` itself when `MIO_ECHO_TEST_STRICT` is 1, ten times as much on a machine that other tests
-/// use at the same time, a hundred times when `MIO_ECHO_TEST_SLOW` is 1, for a system that another one stands in for.
-/// Lower bounds are never loosened.
+/// An upper bound of memory or of a number: `figure` itself when `MIO_ECHO_TEST_STRICT` is 1, ten times as much on a
+/// machine that other tests use at the same time. Lower bounds are never loosened.
+pub fn most<T: Mul<u32, Output = T>>(figure: T) -> T {
+    figure * if is_set("MIO_ECHO_TEST_STRICT") { 1 } else { 10 }
+}
+
+/// The same for a time: a hundred times as much when `MIO_ECHO_TEST_SLOW` is 1, for a system that another one stands
+/// in for.
 pub fn bound<T: Mul<u32, Output = T>>(figure: T) -> T {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| value == "1");
-    figure
-        * if is_set("MIO_ECHO_TEST_STRICT") {
-            1
-        } else if is_set("MIO_ECHO_TEST_SLOW") {
-            100
-        } else {
-            10
-        }
+    match is_set("MIO_ECHO_TEST_SLOW") {
+        true => figure * 100,
+        false => most(figure),
+    }
+}
+
+fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| value == "1")
 }
 
 /// Runs `action` and requires that it took no longer than the [`bound`] of `figure`.

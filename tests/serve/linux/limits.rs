@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::server::Finished;
 use crate::support::unix::shell;
-use crate::support::{Client, DEADLINE, Server, bound, proc, skip};
+use crate::support::{Client, DEADLINE, Server, most, proc, skip};
 
 #[test]
 fn fault_l2_a_low_descriptor_limit_is_raised_as_far_as_allowed() {
@@ -107,7 +107,7 @@ fn fault_l4_a_million_connections_leave_the_memory_as_it_was() {
     churn(CLIENTS);
     server.await_active(0, DEADLINE);
     let growth = proc::memory(server.pid()).saturating_sub(before);
-    assert!(growth <= u64::from(bound(64 << 10)), "{growth} bytes more");
+    assert!(growth <= u64::from(most(64 << 10)), "{growth} bytes more");
     assert!(proc::descriptors(server.pid()) <= descriptors + THREADS);
     thread::sleep(Duration::from_millis(10));
     server.stop().expect_no_complaint();
