@@ -23,8 +23,7 @@ build() { # target folder
 }
 
 run() { # program, scenario, file for the report
-  # A report that is suspect is a report: its verdict is in it.
-  "$1" bench -d 3s -w 1s -J ${2#*|} >"$3" 2>/dev/null
+  "$1" bench -d 3s -w 1s -J ${2#*|} >"$3" 2>"$WORK/errors" || { cat "$WORK/errors" >&2; return 1; }
 }
 
 # The number at a key of a report, which has one key a line; keys of rows come after the name of their row.
@@ -36,8 +35,13 @@ number() { # report, key, row (optional)
 
 text() { sed -n "s/.*\"$2\": \"\\(.*\\)\".*/\\1/p" "$1" | head -1; }
 
-# Of the rounds: the number in the middle, the lowest and the highest.
-middle() { sort -n | awk '{ v[NR] = $1 } END { printf "%.0f %.0f %.0f", v[int((NR + 1) / 2)], v[1], v[NR] }'; }
+# Of the rounds: the number in the middle, the lowest and the highest. A number that does not exist is null.
+middle() {
+  sort -n | awk '
+    /null/ { nulls++ }
+    { v[NR] = $1 }
+    END { if (nulls) print "- - -"; else printf "%.0f %.0f %.0f", v[int((NR + 1) / 2)], v[1], v[NR] }'
+}
 
 programs=("target/release/mio-echo")
 build target
@@ -63,6 +67,8 @@ for i in "${!SCENARIOS[@]}"; do
     read -r median lowest highest <<<"$(rounds messages_per_sec)"
     read -r p50 _ <<<"$(rounds p50 response_us)"
     read -r p99 _ <<<"$(rounds p99 response_us)"
+    suspect=$({ grep -l '"valid": false' "$WORK/$i.$p".* || true; } | wc -l)
+    [ "$suspect" -eq 0 ] || echo "${SCENARIOS[$i]%%|*}: $suspect of $ROUNDS rounds are SUSPECT" >&2
     echo "| ${SCENARIOS[$i]%%|*} | $(text "$WORK/$i.$p.0" back_end) | $median | $lowest to $highest | $p50 | $p99 |"
   done
 done
