@@ -84,3 +84,38 @@ impl Loops {
         ends.into_iter().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use mio::{Poll, Token, Waker};
+
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_when_all_have_ended() {
+        let poll = Poll::new().expect("a poll");
+        let handle = Handle::new(Waker::new(poll.registry(), Token(0)).expect("a waker"));
+        let (woken, waits) = mpsc::channel::<()>();
+        let (told, tells) = mpsc::channel();
+        let fails = thread::spawn(|| Err(io::Error::other("first")));
+        let panics = thread::spawn(|| panic!("for the test"));
+        let goes_on = thread::spawn(move || {
+            // Until its other end is dropped.
+            let _ = waits.recv();
+            told.send(()).map_err(io::Error::other)
+        });
+        let mut loops = Loops(vec![
+            (fails, handle.clone()),
+            (panics, handle.clone()),
+            (goes_on, handle),
+        ]);
+        assert_eq!(loops.count(), 3);
+        let join = thread::spawn(move || loops.join());
+        drop(woken);
+        let failure = join.join().expect("joining").expect_err("one has failed");
+        assert!(matches!(failure, RunError::System(error) if error.to_string() == "first"));
+        assert_eq!(tells.try_recv(), Ok(()), "the last one has ended, too");
+    }
+}

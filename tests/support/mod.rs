@@ -32,7 +32,12 @@ pub const READ_BUFFERS: [&str; 3] = ["1", "8", "256k"];
 /// An upper bound of memory or of a number: `figure` itself when `MIO_ECHO_TEST_STRICT` is 1, ten times as much on a
 /// machine that other tests use at the same time. Lower bounds are never loosened.
 pub fn most<T: Mul<u32, Output = T>>(figure: T) -> T {
-    figure * if is_set("MIO_ECHO_TEST_STRICT") { 1 } else { 10 }
+    figure
+        * if is_set("MIO_ECHO_TEST_STRICT") {
+            1
+        } else {
+            10
+        }
 }
 
 /// The same for a time: a hundred times as much when `MIO_ECHO_TEST_SLOW` is 1, for a system that another one stands

@@ -28,10 +28,7 @@ fn fault_w3_a_client_that_never_reads_its_messages_costs_no_more_than_its_share(
             proc::cpu(server.pid()) - before <= bound(Duration::from_millis(1))
         });
         let growth = proc::memory(server.pid()).saturating_sub(before);
-        assert!(
-            growth <= u64::from(most(SHARE)),
-            "{mode:?}: {growth} bytes"
-        );
+        assert!(growth <= u64::from(most(SHARE)), "{mode:?}: {growth} bytes");
 
         let whole = stream.whole(sent);
         client.expect(&stream.bytes[..whole]);
