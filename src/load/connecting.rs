@@ -23,7 +23,7 @@ use crate::net::{ConnectError, DialOptions, connected, dial, platform, slot};
 const CONNECTING: usize = 256;
 
 /// A connection that was lost is replaced no sooner than this after its own connect, in nanoseconds.
-const REDIAL: u64 = 100_000_000;
+pub(super) const REDIAL: u64 = 100_000_000;
 
 impl Generator {
     /// When the next seat is to be tried for the first time, or [`NEVER`].
@@ -198,11 +198,14 @@ impl Generator {
         seat.redial_at = seat.dialed_at.saturating_add(REDIAL).max(self.now);
         seat.free_at = seat.redial_at;
         let next = seat.schedule.next().unwrap_or(self.now);
-        let messages = match std::mem::replace(&mut seat.line, Line::Down) {
-            Line::Up { session, .. } => session.into_unanswered(),
-            Line::Down | Line::Connecting { .. } => VecDeque::new().into_iter(),
+        let (messages, is_unused) = match std::mem::replace(&mut seat.line, Line::Down) {
+            Line::Up { session, .. } => {
+                let is_unused = session.has_more();
+                (session.into_unanswered(), is_unused)
+            }
+            Line::Down | Line::Connecting { .. } => (VecDeque::new().into_iter(), true),
         };
-        if self.churns() && messages.len() == 0 {
+        if self.churns() && is_unused {
             self.recorder.redialed(next);
         }
         messages

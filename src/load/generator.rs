@@ -260,9 +260,11 @@ impl Generator {
         );
         let is_complete = session.is_complete();
         match progress {
+            Progress::Wait | Progress::Again | Progress::Lost(_) if is_complete => {
+                self.next_churn(key);
+            }
             Progress::Lost(failure) => self.lose(key, failure),
             Progress::Corrupted(corruption) => self.lose_corrupted(key, corruption),
-            Progress::Wait | Progress::Again if is_complete => self.next_churn(key),
             Progress::Wait | Progress::Again => {
                 if !seat.tell_kernel(self.poll.registry(), Token(key)) {
                     return self.lose(key, Failure::Reset);
@@ -327,10 +329,10 @@ fn seats(config: &Config, part: Part) -> Vec<Seat> {
         index: shard,
         count: shards,
     } = config.own_shard();
-    (0..config.connections)
-        .filter(|number| number % shards == shard && number / shards % part.threads == part.thread)
-        .map(|number| Seat::new(number as u64))
-        .collect()
+    let own =
+        |number: &usize| number % shards == shard && number / shards % part.threads == part.thread;
+    let numbers = (0..config.connections).filter(own);
+    numbers.map(|number| Seat::new(number as u64)).collect()
 }
 
 pub(super) fn shared<'a>(config: &'a Config, payload: &'a Payload) -> Shared<'a> {

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use super::connecting::REDIAL;
 use super::control::{News, Timeline};
 use super::generator::Generator;
 use super::seat::Line;
@@ -124,10 +125,20 @@ impl Generator {
     }
 
     fn is_over(&self) -> bool {
-        let window = self.recorder.window();
-        let patience = nanoseconds(self.config.timeout).saturating_mul(2);
-        let is_stuck = self.now >= window.start && self.recorder.is_stuck(self.now, patience);
-        self.now >= self.load_ends() || is_stuck
+        let is_measuring = self.now >= self.recorder.window().start;
+        self.now >= self.load_ends() || (is_measuring && self.is_stuck())
+    }
+
+    /// Whether messages are counted and, for so long that each could have been tried twice, one was due and none ended.
+    fn is_stuck(&self) -> bool {
+        let patience = nanoseconds(self.config.timeout).saturating_add(REDIAL);
+        let patience = patience.saturating_mul(2);
+        // The look at all seats is left to loops in which nothing ends.
+        self.recorder.is_stuck(self.now, patience)
+            && self.seats.iter().any(|seat| {
+                let due = seat.schedule.next().unwrap_or(0);
+                self.now.saturating_sub(due) > patience
+            })
     }
 
     /// As far as it is known. A loop whose messages are all through, or that has none, still takes part in the warm-up.

@@ -55,13 +55,23 @@ pub(super) fn warn_of_ports(config: &Config, progress: &mut dyn Progress) {
     }
 }
 
-/// The part of the messages that a loop may begin: as even as can be, over all loops of all shards.
+/// The part of the messages that a loop may begin: as much of all as it has of the connections, as near as can be, so
+/// that all loops of all shards need the same time for them.
 pub(super) fn quota(config: &Config, thread: usize, threads: usize) -> Option<u64> {
-    let Shard {
-        index: shard,
-        count: shards,
-    } = config.own_shard();
-    let (parts, part) = ((threads * shards) as u64, (thread * shards + shard) as u64);
-    let messages = config.length.messages?;
-    Some(messages / parts + u64::from(part < messages % parts))
+    let messages = u128::from(config.length.messages?);
+    let Shard { index, count } = config.own_shard();
+    let shards_before: usize = (0..index)
+        .map(|shard| share(config.connections, count, shard))
+        .sum();
+    let own = share(config.connections, count, index);
+    let threads_before: usize = (0..thread).map(|thread| share(own, threads, thread)).sum();
+    let first = shards_before + threads_before;
+    let last = first + share(own, threads, thread);
+    let up_to = |connections: usize| messages * connections as u128 / config.connections as u128;
+    Some((up_to(last) - up_to(first)) as u64)
+}
+
+/// What the part with this number has of `whole`, divided as evenly as can be.
+fn share(whole: usize, parts: usize, part: usize) -> usize {
+    whole / parts + usize::from(part < whole % parts)
 }

@@ -198,6 +198,11 @@ impl Session {
             && self.in_flight.len() < shared.pipeline
     }
 
+    /// Whether it may carry another message.
+    pub fn has_more(&self) -> bool {
+        self.left > 0
+    }
+
     /// Whether every message that it may carry has been answered.
     pub fn is_complete(&self) -> bool {
         self.left == 0 && self.in_flight.is_empty()

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::bench::{against, measure, measure_to, run, start};
 use crate::faulty::{
-    Unheard, closes_in_the_middle, never_answers, never_reads, resets_in_the_middle,
+    Unheard, answers_once, closes_in_the_middle, never_answers, never_reads, resets_in_the_middle,
 };
 use crate::support::{DEADLINE, Server, bound, wait_for};
 
@@ -114,4 +114,23 @@ fn a_server_that_dies_does_not_hold_up_a_count_that_it_never_reaches() {
     let finished = bench.finished();
     finished.expect_code(0);
     assert!(finished.text().contains("refused"), "{}", finished.text());
+}
+
+#[test]
+fn with_churn_a_close_right_behind_the_reply_is_no_failure() {
+    for args in ["-n 300", "-n 300 -r 3000", "-n 300 -t 2 --close rst"] {
+        let server = answers_once(64, b"");
+        let report = measure(server.address(), &format!("-c 8 -w 0 --churn {args}"));
+        report.expect_all(300);
+    }
+}
+
+#[test]
+fn with_churn_a_byte_too_many_is_a_wrong_reply_and_the_measurement_goes_on() {
+    let server = answers_once(64, b"x");
+    let report = measure_to(server.address(), "-c 8 -w 0 -d 300ms --churn", 4);
+    assert!(report.count("corrupted") > 0);
+    assert_eq!(report.errors_in_all(), 0, "{}", report.without_histograms());
+    let seconds = report.number("seconds");
+    assert!(seconds >= 0.3, "{seconds}");
 }

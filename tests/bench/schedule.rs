@@ -176,6 +176,20 @@ fn a_number_of_messages_takes_the_time_of_its_schedule() {
     );
 }
 
+#[test]
+fn a_number_of_messages_is_reached_though_they_are_further_apart_than_a_timeout() {
+    let server = Server::start(&[]);
+    measure(server.address(), "-c 1 -n 3 -r 2 -w 0 --timeout 20ms").expect_all(3);
+}
+
+#[test]
+fn loops_have_as_much_of_the_messages_as_of_the_rate() {
+    let server = Server::start(&[]);
+    let report = measure(server.address(), "-c 3 -t 2 -n 90 -r 300 -w 0");
+    report.expect_all(90);
+    assert_eq!((report.number("seconds") * 100.0).round(), 30.0);
+}
+
 /// How many messages there were on one connection, and the median of the gaps between them.
 fn measure_arrivals(args: &str) -> (u64, Duration) {
     let watched = Watched::start(64);

@@ -33,6 +33,15 @@ pub fn closes_in_the_middle(whole: usize, size: usize) -> Faulty {
     })
 }
 
+/// Echoes one message of `size` bytes on each connection, with `more` behind it, and closes at once.
+pub fn answers_once(size: usize, more: &'static [u8]) -> Faulty {
+    Faulty::start(move |mut link| {
+        let message = link.message(size)?;
+        link.stream.write_all(&[&message, more].concat())?;
+        link.stream.shutdown(Shutdown::Both)
+    })
+}
+
 /// Echoes `whole` messages of `size` bytes on each connection, half of the next one, and resets.
 pub fn resets_in_the_middle(whole: usize, size: usize) -> Faulty {
     Faulty::start(move |mut link| {

@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 pub use bytes::{DAMAGED, Damage, Damaged};
-pub use ends::{Unheard, closes_in_the_middle, never_answers, never_reads, resets_in_the_middle};
+pub use ends::{
+    Unheard, answers_once, closes_in_the_middle, never_answers, never_reads, resets_in_the_middle,
+};
 pub use time::{Watched, at_most, delays_every, stalls_once};
 
 const CHUNK: usize = 64 * 1024;
