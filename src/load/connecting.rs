@@ -183,8 +183,8 @@ impl Generator {
     pub(super) fn lose_corrupted(&mut self, key: usize, corruption: Corruption) {
         let mut messages = self.end_session(key);
         self.recorder.corrupted(corruption);
-        if messages.next().is_some() {
-            self.recorder.dropped(self.now);
+        if let Some(times) = messages.next() {
+            self.recorder.dropped(&times, self.now);
         }
         for times in messages {
             self.recorder.lost(&times, Failure::Other, self.now);

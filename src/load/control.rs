@@ -55,6 +55,8 @@ pub enum News {
         ended: u64,
         /// The share of the window in which the loop neither waited nor looked again; none where no time passed.
         busy: Option<f64>,
+        /// How many intervals it has told of.
+        intervals: usize,
     },
 }
 

@@ -81,6 +81,8 @@ pub struct Generator {
     pub(super) started: u64,
     /// Whether the last turn found nothing to do.
     pub(super) is_idle: bool,
+    /// Whether the end that was asked for has been begun.
+    pub(super) is_cut: bool,
     pub(super) now: u64,
 }
 
@@ -126,6 +128,7 @@ impl Generator {
             sockets: 0,
             started: now,
             is_idle: false,
+            is_cut: false,
             now,
             config,
         };

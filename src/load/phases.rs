@@ -31,6 +31,9 @@ pub(super) enum Phase {
     Done,
 }
 
+/// How long replies may come after an interrupt.
+const GRACE: u64 = 100_000_000;
+
 impl Generator {
     pub(super) fn advance(&mut self) {
         while self.now >= self.next_interval {
@@ -46,15 +49,33 @@ impl Generator {
                 self.phase = Phase::Waiting;
             }
             Phase::Waiting => self.begin_in_time(),
-            Phase::Loaded if self.is_over() => self.drain(),
+            Phase::Loaded if self.is_over() => {
+                let patience = nanoseconds(self.config.timeout);
+                self.drain(self.window_ends(), self.now.saturating_add(patience));
+            }
             Phase::Draining { until } if self.now >= until || self.recorder.is_idle() => {
                 self.finish()
             }
             Phase::Connecting | Phase::Loaded | Phase::Draining { .. } | Phase::Done => {}
         }
-        if self.control.is_cut() && self.phase != Phase::Done {
-            self.recorder.close(self.now);
-            self.finish();
+        if self.control.is_cut() && !std::mem::replace(&mut self.is_cut, true) {
+            self.cut();
+        }
+    }
+
+    /// The window ends now. What is on its way may come for a moment, so that messages which nobody held up do not make
+    /// lower bounds of the figures.
+    fn cut(&mut self) {
+        let until = self.now.saturating_add(GRACE);
+        match self.phase {
+            Phase::Connecting | Phase::Waiting => self.finish(),
+            Phase::Loaded => self.drain(self.now, until),
+            Phase::Draining { until: end } => {
+                self.phase = Phase::Draining {
+                    until: end.min(until),
+                };
+            }
+            Phase::Done => {}
         }
     }
 
@@ -150,12 +171,19 @@ impl Generator {
         }
     }
 
-    fn drain(&mut self) {
-        self.recorder.close(self.now);
+    /// Of a load that is over: with the last of its messages and their schedule, not with the turn that noticed.
+    fn window_ends(&self) -> u64 {
+        match self.recorder.is_complete() {
+            true => self.scheduled_until.max(self.recorder.last_end()),
+            false => self.now,
+        }
+    }
+
+    fn drain(&mut self, window_end: u64, until: u64) {
+        self.recorder.close(window_end);
+        self.next_interval = NEVER;
         self.send_last();
-        self.phase = Phase::Draining {
-            until: self.now.saturating_add(nanoseconds(self.config.timeout)),
-        };
+        self.phase = Phase::Draining { until };
         if !self.config.churn {
             self.recorder.stop();
         }
@@ -184,7 +212,11 @@ impl Generator {
         let end = self.recorder.window().end;
         self.end_interval(end);
         let busy = self.recorder.busy();
-        self.reporter.tell(News::Done { ended: end, busy });
+        self.reporter.tell(News::Done {
+            ended: end,
+            busy,
+            intervals: self.intervals,
+        });
         self.phase = Phase::Done;
     }
 

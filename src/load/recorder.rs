@@ -27,8 +27,9 @@ pub struct Recorder {
     dialed: u64,
     /// Whether messages are still begun.
     is_open: bool,
-    /// Unanswered messages, and when they were last added up.
+    /// Unanswered messages, those of them that are counted, and when these were last added up.
     in_flight: u64,
+    counted: u64,
     settled: u64,
     /// When the poll returned.
     turn_began: u64,
@@ -49,6 +50,7 @@ impl Recorder {
             dialed: 0,
             is_open: false,
             in_flight: 0,
+            counted: 0,
             settled: now,
             turn_began: now,
             last_end: now,
@@ -81,6 +83,11 @@ impl Recorder {
     /// What is measured.
     pub fn window(&self) -> Range<u64> {
         self.window.clone()
+    }
+
+    /// When a message last ended.
+    pub fn last_end(&self) -> u64 {
+        self.last_end
     }
 
     /// Whether no message is on its way.
@@ -182,7 +189,7 @@ impl Recorder {
 
     /// A message was lost with its connection. One that timed out stays in the histogram, at its age.
     pub fn lost(&mut self, times: &Times, failure: Failure, at: u64) {
-        self.ended(at);
+        self.ended(times, at);
         if !self.window.contains(&times.intended) {
             return;
         }
@@ -193,13 +200,13 @@ impl Recorder {
     }
 
     /// A message had a wrong reply, which is counted apart.
-    pub fn dropped(&mut self, at: u64) {
-        self.ended(at);
+    pub fn dropped(&mut self, times: &Times, at: u64) {
+        self.ended(times, at);
     }
 
     /// A message had no answer when the load ended.
     pub fn unanswered(&mut self, times: &Times, at: u64) {
-        self.ended(at);
+        self.ended(times, at);
         if self.window.contains(&times.intended) {
             self.tally.unanswered += 1;
             self.unfinished(times.intended, at);
@@ -226,10 +233,16 @@ impl Recorder {
         self.tally.response.record_unfinished(age);
     }
 
-    fn ended(&mut self, at: u64) {
+    fn ended(&mut self, times: &Times, at: u64) {
         self.settle(at);
         self.in_flight -= 1;
+        self.counted -= u64::from(self.is_counted(times));
         self.last_end = at;
+    }
+
+    /// Where a number of messages was asked for, exactly those are counted, in all figures.
+    fn is_counted(&self, times: &Times) -> bool {
+        self.quota.is_none() || times.intended >= self.window.start
     }
 
     fn take_from_quota(&mut self) {
@@ -240,7 +253,7 @@ impl Recorder {
     fn settle(&mut self, now: u64) {
         let now = now.max(self.settled);
         let time = self.clip(now).saturating_sub(self.clip(self.settled));
-        self.tally.in_flight += u128::from(self.in_flight) * u128::from(time);
+        self.tally.in_flight += u128::from(self.counted) * u128::from(time);
         self.settled = now;
     }
 
@@ -257,6 +270,7 @@ impl Observer for Recorder {
     fn sent(&mut self, times: &Times) {
         self.settle(times.sent);
         self.in_flight += 1;
+        self.counted += u64::from(self.is_counted(times));
         match self.dialed {
             0 if times.intended >= self.window.start => self.take_from_quota(),
             0 => {}
@@ -264,15 +278,17 @@ impl Observer for Recorder {
         }
     }
 
-    fn answered(&mut self, times: &Times, at: u64) {
-        self.ended(at);
+    fn answered(&mut self, times: &Times, size: usize, at: u64) {
+        self.ended(times, at);
         let is_measured = self.window.contains(&times.intended);
-        // Where a number of messages was asked for, exactly those are counted.
-        let counts = match self.quota {
-            None => self.window.contains(&at),
-            Some(_) => is_measured,
-        };
-        self.tally.messages += u64::from(counts);
+        match self.quota {
+            None => self.tally.messages += u64::from(self.window.contains(&at)),
+            Some(_) if is_measured => {
+                self.tally.messages += 1;
+                self.tally.bytes += size as u64;
+            }
+            Some(_) => {}
+        }
         if is_measured {
             self.tally.response.record(at - times.intended);
             self.tally.wait.record(times.sendable - times.intended);
@@ -282,7 +298,7 @@ impl Observer for Recorder {
     }
 
     fn received(&mut self, bytes: usize, at: u64) {
-        if self.window.contains(&at) {
+        if self.quota.is_none() && self.window.contains(&at) {
             self.tally.bytes += bytes as u64;
         }
     }
@@ -314,7 +330,7 @@ mod tests {
 
     fn answer(recorder: &mut Recorder, intended: u64, at: u64) {
         recorder.sent(&times(intended));
-        recorder.answered(&times(intended), at);
+        recorder.answered(&times(intended), 64, at);
     }
 
     #[test]
@@ -343,6 +359,19 @@ mod tests {
         }
         assert!(!recorder.may_begin(120) && recorder.is_complete());
         assert_eq!(recorder.hand_over(130).messages, 2);
+    }
+
+    #[test]
+    fn with_a_number_of_messages_only_those_are_in_any_figure() {
+        let mut recorder = recorder(Some(2));
+        recorder.sent(&times(90));
+        recorder.received(64, 120);
+        recorder.answered(&times(90), 64, 120);
+        recorder.sent(&times(117));
+        recorder.received(64, 140);
+        recorder.answered(&times(117), 64, 140);
+        let tally = recorder.hand_over(200);
+        assert_eq!((tally.messages, tally.bytes, tally.in_flight), (1, 64, 20));
     }
 
     #[test]
@@ -398,8 +427,8 @@ mod tests {
         let mut recorder = recorder(None);
         recorder.sent(&times(87));
         recorder.sent(&times(147));
-        recorder.answered(&times(87), 170);
-        recorder.answered(&times(147), 250);
+        recorder.answered(&times(87), 64, 170);
+        recorder.answered(&times(147), 64, 250);
         // 90 to 170 is in the window from 100 on, 150 to 250 until 200.
         assert_eq!(recorder.hand_over(300).in_flight, 70 + 50);
     }

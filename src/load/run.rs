@@ -65,9 +65,10 @@ struct Run {
     reports: mpsc::Receiver<News>,
     usages: Usages,
     timeline: Option<Timeline>,
-    /// Loops that have connected, and those that are done.
+    /// Loops that have connected.
     connected: usize,
-    done: usize,
+    /// For each loop that is done, how many intervals it has told of.
+    done: Vec<usize>,
     connections: usize,
     total: Tally,
     open_intervals: BTreeMap<usize, OpenInterval>,
@@ -117,7 +118,7 @@ impl Run {
             usages: Usages::new(server),
             timeline: None,
             connected: 0,
-            done: 0,
+            done: Vec::new(),
             connections: 0,
             total: Tally::default(),
             open_intervals: BTreeMap::new(),
@@ -134,7 +135,7 @@ impl Run {
 
     fn finish(mut self, progress: &mut dyn Progress) -> Result<Results, RunError> {
         progress.phase(Phase::Connecting);
-        while self.done < self.loops.count() {
+        while self.done.len() < self.loops.count() {
             self.wait()?;
             self.tick(progress);
             self.obey_signals(progress)?;
@@ -142,7 +143,7 @@ impl Run {
             self.take_reports(progress)?;
             self.end_window(progress);
             // A loop that ended without a word has failed, and the others need not go on.
-            if ended > self.done {
+            if ended > self.done.len() {
                 self.control.cut();
                 self.loops.wake();
                 break;
@@ -150,10 +151,6 @@ impl Run {
         }
         self.loops.join()?;
         self.usages.note_end();
-        // Loops do not end in the same interval where messages are counted.
-        for index in self.open_intervals.keys().copied().collect::<Vec<_>>() {
-            self.close_interval(index, progress);
-        }
         self.results()
     }
 
@@ -219,13 +216,19 @@ impl Run {
                 }
                 News::WarmedUp => self.begin_window(progress),
                 News::Interval { index, end, tally } => {
-                    self.add_interval(index, end, &tally, progress);
+                    self.add_interval(index, end, &tally);
+                    self.close_intervals(progress);
                 }
                 News::PeerDoesNotRead(connection) => progress.note(&format!(
                     "connection {connection}: no progress for 5 s: the peer is not reading"
                 )),
-                News::Done { ended, busy } => {
-                    self.done += 1;
+                News::Done {
+                    ended,
+                    busy,
+                    intervals,
+                } => {
+                    self.done.push(intervals);
+                    self.close_intervals(progress);
                     self.ended = self.ended.max(Some(ended));
                     self.busiest = [self.busiest, busy].into_iter().flatten().reduce(f64::max);
                 }
@@ -244,7 +247,7 @@ impl Run {
 
     fn end_window(&mut self, progress: &mut dyn Progress) {
         let end = self.timeline.map_or(NEVER, |timeline| timeline.end);
-        let is_over = self.done == self.loops.count() || platform::monotonic_now() >= end;
+        let is_over = self.done.len() == self.loops.count() || platform::monotonic_now() >= end;
         if is_over && !self.usages.has_ended() {
             self.usages.note_end();
             self.show(Phase::Finishing, progress);
@@ -292,12 +295,20 @@ impl Run {
         Ok(())
     }
 
-    fn add_interval(&mut self, index: usize, end: u64, tally: &Tally, progress: &mut dyn Progress) {
+    fn add_interval(&mut self, index: usize, end: u64, tally: &Tally) {
         let interval = self.open_intervals.entry(index).or_default();
         interval.reports += 1;
         interval.end = interval.end.max(end);
         interval.tally += tally;
-        if interval.reports == self.loops.count() {
+    }
+
+    /// Those that every loop has told of, or was done before. They are complete one after the other.
+    fn close_intervals(&mut self, progress: &mut dyn Progress) {
+        while let Some((&index, interval)) = self.open_intervals.first_key_value() {
+            let absent = self.done.iter().filter(|told| **told <= index).count();
+            if interval.reports + absent < self.loops.count() {
+                return;
+            }
             self.close_interval(index, progress);
         }
     }

@@ -48,8 +48,8 @@ pub trait Observer {
     fn may_begin(&mut self, intended: u64) -> bool;
     /// A message is on its way.
     fn sent(&mut self, times: &Times);
-    /// A reply is complete.
-    fn answered(&mut self, times: &Times, at: u64);
+    /// A reply of `size` bytes is complete.
+    fn answered(&mut self, times: &Times, size: usize, at: u64);
     /// Bytes of replies have come.
     fn received(&mut self, bytes: usize, at: u64);
     /// The connection is about to be read for the first time in this turn.

@@ -183,6 +183,14 @@ fn a_number_of_messages_is_reached_though_they_are_further_apart_than_a_timeout(
 }
 
 #[test]
+fn bytes_are_those_of_the_messages_that_are_counted() {
+    let server = Server::start(&[]);
+    let report = measure(server.address(), "-c 64 -n 2000 -w 100ms");
+    report.expect_all(2000);
+    assert_eq!(report.count("bytes"), 2000 * 64);
+}
+
+#[test]
 fn loops_have_as_much_of_the_messages_as_of_the_rate() {
     let server = Server::start(&[]);
     let report = measure(server.address(), "-c 3 -t 2 -n 90 -r 300 -w 0");

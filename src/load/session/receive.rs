@@ -96,7 +96,7 @@ impl Session {
         }
         self.in_flight.pop_front();
         self.received = 0;
-        observer.answered(&oldest.times, at);
+        observer.answered(&oldest.times, oldest.size, at);
     }
 
     fn verify(&self, reply: &[u8], message: &InFlight, shared: &Shared) -> Result<(), Corruption> {

@@ -34,7 +34,7 @@ impl Observer for Log {
     fn sent(&mut self, times: &Times) {
         self.sent.push(*times);
     }
-    fn answered(&mut self, times: &Times, at: u64) {
+    fn answered(&mut self, times: &Times, _: usize, at: u64) {
         self.answered.push((*times, at));
     }
     fn received(&mut self, _: usize, _: u64) {}
