@@ -41,15 +41,18 @@ fn measure(asked: Measure) -> Result<ExitCode, Box<dyn Error>> {
     // A file that cannot be written is known before the measurement.
     let log = hlog.map(OutputFile::create).transpose()?;
     let files = Files::create(&outputs)?;
-    let results = {
+    let (results, is_logged) = {
         let mut progress = progress::chosen();
         match log {
-            None => load::run(config, &mut *progress)?,
-            Some(log) => log.write(|file| logged::run(config, file, &mut *progress))??,
+            None => (load::run(config, &mut *progress), Ok(())),
+            Some(log) => logged::run(config, log, &mut *progress),
         }
     };
+    let results = results?;
     let report = Report::new(&results, outputs.slo.as_ref());
-    publish(&report, &results.total.response, files, &outputs)
+    let code = publish(&report, &results.total.response, files, &outputs);
+    is_logged?;
+    code
 }
 
 fn merge(asked: Merge) -> Result<ExitCode, Box<dyn Error>> {
@@ -70,19 +73,20 @@ fn merge(asked: Merge) -> Result<ExitCode, Box<dyn Error>> {
     publish(&merged.report, &merged.response, files, &outputs)
 }
 
-/// Writes what was asked for where it belongs, and says how the program ends.
+/// Writes what was asked for where it belongs, and says how the program ends. An output that fails keeps nothing from
+/// the others: a measurement is not made twice.
 fn publish(
     report: &Report,
     response: &Row,
     files: Files,
     outputs: &Outputs,
 ) -> Result<ExitCode, Box<dyn Error>> {
-    if let Some(json) = files.json {
-        json.write(|file| file.write_all(report.to_json().as_bytes()))?;
-    }
-    if let Some(hgrm) = files.hgrm {
-        hgrm.write(|file| load::hgrm::write(file, response))?;
-    }
+    let json = files
+        .json
+        .map(|json| json.write(|file| file.write_all(report.to_json().as_bytes())));
+    let hgrm = files
+        .hgrm
+        .map(|hgrm| hgrm.write(|file| load::hgrm::write(file, response)));
     let text = match outputs.json_on_stdout {
         true => report.to_json(),
         false => load::text(report),
@@ -92,6 +96,7 @@ fn publish(
         .write_all(text.as_bytes())
         .and_then(|()| output.flush())
         .map_err(Unprinted)?;
+    json.into_iter().chain(hgrm).collect::<Result<(), _>>()?;
     Ok(load::exit_code(report, outputs.strict).into())
 }
 

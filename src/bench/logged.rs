@@ -7,20 +7,28 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use mio_echo::load::hlog::{Log, window_began};
 use mio_echo::load::{self, Config, Interval, Phase, Progress, Results, RunError};
 
-/// Measures, and logs to `output` what it also tells `progress`.
+use super::files::{OutputFile, Unwritten};
+
+/// Measures, and logs to `output` what it also tells `progress`. A log that fails does not end the measurement.
 pub fn run(
     config: Config,
-    mut output: &mut dyn Write,
+    output: OutputFile,
     progress: &mut dyn Progress,
-) -> io::Result<Result<Results, RunError>> {
-    let mut serializer = V2DeflateSerializer::new();
-    let mut logged = Logged {
-        log: State::Closed(&mut output, &mut serializer),
-        written: Ok(()),
-        progress,
-    };
-    let results = load::run(config, &mut logged);
-    logged.written.map(|()| results)
+) -> (Result<Results, RunError>, Result<(), Unwritten>) {
+    let mut results = None;
+    let is_written = output.write(|mut output| {
+        let mut serializer = V2DeflateSerializer::new();
+        let mut logged = Logged {
+            log: State::Closed(&mut output, &mut serializer),
+            written: Ok(()),
+            progress: &mut *progress,
+        };
+        results = Some(load::run(config.clone(), &mut logged));
+        logged.written
+    });
+    // Not even emptied: then nothing has been measured.
+    let results = results.unwrap_or_else(|| load::run(config, progress));
+    (results, is_written)
 }
 
 struct Logged<'a, W: Write> {

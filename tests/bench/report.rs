@@ -356,3 +356,20 @@ fn expect_log(bytes: &[u8], response: &Histogram<u64>) {
         response.value_at_percentile(99.0)
     );
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_output_that_fails_keeps_nothing_from_the_others() {
+    let folder = Folder::new("full");
+    let json = folder.file("out.json");
+    let server = Server::start(&[]);
+    for full in ["--hlog", "--hgrm"] {
+        let mut command = against(server.address(), "-c 1 -n 100 -w 0");
+        command.arg("-o").arg(&json).args([full, "/dev/full"]);
+        let finished = run(command, 1);
+        assert!(finished.log.join("\n").contains("cannot write /dev/full: "));
+        let last = finished.output.last().expect("a report");
+        assert!(last.starts_with("Transfer/sec: "), "{last}");
+        Report::read(&json).expect_all(100);
+    }
+}
