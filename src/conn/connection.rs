@@ -15,9 +15,11 @@ use super::readiness::Readiness;
 use super::write_buffer::{Scratch, WriteBuffer};
 use super::{Clock, CloseReason, Event, Offload, Ready, ShortRead, State};
 
-/// Orders for the next run: the server stops; the write clock has run out, and only a write tells what that means.
+/// Orders for the next run: the server stops; a clock has run out, and only a write or a read tells what that means.
 pub(super) const STOP: u8 = 1;
 pub(super) const TRY_WRITE: u8 = 2;
+pub(super) const TRY_READ: u8 = 4;
+pub(super) const TRY_REST: u8 = 8;
 
 /// What every connection of a listener has in common.
 #[derive(Clone, Debug)]
@@ -125,8 +127,16 @@ impl Connection {
     /// A clock that [`clock`](Self::clock) or [`frame_since`](Self::frame_since) named has run out.
     pub fn handle_timeout(&mut self, clock: Clock) {
         match clock {
-            Clock::Idle => self.end(CloseReason::IdleTimeout),
-            Clock::Frame => self.end(CloseReason::FrameTimeout),
+            // After a stall of our own, bytes that came in time are still unread, and their event may be among those
+            // that did not fit into one wait. Only a WouldBlock proves that there are none.
+            Clock::Idle => {
+                self.orders |= TRY_READ;
+                self.readiness.assume_unread();
+            }
+            Clock::Frame => {
+                self.orders |= TRY_REST;
+                self.readiness.assume_unread();
+            }
             Clock::Write => {
                 // The kernel reports a socket writable only once a good part of its buffer is free, so a steady slow
                 // reader gives no event for a long time. Only a WouldBlock proves that there was no progress.
@@ -170,11 +180,12 @@ impl Connection {
         self.owes()
     }
 
-    /// The clock that runs now. Derived, like everything that can be.
+    /// The clock that runs now. Derived, like everything that can be. One that has run out runs no more until the read
+    /// that it asked for has told what that means.
     pub fn clock(&self) -> Option<Clock> {
         if self.owes() {
             Some(Clock::Write)
-        } else if self.state == State::Open {
+        } else if self.state == State::Open && self.orders == 0 {
             self.inbox
                 .as_ref()
                 .map_or(Some(Clock::Idle), |inbox| inbox.clock())

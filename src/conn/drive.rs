@@ -5,10 +5,10 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use super::connection::{STOP, TRY_WRITE};
+use super::connection::{STOP, TRY_READ, TRY_REST, TRY_WRITE};
 use super::framing::Framing;
 use super::write_buffer::{Scratch, Spare};
-use super::{CloseReason, Connection, Event, Progress, State};
+use super::{Clock, CloseReason, Connection, Event, Progress, State};
 
 /// Most bytes read in one run: one full default scratch buffer, so that no peer holds the loop for longer than the
 /// copy of 256 KiB takes (about 0.1 ms).
@@ -149,8 +149,9 @@ impl Connection {
                 self.abort(CloseReason::WriteTimeout);
             }
             State::Open if self.orders & STOP != 0 => self.end(CloseReason::Stopped),
+            State::Open => self.end_if_silent(now),
             State::Finishing if !self.owes() && !self.holds_back() => self.enter(Event::Delivered),
-            State::Open | State::Finishing | State::Lingering | State::Closed => {}
+            State::Finishing | State::Lingering | State::Closed => {}
         }
         match self.state {
             State::Closed => self.close(scratch),
@@ -161,6 +162,24 @@ impl Connection {
                 Progress::Offload
             }
             State::Open | State::Finishing | State::Lingering => self.wait_or_go_on(),
+        }
+    }
+
+    /// If a clock of the peer's input has run out, and everything that had come is read by now.
+    fn end_if_silent(&mut self, now: u64) {
+        if self.readiness.readable() && self.wants_read() {
+            return;
+        }
+        let orders = std::mem::take(&mut self.orders);
+        let is_silent =
+            self.clock_since != now && matches!(self.clock(), Some(Clock::Idle | Clock::Frame));
+        let is_unfinished = self.frame_since().is_some_and(|since| since != now);
+        if orders & TRY_REST != 0 && is_unfinished {
+            self.drop_begun_message();
+            self.end(CloseReason::FrameTimeout);
+        } else if orders & TRY_READ != 0 && is_silent {
+            self.drop_begun_message();
+            self.end(CloseReason::IdleTimeout);
         }
     }
 

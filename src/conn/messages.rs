@@ -61,6 +61,9 @@ impl Connection {
         spare: &mut Spare,
         now: u64,
     ) {
+        if !self.owes() {
+            self.clock_since = now;
+        }
         if self.settings.framing == Framing::Nul {
             return self.receive_until_nul(fresh, socket, spare, now);
         }

@@ -38,7 +38,7 @@ pub enum ShortRead {
 /// |----------------|--------------------------------------|----------------------------------------------|
 /// | `READABLE`     | an event, a FIN hint, an urgent mark | `WouldBlock`; a short read where that drains |
 /// | `WRITABLE`     | an event; birth                      | `WouldBlock`                                 |
-/// | `TO_THE_END`   | a FIN hint, an urgent mark           | `WouldBlock`                                 |
+/// | `TO_THE_END`   | a FIN hint, an urgent mark, a clock  | `WouldBlock`                                 |
 /// | `WRITE_CLOSED` | an event                             | nothing: it is a fact                        |
 /// | `FAILED`       | an error                             | nothing: it is a fact                        |
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +84,11 @@ impl Readiness {
     /// Believes in a read without an event: the next one will tell.
     pub(crate) fn assume_readable(&mut self) {
         self.bits |= READABLE;
+    }
+
+    /// Believes in a read without an event, and in what it tells only when that is `WouldBlock`.
+    pub(crate) fn assume_unread(&mut self) {
+        self.bits |= READABLE | TO_THE_END;
     }
 
     /// Believes in a write without an event.

@@ -17,6 +17,8 @@ struct World<'a> {
     job: Option<(u64, Vec<u8>)>,
     /// The connection found no room in the pool.
     waiting: bool,
+    /// A clock of the peer's input has run out, and the read that it asked for has not told yet.
+    trying: bool,
     scratch: &'a mut Scratch,
     backlog: bool,
     stopping: bool,
@@ -99,7 +101,10 @@ impl World<'_> {
                 self.submit();
                 return Ok(());
             }
-            Step::ClockRunsOut(clock) => self.connection.handle_timeout(clock),
+            Step::ClockRunsOut(clock) => {
+                self.trying |= matches!(clock, Clock::Idle | Clock::Frame);
+                self.connection.handle_timeout(clock);
+            }
             Step::Stop => {
                 self.stopping = true;
                 self.connection.handle_shutdown();
@@ -150,6 +155,7 @@ impl World<'_> {
             }
             self.check_run(progress)?;
             self.backlog = progress == Progress::Again;
+            self.trying &= self.backlog;
             if progress != Progress::SendFin {
                 break;
             }
@@ -248,6 +254,16 @@ impl World<'_> {
             {
                 Err("a write timeout without a try")
             }
+            Progress::SendFin
+                if self.trying
+                    && !machine.inbound.is_empty()
+                    && matches!(
+                        connection.close_reason(),
+                        Some(CloseReason::IdleTimeout | CloseReason::FrameTimeout)
+                    ) =>
+            {
+                Err("a timeout with bytes unread that came in time")
+            }
             Progress::Abort if machine.owed() == 0 => Err("an abort that drops nothing"),
             Progress::Close | Progress::Abort if !self.closed() => Err("closed too early"),
             _ => Ok(()),
@@ -260,7 +276,7 @@ impl World<'_> {
             State::Open | State::Finishing | State::Lingering if connection.pending() > 0 => {
                 Some(Clock::Write)
             }
-            State::Open if self.job.is_some() || self.waiting => None,
+            State::Open if self.job.is_some() || self.waiting || self.trying => None,
             State::Open if machine.to_echo > machine.whole() => Some(Clock::Frame),
             State::Open => Some(Clock::Idle),
             State::Lingering => machine.fin_sent.then_some(Clock::Linger),
@@ -269,7 +285,7 @@ impl World<'_> {
         if connection.clock() != expected {
             return Err("another clock runs");
         }
-        if connection.frame_since().is_some() != (expected == Some(Clock::Frame)) {
+        if !self.trying && connection.frame_since().is_some() != (expected == Some(Clock::Frame)) {
             return Err("the frame clock has no start");
         }
         Ok(())
@@ -358,6 +374,7 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
             settings: &settings,
             job: None,
             waiting: false,
+            trying: false,
             scratch: &mut scratch,
             backlog: false,
             stopping: false,

@@ -606,6 +606,26 @@ mod frame_clock {
     }
 
     #[test]
+    fn a_rest_that_came_before_its_end_is_read_first() {
+        for (rest, clock) in [(&b"d\n"[..], Clock::Idle), (b"d\ne", Clock::Frame)] {
+            let socket = Script::new().read_gives(b"ab\ncd").read_blocks();
+            let mut rig = Rig::framed(Framing::Line, socket);
+            rig.ready(readable());
+            rig.socket = Script::new().read_gives(rest);
+            assert_eq!(rig.timeout(), Progress::Wait);
+            assert_eq!(rig.socket.written(), b"cdd\n");
+            assert_eq!(rig.connection.clock(), Some(clock), "begun anew");
+        }
+        // A part of the rest is not enough.
+        let mut rig = Rig::framed(Framing::Line, Script::new().read_gives(b"cd"));
+        rig.ready(readable());
+        rig.socket = Script::new().read_gives(b"d");
+        assert_eq!(rig.timeout(), Progress::SendFin);
+        let reason = rig.connection.close_reason();
+        assert_eq!(reason, Some(CloseReason::FrameTimeout));
+    }
+
+    #[test]
     fn it_stops_while_bytes_are_pending_and_starts_afresh() {
         let socket = Script::new().read_gives(b"ab\ncd").write_blocks();
         let mut rig = Rig::framed(Framing::Line, socket);

@@ -1,5 +1,6 @@
 //! Everything that can be waiting for the server at once when it looks.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, bound, wait_for, within};
@@ -181,4 +182,47 @@ fn fault_a3_clients_that_queued_unseen_wait_for_a_place() {
         });
         waiting.retain(|client| !client.has_news());
     }
+}
+
+/// More than the loop takes from the kernel at once.
+const CROWD: usize = 1100;
+
+/// Lets clients that have done `before` do `meanwhile` while the server stands still until their timeout is over.
+fn during_a_stall(args: &[&str], before: impl Fn(&Client), meanwhile: impl Fn(&Client)) {
+    const TIMEOUT: Duration = Duration::from_secs(3);
+    let server = Server::start(args);
+    let clients: Vec<_> = (0..CROWD)
+        .map(|_| Client::connect(server.address()))
+        .collect();
+    clients.iter().for_each(before);
+    let frozen = server.freeze();
+    clients.iter().for_each(meanwhile);
+    thread::sleep(TIMEOUT);
+    drop(frozen);
+    clients
+        .iter()
+        .for_each(|client| client.expect(b"in time\n"));
+    let figures = server.figures();
+    assert_eq!(
+        (figures.get("idle timeout"), figures.get("frame timeout")),
+        (0, 0)
+    );
+}
+
+#[test]
+fn fault_t1_what_came_in_time_is_echoed_though_the_server_stood_still() {
+    during_a_stall(
+        &["--idle-timeout", "3s"],
+        |client| client.echo(b"I live"),
+        |client| client.send(b"in time\n"),
+    );
+}
+
+#[test]
+fn fault_t2_a_message_that_was_whole_in_time_is_echoed_though_the_server_stood_still() {
+    during_a_stall(
+        &["--framing", "line", "--frame-timeout", "3s"],
+        |client| client.send(b"in "),
+        |client| client.send(b"time\n"),
+    );
 }
