@@ -195,6 +195,8 @@ fn during_a_stall(args: &[&str], before: impl Fn(&Client), meanwhile: impl Fn(&C
         .map(|_| Client::connect(server.address()))
         .collect();
     clients.iter().for_each(before);
+    // By its answer everything is read.
+    server.figures();
     let frozen = server.freeze();
     clients.iter().for_each(meanwhile);
     thread::sleep(TIMEOUT);
