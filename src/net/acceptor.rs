@@ -98,7 +98,9 @@ impl Acceptor {
     /// on them would be a reset.
     pub(super) fn close(&mut self, connections: &mut Connections, now: u64) {
         for mut listener in std::mem::take(&mut self.listeners) {
-            for _ in 0..listener.backlog() {
+            // Linux queues one more than it is asked to, and those who have gone count here. There is a bound, so that
+            // who goes on connecting cannot put off the stop.
+            for _ in 0..2 * (u64::from(listener.backlog()) + 1) {
                 match listener.accept() {
                     Ok((socket, peer)) if connections.are_full() => {
                         connections.dismiss(&socket, peer)

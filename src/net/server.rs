@@ -181,6 +181,8 @@ impl Server {
         self.wait()?;
         self.note();
         if let Some(signal) = self.obey_signals()? {
+            // Who is owed something must not take what it has for the whole.
+            self.connections.cut(self.now);
             return Ok(Some(Outcome::Interrupted { signal }));
         }
         self.run_ready();

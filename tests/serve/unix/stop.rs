@@ -191,12 +191,34 @@ fn fault_s1_the_drain_timeout_cuts_who_takes_nothing_and_the_exit_code_stays_0()
 fn fault_s1_a_second_signal_ends_it_at_once() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut server = Server::start(&["--drain-timeout", "60s"]);
-        let _client = stuck_client(&server);
+        let client = stuck_client(&server);
         server.signal(Signal::TERM);
         await_refusal(&server);
         server.signal(signal);
         let status = within(Duration::from_millis(200), || server.wait());
         assert_eq!(status.code(), Some(code));
+        // It is owed an echo, and must not take what it has for the whole.
+        client.expect_reset();
+    }
+}
+
+/// Linux queues one more than it is asked to.
+#[test]
+#[cfg(target_os = "linux")]
+fn fault_s1_the_last_of_a_full_backlog_gets_a_fin_too() {
+    for backlog in ["1", "5"] {
+        let server = Server::start(&["--max-connections", "1", "--backlog", backlog]);
+        let served = Client::connect(server.address());
+        served.echo(b"hello");
+        let length: usize = backlog.parse().expect("a number");
+        let queued: Vec<_> = (0..=length)
+            .map(|_| Client::connect(server.address()))
+            .collect();
+        server.signal(Signal::TERM);
+        queued.iter().for_each(Client::expect_fin);
+        drop((served, queued));
+        let refused = server.finished().figures().get("refused");
+        assert_eq!(refused, length as u64 + 1);
     }
 }
 
