@@ -232,7 +232,7 @@ impl Line {
 
 /// Whether a few lines can be written without waiting. A pipe that polls as writable has room for a page.
 #[cfg(unix)]
-fn takes_a_page_at_once(output: &io::Stderr) -> bool {
+pub fn takes_a_page_at_once(output: &impl std::os::fd::AsFd) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut descriptor = [PollFd::new(output, PollFlags::OUT)];
     let at_once = Timespec {
@@ -244,7 +244,7 @@ fn takes_a_page_at_once(output: &io::Stderr) -> bool {
 
 /// Whether a few lines can be written without waiting: not known.
 #[cfg(windows)]
-fn takes_a_page_at_once(_: &io::Stderr) -> bool {
+pub fn takes_a_page_at_once<T>(_: &T) -> bool {
     false
 }
 

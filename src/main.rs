@@ -9,13 +9,13 @@ mod log_queue;
 mod run_client;
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::{env, thread};
 
 use cli::{Command, Serve};
-use log_queue::LogQueue;
+use log_queue::{LogQueue, takes_a_page_at_once};
 use mio_echo::conn::Framing;
 use mio_echo::net::{Handle, Outcome, Server};
 
@@ -63,25 +63,55 @@ fn run(options: Serve, log: &LogQueue) -> Result<Outcome, Box<dyn Error>> {
     Ok(server.run()?)
 }
 
-/// Nobody has to read this: errors are ignored.
+/// Nobody has to read this: errors are ignored, and a full pipe holds nobody up but a thread.
 fn announce(addresses: &[SocketAddr], framings: &[Framing]) {
-    let mut output = io::stdout().lock();
-    for (address, framing) in addresses.iter().zip(framings) {
-        let _ = writeln!(output, "listening on {address} {framing}");
+    let lines: String = addresses
+        .iter()
+        .zip(framings)
+        .map(|(address, framing)| format!("listening on {address} {framing}\n"))
+        .collect();
+    let write = move || {
+        let mut output = io::stdout().lock();
+        let _ = output
+            .write_all(lines.as_bytes())
+            .and_then(|()| output.flush());
+    };
+    if takes_a_page_at_once(&io::stdout()) {
+        write();
+    } else {
+        let _ = thread::Builder::new().name("stdout".into()).spawn(write);
     }
-    let _ = output.flush();
 }
 
 fn stop_at_end_of_input(server: Handle) -> io::Result<()> {
     let read_and_stop = move || {
-        // An error ends the input too; a failed wake leaves the request to the next event.
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        await_end_of_input();
+        // A failed wake leaves the request to the next event.
         let _ = server.stop();
     };
     thread::Builder::new()
         .name("stdin".into())
         .spawn(read_and_stop)
         .map(drop)
+}
+
+/// Reads standard input to its end, which an error is too. That it has nothing at the moment is none: whoever shares it
+/// may have made it non-blocking.
+fn await_end_of_input() {
+    let mut input = io::stdin().lock();
+    let mut discarded = [0; 1024];
+    loop {
+        match input.read(&mut discarded).map_err(|error| error.kind()) {
+            Ok(0) => return,
+            Ok(_) | Err(ErrorKind::Interrupted) => {}
+            #[cfg(unix)]
+            Err(ErrorKind::WouldBlock) => {
+                use rustix::event::{PollFd, PollFlags, poll};
+                let _ = poll(&mut [PollFd::new(&input, PollFlags::IN)], None);
+            }
+            Err(_) => return,
+        }
+    }
 }
 
 fn fail(error: &dyn Error) -> ExitCode {

@@ -1,7 +1,9 @@
 //! Standard streams that are closed or full, and privileges that are missing.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use rustix::process::Signal;
 
 use crate::support::server::serve;
 use crate::support::unix::shell;
-use crate::support::{Client, DEADLINE, Server, proc, skip, wait_for};
+use crate::support::{Client, DEADLINE, QUIET, Server, proc, skip, wait_for};
 
 /// An address nobody listens on. Somebody else could take it before the server does, but the system gives ports in
 /// turn.
@@ -56,6 +58,47 @@ fn fault_s4_pipes_that_nobody_reads_do_not_stop_the_echo() {
     command.stdout(their_output).stderr(their_log);
     expect_service_and_stop(Server::spawn_silent(command), address);
     drop((output, log));
+}
+
+#[test]
+fn fault_s4_output_that_is_full_from_the_start_does_not_stop_the_echo() {
+    let (reader, output) = full_stream();
+    let address = free_address();
+    let mut command = serve();
+    command.args(["--listen", &address.to_string()]);
+    command.stdout(OwnedFd::from(output)).stderr(Stdio::null());
+    expect_service_and_stop(Server::spawn_silent(command), address);
+    drop(reader);
+}
+
+/// What is written to the second one has to wait for the first one's reader.
+fn full_stream() -> (UnixStream, UnixStream) {
+    let (reader, mut writer) = UnixStream::pair().expect("a pair");
+    writer.set_nonblocking(true).expect("non-blocking");
+    while writer.write(&[0; 4096]).is_ok() {}
+    writer.set_nonblocking(false).expect("blocking");
+    (reader, writer)
+}
+
+#[test]
+fn standard_input_that_does_not_block_ends_only_at_its_end() {
+    let (typist, stdin) = UnixStream::pair().expect("a pair");
+    stdin.set_nonblocking(true).expect("non-blocking");
+    let address = free_address();
+    let mut command = serve();
+    command.args(["--stop-on-eof", "--listen", &address.to_string()]);
+    command.stdin(OwnedFd::from(stdin));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut server = command.spawn().expect("starting");
+    drop(command);
+    wait_for("the server listens", DEADLINE, || {
+        Client::try_connect(address).is_ok()
+    });
+    (&typist).write_all(b"no end").expect("typing");
+    std::thread::sleep(QUIET);
+    Client::connect(address).echo(b"hello");
+    drop(typist);
+    assert_eq!(server.wait().expect("the end").code(), Some(0));
 }
 
 #[test]
