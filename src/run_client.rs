@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use mio_echo::client::{self, Failure, Messages, Report};
+use mio_echo::client::{self, Failure, Messages, Patient, Report};
 
 use crate::cli::Client;
 
@@ -34,7 +34,7 @@ fn exchange(options: &Client, messages: &Messages) -> Result<ExitCode, Failure> 
     let mut output: Box<dyn Write> = if options.quiet {
         Box::new(io::sink())
     } else {
-        Box::new(BufWriter::new(io::stdout().lock()))
+        Box::new(BufWriter::new(Patient(io::stdout().lock())))
     };
     let report = client::exchange(&options.config, messages, &mut output)?;
     for (connection, failure) in &report.failures {

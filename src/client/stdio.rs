@@ -198,6 +198,20 @@ fn write_chunk(output: &mut impl Write, chunk: &mut Chunk) -> io::Result<()> {
     patiently(|| output.flush())
 }
 
+/// A stream of our own process that somebody who shares it may have made non-blocking. It waits all the same.
+#[derive(Debug)]
+pub struct Patient<W>(pub W);
+
+impl<W: Write> Write for Patient<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        patiently(|| self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        patiently(|| self.0.flush())
+    }
+}
+
 fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

@@ -186,6 +186,30 @@ fn non_blocking_standard_streams_lose_nothing() {
 }
 
 #[test]
+fn a_non_blocking_output_loses_no_reply_of_a_message() {
+    const MESSAGES: usize = 2000;
+    let server = Server::start(&[]);
+    let (reader, stdout) = UnixStream::pair().expect("a pair");
+    reader.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    stdout.set_nonblocking(true).expect("non-blocking");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mio-echo"));
+    let message = "x".repeat(1000);
+    command.args(["client", &server.address().to_string(), "-m", &message]);
+    command.args(["-n", &MESSAGES.to_string()]);
+    command.stdin(Stdio::null()).stdout(OwnedFd::from(stdout));
+    let mut client = command.spawn().expect("starting");
+    drop(command);
+    // Long enough for it to find its output full.
+    thread::sleep(QUIET);
+    let mut got = String::new();
+    (&reader).read_to_string(&mut got).expect("reading");
+    assert!(client.wait().expect("the end").success());
+    assert_eq!(got.lines().count(), MESSAGES + 1);
+    let summary = format!("{MESSAGES} of {MESSAGES} equal");
+    assert_eq!(got.lines().last(), Some(&*summary));
+}
+
+#[test]
 fn memory_stays_the_same_however_much_goes_through() {
     through(if cfg!(feature = "soak") {
         1 << 30
