@@ -23,13 +23,35 @@ mod system {
     use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
     use super::Request;
-    use crate::net::Handle;
+    use crate::net::{Handle, platform};
+
+    /// Two of the same that come closer together, in nanoseconds, are one: timeout(1) sends its signal to the process and
+    /// then to its group, which the process is in.
+    const TOGETHER: u64 = 10_000_000;
 
     /// SIGINT, SIGTERM and SIGUSR1 of this process.
     pub(crate) struct Signals {
         source: signal_hook_mio::v1_0::Signals,
         token: Token,
         ready: bool,
+        last: Last,
+    }
+
+    /// The last signal to stop, and when it came.
+    #[derive(Default)]
+    struct Last(Option<(i32, u64)>);
+
+    impl Last {
+        /// Whether `signal`, at `now`, is another one.
+        fn is_followed_by(&mut self, signal: i32, now: u64) -> bool {
+            let is_repeated = self
+                .0
+                .is_some_and(|(last, at)| last == signal && now.saturating_sub(at) < TOGETHER);
+            if !is_repeated {
+                self.0 = Some((signal, now));
+            }
+            !is_repeated
+        }
     }
 
     impl Signals {
@@ -40,6 +62,7 @@ mod system {
                 source,
                 token,
                 ready: false,
+                last: Last::default(),
             })
         }
 
@@ -53,14 +76,35 @@ mod system {
             if !std::mem::take(&mut self.ready) {
                 return Ok(Vec::new());
             }
-            let requests = self.source.pending().map(|signal| match signal {
-                SIGUSR1 => Request::Report,
-                signal => Request::Stop(signal),
+            let now = platform::monotonic_now();
+            let last = &mut self.last;
+            let requests = self.source.pending().filter_map(|signal| match signal {
+                SIGUSR1 => Some(Request::Report),
+                signal => last
+                    .is_followed_by(signal, now)
+                    .then_some(Request::Stop(signal)),
             });
             let requests = requests.collect();
             // The descriptor is read behind mio's back, so only this re-arms it under poll(2).
             registry.reregister(&mut self.source, self.token, Interest::READABLE)?;
             Ok(requests)
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_signal_that_comes_twice_at_once_is_one() {
+            let mut last = Last::default();
+            assert!(last.is_followed_by(SIGTERM, 5));
+            assert!(
+                !last.is_followed_by(SIGTERM, 5 + TOGETHER - 1),
+                "the group's"
+            );
+            assert!(last.is_followed_by(SIGTERM, 5 + TOGETHER), "a second one");
+            assert!(last.is_followed_by(SIGINT, 6 + TOGETHER), "another");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Signals: the results so far, and an end.
 
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
@@ -116,6 +117,8 @@ fn a_second_signal_aborts() {
     let mut running = start(against(server.address(), "-c 4 -d 1h -w 0 -i 50ms"));
     running.await_log_from(2, "");
     running.signal(Signal::INT);
+    // Closer together they could be one.
+    thread::sleep(Duration::from_millis(20));
     running.signal(Signal::INT);
     within(Duration::from_millis(500), || running.wait());
     running.finished().expect_code(130);

@@ -19,6 +19,9 @@ fn await_refusal(server: &Server) {
     });
 }
 
+/// Signals that come closer together can be one.
+const APART: Duration = Duration::from_millis(20);
+
 /// A client that is owed bytes and takes none.
 #[track_caller]
 fn stuck_client(server: &Server) -> Client {
@@ -194,6 +197,7 @@ fn fault_s1_a_second_signal_ends_it_at_once() {
         let client = stuck_client(&server);
         server.signal(Signal::TERM);
         await_refusal(&server);
+        thread::sleep(APART);
         server.signal(signal);
         let status = within(Duration::from_millis(200), || server.wait());
         assert_eq!(status.code(), Some(code));
