@@ -316,6 +316,9 @@ impl fmt::Display for CloseReason {
 }
 
 /// The clocks of a connection. At most one runs at a time, but for the last.
+///
+/// Time alone ends nothing but the linger. Where one of the others runs out, the socket is asked first: a write or a read
+/// that answers `WouldBlock` is the proof that nothing went or came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
     /// Nothing came or went; restarted by any byte in either direction.
