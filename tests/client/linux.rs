@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use socket2::{Domain, Socket, Type};
 
 use crate::program::{Program, run};
-use crate::support::{DEADLINE, Data, QUIET, Server, skip, wait_for};
+use crate::support::{DEADLINE, Data, QUIET, Server, proc, skip, wait_for};
 
 /// A listener whose backlog is full: whoever connects gets no answer.
 struct Full {
@@ -88,6 +88,12 @@ fn unreachable_names_the_address() {
 
 #[test]
 fn an_interrupt_ends_it_as_it_ends_any_program() {
+    if proc::ignores(std::process::id(), Signal::INT) {
+        return skip(
+            "an_interrupt_ends_it_as_it_ends_any_program",
+            "who started the tests has SIGINT ignored, and programs inherit that",
+        );
+    }
     let server = Server::start(&[]);
     let mut client = Program::start(&[&server.address().to_string()]);
     client.types(b"hello");

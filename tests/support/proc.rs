@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 /// Open descriptors.
 #[track_caller]
 pub fn descriptors(pid: u32) -> usize {
@@ -71,6 +73,15 @@ pub fn is_stopped(pid: u32) -> bool {
     let stat = read(pid, "stat");
     let (_, state) = stat.rsplit_once(") ").expect("the state");
     state.starts_with('T') || state.starts_with('t')
+}
+
+/// Whether the process ignores `signal`.
+#[track_caller]
+pub fn ignores(pid: u32, signal: Signal) -> bool {
+    let status = read(pid, "status");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = u64::from_str_radix(mask.expect("a mask").trim(), 16).expect("in hex");
+    mask & 1 << (signal.as_raw() - 1) != 0
 }
 
 /// The processes that the process has started and that have not been waited for.
