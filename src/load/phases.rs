@@ -222,7 +222,9 @@ impl Generator {
 
     fn count_unsent(&mut self, key: usize) {
         let schedule = &mut self.seats[key].schedule;
-        if matches!(schedule, Schedule::Closed | Schedule::Dialed { .. }) {
+        let is_dialed = matches!(schedule, Schedule::Closed | Schedule::Dialed { .. });
+        // Where the load was cut in its warm-up nothing was to be counted, however long that was to be.
+        if is_dialed || self.recorder.window().is_empty() {
             return;
         }
         while let Some(intended) = schedule
