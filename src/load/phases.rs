@@ -194,8 +194,8 @@ impl Generator {
 
     /// Messages that were due in this last turn and that nobody held up: that they are late is in the send lag.
     fn send_last(&mut self) {
-        let end = self.recorder.window().end;
-        while let Some((_, key)) = self.slots.pop_due(end.saturating_sub(1)) {
+        let last = self.recorder.window().end.saturating_sub(1);
+        while let Some((_, key)) = self.slots.pop_due(last.min(self.now)) {
             self.run_slot(key);
         }
     }
