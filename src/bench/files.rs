@@ -31,19 +31,28 @@ impl OutputFile {
     }
 
     /// Empties it, and fills it by `write`.
-    pub fn write<T>(
+    pub fn write(
         self,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
-    ) -> Result<T, Unwritten> {
-        let file = self.file;
-        let mut output = BufWriter::new(&file);
-        empty(&file)
-            .and_then(|()| write(&mut output))
-            .and_then(|result| output.flush().map(|()| result))
-            .map_err(|source| Unwritten {
-                path: self.path,
-                source,
-            })
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), Unwritten> {
+        self.write_during(|output| ((), write(output))).1
+    }
+
+    /// The same by an `action` that has a result of its own, and goes on where nothing can be written.
+    pub fn write_during<T>(
+        self,
+        action: impl FnOnce(&mut dyn Write) -> (T, io::Result<()>),
+    ) -> (T, Result<(), Unwritten>) {
+        let (result, written) = match empty(&self.file) {
+            Ok(()) => {
+                let mut output = BufWriter::new(&self.file);
+                let (result, written) = action(&mut output);
+                (result, written.and_then(|()| output.flush()))
+            }
+            Err(error) => (action(&mut io::sink()).0, Err(error)),
+        };
+        let path = self.path;
+        (result, written.map_err(|source| Unwritten { path, source }))
     }
 }
 

@@ -15,20 +15,16 @@ pub fn run(
     output: OutputFile,
     progress: &mut dyn Progress,
 ) -> (Result<Results, RunError>, Result<(), Unwritten>) {
-    let mut results = None;
-    let is_written = output.write(|mut output| {
+    output.write_during(|mut output| {
         let mut serializer = V2DeflateSerializer::new();
         let mut logged = Logged {
             log: State::Closed(&mut output, &mut serializer),
             written: Ok(()),
-            progress: &mut *progress,
+            progress,
         };
-        results = Some(load::run(config.clone(), &mut logged));
-        logged.written
-    });
-    // Not even emptied: then nothing has been measured.
-    let results = results.unwrap_or_else(|| load::run(config, progress));
-    (results, is_written)
+        let results = load::run(config, &mut logged);
+        (results, logged.written)
+    })
 }
 
 struct Logged<'a, W: Write> {
