@@ -140,8 +140,13 @@ enum TypedSubcommand {
 /// the next option is no value.
 fn option_takes_hyphens(option: Arg) -> Arg {
     let is_option = option.get_action().takes_values() && !option.is_positional();
-    let is_path = option.get_value_parser().type_id() == TypeId::of::<PathBuf>();
-    option.allow_hyphen_values(is_option && !is_path)
+    let takes_any = is_path(&option);
+    option.allow_hyphen_values(is_option && !takes_any)
+}
+
+/// Any text may be the path of a file.
+fn is_path(option: &Arg) -> bool {
+    option.get_value_parser().type_id() == TypeId::of::<PathBuf>()
 }
 
 fn version() -> &'static str {

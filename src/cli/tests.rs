@@ -1,5 +1,3 @@
-use std::any::TypeId;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -65,11 +63,6 @@ fn options_of(subcommand: &str) -> Vec<clap::Arg> {
     command.build();
     let subcommand = command.find_subcommand(subcommand).unwrap();
     subcommand.get_opts().cloned().collect()
-}
-
-/// Any text may be the path of a file.
-fn is_path(option: &clap::Arg) -> bool {
-    option.get_value_parser().type_id() == TypeId::of::<PathBuf>()
 }
 
 #[cfg(feature = "client")]
