@@ -171,20 +171,26 @@ impl Config {
     /// Connections of this process: its share of all, if it is a shard.
     pub fn own_connections(&self) -> usize {
         let Shard { index, count } = self.own_shard();
-        let is_one_more = index < self.connections % count;
-        self.connections / count + usize::from(is_one_more)
+        share(self.connections, count, index)
     }
 
     /// Messages a second that this process is to send in an open loop: as much of all as it has of the connections.
     pub fn own_rate(&self) -> Option<f64> {
+        self.rate_of(self.own_connections())
+    }
+
+    /// Messages a second that so many of the connections are to send in an open loop.
+    pub(super) fn rate_of(&self, connections: usize) -> Option<f64> {
         match self.load {
             Load::Closed => None,
-            Load::Open { rate, .. } => {
-                let share = self.own_connections() as f64 / self.connections as f64;
-                Some(rate * share)
-            }
+            Load::Open { rate, .. } => Some(rate * (connections as f64 / self.connections as f64)),
         }
     }
+}
+
+/// What the part with this number has of `whole`, divided as evenly as can be.
+pub(super) fn share(whole: usize, parts: usize, part: usize) -> usize {
+    whole / parts + usize::from(part < whole % parts)
 }
 
 impl fmt::Display for Arrival {

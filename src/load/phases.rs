@@ -8,11 +8,11 @@
 
 use std::time::Duration;
 
+use super::Schedule;
 use super::connecting::REDIAL;
 use super::control::{News, Timeline};
 use super::generator::Generator;
 use super::seat::Line;
-use super::{Load, Schedule};
 use crate::net::timers::{NEVER, nanoseconds};
 
 /// Where a loop is on its way.
@@ -111,14 +111,10 @@ impl Generator {
 
     /// How long an open loop has for a number of messages: its last message has a time of its own, as each has.
     fn schedule_length(&self) -> u64 {
-        match (self.config.load, self.part.quota) {
-            (Load::Open { rate, .. }, Some(quota)) => {
-                let share = self.seats.len() as f64 / self.config.connections as f64;
-                let length = Duration::try_from_secs_f64(quota as f64 / (rate * share));
-                length.map_or(NEVER, nanoseconds)
-            }
-            _ => 0,
-        }
+        let rate = self.config.rate_of(self.seats.len());
+        rate.zip(self.part.quota).map_or(0, |(rate, quota)| {
+            Duration::try_from_secs_f64(quota as f64 / rate).map_or(NEVER, nanoseconds)
+        })
     }
 
     /// At the begin of the window nothing is handed over: of the warm-up nothing was recorded, and what this turn has
@@ -166,7 +162,7 @@ impl Generator {
     fn load_ends(&self) -> u64 {
         let window = self.recorder.window();
         match self.recorder.is_complete() {
-            true => window.end.min(self.scheduled_until.max(window.start)),
+            true => window.end.min(self.scheduled_until),
             false => window.end,
         }
     }

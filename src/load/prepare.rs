@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use super::config::share;
 use super::{Close, Config, Load, Progress, RunError, Shard};
 use crate::net::{platform, resolve};
 
@@ -63,15 +64,10 @@ pub(super) fn quota(config: &Config, thread: usize, threads: usize) -> Option<u6
     let shards_before: usize = (0..index)
         .map(|shard| share(config.connections, count, shard))
         .sum();
-    let own = share(config.connections, count, index);
+    let own = config.own_connections();
     let threads_before: usize = (0..thread).map(|thread| share(own, threads, thread)).sum();
     let first = shards_before + threads_before;
     let last = first + share(own, threads, thread);
     let up_to = |connections: usize| messages * connections as u128 / config.connections as u128;
     Some((up_to(last) - up_to(first)) as u64)
-}
-
-/// What the part with this number has of `whole`, divided as evenly as can be.
-fn share(whole: usize, parts: usize, part: usize) -> usize {
-    whole / parts + usize::from(part < whole % parts)
 }
