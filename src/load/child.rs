@@ -8,13 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::Config;
-use crate::net::Family;
-
-/// The server's own default for `--max-message`.
-const MAX_MESSAGE: usize = 64 * 1024;
-
-/// The server's own default for `--max-connections`, where it may have that many descriptors.
-const MAX_CONNECTIONS: usize = 65_536;
+use crate::net::capacity::DEFAULT_CONNECTIONS;
+use crate::net::{self, Family};
 
 /// A running server. Dropping it ends it.
 #[derive(Debug)]
@@ -40,13 +35,14 @@ impl ChildServer {
             },
         ]);
         let connections = config.own_connections();
-        if connections > MAX_CONNECTIONS {
+        if connections > DEFAULT_CONNECTIONS {
             command.args(["--max-connections", &connections.to_string()]);
         }
         command.args(["--framing", &config.framing.to_string()]);
+        let default_message = net::Config::default().max_message;
         command.args([
             "--max-message",
-            &config.sizes.largest().max(MAX_MESSAGE).to_string(),
+            &config.sizes.largest().max(default_message).to_string(),
         ]);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("MIO_ECHO_") {

@@ -5,7 +5,7 @@ use super::{Config, StartError, platform};
 use crate::conn::SPARE_BUFFERS;
 
 /// Most connections unless told otherwise: 10 MB of slots.
-const DEFAULT_CONNECTIONS: usize = 65_536;
+pub(crate) const DEFAULT_CONNECTIONS: usize = 65_536;
 
 /// Descriptors for everything that is not a connection: standard streams, the poll, the waker, signals, listeners.
 const RESERVED: u64 = 32;

@@ -2,7 +2,7 @@
 
 mod acceptor;
 mod bind;
-mod capacity;
+pub(crate) mod capacity;
 mod config;
 mod connections;
 #[cfg(any(feature = "client", feature = "bench"))]
