@@ -137,17 +137,12 @@ impl Generator {
     }
 
     pub(super) fn fail_connect(&mut self, key: usize, failure: Failure) {
-        let churns = self.churns();
         let seat = &mut self.seats[key];
         seat.line = Line::Down;
         seat.redial_at = seat.dialed_at.saturating_add(REDIAL);
         seat.free_at = seat.redial_at;
         match self.phase {
-            _ if churns => {
-                let intended = seat.schedule.next().unwrap_or(seat.dialed_at);
-                self.recorder.never_sent(intended, failure, self.now);
-                seat.schedule.advance();
-            }
+            _ if self.churns() => self.fail_unsent(key, failure),
             Phase::Connecting => {
                 self.connecting -= 1;
                 self.recorder.failed(failure, self.now);
@@ -169,8 +164,11 @@ impl Generator {
 
     /// The connection of `key` is gone, and the replies that were due on it.
     pub(super) fn lose(&mut self, key: usize, failure: Failure) {
+        let is_unsent = self.has_unsent(key);
         let messages = self.end_session(key);
-        if messages.len() == 0 {
+        if is_unsent {
+            self.fail_unsent(key, failure);
+        } else if messages.len() == 0 {
             self.recorder.failed(failure, self.now);
         }
         for times in messages {
@@ -181,9 +179,13 @@ impl Generator {
 
     /// A reply is wrong. The ones behind it cannot be told apart any more.
     pub(super) fn lose_corrupted(&mut self, key: usize, corruption: Corruption) {
+        let is_unsent = self.has_unsent(key);
         let mut messages = self.end_session(key);
         self.recorder.corrupted(corruption);
-        if let Some(times) = messages.next() {
+        if is_unsent {
+            self.take_unsent(key);
+            self.recorder.dropped_unsent(self.now);
+        } else if let Some(times) = messages.next() {
             self.recorder.dropped(&times, self.now);
         }
         for times in messages {
@@ -197,18 +199,34 @@ impl Generator {
         let seat = &mut self.seats[key];
         seat.redial_at = seat.dialed_at.saturating_add(REDIAL).max(self.now);
         seat.free_at = seat.redial_at;
-        let next = seat.schedule.next().unwrap_or(self.now);
-        let (messages, is_unused) = match std::mem::replace(&mut seat.line, Line::Down) {
-            Line::Up { session, .. } => {
-                let is_unused = session.has_more();
-                (session.into_unanswered(), is_unused)
-            }
-            Line::Down | Line::Connecting { .. } => (VecDeque::new().into_iter(), true),
-        };
-        if self.churns() && is_unused {
-            self.recorder.redialed(next);
+        match std::mem::replace(&mut seat.line, Line::Down) {
+            Line::Up { session, .. } => session.into_unanswered(),
+            Line::Down | Line::Connecting { .. } => VecDeque::new().into_iter(),
         }
-        messages
+    }
+
+    /// With churn: whether there is a connection for a message, and that is not sent yet.
+    pub(super) fn has_unsent(&self, key: usize) -> bool {
+        self.churns()
+            && match &self.seats[key].line {
+                Line::Down => false,
+                Line::Connecting { .. } => true,
+                Line::Up { session, .. } => session.has_more(),
+            }
+    }
+
+    /// When that message was intended. The schedule goes on to the next.
+    pub(super) fn take_unsent(&mut self, key: usize) -> u64 {
+        let schedule = &mut self.seats[key].schedule;
+        let intended = schedule.next().unwrap_or(self.now);
+        schedule.advance();
+        intended
+    }
+
+    /// Its connection has failed, and that message with it.
+    fn fail_unsent(&mut self, key: usize, failure: Failure) {
+        let intended = self.take_unsent(key);
+        self.recorder.never_sent(intended, failure, self.now);
     }
 
     /// Connects when the next message of this seat is due.

@@ -198,6 +198,10 @@ impl Generator {
 
     fn finish(&mut self) {
         for key in 0..self.seats.len() {
+            if self.has_unsent(key) {
+                let intended = self.take_unsent(key);
+                self.recorder.unsent_though_dialed(intended, self.now);
+            }
             if let Line::Up { session, .. } = self.hang_up(key) {
                 for times in session.into_unanswered() {
                     self.recorder.unanswered(&times, self.now);

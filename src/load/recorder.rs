@@ -174,28 +174,30 @@ impl Recorder {
 
     /// The connection of a message that was to be sent failed, and the message with it.
     pub fn never_sent(&mut self, intended: u64, failure: Failure, at: u64) {
+        self.dropped_unsent(at);
+        self.failed_message(intended, failure, at);
+    }
+
+    /// Something was wrong with the connection of a message that was to be sent, which is counted apart.
+    pub fn dropped_unsent(&mut self, at: u64) {
+        self.dialed -= 1;
         self.last_end = at;
-        self.dialed -= 1;
-        self.tally.failures[failure] += u64::from(self.window.contains(&intended));
     }
 
-    /// The connection of a message that was to be sent is lost: the message is begun again.
-    pub fn redialed(&mut self, intended: u64) {
-        self.dialed -= 1;
-        if intended >= self.window.start {
-            self.quota = self.quota.map(|quota| quota + 1);
-        }
-    }
-
-    /// A message was lost with its connection. One that timed out stays in the histogram, at its age.
+    /// A message was lost with its connection.
     pub fn lost(&mut self, times: &Times, failure: Failure, at: u64) {
         self.ended(times, at);
-        if !self.window.contains(&times.intended) {
+        self.failed_message(times.intended, failure, at);
+    }
+
+    /// One that timed out stays in the histogram, at its age.
+    fn failed_message(&mut self, intended: u64, failure: Failure, at: u64) {
+        if !self.window.contains(&intended) {
             return;
         }
         self.tally.failures[failure] += 1;
-        if failure == Failure::Timeout {
-            self.unfinished(times.intended, at);
+        if matches!(failure, Failure::Timeout | Failure::ConnectTimeout) {
+            self.unfinished(intended, at);
         }
     }
 
@@ -216,10 +218,22 @@ impl Recorder {
     /// A message was never begun.
     pub fn unsent(&mut self, intended: u64, at: u64) {
         if self.window.contains(&intended) {
-            self.tally.unsent += 1;
-            self.unfinished(intended, at);
+            self.count_unsent(intended, at);
             self.take_from_quota();
         }
+    }
+
+    /// A message was begun by a connect, and not sent when the load ended.
+    pub fn unsent_though_dialed(&mut self, intended: u64, at: u64) {
+        self.dropped_unsent(at);
+        if self.window.contains(&intended) {
+            self.count_unsent(intended, at);
+        }
+    }
+
+    fn count_unsent(&mut self, intended: u64, at: u64) {
+        self.tally.unsent += 1;
+        self.unfinished(intended, at);
     }
 
     /// A reply differs from what was sent.
@@ -380,14 +394,30 @@ mod tests {
         recorder.dialed(100);
         recorder.dialed(101);
         assert!(!recorder.may_dial(102), "both are on their way");
-        recorder.redialed(101);
-        assert!(recorder.may_dial(102), "one was lost before it was sent");
-        recorder.dialed(102);
-        for intended in [100, 102] {
-            assert!(recorder.may_begin(intended) && !recorder.is_complete());
-            answer(&mut recorder, intended, intended + 5);
-        }
+        assert!(recorder.may_begin(100) && !recorder.is_complete());
+        answer(&mut recorder, 100, 105);
+        assert!(!recorder.is_complete(), "the other one is on its way");
+        recorder.never_sent(101, Failure::Closed, 110);
+        assert!(!recorder.may_dial(111), "it has failed with its connection");
         assert!(recorder.is_complete());
+    }
+
+    #[test]
+    fn with_churn_a_message_ends_in_one_way_also_where_it_was_never_sent() {
+        let mut recorder = recorder(Some(4));
+        for intended in [100, 110, 120, 130] {
+            recorder.dialed(intended);
+        }
+        recorder.never_sent(100, Failure::Refused, 105);
+        recorder.never_sent(110, Failure::ConnectTimeout, 160);
+        recorder.dropped_unsent(165);
+        assert!(!recorder.is_complete());
+        recorder.unsent_though_dialed(130, 190);
+        assert!(recorder.is_complete());
+        let tally = recorder.hand_over(200);
+        assert_eq!((tally.failures.total(), tally.unsent), (2, 1));
+        assert_eq!(tally.response.histogram.len(), 2, "a refusal is no time");
+        assert_eq!(tally.response.bounded_from, Some(50));
     }
 
     #[test]

@@ -101,7 +101,9 @@ impl Seat {
             Line::Down => self.redial_at,
             Line::Connecting { .. } => self.dialed_at.saturating_add(timeout),
             Line::Up { session, .. } => {
-                let reply = session.oldest().map(|sent| sent.saturating_add(timeout));
+                let reply = session
+                    .awaited_since()
+                    .map(|since| since.saturating_add(timeout));
                 let blocked = session.blocked_since().filter(|_| !self.is_reported);
                 let report = blocked.map(|since| since.saturating_add(PATIENCE));
                 reply.unwrap_or(NEVER).min(report.unwrap_or(NEVER))

@@ -208,9 +208,12 @@ impl Session {
         self.left == 0 && self.in_flight.is_empty()
     }
 
-    /// When the oldest unanswered message was sent.
-    pub fn oldest(&self) -> Option<u64> {
-        self.in_flight.front().map(|message| message.times.sent)
+    /// Since when the peer owes something: its greeting, or the reply to the oldest message.
+    pub fn awaited_since(&self) -> Option<u64> {
+        match self.greeting {
+            0 => self.in_flight.front().map(|message| message.times.sent),
+            _ => Some(self.able_since),
+        }
     }
 
     /// Ends the session; the messages whose replies are due, the oldest first.

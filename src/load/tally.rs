@@ -80,7 +80,7 @@ pub struct Tally {
     pub bytes: u64,
     /// Messages of the window that were sent and had no answer at the end.
     pub unanswered: u64,
-    /// Messages of the window that were never begun.
+    /// Messages of the window that were never sent.
     pub unsent: u64,
     /// Connections that were replaced.
     pub reconnects: u64,

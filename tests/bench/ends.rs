@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::bench::{against, measure, measure_to, run, start};
 use crate::faulty::{
-    Unheard, answers_once, closes_in_the_middle, never_answers, never_reads, resets_in_the_middle,
+    Unheard, answers_once, closes_at_once, closes_in_the_middle, never_answers, never_reads,
+    resets_in_the_middle,
 };
 use crate::support::{DEADLINE, Server, bound, wait_for};
 
@@ -114,6 +115,34 @@ fn a_server_that_dies_does_not_hold_up_a_count_that_it_never_reaches() {
     let finished = bench.finished();
     finished.expect_code(0);
     assert!(finished.text().contains("refused"), "{}", finished.text());
+}
+
+#[test]
+fn a_greeting_that_never_comes_is_a_timeout_and_the_connection_is_replaced() {
+    let server = never_answers();
+    let args = "-c 2 -d 500ms -w 0 --timeout 100ms --skip 7";
+    let report = measure_to(server.address(), args, 1);
+    let timeouts = report.errors("timeout");
+    assert!(timeouts >= 4, "{}", report.without_histograms());
+    assert_eq!(timeouts, report.errors_in_all());
+    assert!(report.count("reconnects") >= 4);
+}
+
+#[test]
+fn with_churn_a_message_fails_with_its_connection_also_where_it_was_not_sent_yet() {
+    for (server, name) in [(never_answers(), "timeout"), (closes_at_once(), "closed")] {
+        for load in ["", "-r 1000"] {
+            let args = format!("-c 4 -n 20 -w 0 --timeout 100ms --churn --skip 7 {load}");
+            let report = measure_to(server.address(), &args, 1);
+            // Connections that are lost before the load begins are counted too.
+            let failed = report.errors(name);
+            assert!((20..=24).contains(&failed), "{name}, {load}: {failed}");
+            assert_eq!(failed, report.errors_in_all());
+            for other in ["messages", "unanswered", "unsent"] {
+                assert_eq!(report.count(other), 0, "{name}, {load}: {other}");
+            }
+        }
+    }
 }
 
 #[test]

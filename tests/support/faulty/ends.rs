@@ -23,6 +23,14 @@ pub fn never_answers() -> Faulty {
     Faulty::start(|mut link| link.discard())
 }
 
+/// Accepts, and closes in order without a byte.
+pub fn closes_at_once() -> Faulty {
+    Faulty::start(|mut link| {
+        link.stream.shutdown(Shutdown::Write)?;
+        link.discard()
+    })
+}
+
 /// Echoes `whole` messages of `size` bytes on each connection, half of the next one, and closes in order.
 pub fn closes_in_the_middle(whole: usize, size: usize) -> Faulty {
     Faulty::start(move |mut link| {

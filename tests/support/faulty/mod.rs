@@ -14,7 +14,8 @@ use std::thread::{self, JoinHandle};
 
 pub use bytes::{DAMAGED, Damage, Damaged};
 pub use ends::{
-    Unheard, answers_once, closes_in_the_middle, never_answers, never_reads, resets_in_the_middle,
+    Unheard, answers_once, closes_at_once, closes_in_the_middle, never_answers, never_reads,
+    resets_in_the_middle,
 };
 pub use time::{Watched, at_most, delays_every, stalls_once};
 
