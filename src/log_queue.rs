@@ -17,6 +17,8 @@ use std::{io, thread};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
+use crate::standard_streams::takes_a_page_at_once;
+
 /// Lines that may wait; as many more may be with the thread that writes them.
 const CAPACITY: usize = 1024;
 
@@ -228,24 +230,6 @@ impl Line {
         // A line that cannot be written is no reason to give up those that follow.
         let _ = panic::catch_unwind(AssertUnwindSafe(write));
     }
-}
-
-/// Whether a few lines can be written without waiting. A pipe that polls as writable has room for a page.
-#[cfg(unix)]
-pub fn takes_a_page_at_once(output: &impl std::os::fd::AsFd) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut descriptor = [PollFd::new(output, PollFlags::OUT)];
-    let at_once = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    poll(&mut descriptor, Some(&at_once)).is_ok() && descriptor[0].revents() == PollFlags::OUT
-}
-
-/// Whether a few lines can be written without waiting: not known.
-#[cfg(windows)]
-pub fn takes_a_page_at_once<T>(_: &T) -> bool {
-    false
 }
 
 fn is_ours(target: &str) -> bool {

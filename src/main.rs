@@ -7,17 +7,19 @@ mod cli;
 mod log_queue;
 #[cfg(feature = "client")]
 mod run_client;
+mod standard_streams;
 
 use std::error::Error;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::{env, thread};
 
 use cli::{Command, Serve};
-use log_queue::{LogQueue, takes_a_page_at_once};
+use log_queue::LogQueue;
 use mio_echo::conn::Framing;
 use mio_echo::net::{Handle, Outcome, Server};
+use standard_streams::{await_end_of_input, takes_a_page_at_once};
 
 fn main() -> ExitCode {
     match cli::parse(env::args_os(), |name| env::var_os(name)) {
@@ -93,25 +95,6 @@ fn stop_at_end_of_input(server: Handle) -> io::Result<()> {
         .name("stdin".into())
         .spawn(read_and_stop)
         .map(drop)
-}
-
-/// Reads standard input to its end, which an error is too. That it has nothing at the moment is none: whoever shares it
-/// may have made it non-blocking.
-fn await_end_of_input() {
-    let mut input = io::stdin().lock();
-    let mut discarded = [0; 1024];
-    loop {
-        match input.read(&mut discarded).map_err(|error| error.kind()) {
-            Ok(0) => return,
-            Ok(_) | Err(ErrorKind::Interrupted) => {}
-            #[cfg(unix)]
-            Err(ErrorKind::WouldBlock) => {
-                use rustix::event::{PollFd, PollFlags, poll};
-                let _ = poll(&mut [PollFd::new(&input, PollFlags::IN)], None);
-            }
-            Err(_) => return,
-        }
-    }
 }
 
 fn fail(error: &dyn Error) -> ExitCode {
