@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use mio_echo::client::{self, Failure, Messages, Patient, Report};
 
 use crate::cli::Client;
+use crate::standard_streams::is_readable_at_once;
 
 /// A reply was not what was sent.
 const DIFFERS: u8 = 4;
@@ -23,10 +24,12 @@ pub fn run(options: Client) -> ExitCode {
 }
 
 fn pipe(options: &Client) -> Result<(), Failure> {
+    let (config, input) = (&options.config, io::stdin());
+    let is_readable = || is_readable_at_once(&io::stdin());
     if options.quiet {
-        client::pipe(&options.config, io::stdin(), io::sink())
+        client::pipe(config, input, io::sink(), is_readable)
     } else {
-        client::pipe(&options.config, io::stdin(), io::stdout())
+        client::pipe(config, input, io::stdout(), is_readable)
     }
 }
 

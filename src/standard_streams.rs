@@ -1,23 +1,48 @@
 //! What may be asked of a standard stream before it is used: others share it, and nobody may be held up by it.
 
+#[cfg(all(windows, feature = "client"))]
+use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+#[cfg(unix)]
+use std::os::fd::AsFd;
+
+#[cfg(unix)]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Whether a few lines can be written without waiting. A pipe that polls as writable has room for a page.
 #[cfg(unix)]
-pub fn takes_a_page_at_once(output: &impl std::os::fd::AsFd) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut descriptor = [PollFd::new(output, PollFlags::OUT)];
-    let at_once = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    poll(&mut descriptor, Some(&at_once)).is_ok() && descriptor[0].revents() == PollFlags::OUT
+pub fn takes_a_page_at_once(output: &impl AsFd) -> bool {
+    readiness(output, PollFlags::OUT) == PollFlags::OUT
 }
 
 /// Whether a few lines can be written without waiting: not known.
 #[cfg(windows)]
 pub fn takes_a_page_at_once<T>(_: &T) -> bool {
     false
+}
+
+/// Whether reading would not wait: there is more, or it has ended.
+#[cfg(all(unix, feature = "client"))]
+pub fn is_readable_at_once(input: &impl AsFd) -> bool {
+    !readiness(input, PollFlags::IN).is_empty()
+}
+
+/// Whether reading would not wait, which is known of a file.
+#[cfg(all(windows, feature = "client"))]
+pub fn is_readable_at_once(input: &impl std::os::windows::io::AsHandle) -> bool {
+    let file = input.as_handle().try_clone_to_owned().map(File::from);
+    file.and_then(|file| file.metadata())
+        .is_ok_and(|metadata| metadata.is_file())
+}
+
+/// What `poll` says at once.
+#[cfg(unix)]
+fn readiness(stream: &impl AsFd, wanted: PollFlags) -> PollFlags {
+    let mut descriptor = [PollFd::new(stream, wanted)];
+    match poll(&mut descriptor, Some(&Timespec::default())) {
+        Ok(_) => descriptor[0].revents(),
+        Err(_) => PollFlags::empty(),
+    }
 }
 
 /// Reads standard input to its end, which an error is too. That it has nothing at the moment is none: whoever shares it
@@ -31,7 +56,6 @@ pub fn await_end_of_input() {
             Ok(_) | Err(ErrorKind::Interrupted) => {}
             #[cfg(unix)]
             Err(ErrorKind::WouldBlock) => {
-                use rustix::event::{PollFd, PollFlags, poll};
                 let _ = poll(&mut [PollFd::new(&input, PollFlags::IN)], None);
             }
             Err(_) => return,

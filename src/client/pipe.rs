@@ -20,6 +20,9 @@ const EVENTS: usize = 8;
 /// Connects, sends all of `input`, half-closes, and writes what comes back to `output`, until the server closes. Uses a
 /// fixed amount of memory. Two threads that it starts may outlive it, blocked in `input` or `output`.
 ///
+/// `is_readable` is asked, when the server has closed, whether `input` can be read without waiting. If so, that is
+/// waited for: what was there to be sent and was not read yet is missing in the echo too.
+///
 /// # Errors
 ///
 /// When there is no connection, it breaks, a stream fails, or the server closes before as much came back as was read
@@ -28,6 +31,7 @@ pub fn pipe(
     config: &Config,
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
+    is_readable: impl Fn() -> bool,
 ) -> Result<(), Failure> {
     let mut poll = Poll::new().map_err(Failure::polling)?;
     let mut events = Events::with_capacity(EVENTS);
@@ -37,6 +41,7 @@ pub fn pipe(
     let pipe = Pipe {
         link,
         stdio,
+        is_readable,
         unsent: VecDeque::with_capacity(CHUNKS),
         free,
         input_ended: false,
@@ -48,9 +53,11 @@ pub fn pipe(
     pipe.run(&mut poll, &mut events)
 }
 
-struct Pipe {
+struct Pipe<F> {
     link: Link,
     stdio: Stdio,
+    /// Whether standard input can be read without waiting.
+    is_readable: F,
     /// From standard input, for the server.
     unsent: VecDeque<Chunk>,
     /// For what comes from the server. The others are at standard output.
@@ -66,7 +73,7 @@ struct Pipe {
     skip: u64,
 }
 
-impl Pipe {
+impl<F: Fn() -> bool> Pipe<F> {
     fn run(mut self, poll: &mut Poll, events: &mut Events) -> Result<(), Failure> {
         loop {
             // The waker is only a hint, and mio's poll(2) back end can lose it (mio#1874): look right before waiting.
@@ -171,9 +178,20 @@ impl Pipe {
         (self.wants_write() && self.link.can_write()) || (self.wants_read() && self.link.can_read())
     }
 
+    /// Whether nothing is missing of what was read, and the thread at standard input is about to tell of more, or of
+    /// its end. It has a buffer for that unless something is unsent.
+    fn is_about_to_read(&self) -> bool {
+        let received = self.received.saturating_sub(self.skip);
+        self.server_ended.as_ref().is_some_and(Result::is_ok)
+            && received >= self.read
+            && self.unsent.is_empty()
+            && !self.input_ended
+            && (self.is_readable)()
+    }
+
     /// How it ended: the server has closed, and standard output has got all.
     fn end(&mut self) -> Option<Result<(), Failure>> {
-        if self.free.len() < CHUNKS {
+        if self.free.len() < CHUNKS || self.is_about_to_read() {
             return None;
         }
         let ended = self.server_ended.take()?;

@@ -221,6 +221,33 @@ fn a_server_that_closes_early_is_told_with_the_bytes() {
 }
 
 #[test]
+fn a_server_that_closes_before_a_file_is_read_has_closed_early() {
+    let server = serve(|mut session| {
+        session.finish();
+        session.receive_to_end();
+    });
+    let file = Scratch::with(b"1234567890");
+    // Which comes first is for the machine to say: the end, or what the thread at standard input has read.
+    for _ in 0..30 {
+        let ended = Program::start_with(&[&server.to_string()], file.open()).finished();
+        ended.expect_failure(1, &["closed early (0 of 10 bytes)"]);
+    }
+}
+
+#[test]
+fn a_server_that_closes_at_once_and_no_input_is_no_failure() {
+    let server = serve(|mut session| {
+        session.finish();
+        session.receive_to_end();
+    });
+    let file = Scratch::with(b"");
+    for _ in 0..30 {
+        let ended = Program::start_with(&[&server.to_string()], file.open()).finished();
+        ended.expect_success();
+    }
+}
+
+#[test]
 fn seed_s0_4_the_server_ends_a_nul_session_before_the_input_does() {
     let server = Server::start(&["--framing", "nul"]);
     let mut client = Program::start(&[&server.address().to_string()]);
