@@ -38,6 +38,7 @@ mod percentile;
 mod phases;
 mod prepare;
 mod progress;
+mod random;
 pub mod recorder;
 pub mod report;
 mod results;

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::random::{Drawn, random};
 use crate::conn::{Envelope, Framing};
 
 /// Bytes until the table repeats.
@@ -60,8 +61,7 @@ impl Payload {
 
     /// Where the connection with this number begins in the table.
     pub fn start(&self, connection: u64) -> usize {
-        let mut random = fastrand::Rng::with_seed(self.seed ^ connection.rotate_left(32));
-        random.usize(..PERIOD)
+        random(self.seed, Drawn::Start, connection).usize(..PERIOD)
     }
 
     /// The message of `size` bytes that begins at byte `offset` of a connection that begins at `start`.

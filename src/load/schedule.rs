@@ -4,6 +4,7 @@
 //! forgiven. What is due is not kept in a queue: a connection that cannot send leaves its schedule where it is, and takes
 //! the old times from it as soon as it can. So debt takes no memory.
 
+use super::random::{Drawn, random};
 use super::{Arrival, Config, Load};
 
 /// The messages of one connection.
@@ -57,7 +58,7 @@ impl Schedule {
                 distance,
             },
             Arrival::Poisson => {
-                let mut random = fastrand::Rng::with_seed(config.seed.wrapping_add(connection));
+                let mut random = random(config.seed, Drawn::Gaps, connection);
                 let mean = distance * connections as f64;
                 Self::Poisson {
                     next: begin as f64 + gap(&mut random, mean),
@@ -104,6 +105,7 @@ fn gap(random: &mut fastrand::Rng, mean: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::open;
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
@@ -177,5 +179,26 @@ mod tests {
             (share - (-1.0_f64).exp()).abs() < 0.01,
             "{share} are over the mean"
         );
+    }
+
+    #[test]
+    fn poisson_arrivals_of_many_connections_scatter_as_those_of_one_would() {
+        let mut config = open().config;
+        config.connections = 64;
+        config.load = Load::Open {
+            rate: 1_000.0,
+            arrival: Arrival::Poisson,
+        };
+        let mut count = |seed| {
+            config.seed = seed;
+            let of_one = |connection| times(Schedule::new(&config, connection, 0), 2 * SECOND);
+            (0..64).map(of_one).map(|times| times.len()).sum::<usize>()
+        };
+        let counts: Vec<_> = (0..400).map(|seed| count(seed) as f64).collect();
+        let mean = counts.iter().sum::<f64>() / 400.0;
+        let squares = counts.iter().map(|count| (count - mean).powi(2));
+        let dispersion = squares.sum::<f64>() / 399.0 / mean;
+        // One for a Poisson process; of 400 measurements five times its standard error to either side.
+        assert!((dispersion - 1.0).abs() < 0.35, "{dispersion}");
     }
 }

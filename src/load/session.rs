@@ -23,6 +23,7 @@ use std::collections::{VecDeque, vec_deque};
 use std::io::{ErrorKind, Read, Write};
 
 use super::payload::{Message, Payload};
+use super::random::{Drawn, random};
 use super::{Corruption, Failure, Schedule, Sizes};
 use crate::conn::{Readiness, Ready, ShortRead};
 
@@ -137,7 +138,7 @@ impl Session {
             able_since,
             blocked_since: None,
             left,
-            random: fastrand::Rng::with_seed(shared.seed ^ number),
+            random: random(shared.seed, Drawn::Sizes, number),
         }
     }
 
