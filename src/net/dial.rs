@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::{error, fmt};
+use std::{error, fmt, vec};
 
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -77,8 +77,7 @@ pub fn resolve(target: &str, family: Family) -> Result<Vec<SocketAddr>, ConnectE
         Family::V4 => address.is_ipv4(),
         Family::V6 => address.is_ipv6(),
     };
-    let addresses: Vec<_> = target
-        .to_socket_addrs()
+    let addresses: Vec<_> = look_up(target)
         .map_err(unresolved)?
         .filter(is_wanted)
         .collect();
@@ -87,6 +86,17 @@ pub fn resolve(target: &str, family: Family) -> Result<Vec<SocketAddr>, ConnectE
         return Err(unresolved(none));
     }
     Ok(addresses)
+}
+
+/// What is in brackets may name an interface, which only the resolver of the system knows. It wants no brackets.
+fn look_up(target: &str) -> io::Result<vec::IntoIter<SocketAddr>> {
+    let bracketed = target
+        .strip_prefix('[')
+        .and_then(|rest| rest.rsplit_once("]:"));
+    match bracketed.map(|(host, port)| (host, port.parse::<u16>())) {
+        Some((host, Ok(port))) => (host, port).to_socket_addrs(),
+        Some((_, Err(_))) | None => target.to_socket_addrs(),
+    }
 }
 
 /// Begins to connect; the socket reports WRITABLE when [`connected`] can tell more. NODELAY is set.

@@ -100,6 +100,19 @@ fn a_name_has_the_addresses_of_the_family_that_is_wanted() {
 }
 
 #[test]
+fn an_address_of_a_link_may_name_its_interface() {
+    let resolved = resolve("[::1]:7", Family::Any).unwrap();
+    assert_eq!(resolved, ["[::1]:7".parse().unwrap()]);
+    // The one interface whose name is the same everywhere, on the one system that has that.
+    if cfg!(target_os = "linux") {
+        let resolved = resolve("[fe80::1%lo]:7", Family::Any).unwrap();
+        assert_eq!(resolved, ["[fe80::1%1]:7".parse().unwrap()]);
+    }
+    let nowhere = resolve("[fe80::1%nowhere]:7", Family::Any).unwrap_err();
+    assert_eq!(nowhere.failure, ConnectFailure::Unresolved);
+}
+
+#[test]
 fn what_the_system_says_has_a_class() {
     use io::ErrorKind;
     for (kind, expected) in [
