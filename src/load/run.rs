@@ -194,7 +194,10 @@ impl Run {
                 (Request::Stop(signal), Some(_)) => return Err(RunError::Aborted { signal }),
                 (Request::Stop(signal), None) => {
                     self.signal = Some(signal);
-                    progress.note("interrupted: the figures so far follow");
+                    progress.note(match self.timeline {
+                        Some(_) => "interrupted: the figures so far follow",
+                        None => "interrupted while connecting: there are no figures",
+                    });
                     self.control.cut();
                     self.loops.wake();
                 }

@@ -107,7 +107,11 @@ fn an_interrupt_before_all_are_connected_ends_it_too() {
         server.await_active(1, DEADLINE);
         running.signal(signal);
         within(Duration::from_millis(500), || running.wait());
-        running.finished().expect_code(code);
+        let finished = running.finished();
+        finished.expect_code(code);
+        let text = finished.text();
+        assert!(text.contains("there are no figures"), "{text}");
+        assert!(finished.output.is_empty(), "{:#?}", finished.output);
     }
 }
 
