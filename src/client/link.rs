@@ -140,6 +140,10 @@ impl Link {
         self.is_finished = true;
         match self.socket.shutdown(Shutdown::Write) {
             Ok(()) => self.readiness.note_fin_sent(),
+            // A connection that is gone by now was reset, and no call has told of it.
+            Err(error) if error.kind() == ErrorKind::NotConnected => {
+                self.breaks(ErrorKind::ConnectionReset.into());
+            }
             Err(error) => self.breaks(error),
         }
     }
