@@ -295,9 +295,10 @@ impl Observer for Recorder {
     fn answered(&mut self, times: &Times, size: usize, at: u64) {
         self.ended(times, at);
         let is_measured = self.window.contains(&times.intended);
+        let is_in_time = self.window.contains(&at);
         match self.quota {
-            None => self.tally.messages += u64::from(self.window.contains(&at)),
-            Some(_) if is_measured => {
+            None => self.tally.messages += u64::from(is_in_time),
+            Some(_) if is_measured && is_in_time => {
                 self.tally.messages += 1;
                 self.tally.bytes += size as u64;
             }
@@ -386,6 +387,18 @@ mod tests {
         recorder.answered(&times(117), 64, 140);
         let tally = recorder.hand_over(200);
         assert_eq!((tally.messages, tally.bytes, tally.in_flight), (1, 64, 20));
+    }
+
+    #[test]
+    fn a_reply_behind_the_window_is_no_part_of_the_rate() {
+        for quota in [None, Some(9)] {
+            let mut recorder = recorder(quota);
+            answer(&mut recorder, 150, 199);
+            answer(&mut recorder, 160, 200);
+            let tally = recorder.hand_over(220);
+            assert_eq!(tally.messages, 1, "{quota:?}");
+            assert_eq!(tally.response.histogram.len(), 2, "{quota:?}");
+        }
     }
 
     #[test]
