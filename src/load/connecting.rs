@@ -100,7 +100,8 @@ impl Generator {
             self.config.skip,
             left,
             platform::SHORT_READ,
-            now - seat.dial_lag(),
+            now,
+            seat.dial_lag(),
         );
         if let Line::Connecting {
             socket,

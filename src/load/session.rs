@@ -108,6 +108,8 @@ pub struct Session {
     offset: u64,
     /// Since when nothing but us is in the way of the next message.
     able_since: u64,
+    /// How much earlier the first message could have been sent but for us.
+    dial_lag: u64,
     /// Since when the socket has taken no bytes.
     blocked_since: Option<u64>,
     /// Messages that may still be begun on this connection.
@@ -116,15 +118,16 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connection `number` of a payload, able to send since `able_since`, which may carry `left` messages and begins
-    /// with `greeting` bytes that are not ours.
+    /// Connection `number` of a payload, established at `now`, which may carry `left` messages and begins with
+    /// `greeting` bytes that are not ours. All of that was `dial_lag` later than it could have been, because of us.
     pub fn new(
         shared: &Shared,
         number: u64,
         greeting: usize,
         left: u64,
         short_read: ShortRead,
-        able_since: u64,
+        now: u64,
+        dial_lag: u64,
     ) -> Self {
         Self {
             readiness: Readiness::new(short_read),
@@ -135,7 +138,8 @@ impl Session {
             received: 0,
             written: 0,
             offset: 0,
-            able_since,
+            able_since: now - dial_lag,
+            dial_lag,
             blocked_since: None,
             left,
             random: random(shared.seed, Drawn::Sizes, number),

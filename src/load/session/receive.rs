@@ -57,7 +57,7 @@ impl Session {
         let (greeting, mut bytes) = bytes.split_at(self.greeting.min(bytes.len()));
         self.greeting -= greeting.len();
         if !greeting.is_empty() && self.greeting == 0 {
-            self.able_since = at;
+            self.able_since = at - self.dial_lag;
         }
         observer.received(bytes.len(), at);
         while !bytes.is_empty() {

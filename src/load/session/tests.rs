@@ -64,17 +64,25 @@ impl Bench {
             schedule: Schedule::Closed,
             log: Log::default(),
         };
-        bench.session = Some(bench.session_with(0, u64::MAX));
+        bench.session = Some(bench.session_with(0, u64::MAX, 0));
         bench
     }
 
-    fn session_with(&self, greeting: usize, left: u64) -> Session {
+    fn session_with(&self, greeting: usize, left: u64, dial_lag: u64) -> Session {
         let shared = shared(&self.payload, &self.sizes, self.pipeline);
-        Session::new(&shared, NUMBER, greeting, left, ShortRead::Drains, now())
+        Session::new(
+            &shared,
+            NUMBER,
+            greeting,
+            left,
+            ShortRead::Drains,
+            now(),
+            dial_lag,
+        )
     }
 
-    fn with_greeting(mut self, greeting: usize) -> Self {
-        self.session = Some(self.session_with(greeting, u64::MAX));
+    fn with_greeting(mut self, greeting: usize, dial_lag: u64) -> Self {
+        self.session = Some(self.session_with(greeting, u64::MAX, dial_lag));
         self
     }
 
@@ -299,7 +307,7 @@ fn bytes_that_were_not_sent_yet_are_wrong_however_they_look() {
 
 #[test]
 fn a_greeting_is_no_reply_however_it_is_cut() {
-    let mut bench = Bench::new(5, 1).with_greeting(7);
+    let mut bench = Bench::new(5, 1).with_greeting(7, 3);
     let mut script = Script::new();
     bench.drive(&mut script);
     script.expect_calls(&[]);
@@ -309,7 +317,8 @@ fn a_greeting_is_no_reply_however_it_is_cut() {
     assert_eq!(bench.log.sent, []);
     bench.readable(120);
     bench.drive(&mut Script::new().read_gives(b"ome"));
-    assert_eq!(bench.log.sent[0].sendable, 120);
+    let sendable = bench.log.sent[0].sendable;
+    assert_eq!(sendable, 120 - 3, "by which it was connected too late");
 }
 
 #[test]
@@ -358,7 +367,7 @@ fn an_end_behind_an_event_that_told_of_a_reset_is_one() {
 #[test]
 fn after_its_last_message_a_session_is_complete() {
     let mut bench = Bench::new(5, 1);
-    bench.session = Some(bench.session_with(0, 1));
+    bench.session = Some(bench.session_with(0, 1, 0));
     bench.drive(&mut Script::new());
     assert!(!bench.session().is_complete());
     let reply = bench.bytes(0, 5);
