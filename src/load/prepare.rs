@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::config::share;
-use super::{Close, Config, Load, Progress, RunError, Shard};
+use super::{Close, Config, Progress, RunError, Shard};
 use crate::net::{platform, resolve};
 
 /// How long a closed connection keeps its port (Linux: TCP_TIMEWAIT_LEN).
@@ -39,8 +39,7 @@ pub(super) fn choose_address(target: &str, config: &Config) -> Result<SocketAddr
 
 /// A connection that was closed keeps its port for a minute (TIME_WAIT); a reset one does not.
 pub(super) fn warn_of_ports(config: &Config, progress: &mut dyn Progress) {
-    let (Load::Open { rate, .. }, true, Close::Fin) = (config.load, config.churn, config.close)
-    else {
+    let (Some(rate), true, Close::Fin) = (config.own_rate(), config.churn, config.close) else {
         return;
     };
     let Some(ports) = platform::ephemeral_ports() else {
