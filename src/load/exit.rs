@@ -23,7 +23,7 @@ pub fn exit_code(report: &Report, strict: bool) -> u8 {
         () if report.metrics.corrupted > 0 => WRONG_BYTES,
         () if !is_met => SLO_NOT_MET,
         () if signal.is_some() => signal.unwrap_or(SIGNAL),
-        () if report.metrics.messages == 0 => NOTHING_ANSWERED,
+        () if report.metrics.answered() == 0 => NOTHING_ANSWERED,
         () if strict && !report.verdict.valid => SUSPECT,
         () => FINISHED,
     }
@@ -52,7 +52,7 @@ mod tests {
             })
         };
         let cut = |report: &mut Report| report.interrupted = Some(15);
-        let silent = |report: &mut Report| report.metrics.messages = 0;
+        let silent = |report: &mut Report| report.metrics.service_us.count = 0;
         let suspect = |report: &mut Report| report.verdict.valid = false;
         type Change = (fn(&mut Report), u8);
         let changes: [Change; 5] = [

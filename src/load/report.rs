@@ -69,7 +69,7 @@ pub struct Report {
 /// What was measured in the window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// Answered, and verified unless that was not wanted.
+    /// Replies that came in the window, verified unless that was not wanted.
     pub messages: u64,
     /// The length of the window.
     pub seconds: f64,
@@ -203,11 +203,16 @@ impl Report {
 }
 
 impl Metrics {
+    /// Messages of the window that were answered, in it or behind it.
+    pub fn answered(&self) -> u64 {
+        self.service_us.count
+    }
+
     /// Failures, unanswered, unsent and corrupted messages, as a share of all that ended; none if none did.
     pub fn error_share(&self) -> Option<f64> {
         let failures: u64 = self.errors.values().sum();
         let bad = failures + self.unanswered + self.unsent + self.corrupted;
-        let all = bad + self.messages;
+        let all = bad + self.answered();
         (all > 0).then(|| bad as f64 / all as f64)
     }
 }

@@ -172,17 +172,15 @@ mod tests {
     fn errors_are_a_share_of_all_that_ended() {
         let mut results = results();
         assert!(is_met(&results, Objective::Errors(0.000_001)));
-        results.total.messages = 1_990;
-        results.total.failures[Failure::Reset] = 4;
-        results.total.unanswered = 3;
-        results.total.unsent = 2;
-        results.total.corrupted = 1;
-        assert_eq!(
-            judge(&results, Objective::Errors(0.1)).measured,
-            Some(0.005)
-        );
-        assert!(!is_met(&results, Objective::Errors(0.005)));
-        assert!(is_met(&results, Objective::Errors(0.0051)));
+        // An answer that came behind the window is no part of the rate, and none of the errors.
+        results.total.messages = 1_000;
+        results.total.failures[Failure::Reset] = 200;
+        results.total.unanswered = 150;
+        results.total.unsent = 100;
+        results.total.corrupted = 50;
+        assert_eq!(judge(&results, Objective::Errors(0.1)).measured, Some(0.2));
+        assert!(!is_met(&results, Objective::Errors(0.2)));
+        assert!(is_met(&results, Objective::Errors(0.201)));
 
         results.total = super::super::Tally::default();
         assert!(!is_met(&results, Objective::Errors(1.0)), "nothing ended");
