@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::report::{ConfigReport, IntervalReport, IntervalTimes, Parts, SCHEMA, ServerReport};
+use super::verdict::{TOO_FEW, few_samples};
 use super::{Report, Row, Slo, Verdict};
 
 /// Intervals that begin, or last, so many seconds apart are not the same.
@@ -60,7 +61,7 @@ pub fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged
     refuse_other_loads(&reports)?;
     refuse_same_shards(&reports)?;
     let number = reports.len();
-    let reasons = reasons(&reports);
+    let mut reasons = reasons(&reports);
     let mut parts = reports.into_iter().map(|(name, report)| {
         Parts::read(report).map_err(|error| MergeError(format!("{name}: {error}")))
     });
@@ -68,6 +69,7 @@ pub fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged
         .next()
         .ok_or_else(|| MergeError("no reports".into()))??;
     let mut sum = parts.try_fold(first, |sum, more| Ok::<_, MergeError>(add(sum, more?)))?;
+    reasons.extend(few_samples(&sum.total.response));
     sum.verdict = Verdict::from_reasons(reasons);
     sum.merged_from = Some(number);
     sum.config.shard = None;
@@ -152,7 +154,7 @@ fn refuse_other_counts(reports: &[(String, Report)]) -> Result<(), MergeError> {
     }
 }
 
-/// Why the sum is suspect: whatever a shard says, and each shard that is missing.
+/// Why the sum is suspect: whatever a shard says that holds for the sum, and each shard that is missing.
 fn reasons(reports: &[(String, Report)]) -> Vec<String> {
     let of_one = |(name, report): &(String, Report)| -> Vec<String> {
         let who = match report.config.shard {
@@ -160,6 +162,7 @@ fn reasons(reports: &[(String, Report)]) -> Vec<String> {
             None => name.clone(),
         };
         let reasons = report.verdict.reasons.iter();
+        let reasons = reasons.filter(|reason| !reason.starts_with(TOO_FEW));
         reasons.map(|reason| format!("{who}: {reason}")).collect()
     };
     let shards: Vec<_> = reports

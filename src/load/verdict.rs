@@ -29,6 +29,9 @@ const LITTLE: f64 = 0.10;
 /// Where service takes so many times its minimum half of the time, replies queue.
 const QUEUEING: f64 = 2.0;
 
+/// How the one reason begins that a part of a measurement may have and the whole has not.
+pub(super) const TOO_FEW: &str = "too few samples";
+
 /// Whether a measurement can be believed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
@@ -56,7 +59,9 @@ impl Verdict {
         let open: &[fn(&Results) -> Option<String>] =
             &[late_generator, busy_generator, overload, too_slow];
         let always: &[fn(&Results) -> Option<String>] =
-            &[missing_connections, broken_little, few_samples];
+            &[missing_connections, broken_little, |results| {
+                few_samples(&results.total.response)
+            }];
         let open = match results.config.load {
             Load::Open { .. } => open,
             Load::Closed => &[],
@@ -153,11 +158,14 @@ fn broken_little(results: &Results) -> Option<String> {
     })
 }
 
-fn few_samples(results: &Results) -> Option<String> {
-    let count = results.total.response.histogram.len();
+/// What is against so few responses.
+pub(super) fn few_samples(response: &Row) -> Option<String> {
+    let count = response.histogram.len();
     let needed = Percentile::P99.samples_needed();
     (count < needed).then(|| {
-        format!("too few samples: with {count} responses of at least {needed}, p99 has fewer than 10 above it")
+        format!(
+            "{TOO_FEW}: with {count} responses of at least {needed}, p99 has fewer than 10 above it"
+        )
     })
 }
 

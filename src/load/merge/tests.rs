@@ -107,6 +107,25 @@ fn a_rate_is_that_of_the_longest_shard() {
 }
 
 #[test]
+fn shards_of_few_responses_may_have_enough_together() {
+    let few = |count: u64| {
+        let shard = |index| {
+            let mut shard = shard_of(results(), index);
+            shard.total.response = Row::default();
+            (0..count).for_each(|_| shard.total.response.record(1_000));
+            (index.to_string(), Report::new(&shard, None))
+        };
+        let merged = merge(vec![shard(0), shard(1)], None).expect("one load");
+        merged.report.verdict.reasons
+    };
+    assert_eq!(few(500), [""; 0]);
+    assert_eq!(
+        few(499),
+        ["too few samples: with 998 responses of at least 1000, p99 has fewer than 10 above it"]
+    );
+}
+
+#[test]
 fn one_suspect_shard_makes_the_sum_suspect() {
     let mut reports = reports(open);
     reports[1].1.verdict = Verdict::from_reasons(vec!["overload: 7".into()]);
