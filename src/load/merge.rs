@@ -7,6 +7,8 @@ use std::{error, fmt};
 
 use serde::Deserialize;
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::report::{ConfigReport, IntervalReport, IntervalTimes, Parts, SCHEMA, ServerReport};
 use super::verdict::{TOO_FEW, few_samples};
@@ -14,6 +16,9 @@ use super::{Report, Row, Slo, Verdict};
 
 /// Intervals that begin, or last, so many seconds apart are not the same.
 const ALIGNED: f64 = 0.001;
+
+/// Windows that begin apart by more than this share of the longest are not of one load.
+const APART: f64 = 0.10;
 
 /// What each shard has of its own.
 const OWN_SETTINGS: [&str; 3] = ["shard", "address", "sources"];
@@ -61,6 +66,7 @@ pub fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged
     refuse_other_loads(&reports)?;
     refuse_same_shards(&reports)?;
     let number = reports.len();
+    let apart = apart(&reports)?;
     let mut reasons = reasons(&reports);
     let mut parts = reports.into_iter().map(|(name, report)| {
         Parts::read(report).map_err(|error| MergeError(format!("{name}: {error}")))
@@ -69,6 +75,10 @@ pub fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged
         .next()
         .ok_or_else(|| MergeError("no reports".into()))??;
     let mut sum = parts.try_fold(first, |sum, more| Ok::<_, MergeError>(add(sum, more?)))?;
+    if apart.is_some() {
+        sum.intervals.clear();
+    }
+    reasons.extend(apart);
     reasons.extend(few_samples(&sum.total.response));
     sum.verdict = Verdict::from_reasons(reasons);
     sum.merged_from = Some(number);
@@ -176,6 +186,26 @@ fn reasons(reports: &[(String, Report)]) -> Vec<String> {
         reasons.push(format!("{missing} of {count} shards are missing"));
     }
     reasons
+}
+
+/// How far apart the shards ran, if they were not one load at once.
+fn apart(reports: &[(String, Report)]) -> Result<Option<String>, MergeError> {
+    let began = |(name, report): &(String, Report)| {
+        OffsetDateTime::parse(&report.began, &Rfc3339)
+            .map_err(|error| MergeError(format!("{name}: began {:?}: {error}", report.began)))
+    };
+    let began: Vec<_> = reports.iter().map(began).collect::<Result<_, _>>()?;
+    let (Some(first), Some(last)) = (began.iter().min(), began.iter().max()) else {
+        return Ok(None);
+    };
+    let apart = (*last - *first).as_seconds_f64();
+    let windows = reports.iter().map(|(_, report)| report.metrics.seconds);
+    let is_apart = apart > APART * windows.fold(0.0, f64::max);
+    Ok(is_apart.then(|| {
+        format!(
+            "the shards did not run at the same time: their windows began up to {apart:.1} s apart"
+        )
+    }))
 }
 
 fn add(mut sum: Parts, more: Parts) -> Parts {

@@ -107,6 +107,36 @@ fn a_rate_is_that_of_the_longest_shard() {
 }
 
 #[test]
+fn shards_that_ran_one_after_the_other_are_no_one_load() {
+    let apart = |began: &str| {
+        let mut reports = reports(results);
+        reports[1].1.began = began.into();
+        merge(reports, None).map(|merged| merged.report)
+    };
+    let together = apart("2027-01-15T09:00:00.6+01:00").expect("one load");
+    assert_eq!(
+        (together.verdict.valid, together.intervals.len()),
+        (true, 1)
+    );
+    for (began, seconds) in [
+        ("2027-01-15T08:00:00.39Z", "0.1"),
+        ("2027-01-15T08:00:04.5Z", "4.0"),
+    ] {
+        let report = apart(began).expect("a sum");
+        let reason = format!(
+            "the shards did not run at the same time: their windows began up to {seconds} s apart"
+        );
+        assert_eq!(report.verdict.reasons, [reason]);
+        assert_eq!(report.intervals, []);
+    }
+    let no_time = apart("yesterday").expect_err("no time").to_string();
+    assert!(
+        no_time.starts_with("b.json: began \"yesterday\""),
+        "{no_time}"
+    );
+}
+
+#[test]
 fn shards_of_few_responses_may_have_enough_together() {
     let few = |count: u64| {
         let shard = |index| {
