@@ -201,7 +201,10 @@ impl Generator {
         seat.redial_at = seat.dialed_at.saturating_add(REDIAL).max(self.now);
         seat.free_at = seat.redial_at;
         match std::mem::replace(&mut seat.line, Line::Down) {
-            Line::Up { session, .. } => session.into_unanswered(),
+            Line::Up { session, .. } => {
+                self.recorder.disconnected(self.now);
+                session.into_unanswered()
+            }
             Line::Down | Line::Connecting { .. } => VecDeque::new().into_iter(),
         }
     }
@@ -258,7 +261,11 @@ impl Generator {
             slot::reset(socket);
         }
         seat.free_at = platform::monotonic_now();
-        std::mem::replace(&mut seat.line, Line::Down)
+        let line = std::mem::replace(&mut seat.line, Line::Down);
+        if let Line::Up { .. } = line {
+            self.recorder.disconnected(self.now);
+        }
+        line
     }
 }
 

@@ -51,6 +51,8 @@ pub enum News {
     PeerDoesNotRead(u64),
     /// The end.
     Done {
+        /// That were up.
+        connections: usize,
         /// When the window ended.
         ended: u64,
         /// The share of the window in which the loop neither waited nor looked again; none where no time passed.

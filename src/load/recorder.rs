@@ -31,6 +31,9 @@ pub struct Recorder {
     in_flight: u64,
     counted: u64,
     settled: u64,
+    /// Connections that are up, and their time in the window: connections times nanoseconds.
+    up: u64,
+    up_time: u128,
     /// When the poll returned.
     turn_began: u64,
     /// When a message last ended.
@@ -52,6 +55,8 @@ impl Recorder {
             in_flight: 0,
             counted: 0,
             settled: now,
+            up: 0,
+            up_time: 0,
             turn_began: now,
             last_end: now,
         }
@@ -137,11 +142,25 @@ impl Recorder {
         self.turn_began = to;
     }
 
+    /// Connections that were up, on average over the window; none where no time passed.
+    pub fn connections(&self) -> Option<usize> {
+        let window = u128::from(self.window.end - self.window.start);
+        (window > 0).then(|| ((self.up_time + window / 2) / window) as usize)
+    }
+
     /// A connection was established at `at` after so long.
     pub fn connected(&mut self, nanoseconds: u64, at: u64) {
+        self.settle(at);
+        self.up += 1;
         if self.is_recorded(at) {
             self.tally.connect.record(nanoseconds);
         }
+    }
+
+    /// An established connection is gone at `at`.
+    pub fn disconnected(&mut self, at: u64) {
+        self.settle(at);
+        self.up -= 1;
     }
 
     /// A connection is about to be replaced at `at`.
@@ -263,11 +282,12 @@ impl Recorder {
         self.quota = self.quota.map(|quota| quota.saturating_sub(1));
     }
 
-    /// Adds up the messages in flight until `now`.
+    /// Adds up the messages in flight and the connections until `now`.
     fn settle(&mut self, now: u64) {
         let now = now.max(self.settled);
         let time = self.clip(now).saturating_sub(self.clip(self.settled));
         self.tally.in_flight += u128::from(self.counted) * u128::from(time);
+        self.up_time += u128::from(self.up) * u128::from(time);
         self.settled = now;
     }
 
@@ -399,6 +419,26 @@ mod tests {
             assert_eq!(tally.messages, 1, "{quota:?}");
             assert_eq!(tally.response.histogram.len(), 2, "{quota:?}");
         }
+    }
+
+    #[test]
+    fn connections_are_those_of_the_window_on_average() {
+        let mut recorder = Recorder::new(0);
+        assert_eq!(recorder.connections(), None);
+        for at in [10, 20, 30, 40] {
+            recorder.connected(5, at);
+        }
+        recorder.disconnected(45);
+        recorder.open(100..200, None, 50);
+        assert_eq!(recorder.hand_over(100).messages, 0);
+        recorder.disconnected(140);
+        recorder.connected(5, 150);
+        recorder.disconnected(170);
+        recorder.close(200);
+        recorder.disconnected(230);
+        recorder.disconnected(230);
+        // Three for 60 ns, two for 40.
+        assert_eq!(recorder.connections(), Some(3));
     }
 
     #[test]

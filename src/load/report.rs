@@ -85,7 +85,7 @@ pub struct Metrics {
     pub mb_per_sec: Option<f64>,
     /// Of this process.
     pub connections_asked: usize,
-    /// Established when the load began.
+    /// That were established: with churn when the load began, else on average over the window.
     pub connections_achieved: usize,
     /// How often what failed: `refused`, `unreachable`, `unresolved`, `connect_timeout`, `no_source_port`, `descriptors`,
     /// `self_connect`, `reset`, `closed`, `timeout`, `other`. What did not happen is left out.

@@ -17,7 +17,7 @@ pub struct Results {
     pub began: SystemTime,
     /// The length of the window.
     pub window: Duration,
-    /// Connections that were established when the load began.
+    /// Connections that were established: with churn when the load began, else on average over the window.
     pub connected: usize,
     /// Everything that was measured in the window.
     pub total: Tally,

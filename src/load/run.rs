@@ -69,7 +69,9 @@ struct Run {
     connected: usize,
     /// For each loop that is done, how many intervals it has told of.
     done: Vec<usize>,
+    /// Connections that were up when all had been tried, and those that were up in the window.
     connections: usize,
+    achieved: usize,
     total: Tally,
     open_intervals: BTreeMap<usize, OpenInterval>,
     intervals: Vec<IntervalReport>,
@@ -120,6 +122,7 @@ impl Run {
             connected: 0,
             done: Vec::new(),
             connections: 0,
+            achieved: 0,
             total: Tally::default(),
             open_intervals: BTreeMap::new(),
             intervals: Vec::new(),
@@ -226,11 +229,13 @@ impl Run {
                     "connection {connection}: no progress for 5 s: the peer is not reading"
                 )),
                 News::Done {
+                    connections,
                     ended,
                     busy,
                     intervals,
                 } => {
                     self.done.push(intervals);
+                    self.achieved += connections;
                     self.close_intervals(progress);
                     self.ended = self.ended.max(Some(ended));
                     self.busiest = [self.busiest, busy].into_iter().flatten().reduce(f64::max);
@@ -354,7 +359,7 @@ impl Run {
             address: self.address,
             began: SystemTime::now() - age,
             window,
-            connected: self.connections,
+            connected: self.achieved,
             busiest: self.busiest,
             generator_cpu: self.usages.generator_cpu(),
             server: self.usages.server(self.connections),

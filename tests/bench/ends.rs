@@ -118,6 +118,16 @@ fn a_server_that_dies_does_not_hold_up_a_count_that_it_never_reaches() {
 }
 
 #[test]
+fn connections_that_the_server_takes_and_drops_are_not_achieved() {
+    let server = Server::start(&["--max-connections", "4", "--when-full", "close"]);
+    let args = "-c 8 -t 2 -d 1s -w 100ms --strict";
+    let report = measure_to(server.address(), args, 5);
+    assert_eq!(report.count("connections_achieved"), 4);
+    let reasons = report.reasons();
+    assert!(reasons.contains("achieved 4 of 8 connections"), "{reasons}");
+}
+
+#[test]
 fn a_greeting_that_never_comes_is_a_timeout_and_the_connection_is_replaced() {
     let server = never_answers();
     let args = "-c 2 -d 500ms -w 0 --timeout 100ms --skip 7";
