@@ -170,27 +170,29 @@ impl Config {
 
     /// Connections of this process: its share of all, if it is a shard.
     pub fn own_connections(&self) -> usize {
+        self.own_numbers(0, 1).count()
+    }
+
+    /// The numbers of the connections that a loop of this process has, among those of all shards, from 0: first the
+    /// shards take turns, then the loops.
+    pub(super) fn own_numbers(
+        &self,
+        thread: usize,
+        threads: usize,
+    ) -> impl Iterator<Item = usize> + use<> {
         let Shard { index, count } = self.own_shard();
-        share(self.connections, count, index)
+        (index + thread * count..self.connections).step_by(count * threads)
     }
 
     /// Messages a second that this process is to send in an open loop: as much of all as it has of the connections.
     pub fn own_rate(&self) -> Option<f64> {
-        self.rate_of(self.own_connections())
-    }
-
-    /// Messages a second that so many of the connections are to send in an open loop.
-    pub(super) fn rate_of(&self, connections: usize) -> Option<f64> {
         match self.load {
             Load::Closed => None,
-            Load::Open { rate, .. } => Some(rate * (connections as f64 / self.connections as f64)),
+            Load::Open { rate, .. } => {
+                Some(rate * (self.own_connections() as f64 / self.connections as f64))
+            }
         }
     }
-}
-
-/// What the part with this number has of `whole`, divided as evenly as can be.
-pub(super) fn share(whole: usize, parts: usize, part: usize) -> usize {
-    whole / parts + usize::from(part < whole % parts)
 }
 
 impl fmt::Display for Arrival {

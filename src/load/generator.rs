@@ -27,7 +27,7 @@ use super::phases::Phase;
 use super::recorder::Recorder;
 use super::seat::{Line, Seat};
 use super::session::{Observer, Progress, Shared};
-use super::{Config, Failure, Shard};
+use super::{Config, Failure};
 use crate::net::timers::{NEVER, nanoseconds};
 use crate::net::{ConnectError, Handle, platform, slot};
 
@@ -328,13 +328,7 @@ impl Generator {
 }
 
 fn seats(config: &Config, part: Part) -> Vec<Seat> {
-    let Shard {
-        index: shard,
-        count: shards,
-    } = config.own_shard();
-    let own =
-        |number: &usize| number % shards == shard && number / shards % part.threads == part.thread;
-    let numbers = (0..config.connections).filter(own);
+    let numbers = config.own_numbers(part.thread, part.threads);
     numbers.map(|number| Seat::new(number as u64)).collect()
 }
 

@@ -8,11 +8,11 @@
 
 use std::time::Duration;
 
-use super::Schedule;
 use super::connecting::REDIAL;
 use super::control::{News, Timeline};
 use super::generator::Generator;
 use super::seat::Line;
+use super::{Load, Schedule};
 use crate::net::timers::{NEVER, nanoseconds};
 
 /// Where a loop is on its way.
@@ -109,12 +109,15 @@ impl Generator {
         }
     }
 
-    /// How long an open loop has for a number of messages: its last message has a time of its own, as each has.
+    /// How long an open loop has for a number of messages: its last message has a time of its own, as each has. All loops
+    /// of a load have the same.
     fn schedule_length(&self) -> u64 {
-        let rate = self.config.rate_of(self.seats.len());
-        rate.zip(self.part.quota).map_or(0, |(rate, quota)| {
-            Duration::try_from_secs_f64(quota as f64 / rate).map_or(NEVER, nanoseconds)
-        })
+        match (self.config.load, self.config.length.messages) {
+            (Load::Open { rate, .. }, Some(messages)) => {
+                Duration::try_from_secs_f64(messages as f64 / rate).map_or(NEVER, nanoseconds)
+            }
+            _ => 0,
+        }
     }
 
     /// At the begin of the window nothing is handed over: of the warm-up nothing was recorded, and what this turn has

@@ -3,8 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::config::share;
-use super::{Close, Config, Progress, RunError, Shard};
+use super::{Close, Config, Progress, RunError};
 use crate::net::{platform, resolve};
 
 /// How long a closed connection keeps its port (Linux: TCP_TIMEWAIT_LEN).
@@ -55,18 +54,12 @@ pub(super) fn warn_of_ports(config: &Config, progress: &mut dyn Progress) {
     }
 }
 
-/// The part of the messages that a loop may begin: as much of all as it has of the connections, as near as can be, so
-/// that all loops of all shards need the same time for them.
+/// The messages that a loop may begin: one in turn for each connection of the load, of which it has some. So their evenly
+/// spread schedules end where that of the whole load does, and no loop of no shard has more than another by more than one.
 pub(super) fn quota(config: &Config, thread: usize, threads: usize) -> Option<u64> {
-    let messages = u128::from(config.length.messages?);
-    let Shard { index, count } = config.own_shard();
-    let shards_before: usize = (0..index)
-        .map(|shard| share(config.connections, count, shard))
-        .sum();
-    let own = config.own_connections();
-    let threads_before: usize = (0..thread).map(|thread| share(own, threads, thread)).sum();
-    let first = shards_before + threads_before;
-    let last = first + share(own, threads, thread);
-    let up_to = |connections: usize| messages * connections as u128 / config.connections as u128;
-    Some((up_to(last) - up_to(first)) as u64)
+    let messages = config.length.messages?;
+    let connections = config.connections as u64;
+    let of_one =
+        |number| messages / connections + u64::from((number as u64) < messages % connections);
+    Some(config.own_numbers(thread, threads).map(of_one).sum())
 }
