@@ -1,10 +1,10 @@
 //! A measurement whose intervals are logged while it goes on.
 
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hdrhistogram::serialization::V2DeflateSerializer;
-use mio_echo::load::hlog::{Log, window_began};
+use mio_echo::load::hlog::Log;
 use mio_echo::load::{self, Config, Interval, Phase, Progress, Results, RunError};
 
 use super::files::{OutputFile, Unwritten};
@@ -34,29 +34,48 @@ struct Logged<'a, W: Write> {
 }
 
 enum State<'a, W: Write> {
-    /// Until the first interval tells when the window began.
+    /// Until the window begins.
     Closed(&'a mut W, &'a mut V2DeflateSerializer),
     Open(Log<'a, W>),
     Failed,
 }
 
 impl<W: Write> Logged<'_, W> {
-    fn write(&mut self, interval: &Interval) -> io::Result<()> {
-        let mut log = match std::mem::replace(&mut self.log, State::Failed) {
+    /// The window begins now.
+    fn begin(&mut self) -> io::Result<()> {
+        self.log = match std::mem::replace(&mut self.log, State::Failed) {
             State::Closed(output, serializer) => {
-                Log::begin(output, serializer, window_began(interval))?
+                State::Open(Log::begin(output, serializer, SystemTime::now())?)
             }
-            State::Open(log) => log,
-            State::Failed => return Ok(()),
+            begun => begun,
         };
-        log.write(interval)?;
-        self.log = State::Open(log);
         Ok(())
+    }
+
+    fn write(&mut self, interval: &Interval) -> io::Result<()> {
+        let State::Open(log) = &mut self.log else {
+            return Ok(());
+        };
+        let written = log.write(interval);
+        if written.is_err() {
+            self.log = State::Failed;
+        }
+        written
+    }
+
+    fn note_failure(&mut self, written: io::Result<()>) {
+        if written.is_err() {
+            self.written = written;
+        }
     }
 }
 
 impl<W: Write> Progress for Logged<'_, W> {
     fn phase(&mut self, phase: Phase) {
+        if let Phase::Measuring(_) = phase {
+            let begun = self.begin();
+            self.note_failure(begun);
+        }
         self.progress.phase(phase);
     }
 
@@ -66,9 +85,8 @@ impl<W: Write> Progress for Logged<'_, W> {
 
     fn interval(&mut self, interval: &Interval) {
         self.progress.interval(interval);
-        if let Err(error) = self.write(interval) {
-            self.written = Err(error);
-        }
+        let written = self.write(interval);
+        self.note_failure(written);
     }
 
     fn note(&mut self, line: &str) {

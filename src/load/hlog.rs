@@ -1,7 +1,7 @@
 //! Every interval's histograms as an HdrHistogram log, format 1.2: a line a row, tagged with its name.
 
 use std::io::{self, Write};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{
@@ -61,15 +61,9 @@ impl<'a, W: Write> Log<'a, W> {
     }
 }
 
-/// When the window of `interval`, which is over now, began.
-pub fn window_began(interval: &Interval) -> SystemTime {
-    let age: Duration = interval.start + interval.length;
-    SystemTime::now() - age
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 

@@ -7,9 +7,11 @@ use base64::Engine;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::bench::{Folder, Report, against, measure, run};
-use crate::faulty::Unheard;
+use crate::faulty::{Unheard, never_answers};
 use crate::support::Server;
 
 const ROWS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
@@ -245,6 +247,25 @@ fn files_hold_what_the_run_says() {
         &response,
     );
     expect_log(&fs::read(hlog).expect("the .hlog file"), &response);
+}
+
+#[test]
+fn a_log_begins_with_the_window_however_long_replies_are_awaited() {
+    let folder = Folder::new("began");
+    let hlog = folder.file("out.hlog");
+    let server = never_answers();
+    let mut command = against(server.address(), "-c 1 -d 100ms -w 0 --timeout 2s -J");
+    command.arg("--hlog").arg(&hlog);
+    let report = Report::of(&run(command, 1));
+    let began = report.at("/began").as_str().expect("a time");
+    let began = OffsetDateTime::parse(began, &Rfc3339).expect("RFC 3339");
+    let log = fs::read(hlog).expect("the .hlog file");
+    let mut entries = IntervalLogIterator::new(&log).map(|entry| entry.expect("an entry"));
+    let Some(LogEntry::StartTime(start)) = entries.next() else {
+        panic!("no time of the start");
+    };
+    let apart = start.as_secs_f64() - began.unix_timestamp_nanos() as f64 / 1e9;
+    assert!(apart.abs() < 1.0, "{apart} s");
 }
 
 #[test]
