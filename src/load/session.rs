@@ -108,6 +108,9 @@ pub struct Session {
     offset: u64,
     /// Since when nothing but us is in the way of the next message.
     able_since: u64,
+    /// Whether the pipeline was full once, and since when there is room for the messages after the next.
+    was_full: bool,
+    rooms: VecDeque<u64>,
     /// How much earlier the first message could have been sent but for us.
     dial_lag: u64,
     /// Since when the socket has taken no bytes.
@@ -139,6 +142,8 @@ impl Session {
             written: 0,
             offset: 0,
             able_since: now - dial_lag,
+            was_full: false,
+            rooms: VecDeque::new(),
             dial_lag,
             blocked_since: None,
             left,

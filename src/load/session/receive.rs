@@ -91,8 +91,12 @@ impl Session {
         observer: &mut impl Observer,
         at: u64,
     ) {
+        // Each reply makes room for one message. Where there was always room, nobody waited for it.
         if self.in_flight.len() == shared.pipeline {
+            self.was_full = true;
             self.able_since = at;
+        } else if self.was_full {
+            self.rooms.push_back(at);
         }
         self.in_flight.pop_front();
         self.received = 0;

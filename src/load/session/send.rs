@@ -58,6 +58,9 @@ impl Session {
         self.written = length;
         self.offset += message.size as u64;
         self.left -= 1;
+        if let Some(room) = self.rooms.pop_front() {
+            self.able_since = self.able_since.max(room);
+        }
         schedule.advance();
         observer.sent(&message.times);
         Ok(true)

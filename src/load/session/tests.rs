@@ -237,6 +237,24 @@ fn no_more_messages_are_on_their_way_than_the_pipeline_holds() {
 }
 
 #[test]
+fn each_reply_makes_room_for_one_message() {
+    let mut bench = Bench::new(5, 3);
+    bench.drive(&mut Script::new());
+    bench.log.is_closed = true;
+    for (number, at) in [120, 130].into_iter().enumerate() {
+        let reply = bench.bytes(5 * number, 5);
+        bench.readable(at);
+        bench.drive(&mut Script::new().read_gives(&reply));
+    }
+    bench.log.is_closed = false;
+    let reply = bench.bytes(10, 5);
+    bench.readable(140);
+    bench.drive(&mut Script::new().read_gives(&reply));
+    let times = bench.log.sent[3..].iter().map(|times| times.intended);
+    assert_eq!(times.collect::<Vec<_>>(), [120, 130, 140]);
+}
+
+#[test]
 fn a_socket_that_takes_nothing_delays_the_message_and_not_us() {
     let mut bench = Bench::new(5, 1);
     let mut script = Script::new().write_blocks();
