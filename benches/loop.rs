@@ -81,7 +81,7 @@ fn write_buffer(criterion: &mut Criterion) {
     group.bench_function("push, consume, release", |bencher| {
         bencher.iter(|| {
             let mut buffer = WriteBuffer::new();
-            buffer.push(black_box(&bytes), &mut spare);
+            buffer.push(black_box(&bytes), &mut spare, usize::MAX);
             while !buffer.is_empty() {
                 let taken = black_box(buffer.front()).len().min(LEN / 4);
                 buffer.consume(taken);

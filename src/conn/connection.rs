@@ -26,6 +26,8 @@ pub(super) const TRY_REST: u8 = 8;
 pub struct Settings {
     /// Nothing is read from a peer that has this many bytes pending, in bytes.
     pub high_water: usize,
+    /// The most bytes that can be pending then: those, one read, and a message.
+    pub most_pending: usize,
     /// What a short read proves on this system.
     pub short_read: ShortRead,
     /// How the stream is cut into messages.
@@ -41,6 +43,7 @@ impl Settings {
     pub fn raw(high_water: usize, short_read: ShortRead) -> Self {
         Self {
             high_water,
+            most_pending: usize::MAX,
             short_read,
             framing: Framing::Raw,
             max_message: usize::MAX,
@@ -115,7 +118,8 @@ impl Connection {
     /// Puts a greeting in front of the first echo.
     pub fn greet(&mut self, banner: &[u8], scratch: &mut Scratch) {
         if !banner.is_empty() {
-            self.pending.push(banner, &mut scratch.spare);
+            let most = self.settings.most_pending;
+            self.pending.push(banner, &mut scratch.spare, most);
         }
     }
 

@@ -103,7 +103,7 @@ impl Connection {
         if !self.owes() {
             self.clock_since = now;
         }
-        self.pending.push(fresh, spare);
+        self.pending.push(fresh, spare, self.settings.most_pending);
     }
 
     /// Writes what waits.

@@ -847,7 +847,7 @@ mod buffers {
         let mut spare = Vec::new();
         let mut buffers: [WriteBuffer; SPARE_BUFFERS + 2] = Default::default();
         for buffer in &mut buffers {
-            buffer.push(b"data", &mut spare);
+            buffer.push(b"data", &mut spare, usize::MAX);
         }
         for buffer in &mut buffers {
             buffer.consume(4);
@@ -864,22 +864,40 @@ mod buffers {
         assert!(rig.scratch.spare.iter().all(|b| b.capacity() > 0));
     }
 
+    /// What a buffer takes for `first` bytes and `more` behind them, where `most` are expected.
+    fn capacity(first: usize, more: usize, most: usize) -> usize {
+        let (mut buffer, mut spare) = (WriteBuffer::new(), Vec::new());
+        buffer.push(&pattern(first), &mut spare, most);
+        buffer.push(&pattern(more), &mut spare, most);
+        buffer.consume(first + more);
+        buffer.release(&mut spare);
+        spare[0].capacity()
+    }
+
     #[test]
     fn growth_is_by_whole_steps_and_never_doubles() {
         const STEP: usize = 128 * 1024;
-        for (first, more, capacity) in [
+        for (first, more, expected) in [
             (1, STEP - 1, STEP),
             (1, STEP, 2 * STEP),
             (3 * STEP, 1, 4 * STEP),
             (1, 1, STEP),
         ] {
-            let (mut buffer, mut spare) = (WriteBuffer::new(), Vec::new());
-            buffer.push(&pattern(first), &mut spare);
-            buffer.push(&pattern(more), &mut spare);
-            buffer.consume(first + more);
-            buffer.release(&mut spare);
-            assert_eq!(spare[0].capacity(), capacity);
+            assert_eq!(capacity(first, more, usize::MAX), expected);
         }
+    }
+
+    #[test]
+    fn fault_w3_a_peer_takes_no_more_memory_than_it_can_have_pending() {
+        const MOST: usize = 320 * 1024;
+        for (first, more, expected) in [
+            (300 * 1024, 1, MOST),
+            (1, MOST - 1, MOST),
+            (MOST, 1, MOST + 1),
+        ] {
+            assert_eq!(capacity(first, more, MOST), expected);
+        }
+        assert_eq!(capacity(1, 1, 17 * 1024), 17 * 1024);
     }
 
     #[test]
@@ -890,7 +908,7 @@ mod buffers {
         let data = pattern(64 * 1024);
         while out.len() < data.len() {
             let more = &data[pushed..(pushed + 1000).min(data.len())];
-            buffer.push(more, &mut spare);
+            buffer.push(more, &mut spare, usize::MAX);
             pushed += more.len();
             let front = buffer.front();
             let n = front.len().min(900);

@@ -63,9 +63,10 @@ impl WriteBuffer {
         self.bytes.as_slices().0
     }
 
-    /// Appends `more`, into a spare buffer if this one has no memory yet.
+    /// Appends `more`, into a spare buffer if this one has no memory yet. Memory for more than `most` bytes is taken only
+    /// where there are more: a ring comes round to each of its pages, also to those that it never needed at once.
     #[inline(never)]
-    pub fn push(&mut self, more: &[u8], spare: &mut Spare) {
+    pub fn push(&mut self, more: &[u8], spare: &mut Spare, most: usize) {
         if self.bytes.capacity() == 0
             && let Some(buffer) = spare.pop()
         {
@@ -73,8 +74,8 @@ impl WriteBuffer {
         }
         let needed = self.bytes.len() + more.len();
         if needed > self.bytes.capacity() {
-            self.bytes
-                .reserve_exact(needed.next_multiple_of(STEP) - self.bytes.len());
+            let wanted = needed.next_multiple_of(STEP).min(most).max(needed);
+            self.bytes.reserve_exact(wanted - self.bytes.len());
         }
         self.bytes.extend(more);
     }

@@ -13,6 +13,9 @@ const RESERVED: u64 = 32;
 /// A place in the backlog, or in the line for a worker, in bytes.
 const QUEUE_PLACE: usize = 16;
 
+/// An inbox grows by so many bytes.
+const PAGE: usize = 4096;
+
 /// What the process can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Capacity {
@@ -38,12 +41,12 @@ impl Capacity {
         } else {
             0
         };
-        let pending = config
-            .high_water
-            .saturating_add(config.read_buffer)
-            .saturating_add(message);
+        let pending = config.most_pending();
         let inbox = if message > 0 {
-            config.read_buffer.saturating_add(message)
+            config
+                .read_buffer
+                .saturating_add(message)
+                .saturating_add(PAGE)
         } else {
             0
         };

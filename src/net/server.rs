@@ -305,6 +305,7 @@ fn listeners(
     let listener = |(index, (socket, (_, framing))): (usize, (TcpListener, &(_, Framing)))| {
         let settings = Settings {
             high_water: config.high_water,
+            most_pending: config.most_pending(),
             short_read: platform::SHORT_READ,
             framing: *framing,
             max_message: config.max_message,
@@ -327,16 +328,16 @@ fn listeners(
 }
 
 fn log_capacity(capacity: Capacity, config: &Config) {
-    let bound = capacity.memory_bound(config) as f64 / f64::from(1 << 20);
+    let bound = capacity.memory_bound(config).div_ceil(1 << 20);
     let connections = capacity.connections;
     match capacity.descriptors {
         Some(limit) => {
             info!(
-                "up to {connections} connections, at most {bound:.0} MiB of process memory, {limit} descriptors"
+                "up to {connections} connections, for which at most {bound} MiB of process memory, {limit} descriptors"
             );
         }
         None => info!(
-            "up to {connections} connections, at most {bound:.0} MiB of process memory, descriptors unlimited"
+            "up to {connections} connections, for which at most {bound} MiB of process memory, descriptors unlimited"
         ),
     }
 }
