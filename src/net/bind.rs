@@ -1,7 +1,7 @@
 //! Listening sockets: which addresses, with which options.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use log::info;
@@ -48,18 +48,43 @@ pub(super) fn set_connection_options(socket: SockRef<'_>, config: &Config) -> io
 }
 
 fn bind(listen: Listen, config: &Config) -> Result<TcpListener, StartError> {
+    let only_v6 = takes_only_ipv6(listen, config);
     match listen {
-        Listen::At(address) => bind_at(address, config),
-        Listen::Everywhere(port) => match bind_at((Ipv6Addr::UNSPECIFIED, port).into(), config) {
-            Err(StartError::Listen { source, .. }) if platform::is_without_ipv6(&source) => {
-                bind_at((Ipv4Addr::UNSPECIFIED, port).into(), config)
+        Listen::At(address) => bind_at(address, only_v6, config),
+        Listen::Everywhere(port) => {
+            match bind_at((Ipv6Addr::UNSPECIFIED, port).into(), only_v6, config) {
+                Err(StartError::Listen { source, .. }) if platform::is_without_ipv6(&source) => {
+                    bind_at((Ipv4Addr::UNSPECIFIED, port).into(), only_v6, config)
+                }
+                bound => bound,
             }
-            bound => bound,
-        },
+        }
     }
 }
 
-fn bind_at(address: SocketAddr, config: &Config) -> Result<TcpListener, StartError> {
+/// Whether an IPv6 socket is for IPv6 alone. All addresses are those of IPv4 too, unless a listener is asked for that has
+/// IPv4 of that port. Beside `*`, which means both, that has to be all of it: otherwise some addresses would be left out
+/// without a word, where the system now says that the address is in use.
+fn takes_only_ipv6(listen: Listen, config: &Config) -> bool {
+    let ipv4 = |port: u16| {
+        let same_port = move |other: &SocketAddrV4| port != 0 && other.port() == port;
+        let others = config.listen.iter().filter_map(|(other, _)| match other {
+            Listen::At(SocketAddr::V4(other)) => Some(*other),
+            Listen::At(SocketAddr::V6(_)) | Listen::Everywhere(_) => None,
+        });
+        others.filter(same_port)
+    };
+    match listen {
+        Listen::Everywhere(port) => ipv4(port).any(|other| other.ip().is_unspecified()),
+        Listen::At(address) if address.ip().is_unspecified() => {
+            ipv4(address.port()).next().is_some()
+        }
+        Listen::At(SocketAddr::V6(address)) => address.ip().to_ipv4_mapped().is_none(),
+        Listen::At(SocketAddr::V4(_)) => false,
+    }
+}
+
+fn bind_at(address: SocketAddr, only_v6: bool, config: &Config) -> Result<TcpListener, StartError> {
     let failed = |operation| {
         move |source| {
             let hint = platform::bind_hint(&source, address.port());
@@ -77,7 +102,7 @@ fn bind_at(address: SocketAddr, config: &Config) -> Result<TcpListener, StartErr
         Some(Protocol::TCP),
     )
     .map_err(failed("socket"))?;
-    set_listener_options(&socket, address, config).map_err(failed("setsockopt"))?;
+    set_listener_options(&socket, address, only_v6, config).map_err(failed("setsockopt"))?;
     socket.bind(&address.into()).map_err(failed("bind"))?;
     socket
         .listen(config.backlog.try_into().unwrap_or(i32::MAX))
@@ -88,13 +113,15 @@ fn bind_at(address: SocketAddr, config: &Config) -> Result<TcpListener, StartErr
 
 /// Everything that must be set before the socket listens, because the window scale of its connections depends on it
 /// or because they inherit it.
-fn set_listener_options(socket: &Socket, address: SocketAddr, config: &Config) -> io::Result<()> {
+fn set_listener_options(
+    socket: &Socket,
+    address: SocketAddr,
+    only_v6: bool,
+    config: &Config,
+) -> io::Result<()> {
     platform::set_restart_option(socket)?;
     if address.is_ipv6() {
-        let ipv4_has_its_own = config.listen.iter().any(|(other, _)| {
-            matches!(other, Listen::At(other) if other.is_ipv4() && other.port() == address.port())
-        }) && address.port() != 0;
-        socket.set_only_v6(!address.ip().is_unspecified() || ipv4_has_its_own)?;
+        socket.set_only_v6(only_v6)?;
     }
     if let Some(size) = config.socket_buffer {
         socket.set_send_buffer_size(size)?;
@@ -111,5 +138,37 @@ fn report_clamped_backlog(asked: u32) {
         && limit < asked
     {
         info!("the system clamps the backlog of {asked} to {limit} (net.core.somaxconn)");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conn::Framing;
+
+    #[test]
+    fn an_ipv6_socket_takes_ipv4_too_unless_all_that_it_means_is_taken_care_of() {
+        let at = |text: &str| Listen::At(text.parse().expect("an address"));
+        let everywhere = Listen::Everywhere(7007);
+        for (listen, beside, expected) in [
+            (everywhere, everywhere, false),
+            (everywhere, at("0.0.0.0:7007"), true),
+            (everywhere, at("0.0.0.0:7008"), false),
+            (everywhere, at("127.0.0.1:7007"), false),
+            (Listen::Everywhere(0), at("0.0.0.0:0"), false),
+            (at("[::]:7007"), at("127.0.0.1:7008"), false),
+            (at("[::]:7007"), at("127.0.0.1:7007"), true),
+            (at("[::]:7007"), at("0.0.0.0:7007"), true),
+            (at("[::]:0"), at("127.0.0.1:0"), false),
+            (at("[::1]:7007"), at("[::1]:7008"), true),
+            (at("[::ffff:127.0.0.1]:7007"), at("[::1]:7007"), false),
+        ] {
+            let config = Config {
+                listen: vec![(listen, Framing::Raw), (beside, Framing::Raw)],
+                ..Config::default()
+            };
+            let only_v6 = takes_only_ipv6(listen, &config);
+            assert_eq!(only_v6, expected, "{listen:?} beside {beside:?}");
+        }
     }
 }
