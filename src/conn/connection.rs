@@ -151,7 +151,8 @@ impl Connection {
         }
     }
 
-    /// The server stops: what has arrived is still echoed by the next [`drive`](Self::drive), then the session ends.
+    /// The server stops: what has arrived is still echoed by the next [`drive`](Self::drive) that may read, then the
+    /// session ends.
     pub fn handle_shutdown(&mut self) {
         self.orders |= STOP;
         self.readiness.assume_readable();

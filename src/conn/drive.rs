@@ -44,7 +44,8 @@ impl Connection {
         if is_uneventful {
             self.wait_or_go_on()
         } else {
-            self.settle(scratch, now)
+            let has_read = budget < RUN_BYTES;
+            self.settle(scratch, now, has_read)
         }
     }
 
@@ -140,7 +141,7 @@ impl Connection {
 
     /// What follows from a run after which the connection is not simply open as before.
     #[cold]
-    fn settle(&mut self, scratch: &mut Scratch, now: u64) -> Progress {
+    fn settle(&mut self, scratch: &mut Scratch, now: u64, has_read: bool) -> Progress {
         let took_bytes = self.clock_since == now;
         let is_overdue = self.orders & TRY_WRITE != 0 && !took_bytes;
         self.orders &= !TRY_WRITE;
@@ -148,7 +149,12 @@ impl Connection {
             State::Open | State::Finishing | State::Lingering if is_overdue && self.owes() => {
                 self.abort(CloseReason::WriteTimeout);
             }
-            State::Open if self.orders & STOP != 0 => self.end(CloseReason::Stopped),
+            State::Open if self.orders & STOP != 0 => {
+                // Behind a job or too many pending bytes there was no read yet. What has arrived is echoed after them.
+                if has_read {
+                    self.end(CloseReason::Stopped);
+                }
+            }
             State::Open => self.end_if_silent(now),
             State::Finishing if !self.owes() && !self.holds_back() => self.enter(Event::Delivered),
             State::Finishing | State::Lingering | State::Closed => {}

@@ -682,6 +682,21 @@ mod open {
     }
 
     #[test]
+    fn stop_echoes_what_has_arrived_behind_pending_bytes() {
+        let mut rig = Rig::paused();
+        rig.socket = Script::new()
+            .write_takes(16)
+            .read_gives(b"data")
+            .read_blocks();
+        rig.connection.handle_shutdown();
+        assert_eq!(rig.drive(), Progress::Wait, "nothing may be read yet");
+        assert_eq!(rig.connection.close_reason(), None);
+        assert_eq!(rig.ready(writable()), Progress::SendFin);
+        assert_eq!(rig.connection.close_reason(), Some(CloseReason::Stopped));
+        assert_eq!(rig.connection.sent(), 20);
+    }
+
+    #[test]
     fn stop_finds_out_that_the_peer_has_finished() {
         let mut rig = Rig::new(Script::new().read_gives(b"data").read_ends());
         rig.connection.handle_shutdown();

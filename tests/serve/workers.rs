@@ -245,6 +245,28 @@ fn fault_s1_a_stop_waits_for_the_jobs() {
 }
 
 #[test]
+fn fault_s1_a_stop_echoes_what_has_arrived_behind_a_job() {
+    let options = [
+        "--framing",
+        "line",
+        "--workers",
+        "1",
+        "--work-time",
+        "300ms",
+    ];
+    let mut server = Server::start(&options);
+    let client = Client::connect(server.address());
+    client.send(b"one\n");
+    client.expect_silence(Duration::from_millis(100));
+    client.send(b"two\n");
+    server.close_stdin();
+    let both = b"one\ntwo\n".to_vec();
+    assert_eq!(client.receive_to_end(), (both, End::Fin));
+    drop(client);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
 fn fault_s1_a_stop_cuts_jobs_that_outlast_the_drain_timeout() {
     let options = ["--framing", "line", "--workers", "1", "--work-time", "60s"];
     let mut server = Server::start(&[&options[..], &["--drain-timeout", "300ms"]].concat());

@@ -525,14 +525,28 @@ mod jobs {
         assert_eq!(rig.ready(readable()), Progress::Offload);
         let message = rig.connection.poll_job().unwrap();
         rig.connection.handle_shutdown();
-        assert_eq!(rig.drive(), Progress::Again, "to discard what comes now");
-        assert_eq!(rig.connection.state(), State::Lingering);
+        assert_eq!(rig.drive(), Progress::Wait);
 
         assert_eq!(rig.complete(&message), Progress::Offload);
         let message = rig.connection.poll_job().unwrap();
         assert_eq!(rig.complete(&message), Progress::SendFin);
         assert_eq!(rig.socket.written(), b"\x02a\x03bc");
         assert_eq!(rig.connection.close_reason(), Some(CloseReason::Stopped));
+    }
+
+    #[test]
+    fn stop_echoes_what_has_arrived_behind_a_job() {
+        let mut rig = Rig::with_a_job_in_flight();
+        rig.socket = Script::new().read_gives(b"\x02d").read_blocks();
+        rig.connection.handle_shutdown();
+        assert_eq!(rig.drive(), Progress::Wait, "nothing may be read yet");
+        assert_eq!(rig.complete(b"\x02a"), Progress::Offload);
+        let message = rig.connection.poll_job().unwrap();
+        assert_eq!(rig.complete(&message), Progress::Offload);
+        assert_eq!(rig.connection.close_reason(), Some(CloseReason::Stopped));
+        let message = rig.connection.poll_job().unwrap();
+        rig.complete(&message);
+        assert_eq!(rig.socket.written(), b"\x02a\x03bc\x02d");
     }
 
     #[test]
