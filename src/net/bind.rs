@@ -1,7 +1,7 @@
 //! Listening sockets: which addresses, with which options.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use log::info;
@@ -66,19 +66,17 @@ fn bind(listen: Listen, config: &Config) -> Result<TcpListener, StartError> {
 /// IPv4 of that port. Beside `*`, which means both, that has to be all of it: otherwise some addresses would be left out
 /// without a word, where the system now says that the address is in use.
 fn takes_only_ipv6(listen: Listen, config: &Config) -> bool {
-    let ipv4 = |port: u16| {
-        let same_port = move |other: &SocketAddrV4| port != 0 && other.port() == port;
-        let others = config.listen.iter().filter_map(|(other, _)| match other {
-            Listen::At(SocketAddr::V4(other)) => Some(*other),
-            Listen::At(SocketAddr::V6(_)) | Listen::Everywhere(_) => None,
-        });
-        others.filter(same_port)
+    let port = match listen {
+        Listen::At(address) => address.port(),
+        Listen::Everywhere(port) => port,
     };
+    let mut ipv4 = config.listen.iter().filter_map(|(other, _)| match other {
+        Listen::At(SocketAddr::V4(other)) if other.port() == port && port != 0 => Some(other.ip()),
+        Listen::At(_) | Listen::Everywhere(_) => None,
+    });
     match listen {
-        Listen::Everywhere(port) => ipv4(port).any(|other| other.ip().is_unspecified()),
-        Listen::At(address) if address.ip().is_unspecified() => {
-            ipv4(address.port()).next().is_some()
-        }
+        Listen::Everywhere(_) => ipv4.any(Ipv4Addr::is_unspecified),
+        Listen::At(address) if address.ip().is_unspecified() => ipv4.next().is_some(),
         Listen::At(SocketAddr::V6(address)) => address.ip().to_ipv4_mapped().is_none(),
         Listen::At(SocketAddr::V4(_)) => false,
     }
