@@ -7,8 +7,8 @@
 use super::framing::{BadFrame, Deframer, Found};
 use super::{Clock, Settings};
 
-/// Growth is rounded up to this, so that a message that trickles in is not copied for each of its bytes.
-const PAGE: usize = 4096;
+/// Growth is rounded up to so many bytes, so that a message that trickles in is not copied for each of its bytes.
+pub(crate) const INBOX_STEP: usize = 4096;
 
 /// Which messages go to a worker before they are echoed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Inbox {
         let needed = self.bytes.len() + more.len();
         if needed > self.bytes.capacity() {
             self.bytes
-                .reserve_exact(needed.next_multiple_of(PAGE) - self.bytes.len());
+                .reserve_exact(needed.next_multiple_of(INBOX_STEP) - self.bytes.len());
         }
         self.bytes.extend_from_slice(more);
     }

@@ -2,7 +2,7 @@
 
 use super::slot::SLOT_BYTES;
 use super::{Config, StartError, platform};
-use crate::conn::SPARE_BUFFERS;
+use crate::conn::{INBOX_STEP, SPARE_BUFFERS};
 
 /// Most connections unless told otherwise: 10 MB of slots.
 pub(crate) const DEFAULT_CONNECTIONS: usize = 65_536;
@@ -12,9 +12,6 @@ const RESERVED: u64 = 32;
 
 /// A place in the backlog, or in the line for a worker, in bytes.
 const QUEUE_PLACE: usize = 16;
-
-/// An inbox grows by so many bytes.
-const PAGE: usize = 4096;
 
 /// What the process can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,17 +33,13 @@ impl Capacity {
     /// The most memory that these connections can take in the process, in bytes: slots, pending bytes, messages
     /// that wait, the scratch buffer and the spare ones.
     pub(super) fn memory_bound(&self, config: &Config) -> usize {
-        let message = if config.has_messages() {
-            config.max_message
-        } else {
-            0
-        };
+        let message = config.most_of_a_message();
         let pending = config.most_pending();
         let inbox = if message > 0 {
             config
                 .read_buffer
                 .saturating_add(message)
-                .saturating_add(PAGE)
+                .saturating_add(INBOX_STEP)
         } else {
             0
         };

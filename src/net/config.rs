@@ -109,14 +109,18 @@ impl Default for Config {
 impl Config {
     /// The most bytes that wait for one peer to read.
     pub(super) fn most_pending(&self) -> usize {
-        let message = if self.has_messages() {
+        self.high_water
+            .saturating_add(self.read_buffer)
+            .saturating_add(self.most_of_a_message())
+    }
+
+    /// The most bytes that a message may have; none where no listener carries any.
+    pub(super) fn most_of_a_message(&self) -> usize {
+        if self.has_messages() {
             self.max_message
         } else {
             0
-        };
-        self.high_water
-            .saturating_add(self.read_buffer)
-            .saturating_add(message)
+        }
     }
 
     /// Whether any listener carries messages.
