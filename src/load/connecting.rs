@@ -200,11 +200,8 @@ impl Generator {
         let seat = &mut self.seats[key];
         seat.redial_at = seat.dialed_at.saturating_add(REDIAL).max(self.now);
         seat.free_at = seat.redial_at;
-        match std::mem::replace(&mut seat.line, Line::Down) {
-            Line::Up { session, .. } => {
-                self.recorder.disconnected(self.now);
-                session.into_unanswered()
-            }
+        match self.take_line(key) {
+            Line::Up { session, .. } => session.into_unanswered(),
             Line::Down | Line::Connecting { .. } => VecDeque::new().into_iter(),
         }
     }
@@ -261,7 +258,11 @@ impl Generator {
             slot::reset(socket);
         }
         seat.free_at = platform::monotonic_now();
-        let line = std::mem::replace(&mut seat.line, Line::Down);
+        self.take_line(key)
+    }
+
+    fn take_line(&mut self, key: usize) -> Line {
+        let line = std::mem::replace(&mut self.seats[key].line, Line::Down);
         if let Line::Up { .. } = line {
             self.recorder.disconnected(self.now);
         }
