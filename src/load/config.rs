@@ -170,7 +170,7 @@ impl Config {
 
     /// Connections of this process: its share of all, if it is a shard.
     pub fn own_connections(&self) -> usize {
-        self.own_numbers(0, 1).count()
+        self.own_numbers(0, 1).len()
     }
 
     /// The numbers of the connections that a loop of this process has, among those of all shards, from 0: first the
@@ -179,7 +179,7 @@ impl Config {
         &self,
         thread: usize,
         threads: usize,
-    ) -> impl Iterator<Item = usize> + use<> {
+    ) -> impl ExactSizeIterator<Item = usize> + use<> {
         let Shard { index, count } = self.own_shard();
         (index + thread * count..self.connections).step_by(count * threads)
     }
