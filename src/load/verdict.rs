@@ -217,6 +217,11 @@ mod tests {
         }
     }
 
+    /// Another rate was asked for.
+    fn asked(rate: f64, arrival: Arrival) -> impl Fn(&mut Results) {
+        move |r| r.config.load = Load::Open { rate, arrival }
+    }
+
     #[test]
     fn nothing_is_against_a_good_measurement() {
         assert_eq!(reasons(results(), |_| {}), [""; 0]);
@@ -268,14 +273,7 @@ mod tests {
 
     #[test]
     fn an_open_loop_has_to_achieve_its_rate() {
-        let slower = |rate: f64| {
-            move |r: &mut Results| {
-                r.config.load = Load::Open {
-                    rate,
-                    arrival: Arrival::Constant,
-                }
-            }
-        };
+        let slower = |rate| asked(rate, Arrival::Constant);
         assert_eq!(reasons(open(), slower(2_020.0)), [""; 0]);
         assert_eq!(
             reasons(open(), slower(2_021.0)),
@@ -295,14 +293,7 @@ mod tests {
 
     #[test]
     fn random_arrivals_may_be_fewer_by_chance() {
-        let random = |rate: f64| {
-            move |r: &mut Results| {
-                r.config.load = Load::Open {
-                    rate,
-                    arrival: Arrival::Poisson,
-                }
-            }
-        };
+        let random = |rate| asked(rate, Arrival::Poisson);
         assert_eq!(reasons(open(), random(2_100.0)), [""; 0]);
         assert_eq!(
             reasons(open(), random(2_200.0)),

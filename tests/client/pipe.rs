@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -220,12 +221,16 @@ fn a_server_that_closes_early_is_told_with_the_bytes() {
     assert_eq!(ended.output, b"1234");
 }
 
-#[test]
-fn a_server_that_closes_before_a_file_is_read_has_closed_early() {
-    let server = serve(|mut session| {
+fn closes_at_once() -> SocketAddr {
+    serve(|mut session| {
         session.finish();
         session.receive_to_end();
-    });
+    })
+}
+
+#[test]
+fn a_server_that_closes_before_a_file_is_read_has_closed_early() {
+    let server = closes_at_once();
     let file = Scratch::with(b"1234567890");
     // Which comes first is for the machine to say: the end, or what the thread at standard input has read.
     for _ in 0..30 {
@@ -236,10 +241,7 @@ fn a_server_that_closes_before_a_file_is_read_has_closed_early() {
 
 #[test]
 fn a_server_that_closes_at_once_and_no_input_is_no_failure() {
-    let server = serve(|mut session| {
-        session.finish();
-        session.receive_to_end();
-    });
+    let server = closes_at_once();
     let file = Scratch::with(b"");
     for _ in 0..30 {
         let ended = Program::start_with(&[&server.to_string()], file.open()).finished();

@@ -7,6 +7,16 @@ use crate::support::messages::{Stream, in_each_mode, message};
 use crate::support::server::serve;
 use crate::support::{Client, Data, End, QUIET, Server, wait_for, within};
 
+/// A message a line, and one worker that takes its time.
+const ONE_SLOW_WORKER: [&str; 6] = [
+    "--framing",
+    "line",
+    "--workers",
+    "1",
+    "--work-time",
+    "300ms",
+];
+
 /// How many messages have come back to `client`, if each has `length` bytes.
 #[track_caller]
 fn replies(client: &Client, length: usize) -> usize {
@@ -114,15 +124,7 @@ fn seed_s2_4_more_messages_than_the_queue_holds_all_come_back() {
 
 #[test]
 fn seed_s2_4_clients_that_leave_the_line_make_room_for_the_next() {
-    let options = [
-        "--framing",
-        "line",
-        "--workers",
-        "1",
-        "--work-time",
-        "300ms",
-    ];
-    let server = Server::start(&[&options[..], &["-v"]].concat());
+    let server = Server::start(&[&ONE_SLOW_WORKER[..], &["-v"]].concat());
     let connect = |_| {
         let client = Client::connect(server.address());
         client.send(b"leaving\n");
@@ -246,15 +248,7 @@ fn fault_s1_a_stop_waits_for_the_jobs() {
 
 #[test]
 fn fault_s1_a_stop_echoes_what_has_arrived_behind_a_job() {
-    let options = [
-        "--framing",
-        "line",
-        "--workers",
-        "1",
-        "--work-time",
-        "300ms",
-    ];
-    let mut server = Server::start(&options);
+    let mut server = Server::start(&ONE_SLOW_WORKER);
     let client = Client::connect(server.address());
     client.send(b"one\n");
     client.expect_silence(Duration::from_millis(100));
