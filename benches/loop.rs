@@ -142,12 +142,14 @@ impl Timed for Slot {
     }
 }
 
-/// Ten thousand connections whose clocks all run: each is restarted; all run out.
+/// Ten thousand connections whose clocks all run: each is restarted; each runs out, and on from when its last byte came;
+/// all run out.
 fn timers(criterion: &mut Criterion) {
     const SLOTS: usize = 10_000;
+    const SECOND: u64 = 1_000_000_000;
     let running = || {
         let mut slots: Slab<Slot> = (0..SLOTS).map(|key| (key, Slot::default())).collect();
-        let mut timers = Timers::new(|_| Some(Duration::from_secs(1)));
+        let mut timers = Timers::new(|_| Some(Duration::from_nanos(SECOND)));
         set_all(&mut timers, &mut slots, 0);
         (timers, slots)
     };
@@ -159,6 +161,17 @@ fn timers(criterion: &mut Criterion) {
         bencher.iter(|| {
             now += 1;
             set_all(&mut restarted, &mut slots, black_box(now));
+        });
+    });
+    let (mut heartbeats, mut slots) = running();
+    group.bench_function("run on", |bencher| {
+        bencher.iter(|| {
+            for _ in 0..SLOTS {
+                let now = heartbeats.next_deadline(&slots);
+                let key = heartbeats.pop_due(&mut slots, now).expect("all run");
+                let last_byte = now - fastrand::u64(..SECOND / 2);
+                set(&mut heartbeats, &mut slots, key, last_byte);
+            }
         });
     });
     group.bench_function("run out", |bencher| {
@@ -173,9 +186,13 @@ fn timers(criterion: &mut Criterion) {
 
 fn set_all(timers: &mut Timers, slots: &mut Slab<Slot>, now: u64) {
     for key in 0..slots.len() {
-        let deadline = timers.deadline(Clock::Idle, now);
-        timers.set(slots, key, Some(Clock::Idle), deadline);
+        set(timers, slots, key, now);
     }
+}
+
+fn set(timers: &mut Timers, slots: &mut Slab<Slot>, key: usize, since: u64) {
+    let deadline = timers.deadline(Clock::Idle, since);
+    timers.set(slots, key, Some(Clock::Idle), deadline);
 }
 
 criterion_group!(
