@@ -59,18 +59,14 @@ impl Capacity {
         let room = descriptors.map_or(usize::MAX, |limit| {
             usize::try_from(limit.saturating_sub(RESERVED)).unwrap_or(usize::MAX)
         });
-        let connections = match (wanted, descriptors) {
-            (Some(connections), Some(limit)) if connections > room => {
-                let needed = connections as u64 + RESERVED;
-                return Err(StartError::Descriptors {
-                    connections,
-                    needed,
-                    limit,
-                });
-            }
-            (Some(connections), _) => connections,
-            (None, _) => DEFAULT_CONNECTIONS.min(room).max(1),
-        };
+        let connections = wanted.unwrap_or(DEFAULT_CONNECTIONS.min(room).max(1));
+        if let Some(limit) = descriptors.filter(|_| connections > room) {
+            return Err(StartError::Descriptors {
+                connections,
+                needed: connections as u64 + RESERVED,
+                limit,
+            });
+        }
         Ok(Self {
             connections,
             descriptors,
@@ -93,7 +89,16 @@ mod tests {
             65_536
         );
         assert_eq!(Capacity::within(None, None).unwrap().connections, 65_536);
-        assert_eq!(Capacity::within(None, Some(3)).unwrap().connections, 1);
+        assert_eq!(Capacity::within(None, Some(33)).unwrap().connections, 1);
+    }
+
+    #[test]
+    fn a_descriptor_limit_that_leaves_no_room_for_a_connection_is_refused() {
+        let refused = Capacity::within(None, Some(32)).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "33 descriptors are needed to serve 1 at once; the limit is 32 (ulimit -Hn)"
+        );
     }
 
     #[test]

@@ -17,9 +17,9 @@ pub enum StartError {
         /// What would help, or nothing.
         hint: &'static str,
     },
-    /// The process may not open enough descriptors for the connections that were asked for.
+    /// The process may not open enough descriptors for the connections that were asked for, or for one.
     Descriptors {
-        /// Connections that were asked for.
+        /// Connections that were asked for, or 1.
         connections: usize,
         /// Descriptors that they need.
         needed: u64,
@@ -50,7 +50,7 @@ impl fmt::Display for StartError {
             } => {
                 write!(
                     f,
-                    "{connections} connections need {needed} descriptors; the limit is {limit} (ulimit -Hn)"
+                    "{needed} descriptors are needed to serve {connections} at once; the limit is {limit} (ulimit -Hn)"
                 )
             }
             Self::Poll(source) => write!(f, "cannot set up the poll: {source}"),
