@@ -131,8 +131,8 @@ impl Connection {
     /// A clock that [`clock`](Self::clock) or [`frame_since`](Self::frame_since) named has run out.
     pub fn handle_timeout(&mut self, clock: Clock) {
         match clock {
-            // After a stall of our own, bytes that came in time are still unread, and their event may be among those
-            // that did not fit into one wait. Only a WouldBlock proves that there are none.
+            // After a stall of our own, bytes that came in time are still unread, and their event may not have been
+            // seen yet. Only a WouldBlock proves that there are none.
             Clock::Idle => {
                 self.orders |= TRY_READ;
                 self.readiness.assume_unread();

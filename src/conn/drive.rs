@@ -173,17 +173,22 @@ impl Connection {
 
     /// If a clock of the peer's input has run out, and everything that had come is read by now.
     fn end_if_silent(&mut self, now: u64) {
+        // What came in this run is an answer, even if there is more to read in the next one.
+        if self.clock_since == now {
+            self.orders &= !TRY_READ;
+        }
+        if self.frame_since().is_none_or(|since| since == now) {
+            self.orders &= !TRY_REST;
+        }
         if self.readiness.readable() && self.wants_read() {
             return;
         }
         let orders = std::mem::take(&mut self.orders);
-        let is_silent =
-            self.clock_since != now && matches!(self.clock(), Some(Clock::Idle | Clock::Frame));
-        let is_unfinished = self.frame_since().is_some_and(|since| since != now);
-        if orders & TRY_REST != 0 && is_unfinished {
+        if orders & TRY_REST != 0 {
             self.drop_begun_message();
             self.end(CloseReason::FrameTimeout);
-        } else if orders & TRY_READ != 0 && is_silent {
+        } else if orders & TRY_READ != 0 && matches!(self.clock(), Some(Clock::Idle | Clock::Frame))
+        {
             self.drop_begun_message();
             self.end(CloseReason::IdleTimeout);
         }

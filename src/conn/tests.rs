@@ -611,6 +611,16 @@ mod open {
     }
 
     #[test]
+    fn bytes_that_came_in_time_keep_the_session_even_if_they_take_a_whole_run() {
+        let mut rig = Rig::sized(1, HIGH_WATER, Script::new().read_gives(&pattern(16)));
+        assert_eq!(rig.timeout(), Progress::Again);
+        assert_eq!(rig.connection.clock_since(), SECOND);
+        rig.now += 1;
+        assert_eq!(rig.drive(), Progress::Wait);
+        assert_eq!(rig.connection.clock(), Some(Clock::Idle));
+    }
+
+    #[test]
     fn the_write_clock_restarts_on_progress_alone() {
         let socket = Script::new()
             .read_gives(b"data")

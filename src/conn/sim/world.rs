@@ -17,8 +17,10 @@ struct World<'a> {
     job: Option<(u64, Vec<u8>)>,
     /// The connection found no room in the pool.
     waiting: bool,
-    /// A clock of the peer's input has run out, and the read that it asked for has not told yet.
-    trying: bool,
+    /// The idle clock has run out, and the read that it asked for has not told yet.
+    trying_for_a_byte: bool,
+    /// The same of the frame clock.
+    trying_for_the_rest: bool,
     scratch: &'a mut Scratch,
     backlog: bool,
     stopping: bool,
@@ -102,7 +104,8 @@ impl World<'_> {
                 return Ok(());
             }
             Step::ClockRunsOut(clock) => {
-                self.trying |= matches!(clock, Clock::Idle | Clock::Frame);
+                self.trying_for_a_byte |= clock == Clock::Idle;
+                self.trying_for_the_rest |= clock == Clock::Frame;
                 self.connection.handle_timeout(clock);
             }
             Step::Stop => {
@@ -133,7 +136,7 @@ impl World<'_> {
     fn run(&mut self) -> Checked {
         loop {
             let state = self.connection.state();
-            let read = self.machine.to_echo;
+            let (read, whole) = (self.machine.to_echo, self.machine.whole());
             let is_held_up = self.job.is_some() || self.connection.wants_job();
             let useful_calls = self.machine.useful_calls;
             self.machine.echoing = state == State::Open;
@@ -153,9 +156,12 @@ impl World<'_> {
             if is_held_up && self.machine.to_echo > read {
                 return Err("a read while a message waits for a worker");
             }
+            self.trying_for_a_byte &= self.machine.to_echo == read;
+            self.trying_for_the_rest &= self.machine.whole() == whole;
             self.check_run(progress)?;
             self.backlog = progress == Progress::Again;
-            self.trying &= self.backlog;
+            self.trying_for_a_byte &= self.backlog;
+            self.trying_for_the_rest &= self.backlog;
             if progress != Progress::SendFin {
                 break;
             }
@@ -254,15 +260,8 @@ impl World<'_> {
             {
                 Err("a write timeout without a try")
             }
-            Progress::SendFin
-                if self.trying
-                    && !machine.inbound.is_empty()
-                    && matches!(
-                        connection.close_reason(),
-                        Some(CloseReason::IdleTimeout | CloseReason::FrameTimeout)
-                    ) =>
-            {
-                Err("a timeout with bytes unread that came in time")
+            Progress::SendFin if self.is_untimely() => {
+                Err("a timeout, and what it waited for has come")
             }
             Progress::Abort if machine.owed() == 0 => Err("an abort that drops nothing"),
             Progress::Close | Progress::Abort if !self.closed() => Err("closed too early"),
@@ -270,13 +269,24 @@ impl World<'_> {
         }
     }
 
+    /// Whether a session ends for a silence that there was not.
+    fn is_untimely(&self) -> bool {
+        let was_silent = match self.connection.close_reason() {
+            Some(CloseReason::IdleTimeout) => self.trying_for_a_byte,
+            Some(CloseReason::FrameTimeout) => self.trying_for_the_rest,
+            _ => return false,
+        };
+        !was_silent || !self.machine.inbound.is_empty()
+    }
+
     fn check_clocks(&self) -> Checked {
         let (machine, connection) = (&self.machine, &self.connection);
+        let is_trying = self.trying_for_a_byte || self.trying_for_the_rest;
         let expected = match connection.state() {
             State::Open | State::Finishing | State::Lingering if connection.pending() > 0 => {
                 Some(Clock::Write)
             }
-            State::Open if self.job.is_some() || self.waiting || self.trying => None,
+            State::Open if self.job.is_some() || self.waiting || is_trying => None,
             State::Open if machine.to_echo > machine.whole() => Some(Clock::Frame),
             State::Open => Some(Clock::Idle),
             State::Lingering => machine.fin_sent.then_some(Clock::Linger),
@@ -285,7 +295,7 @@ impl World<'_> {
         if connection.clock() != expected {
             return Err("another clock runs");
         }
-        if !self.trying && connection.frame_since().is_some() != (expected == Some(Clock::Frame)) {
+        if !is_trying && connection.frame_since().is_some() != (expected == Some(Clock::Frame)) {
             return Err("the frame clock has no start");
         }
         Ok(())
@@ -374,7 +384,8 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
             settings: &settings,
             job: None,
             waiting: false,
-            trying: false,
+            trying_for_a_byte: false,
+            trying_for_the_rest: false,
             scratch: &mut scratch,
             backlog: false,
             stopping: false,

@@ -640,6 +640,21 @@ mod frame_clock {
     }
 
     #[test]
+    fn a_rest_that_came_before_its_end_counts_even_if_the_next_message_takes_the_whole_run() {
+        let socket = Script::new().read_gives(b"ab").read_blocks();
+        let mut rig = Rig::framed(Framing::Line, socket);
+        rig.ready(readable());
+        let mut whole_run = vec![b'\n'; 16 * SCRATCH];
+        *whole_run.last_mut().unwrap() = b'c';
+        rig.socket = Script::new().read_gives(&whole_run);
+        assert_eq!(rig.timeout(), Progress::Again);
+        assert_eq!(rig.connection.frame_since(), Some(SECOND));
+        rig.now += 1;
+        assert_eq!(rig.drive(), Progress::Wait);
+        assert_eq!(rig.connection.clock(), Some(Clock::Frame));
+    }
+
+    #[test]
     fn it_stops_while_bytes_are_pending_and_starts_afresh() {
         let socket = Script::new().read_gives(b"ab\ncd").write_blocks();
         let mut rig = Rig::framed(Framing::Line, socket);
