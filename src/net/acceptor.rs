@@ -61,10 +61,10 @@ impl Acceptor {
         }
         self.exhausted = None;
         self.listeners.iter_mut().for_each(Listener::refill);
-        while let Some(index) = self.next_listener() {
-            if connections.are_full() && self.when_full == WhenFull::Wait {
-                return;
-            }
+        // Who could not be taken in has not had its turn.
+        while self.takes_clients(connections)
+            && let Some(index) = self.next_listener()
+        {
             let listener = &mut self.listeners[index];
             match listener.accept() {
                 Ok((socket, peer)) if connections.are_full() => {
@@ -83,7 +83,7 @@ impl Acceptor {
     /// Whether another accept can be tried without waiting for an event.
     pub(super) fn is_runnable(&self, connections: &Connections, now: u64) -> bool {
         self.ready
-            && (!connections.are_full() || self.when_full == WhenFull::Close)
+            && self.takes_clients(connections)
             && self
                 .exhausted
                 .is_none_or(|then| now >= then.retry_at || connections.ended() > then.ended)
@@ -123,6 +123,11 @@ impl Acceptor {
         self.listeners
             .iter_mut()
             .for_each(|listener| listener.replace_accept(accept));
+    }
+
+    /// Whether a client that is accepted now is of use, or at least turned away as asked for.
+    fn takes_clients(&self, connections: &Connections) -> bool {
+        !connections.are_full() || self.when_full == WhenFull::Close
     }
 
     fn next_listener(&mut self) -> Option<usize> {

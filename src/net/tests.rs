@@ -166,6 +166,32 @@ fn fault_a7_a_socket_that_cannot_be_registered_closes_alone() {
 }
 
 #[test]
+fn a_slot_that_becomes_free_goes_to_the_listeners_in_turn() {
+    let mut config = config();
+    config.listen.push(config.listen[0].clone());
+    config.max_connections = Some(1);
+    let server = Server::bind(config).expect("free ports");
+    let addresses = server.addresses().to_vec();
+    let running = Running::run(server, VecDeque::new());
+    let connect = |listener: usize| {
+        let client = Client::connect(addresses[listener]).expect("it listens");
+        client.set_read_timeout(Some(SOON)).expect("a timeout");
+        client
+    };
+
+    let mut served = connect(0);
+    expect_echo(&served);
+    let mut queued = [0, 1].map(|listener| VecDeque::from([(); 3].map(|()| connect(listener))));
+    for listener in [1, 0, 1, 0, 1, 0] {
+        // This closes the one before.
+        served = queued[listener].pop_front().expect("three of each");
+        expect_echo(&served);
+    }
+    drop(served);
+    running.stop();
+}
+
+#[test]
 fn a_handle_stops_the_server_from_another_thread() {
     let server = Running::start(config(), &[]);
     let client = server.connect();
