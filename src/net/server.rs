@@ -261,7 +261,7 @@ impl Server {
                 "asked to stop: clients are accepted for another {delay:?}, then pending echoes delivered"
             );
             self.phase = Phase::Delaying {
-                until: self.now + nanoseconds(delay),
+                until: self.now.saturating_add(nanoseconds(delay)),
             };
         }
     }
@@ -273,8 +273,9 @@ impl Server {
             Phase::Delaying { until } if self.now >= until => {
                 self.acceptor.close(&mut self.connections, self.now);
                 self.connections.shut_down(self.now);
+                let timeout = nanoseconds(self.config.drain_timeout);
                 self.phase = Phase::Draining {
-                    until: self.now + nanoseconds(self.config.drain_timeout),
+                    until: self.now.saturating_add(timeout),
                 };
             }
             Phase::Draining { until } if self.now >= until => self.connections.cut(self.now),

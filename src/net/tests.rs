@@ -207,6 +207,23 @@ fn a_stop_before_the_first_turn_is_seen() {
     assert_eq!(server.run().expect("no error"), Outcome::Stopped);
 }
 
+#[test]
+fn a_stop_may_wait_for_ever() {
+    let server = Running::start(
+        Config {
+            drain_timeout: Duration::MAX,
+            ..config()
+        },
+        &[],
+    );
+    let mut client = server.connect();
+    expect_echo(&client);
+    server.handle.stop().expect("a wake");
+    assert_eq!(client.read(&mut [0]).expect("a FIN"), 0);
+    drop(client);
+    assert_eq!(server.stop().closed[CloseReason::Stopped.index()], 1);
+}
+
 /// What the workers of a test have worked on, and a gate that holds them up.
 #[derive(Clone, Default)]
 struct Workshop {

@@ -82,10 +82,11 @@ impl Default for Timer {
 }
 
 impl Timers {
-    /// `period` tells how long each clock runs; none: for ever.
+    /// `period` tells how long each clock runs, a nanosecond at least; none: for ever.
     pub fn new(period: impl Fn(Clock) -> Option<Duration>) -> Self {
         Self {
-            periods: CLOCKS.map(|clock| period(clock).map_or(NEVER, nanoseconds)),
+            periods: CLOCKS
+                .map(|clock| period(clock).map_or(NEVER, |period| nanoseconds(period).max(1))),
             root: NONE,
         }
     }
@@ -319,6 +320,15 @@ mod tests {
         timers.set(&mut slots, 1, None, NEVER);
         assert_eq!(timers.next_deadline(&slots), NEVER);
         assert_eq!(due(&mut timers, &mut slots, u64::MAX), [0_usize; 0]);
+    }
+
+    #[test]
+    fn a_clock_of_no_length_does_not_run_out_as_it_starts() {
+        let mut timers = Timers::new(|_| Some(Duration::ZERO));
+        let mut slots = slots(1);
+        set(&mut timers, &mut slots, 0, Clock::Idle, 5);
+        assert_eq!(due(&mut timers, &mut slots, 5), [0_usize; 0]);
+        assert_eq!(due(&mut timers, &mut slots, 6), [0]);
     }
 
     #[derive(Clone, Copy, Debug)]
