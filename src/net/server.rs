@@ -303,6 +303,7 @@ fn listeners(
     config: &Config,
     registry: &Registry,
 ) -> io::Result<Vec<Listener>> {
+    let backlog = platform::backlog_limit().map_or(config.backlog, |most| config.backlog.min(most));
     let listener = |(index, (socket, (_, framing))): (usize, (TcpListener, &(_, Framing)))| {
         let settings = Settings {
             high_water: config.high_water,
@@ -315,7 +316,7 @@ fn listeners(
         Listener::new(
             socket,
             Arc::new(settings),
-            config.backlog,
+            backlog,
             registry,
             Token(LISTENERS + index),
         )
