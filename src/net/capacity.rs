@@ -7,8 +7,9 @@ use crate::conn::{INBOX_STEP, SPARE_BUFFERS};
 /// Most connections unless told otherwise: 10 MB of slots.
 pub(crate) const DEFAULT_CONNECTIONS: usize = 65_536;
 
-/// Descriptors for everything that is not a connection: standard streams, the poll, the waker, signals, listeners.
+/// Descriptors for everything that is not a connection: standard streams, the poll, the waker, signals, 16 listeners.
 const RESERVED: u64 = 32;
+const RESERVED_LISTENERS: usize = 16;
 
 /// A place in the backlog, or in the line for a worker, in bytes.
 const QUEUE_PLACE: usize = 16;
@@ -24,14 +25,16 @@ pub(super) struct Capacity {
 
 impl Capacity {
     /// Raises the descriptor limit as far as needed, and settles for less only where nobody asked for a number.
-    pub(super) fn claim(wanted: Option<usize>) -> Result<Self, StartError> {
-        let needed = wanted.unwrap_or(DEFAULT_CONNECTIONS) as u64 + RESERVED;
+    pub(super) fn claim(config: &Config) -> Result<Self, StartError> {
+        let wanted = config.max_connections;
+        let others = RESERVED + config.listen.len().saturating_sub(RESERVED_LISTENERS) as u64;
+        let needed = wanted.unwrap_or(DEFAULT_CONNECTIONS) as u64 + others;
         let descriptors = platform::raise_descriptor_limit(needed).map_err(StartError::Poll)?;
-        Self::within(wanted, descriptors)
+        Self::within(wanted, others, descriptors)
     }
 
     /// The most memory that these connections can take in the process, in bytes: slots, pending bytes, messages
-    /// that wait, the scratch buffer and the spare ones.
+    /// that wait, those that workers still have of connections that have gone, the scratch buffer and the spare ones.
     pub(super) fn memory_bound(&self, config: &Config) -> usize {
         let message = config.most_of_a_message();
         let pending = config.most_pending();
@@ -49,21 +52,26 @@ impl Capacity {
             .into_iter()
             .fold(slot, usize::saturating_add);
         let spare = SPARE_BUFFERS.saturating_mul(pending);
-        [spare, config.read_buffer].into_iter().fold(
+        let orphans = config.workers.saturating_mul(message);
+        [spare, orphans, config.read_buffer].into_iter().fold(
             self.connections.saturating_mul(connection),
             usize::saturating_add,
         )
     }
 
-    fn within(wanted: Option<usize>, descriptors: Option<u64>) -> Result<Self, StartError> {
+    fn within(
+        wanted: Option<usize>,
+        others: u64,
+        descriptors: Option<u64>,
+    ) -> Result<Self, StartError> {
         let room = descriptors.map_or(usize::MAX, |limit| {
-            usize::try_from(limit.saturating_sub(RESERVED)).unwrap_or(usize::MAX)
+            usize::try_from(limit.saturating_sub(others)).unwrap_or(usize::MAX)
         });
         let connections = wanted.unwrap_or(DEFAULT_CONNECTIONS.min(room).max(1));
         if let Some(limit) = descriptors.filter(|_| connections > room) {
             return Err(StartError::Descriptors {
                 connections,
-                needed: connections as u64 + RESERVED,
+                needed: connections as u64 + others,
                 limit,
             });
         }
@@ -77,24 +85,56 @@ impl Capacity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conn::Framing;
+    use crate::net::Listen;
 
     #[test]
     fn without_a_number_the_descriptor_limit_decides() {
         assert_eq!(
-            Capacity::within(None, Some(1024)).unwrap().connections,
+            Capacity::within(None, RESERVED, Some(1024))
+                .unwrap()
+                .connections,
             1024 - 32
         );
         assert_eq!(
-            Capacity::within(None, Some(1 << 20)).unwrap().connections,
+            Capacity::within(None, RESERVED, Some(1 << 20))
+                .unwrap()
+                .connections,
             65_536
         );
-        assert_eq!(Capacity::within(None, None).unwrap().connections, 65_536);
-        assert_eq!(Capacity::within(None, Some(33)).unwrap().connections, 1);
+        assert_eq!(
+            Capacity::within(None, RESERVED, None).unwrap().connections,
+            65_536
+        );
+        assert_eq!(
+            Capacity::within(None, RESERVED, Some(33))
+                .unwrap()
+                .connections,
+            1
+        );
+    }
+
+    #[test]
+    fn a_message_that_a_worker_has_outlives_its_connection() {
+        let bound = |workers| {
+            let config = Config {
+                listen: vec![(Listen::Everywhere(7), Framing::Line)],
+                max_message: 1 << 20,
+                workers,
+                ..Config::default()
+            };
+            let capacity = Capacity {
+                connections: 1,
+                descriptors: None,
+            };
+            capacity.memory_bound(&config)
+        };
+        assert_eq!(bound(100) - bound(1), 99 << 20);
     }
 
     #[test]
     fn a_descriptor_limit_that_leaves_no_room_for_a_connection_is_refused() {
-        let refused = Capacity::within(None, Some(32)).unwrap_err();
+        let refused = Capacity::within(None, RESERVED, Some(32)).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "33 descriptors are needed to serve 1 at once; the limit is 32 (ulimit -Hn)"
@@ -104,10 +144,12 @@ mod tests {
     #[test]
     fn fault_l2_a_number_over_the_descriptor_limit_is_refused_with_both_numbers() {
         assert_eq!(
-            Capacity::within(Some(992), Some(1024)).unwrap().connections,
+            Capacity::within(Some(992), RESERVED, Some(1024))
+                .unwrap()
+                .connections,
             992
         );
-        let message = Capacity::within(Some(993), Some(1024))
+        let message = Capacity::within(Some(993), RESERVED, Some(1024))
             .unwrap_err()
             .to_string();
         assert!(

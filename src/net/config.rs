@@ -13,11 +13,12 @@ pub struct Config {
     /// Sent to each client on connect; at most 4 KiB. `{peer}` and `{id}` stand for the client's address and the
     /// connection's number. Empty: nothing is sent.
     pub banner: String,
-    /// Most connections at once. None: 65,536, or the descriptor limit less 32, whichever is less.
+    /// Most connections at once. None: 65,536, or the descriptor limit less 32, whichever is less. Of
+    /// listeners over 16, each takes one more descriptor.
     pub max_connections: Option<usize>,
     /// What happens to a client that comes when all slots are taken.
     pub when_full: WhenFull,
-    /// Most connections from one IPv4 address or IPv6 /64. None: no limit.
+    /// Most connections from one IPv4 address or IPv6 /64, at least 1. None: no limit.
     pub max_per_ip: Option<u32>,
     /// Ends a session in which nothing came or went for so long. None: never.
     pub idle_timeout: Option<Duration>,
@@ -39,7 +40,7 @@ pub struct Config {
     pub high_water: usize,
     /// The most bytes a message may have, header or terminator included.
     pub max_message: usize,
-    /// Threads that work on messages before they are echoed. None: the loop echoes them itself.
+    /// Threads that work on messages before they are echoed. 0: the loop echoes them itself.
     pub workers: usize,
     /// What a worker spends on each message: it stands for a call that blocks.
     pub work_time: Duration,

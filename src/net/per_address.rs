@@ -17,7 +17,7 @@ enum Source {
 }
 
 impl PerAddress {
-    /// At most `limit` from each source. `connections` is the most there can be in all: nothing is allocated later.
+    /// At most `limit` from each source. `connections` is the most there can be in all; it has room for so many.
     pub(super) fn new(limit: u32, connections: usize) -> Self {
         Self {
             limit,

@@ -195,11 +195,13 @@ pub(crate) fn ephemeral_ports() -> Option<u64> {
     Some(last.checked_sub(first)? + 1)
 }
 
-/// Raises the limit of open descriptors to `wanted`, as far as its hard limit allows. Returns the limit then in
-/// force, or none where sockets are not limited that way.
+/// Raises the limit of open descriptors to `wanted`, as far as its hard limit and the system (a sandbox) allow. Returns
+/// the limit then in force, or none where sockets are not limited that way.
 pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<Option<u64>> {
     #[cfg(unix)]
-    return rlimit::increase_nofile_limit(wanted).map(Some);
+    return rlimit::increase_nofile_limit(wanted)
+        .or_else(|_refused| rlimit::Resource::NOFILE.get_soft())
+        .map(Some);
     #[cfg(windows)]
     {
         let _ = wanted;

@@ -94,7 +94,7 @@ impl Server {
 
     /// Binds with what a worker does to a message.
     pub(super) fn bind_with(config: Config, work: Work) -> Result<Self, StartError> {
-        let capacity = Capacity::claim(config.max_connections)?;
+        let capacity = Capacity::claim(&config)?;
         log_capacity(capacity, &config);
         let sockets = bind::bind_all(&config)?;
         let poll = Poll::new().map_err(StartError::Poll)?;

@@ -52,6 +52,18 @@ fn fault_l2_without_a_number_the_hard_limit_decides() {
 }
 
 #[test]
+fn fault_l2_listeners_over_sixteen_take_of_the_descriptors() {
+    let mut command = shell(r#"ulimit -n 100; exec "$0" "$@""#);
+    command.args(["--listen", "127.0.0.1:0"].repeat(40));
+    let server = Server::spawn(command);
+    server.await_log("up to 44 connections");
+    let clients: Vec<_> = (0..44).map(|_| Client::connect(server.address())).collect();
+    clients
+        .iter()
+        .for_each(|client| client.echo(b"room for 44"));
+}
+
+#[test]
 fn fault_w4_ten_thousand_idle_connections_cost_little() {
     const CONNECTIONS: u64 = 10_000;
     // mio keeps a table of its own beside poll(2).
