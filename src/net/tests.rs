@@ -168,7 +168,7 @@ fn fault_a7_a_socket_that_cannot_be_registered_closes_alone() {
 #[test]
 fn a_slot_that_becomes_free_goes_to_the_listeners_in_turn() {
     let mut config = config();
-    config.listen.push(config.listen[0].clone());
+    config.listen.push(config.listen[0]);
     config.max_connections = Some(1);
     let server = Server::bind(config).expect("free ports");
     let addresses = server.addresses().to_vec();
