@@ -319,7 +319,6 @@ impl Generator {
             Line::Connecting { .. } => {
                 self.fail_connect(key, ConnectError::timed_out().failure.into());
             }
-            Line::Up { .. } if matches!(self.phase, Phase::Draining { .. }) => {}
             Line::Up { .. } => self.lose(key, Failure::Timeout),
             Line::Down if self.phase == Phase::Loaded => self.redial(key),
             Line::Down => seat.redial_at = NEVER,

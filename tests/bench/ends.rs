@@ -22,7 +22,9 @@ fn a_server_that_never_answers_is_a_timeout_for_each_message() {
                 "{args}: {}",
                 report.without_histograms()
             );
-            assert_eq!(report.count("messages"), 0);
+            for other in ["messages", "unanswered"] {
+                assert_eq!(report.count(other), 0, "{args}: {other}");
+            }
             // They stay in the histogram, at their age.
             let oldest = report.percentile("response", 100.0);
             assert!(oldest >= Duration::from_millis(200), "{args}: {oldest:?}");
@@ -125,6 +127,18 @@ fn connections_that_the_server_takes_and_drops_are_not_achieved() {
     assert_eq!(report.count("connections_achieved"), 4);
     let reasons = report.reasons();
     assert!(reasons.contains("achieved 4 of 8 connections"), "{reasons}");
+}
+
+#[test]
+fn a_reply_behind_the_window_may_take_no_longer_than_one_in_it() {
+    let work = ["--workers", "8", "--work-time", "5s"];
+    let server = Server::start(&[&["--framing", "line"], &work[..]].concat());
+    let args = "-c 8 -d 100ms -w 0 --framing line --timeout 300ms";
+    let report = measure_to(server.address(), args, 1);
+    assert_eq!(report.errors("timeout"), 8);
+    for other in ["messages", "unanswered"] {
+        assert_eq!(report.count(other), 0, "{other}");
+    }
 }
 
 #[test]
