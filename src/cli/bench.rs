@@ -11,6 +11,7 @@ mod values;
 
 use std::env;
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +22,7 @@ use mio_echo::load::{Arrival, Close, Config, Length, Load, Shard, Sizes, Slo, Ta
 use mio_echo::net::Family;
 
 use super::option_takes_hyphens;
-use super::values::{count, size};
+use super::values::{count, size, size_or_none};
 use shard::TypedShard;
 use source::Sources;
 
@@ -158,11 +159,11 @@ pub struct BenchArgs {
     #[arg(long, value_name = "ADDRS", value_parser = source::sources)]
     source: Option<Sources>,
 
-    /// Uses IPv4 alone; default: what the name resolves to first
+    /// Uses IPv4 alone; default: the family of --source, or what the name resolves to first
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
 
-    /// Uses IPv6 alone; default: what the name resolves to first
+    /// Uses IPv6 alone; default: the family of --source, or what the name resolves to first
     #[arg(short = '6', long)]
     ipv6: bool,
 
@@ -171,7 +172,7 @@ pub struct BenchArgs {
     socket_buffer: Option<usize>,
 
     /// Bytes of a greeting, discarded on each connection; default: 0
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = size_or_none)]
     skip: Option<usize>,
 
     /// How messages are cut, as the server does it: raw, line, crlf, len8, len16, len16le
@@ -308,11 +309,14 @@ impl BenchArgs {
         (config, self.hlog, self.outputs)
     }
 
+    /// That of the source addresses, which are of one.
     fn family(&self) -> Family {
-        match (self.ipv4, self.ipv6) {
-            (true, _) => Family::V4,
-            (_, true) => Family::V6,
-            _ => Family::Any,
+        let sources = self.source.as_ref();
+        let source = sources.and_then(|Sources(sources)| sources.first());
+        match (self.ipv4, self.ipv6, source) {
+            (true, _, _) | (false, false, Some(IpAddr::V4(_))) => Family::V4,
+            (_, true, _) | (false, false, Some(IpAddr::V6(_))) => Family::V6,
+            (false, false, None) => Family::Any,
         }
     }
 

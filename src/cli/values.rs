@@ -59,7 +59,7 @@ pub fn size(text: &str) -> Result<usize, String> {
 }
 
 /// A [`size`], or 0.
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "bench"))]
 pub fn size_or_none(text: &str) -> Result<usize, String> {
     match text {
         "0" => Ok(0),

@@ -1,6 +1,6 @@
 //! Why there are no figures, in one line each.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::{error, fmt, io};
 
 use super::Failures;
@@ -15,6 +15,13 @@ pub enum RunError {
         target: String,
         /// Why not.
         error: ConnectError,
+    },
+    /// A source address is none of this machine's.
+    Source {
+        /// The address.
+        source: IpAddr,
+        /// Why nothing can come from it.
+        error: io::Error,
     },
     /// Not one connection was established.
     NotConnected {
@@ -49,6 +56,7 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unresolved { target, error } => write!(f, "cannot resolve {target}: {error}"),
+            Self::Source { source, error } => write!(f, "cannot use --source {source}: {error}"),
             Self::NotConnected { address, failures } => {
                 write!(f, "cannot connect to {address}:")?;
                 let mut separator = " ";

@@ -1,6 +1,6 @@
 //! What must be settled before a measurement begins: descriptors, ports, the address, the shares of the loops.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use super::{Close, Config, Progress, RunError};
@@ -21,6 +21,17 @@ pub(super) fn claim_descriptors(config: &Config) -> Result<(), RunError> {
         Some(limit) if limit < needed => Err(RunError::Descriptors { needed, limit }),
         _ => Ok(()),
     }
+}
+
+/// Tries whether something can come from each of the source addresses.
+pub(super) fn check_sources(config: &Config) -> Result<(), RunError> {
+    for source in &config.sources {
+        UdpSocket::bind((*source, 0)).map_err(|error| RunError::Source {
+            source: *source,
+            error,
+        })?;
+    }
+    Ok(())
 }
 
 /// The first address that lets us connect. The last one is not tried: if it refuses, the measurement says so.

@@ -94,11 +94,11 @@ pub struct Metrics {
     pub corrupted: u64,
     /// The first of them; null: there was none.
     pub corruption: Option<CorruptionReport>,
-    /// Sent, and not answered at the end.
+    /// Sent, and neither answered nor timed out at the end.
     pub unanswered: u64,
     /// Intended, and never sent.
     pub unsent: u64,
-    /// Connections that were replaced.
+    /// Attempts to replace a connection.
     pub reconnects: u64,
     /// Unanswered messages, on average over the window.
     pub in_flight: Option<f64>,

@@ -14,7 +14,7 @@ use mio::{Events, Poll, Token, Waker};
 use super::child::ChildServer;
 use super::control::{Control, News, Reporter, Timeline};
 use super::loops::Loops;
-use super::prepare::{choose_address, claim_descriptors, warn_of_ports};
+use super::prepare::{check_sources, choose_address, claim_descriptors, warn_of_ports};
 use super::report::IntervalReport;
 use super::usage::Usages;
 use super::{Config, Interval, Phase, Progress, Results, RunError, Tally, Target};
@@ -33,9 +33,10 @@ const TICK: Duration = Duration::from_millis(500);
 /// # Errors
 ///
 /// When there is nothing to measure: the target does not resolve or lets nobody connect, the server of our own does not
-/// start, or the system refuses what the connections need.
+/// start, nothing can come from a source address, or the system refuses what the connections need.
 pub fn run(config: Config, progress: &mut dyn Progress) -> Result<Results, RunError> {
     claim_descriptors(&config)?;
+    check_sources(&config)?;
     let (server, address) = match &config.target {
         Target::Child(program) => {
             let server = ChildServer::start(program, &config).map_err(RunError::Server)?;

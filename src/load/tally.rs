@@ -82,7 +82,7 @@ pub struct Tally {
     pub unanswered: u64,
     /// Messages of the window that were never sent.
     pub unsent: u64,
-    /// Connections that were replaced.
+    /// Attempts to replace a connection.
     pub reconnects: u64,
     /// By name.
     pub failures: Failures,

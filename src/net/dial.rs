@@ -82,8 +82,12 @@ pub fn resolve(target: &str, family: Family) -> Result<Vec<SocketAddr>, ConnectE
         .filter(is_wanted)
         .collect();
     if addresses.is_empty() {
-        let none = io::Error::new(io::ErrorKind::NotFound, "no address of this family");
-        return Err(unresolved(none));
+        let none = match family {
+            Family::Any => "no address",
+            Family::V4 => "no IPv4 address",
+            Family::V6 => "no IPv6 address",
+        };
+        return Err(unresolved(io::Error::new(io::ErrorKind::NotFound, none)));
     }
     Ok(addresses)
 }

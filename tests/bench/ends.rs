@@ -90,6 +90,14 @@ fn nobody_there_is_refused() {
 }
 
 #[test]
+fn a_source_that_nothing_can_come_from_is_named() {
+    // TEST-NET-1 (RFC 5737): no machine has an address of it.
+    let refused = run(crate::bench::bench("-c 1 -n 1 -w 0 --source 192.0.2.1"), 1);
+    let line = refused.text();
+    assert!(line.contains("cannot use --source 192.0.2.1: "), "{line}");
+}
+
+#[test]
 fn a_name_without_an_address_is_said_in_one_line() {
     let mut command = crate::bench::bench("-d 500ms");
     command.arg("nowhere.invalid:7007");

@@ -48,8 +48,7 @@ fn unresolved_names_the_name() {
 
 #[test]
 fn a_family_that_the_target_does_not_have_is_unresolved() {
-    run(&["-6", "127.0.0.1:7"])
-        .expect_failure(1, &["127.0.0.1:7: unresolved: no address of this family"]);
+    run(&["-6", "127.0.0.1:7"]).expect_failure(1, &["127.0.0.1:7: unresolved: no IPv6 address"]);
 }
 
 #[test]

@@ -84,6 +84,19 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
+fn source_addresses_decide_the_family() {
+    for (typed, family) in [
+        ("", Family::Any),
+        ("--source 10.0.0.0/24", Family::V4),
+        ("--source ::1", Family::V6),
+        ("-6 --source ::1", Family::V6),
+    ] {
+        assert_eq!(config(typed).family, family, "{typed}");
+    }
+    assert_eq!(config("--skip 0").skip, 0);
+}
+
+#[test]
 fn every_option_means_its_own_setting() {
     let Measure {
         config,
