@@ -43,7 +43,13 @@ where
             .filter(|number| range.contains(number))
             .ok_or_else(|| {
                 let (least, most) = (range.start(), range.end());
-                format!("expected a count from {least} to {most}, such as 64 or 50k (k is 1000)")
+                let has_room = T::try_from(50_000).is_ok_and(|number| range.contains(&number));
+                let example = if has_room {
+                    ", such as 64 or 50k (k is 1000)"
+                } else {
+                    ""
+                };
+                format!("expected a count from {least} to {most}{example}")
             })
     }
 }
