@@ -72,7 +72,7 @@ impl fmt::Display for RunError {
             ),
             Self::Server(error) => write!(f, "cannot start a server: {error}"),
             Self::TooLate => f.write_str("--start-at: the time was over before all were connected"),
-            Self::Aborted { .. } => f.write_str("aborted"),
+            Self::Aborted { .. } => f.write_str("interrupted: there are no figures"),
             Self::System(error) => write!(f, "cannot run: {error}"),
             Self::Panicked => f.write_str("a loop failed; this is a bug"),
         }

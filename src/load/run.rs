@@ -198,10 +198,9 @@ impl Run {
                 (Request::Stop(signal), Some(_)) => return Err(RunError::Aborted { signal }),
                 (Request::Stop(signal), None) => {
                     self.signal = Some(signal);
-                    progress.note(match self.timeline {
-                        Some(_) => "interrupted: the figures so far follow",
-                        None => "interrupted while connecting: there are no figures",
-                    });
+                    if self.timeline.is_some() {
+                        progress.note("interrupted: the figures so far follow");
+                    }
                     self.control.cut();
                     self.loops.wake();
                 }
