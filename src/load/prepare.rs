@@ -1,10 +1,10 @@
 //! What must be settled before a measurement begins: descriptors, ports, the address, the shares of the loops.
 
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::{Close, Config, Progress, RunError};
-use crate::net::{platform, resolve};
+use crate::net::{platform, resolve, try_source};
 
 /// How long a closed connection keeps its port (Linux: TCP_TIMEWAIT_LEN).
 const TIME_WAIT: Duration = Duration::from_secs(60);
@@ -23,13 +23,10 @@ pub(super) fn claim_descriptors(config: &Config) -> Result<(), RunError> {
     }
 }
 
-/// Tries whether something can come from each of the source addresses.
+/// Tries whether connections can come from each of the source addresses.
 pub(super) fn check_sources(config: &Config) -> Result<(), RunError> {
-    for source in &config.sources {
-        UdpSocket::bind((*source, 0)).map_err(|error| RunError::Source {
-            source: *source,
-            error,
-        })?;
+    for source in config.sources.iter().copied() {
+        try_source(source).map_err(|error| RunError::Source { source, error })?;
     }
     Ok(())
 }

@@ -132,12 +132,18 @@ pub fn connected(socket: &TcpStream) -> Result<Option<()>, ConnectError> {
     }
 }
 
+/// Tries whether a connection can come from `source`.
+///
+/// # Errors
+///
+/// When it is no address of this machine.
+pub fn try_source(source: IpAddr) -> io::Result<()> {
+    let socket = socket(SocketAddr::new(source, 0))?;
+    platform::bind_without_port(&SockRef::from(&socket), source)
+}
+
 fn begin(address: SocketAddr, options: DialOptions) -> io::Result<TcpStream> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = socket(address)?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     if !socket.tcp_nodelay()? {
@@ -154,6 +160,14 @@ fn begin(address: SocketAddr, options: DialOptions) -> io::Result<TcpStream> {
         Err(error) if !platform::is_connecting(&error) => Err(error),
         Ok(()) | Err(_) => Ok(TcpStream::from_std(socket.into())),
     }
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )
 }
 
 impl ConnectError {

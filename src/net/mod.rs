@@ -29,7 +29,9 @@ use std::time::Duration;
 
 pub use config::{Config, Listen, OffloadPolicy, WhenFull};
 #[cfg(any(feature = "client", feature = "bench"))]
-pub use dial::{ConnectError, ConnectFailure, DialOptions, Family, connected, dial, resolve};
+pub use dial::{
+    ConnectError, ConnectFailure, DialOptions, Family, connected, dial, resolve, try_source,
+};
 pub use error::StartError;
 pub use handle::Handle;
 pub use platform::BACK_END;
