@@ -7,18 +7,21 @@ use crate::support::server::Finished;
 use crate::support::unix::shell;
 use crate::support::{Client, DEADLINE, Server, most, proc, skip};
 
+/// So many clients are served, all at the same time.
+fn expect_room_for(count: usize, server: &Server) -> Vec<Client> {
+    let connect = |_| Client::connect(server.address());
+    let clients: Vec<_> = (0..count).map(connect).collect();
+    clients.iter().for_each(|client| client.echo(b"room"));
+    clients
+}
+
 #[test]
 fn fault_l2_a_low_descriptor_limit_is_raised_as_far_as_allowed() {
     let mut command = shell(r#"ulimit -Sn 40; exec "$0" "$@""#);
     command.args(["--listen", "127.0.0.1:0", "--stop-on-eof"]);
     command.args(["--max-connections", "100"]);
     let server = Server::spawn(command);
-    let clients: Vec<_> = (0..100)
-        .map(|_| Client::connect(server.address()))
-        .collect();
-    clients
-        .iter()
-        .for_each(|client| client.echo(b"room for a hundred"));
+    expect_room_for(100, &server);
 }
 
 #[test]
@@ -44,10 +47,7 @@ fn fault_l2_without_a_number_the_hard_limit_decides() {
     command.args(["--listen", "127.0.0.1:0", "--stop-on-eof"]);
     let server = Server::spawn(command);
     server.await_log("up to 68 connections");
-    let clients: Vec<_> = (0..68).map(|_| Client::connect(server.address())).collect();
-    clients
-        .iter()
-        .for_each(|client| client.echo(b"room for 68"));
+    let _clients = expect_room_for(68, &server);
     server.stop().expect_no_complaint();
 }
 
@@ -57,10 +57,7 @@ fn fault_l2_listeners_over_sixteen_take_of_the_descriptors() {
     command.args(["--listen", "127.0.0.1:0"].repeat(40));
     let server = Server::spawn(command);
     server.await_log("up to 44 connections");
-    let clients: Vec<_> = (0..44).map(|_| Client::connect(server.address())).collect();
-    clients
-        .iter()
-        .for_each(|client| client.echo(b"room for 44"));
+    expect_room_for(44, &server);
 }
 
 #[test]
