@@ -93,6 +93,10 @@ fn source_addresses_decide_the_family() {
     ] {
         assert_eq!(config(typed).family, family, "{typed}");
     }
+}
+
+#[test]
+fn a_greeting_of_no_bytes_can_be_typed() {
     assert_eq!(config("--skip 0").skip, 0);
 }
 
