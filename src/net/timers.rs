@@ -25,7 +25,6 @@ use crate::conn::Clock;
 /// The deadline of a clock that does not run.
 pub const NEVER: u64 = u64::MAX;
 
-const CLOCKS: [Clock; 4] = [Clock::Idle, Clock::Write, Clock::Linger, Clock::Frame];
 /// The key of no slot.
 const NONE: u32 = u32::MAX;
 
@@ -51,10 +50,18 @@ pub trait Timed {
 /// The timers of all connections of a loop.
 #[derive(Debug)]
 pub struct Timers {
-    /// Nanoseconds from the start of each clock to its end.
-    periods: [u64; CLOCKS.len()],
+    periods: Periods,
     /// Who runs out first.
     root: u32,
+}
+
+/// Nanoseconds from the start of each clock to its end.
+#[derive(Debug)]
+struct Periods {
+    idle: u64,
+    write: u64,
+    linger: u64,
+    frame: u64,
 }
 
 impl Timer {
@@ -84,16 +91,23 @@ impl Default for Timer {
 impl Timers {
     /// `period` tells how long each clock runs, a nanosecond at least; none: for ever.
     pub fn new(period: impl Fn(Clock) -> Option<Duration>) -> Self {
+        let period =
+            |clock| period(clock).map_or(NEVER, |period: Duration| nanoseconds(period).max(1));
+        let periods = Periods {
+            idle: period(Clock::Idle),
+            write: period(Clock::Write),
+            linger: period(Clock::Linger),
+            frame: period(Clock::Frame),
+        };
         Self {
-            periods: CLOCKS
-                .map(|clock| period(clock).map_or(NEVER, |period| nanoseconds(period).max(1))),
+            periods,
             root: NONE,
         }
     }
 
     /// When `clock`, started at `since`, runs out, or [`NEVER`].
     pub fn deadline(&self, clock: Clock, since: u64) -> u64 {
-        since.saturating_add(self.periods[index(clock)])
+        since.saturating_add(self.periods.of(clock))
     }
 
     /// Lets the timer of the slot at `key` run out at `deadline`, as `clock`, and at no other time.
@@ -139,6 +153,17 @@ impl Timers {
         } else {
             close_gap(slots, key as u32, &timer);
             self.root = meld(slots, self.root, orphans);
+        }
+    }
+}
+
+impl Periods {
+    fn of(&self, clock: Clock) -> u64 {
+        match clock {
+            Clock::Idle => self.idle,
+            Clock::Write => self.write,
+            Clock::Linger => self.linger,
+            Clock::Frame => self.frame,
         }
     }
 }
@@ -207,15 +232,6 @@ fn close_gap<T: Timed>(slots: &mut Slab<T>, gone: u32, timer: &Timer) {
     }
     if timer.next != NONE {
         slots[timer.next as usize].timer_mut().previous = timer.previous;
-    }
-}
-
-fn index(clock: Clock) -> usize {
-    match clock {
-        Clock::Idle => 0,
-        Clock::Write => 1,
-        Clock::Linger => 2,
-        Clock::Frame => 3,
     }
 }
 
