@@ -1,5 +1,6 @@
 //! How many connections there may be and what they may take, decided once, at the start.
 
+use super::per_address::SOURCE_BYTES;
 use super::slot::SLOT_BYTES;
 use super::{Config, StartError, platform};
 use crate::conn::{INBOX_STEP, SPARE_BUFFERS};
@@ -33,8 +34,8 @@ impl Capacity {
         Self::within(wanted, others, descriptors)
     }
 
-    /// The most memory that these connections can take in the process, in bytes: slots, pending bytes, messages
-    /// that wait, those that workers still have of connections that have gone, the scratch buffer and the spare ones.
+    /// The most memory that these connections can take in the process, in bytes: slots, counts of where they come from,
+    /// pending bytes, messages that wait, those that workers still have of connections that have gone, the scratch buffer and the spare ones.
     pub(super) fn memory_bound(&self, config: &Config) -> usize {
         let message = config.most_of_a_message();
         let pending = config.most_pending();
@@ -47,7 +48,8 @@ impl Capacity {
             0
         };
         let job = if config.workers > 0 { message } else { 0 };
-        let slot = SLOT_BYTES + QUEUE_PLACE;
+        let source = config.max_per_ip.map_or(0, |_| SOURCE_BYTES);
+        let slot = SLOT_BYTES + QUEUE_PLACE + source;
         let connection = [pending, inbox, job]
             .into_iter()
             .fold(slot, usize::saturating_add);

@@ -10,6 +10,15 @@ pub(super) struct PerAddress {
     counts: HashMap<Source, u32>,
 }
 
+/// What a connection costs here at most, in bytes. The table has [`ROOM`] places a connection, of which it keeps an eighth
+/// free, in a number that is a power of two; each takes an entry and a byte of the table's own (hashbrown).
+pub(super) const SOURCE_BYTES: usize =
+    (2 * ROOM * 8 * (size_of::<(Source, u32)>() + 1)).div_ceil(7);
+
+/// Places are used up by sources that have gone, too. A table that is less than half full clears them up where it is; a
+/// fuller one would grow for want of places, while it serves.
+const ROOM: usize = 2;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Source {
     V4([u8; 4]),
@@ -17,11 +26,12 @@ enum Source {
 }
 
 impl PerAddress {
-    /// At most `limit` from each source. `connections` is the most there can be in all; it has room for so many.
+    /// At most `limit` from each source. `connections` is the most there can be in all: for so many it never allocates
+    /// again.
     pub(super) fn new(limit: u32, connections: usize) -> Self {
         Self {
             limit,
-            counts: HashMap::with_capacity(connections),
+            counts: HashMap::with_capacity(ROOM.saturating_mul(connections)),
         }
     }
 
@@ -80,6 +90,24 @@ mod tests {
         assert!(counts.enter(peer("2001:db8::1")));
         assert!(!counts.enter(peer("2001:db8::2:1")));
         assert!(counts.enter(peer("2001:db8:0:1::1")));
+    }
+
+    #[test]
+    fn fault_w6_however_many_sources_come_and_go_the_table_stays_as_large_as_it_was_reserved() {
+        // The most that a table of this size takes.
+        const CONNECTIONS: u32 = 1792;
+        let peer = |number: u32| SocketAddr::new(IpAddr::V4(number.into()), 1);
+        let mut counts = PerAddress::new(1, CONNECTIONS as usize);
+        let reserved = counts.counts.capacity();
+        assert!(reserved * 8 / 7 * 17 <= CONNECTIONS as usize * SOURCE_BYTES);
+        for number in 0..100_000_u32 {
+            if let Some(oldest) = number.checked_sub(CONNECTIONS) {
+                counts.leave(peer(oldest));
+            }
+            assert!(counts.enter(peer(number)));
+            let places = counts.counts.capacity();
+            assert!(places <= reserved, "{places} places, {reserved} reserved");
+        }
     }
 
     #[test]
