@@ -184,8 +184,8 @@ impl Generator {
         let mut messages = self.end_session(key);
         self.recorder.corrupted(corruption);
         if is_unsent {
-            self.take_unsent(key);
-            self.recorder.dropped_unsent(self.now);
+            let intended = self.take_unsent(key);
+            self.recorder.dropped_unsent(intended, self.now);
         } else if let Some(times) = messages.next() {
             self.recorder.dropped(&times, self.now);
         }

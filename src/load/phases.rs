@@ -173,7 +173,7 @@ impl Generator {
     /// Of a load that is over: with the last of its messages and their schedule, not with the turn that noticed.
     fn window_ends(&self) -> u64 {
         match self.recorder.is_complete() {
-            true => self.scheduled_until.max(self.recorder.last_end()),
+            true => self.scheduled_until.max(self.recorder.last_counted_end()),
             false => self.now,
         }
     }

@@ -27,17 +27,19 @@ pub struct Recorder {
     dialed: u64,
     /// Whether messages are still begun.
     is_open: bool,
-    /// Unanswered messages, those of them that are counted, and when these were last added up.
+    /// Messages that count, were begun and have not ended.
+    begun: u64,
+    /// Those of them that were sent, and when these were last added up.
     in_flight: u64,
-    counted: u64,
     settled: u64,
     /// Connections that are up, and their time in the window: connections times nanoseconds.
     up: u64,
     up_time: u128,
     /// When the poll returned.
     turn_began: u64,
-    /// When a message last ended.
+    /// When a message last ended, and when one that counts did.
     last_end: u64,
+    last_counted_end: u64,
 }
 
 impl Recorder {
@@ -52,18 +54,20 @@ impl Recorder {
             quota: None,
             dialed: 0,
             is_open: false,
+            begun: 0,
             in_flight: 0,
-            counted: 0,
             settled: now,
             up: 0,
             up_time: 0,
             turn_began: now,
             last_end: now,
+            last_counted_end: now,
         }
     }
 
     /// From now on messages may be begun; those intended in `window` are counted, and at most `quota` of them begun.
     pub fn open(&mut self, window: Range<u64>, quota: Option<u64>, now: u64) {
+        self.last_counted_end = window.start;
         self.window = window;
         self.quota = quota;
         self.is_open = true;
@@ -90,14 +94,14 @@ impl Recorder {
         self.window.clone()
     }
 
-    /// When a message last ended.
-    pub fn last_end(&self) -> u64 {
-        self.last_end
+    /// When a message that counts last ended; at first the begin of the window.
+    pub fn last_counted_end(&self) -> u64 {
+        self.last_counted_end
     }
 
-    /// Whether no message is on its way.
+    /// Whether no message that counts is on its way.
     pub fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.dialed == 0
+        self.begun == 0
     }
 
     /// Whether all messages that were asked for have been begun and have ended.
@@ -186,21 +190,19 @@ impl Recorder {
     /// It was begun.
     pub fn dialed(&mut self, intended: u64) {
         self.dialed += 1;
-        if intended >= self.window.start {
-            self.take_from_quota();
-        }
+        self.begin(intended);
     }
 
     /// The connection of a message that was to be sent failed, and the message with it.
     pub fn never_sent(&mut self, intended: u64, failure: Failure, at: u64) {
-        self.dropped_unsent(at);
+        self.dropped_unsent(intended, at);
         self.failed_message(intended, failure, at);
     }
 
     /// Something was wrong with the connection of a message that was to be sent, which is counted apart.
-    pub fn dropped_unsent(&mut self, at: u64) {
+    pub fn dropped_unsent(&mut self, intended: u64, at: u64) {
         self.dialed -= 1;
-        self.last_end = at;
+        self.end(intended, at);
     }
 
     /// A message was lost with its connection.
@@ -244,7 +246,7 @@ impl Recorder {
 
     /// A message was begun by a connect, and not sent when the load ended.
     pub fn unsent_though_dialed(&mut self, intended: u64, at: u64) {
-        self.dropped_unsent(at);
+        self.dropped_unsent(intended, at);
         if self.window.contains(&intended) {
             self.count_unsent(intended, at);
         }
@@ -268,14 +270,28 @@ impl Recorder {
 
     fn ended(&mut self, times: &Times, at: u64) {
         self.settle(at);
-        self.in_flight -= 1;
-        self.counted -= u64::from(self.is_counted(times));
+        self.in_flight -= u64::from(self.is_counted(times.intended));
+        self.end(times.intended, at);
+    }
+
+    fn begin(&mut self, intended: u64) {
+        self.begun += u64::from(self.is_counted(intended));
+        if intended >= self.window.start {
+            self.take_from_quota();
+        }
+    }
+
+    fn end(&mut self, intended: u64, at: u64) {
         self.last_end = at;
+        if self.is_counted(intended) {
+            self.begun -= 1;
+            self.last_counted_end = at;
+        }
     }
 
     /// Where a number of messages was asked for, exactly those are counted, in all figures.
-    fn is_counted(&self, times: &Times) -> bool {
-        self.quota.is_none() || times.intended >= self.window.start
+    fn is_counted(&self, intended: u64) -> bool {
+        self.quota.is_none() || intended >= self.window.start
     }
 
     fn take_from_quota(&mut self) {
@@ -286,7 +302,7 @@ impl Recorder {
     fn settle(&mut self, now: u64) {
         let now = now.max(self.settled);
         let time = self.clip(now).saturating_sub(self.clip(self.settled));
-        self.tally.in_flight += u128::from(self.counted) * u128::from(time);
+        self.tally.in_flight += u128::from(self.in_flight) * u128::from(time);
         self.up_time += u128::from(self.up) * u128::from(time);
         self.settled = now;
     }
@@ -303,11 +319,9 @@ impl Observer for Recorder {
 
     fn sent(&mut self, times: &Times) {
         self.settle(times.sent);
-        self.in_flight += 1;
-        self.counted += u64::from(self.is_counted(times));
+        self.in_flight += u64::from(self.is_counted(times.intended));
         match self.dialed {
-            0 if times.intended >= self.window.start => self.take_from_quota(),
-            0 => {}
+            0 => self.begin(times.intended),
             _ => self.dialed -= 1,
         }
     }

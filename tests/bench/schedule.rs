@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::bench::{Report, against, measure, run};
-use crate::faulty::{Watched, at_most, delays_every, stalls_once};
+use crate::faulty::{Watched, at_most, delays_every, delays_first, stalls_once};
 use crate::support::{Server, bound};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -188,6 +188,15 @@ fn bytes_are_those_of_the_messages_that_are_counted() {
     let report = measure(server.address(), "-c 64 -n 2000 -w 100ms");
     report.expect_all(2000);
     assert_eq!(report.count("bytes"), 2000 * 64);
+}
+
+#[test]
+fn a_number_of_messages_does_not_wait_for_what_is_left_of_the_warm_up() {
+    let server = delays_first(Duration::from_secs(5), 64);
+    let report = measure(server.address(), "-c 4 -n 500 -w 100ms");
+    report.expect_all(500);
+    let seconds = report.number("seconds");
+    assert!(seconds < 4.0, "{seconds}");
 }
 
 #[test]

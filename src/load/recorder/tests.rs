@@ -48,6 +48,23 @@ fn a_number_of_messages_is_kept_exactly() {
 }
 
 #[test]
+fn a_number_of_messages_is_complete_without_what_is_left_of_the_warm_up() {
+    let mut recorder = recorder(Some(2));
+    recorder.sent(&times(80));
+    recorder.dialed(90);
+    assert_eq!(recorder.last_counted_end(), 100, "the begin of the window");
+    recorder.dialed(100);
+    recorder.never_sent(100, Failure::Closed, 105);
+    recorder.dialed(110);
+    assert!(!recorder.is_complete());
+    answer(&mut recorder, 110, 115);
+    assert!(recorder.is_complete() && recorder.is_idle());
+    recorder.never_sent(90, Failure::Refused, 170);
+    recorder.answered(&times(80), 64, 180);
+    assert_eq!(recorder.last_counted_end(), 115);
+}
+
+#[test]
 fn with_a_number_of_messages_only_those_are_in_any_figure() {
     let mut recorder = recorder(Some(2));
     recorder.sent(&times(90));
@@ -114,7 +131,7 @@ fn with_churn_a_message_ends_in_one_way_also_where_it_was_never_sent() {
     }
     recorder.never_sent(100, Failure::Refused, 105);
     recorder.never_sent(110, Failure::ConnectTimeout, 160);
-    recorder.dropped_unsent(165);
+    recorder.dropped_unsent(120, 165);
     assert!(!recorder.is_complete());
     recorder.unsent_though_dialed(130, 190);
     assert!(recorder.is_complete());

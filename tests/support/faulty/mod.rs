@@ -17,7 +17,7 @@ pub use ends::{
     Unheard, answers_once, closes_at_once, closes_in_the_middle, never_answers, never_reads,
     resets_in_the_middle,
 };
-pub use time::{Watched, at_most, delays_every, stalls_once};
+pub use time::{Watched, at_most, delays_every, delays_first, stalls_once};
 
 const CHUNK: usize = 64 * 1024;
 

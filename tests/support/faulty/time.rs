@@ -42,6 +42,19 @@ pub fn delays_every(nth: u64, delay: Duration, size: usize) -> Faulty {
     })
 }
 
+/// Echoes, but for the first message of the first connection, of `size` bytes: it comes back `delay` after it has been
+/// read.
+pub fn delays_first(delay: Duration, size: usize) -> Faulty {
+    Faulty::start(move |mut link| {
+        if link.number == 0 {
+            let message = link.message(size)?;
+            wait_until(Instant::now() + delay);
+            link.stream.write_all(&message)?;
+        }
+        link.echo(|| {})
+    })
+}
+
 /// How far a server of limited rate may catch up with what a busy machine has kept it from.
 const CATCH_UP: Duration = Duration::from_millis(20);
 
