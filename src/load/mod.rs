@@ -33,6 +33,7 @@ pub mod hgrm;
 pub mod hlog;
 mod loops;
 mod merge;
+mod pace;
 pub mod payload;
 mod percentile;
 mod phases;

@@ -77,7 +77,8 @@ pub struct Metrics {
     pub messages_per_sec: Option<f64>,
     /// What an open loop was to reach (a shard its part of it); null: a closed loop.
     pub asked_per_sec: Option<f64>,
-    /// `messages_per_sec` by `asked_per_sec`.
+    /// `messages_per_sec` by `asked_per_sec`; where a number of messages was asked for, without the time until the first
+    /// of them was back.
     pub achieved: Option<f64>,
     /// Payload received.
     pub bytes: u64,

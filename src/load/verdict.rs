@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::pace::{Asked, Pace};
 use super::{Arrival, Load, Percentile, Results, Row};
 
 /// An open loop whose p99 of the send lag is longer, in nanoseconds, may be late.
@@ -15,13 +16,6 @@ const LATE_SHARE: f64 = 0.10;
 
 /// A generator that is busier than this may be what is measured; so may a server, of one core.
 const BUSY: f64 = 0.90;
-
-/// An open loop has to achieve this share of its rate.
-const ACHIEVED: f64 = 0.99;
-
-/// As many standard deviations fewer may be due by chance where arrivals are random. Of `n` expected Poisson arrivals one
-/// is the square root of `n`; three are exceeded downwards by one measurement in 741.
-const CHANCE: f64 = 3.0;
 
 /// Messages in flight may be off the product of rate and mean service by this share.
 const LITTLE: f64 = 0.10;
@@ -123,20 +117,15 @@ fn overload(results: &Results) -> Option<String> {
 }
 
 fn too_slow(results: &Results) -> Option<String> {
-    let asked = results.config.own_rate()?;
-    let window = results.window.as_secs_f64();
-    let rate = results.total.messages as f64 / window;
-    let chance = match results.config.load {
-        Load::Open {
-            arrival: Arrival::Poisson,
-            ..
-        } => CHANCE * (asked / window).sqrt(),
-        Load::Open { .. } | Load::Closed => 0.0,
+    let Load::Open { arrival, .. } = results.config.load else {
+        return None;
     };
-    (rate < ACHIEVED * asked - chance).then(|| {
-        let percent = percent_below(rate / asked);
-        format!("achieved {percent} of the rate: {rate:.1} of {asked:.1} messages/s")
-    })
+    let asked = Asked {
+        rate: results.config.own_rate()?,
+        is_random: arrival == Arrival::Poisson,
+        messages: results.config.length.messages,
+    };
+    Pace::of(asked, results.window, &results.total).too_slow()
 }
 
 fn missing_connections(results: &Results) -> Option<String> {
@@ -187,11 +176,6 @@ fn p99(row: &Row) -> Option<u64> {
     let histogram = &row.histogram;
     let quantile = Percentile::P99.quantile();
     (!histogram.is_empty()).then(|| histogram.value_at_quantile(quantile).min(row.max))
-}
-
-/// Rounded down, so that what is under a bound does not look as if it met it.
-fn percent_below(share: f64) -> String {
-    format!("{:.1} %", (share * 1000.0).floor() / 10.0)
 }
 
 #[cfg(test)]
@@ -288,6 +272,24 @@ mod tests {
             reasons(open(), half),
             [""; 0],
             "a shard has its part of the rate"
+        );
+    }
+
+    #[test]
+    fn a_number_of_messages_is_not_slower_because_the_server_is_far_away() {
+        let far = |length: u64| {
+            move |r: &mut Results| {
+                r.config.length.messages = Some(2_000);
+                r.window = Duration::from_millis(length);
+                r.total.response = Row::default();
+                times(&mut r.total.response, 2_000, 200_000_000);
+            }
+        };
+        assert_eq!(reasons(open(), far(1_200)), [""; 0]);
+        // The histogram has the least of them to three digits.
+        assert_eq!(
+            reasons(open(), far(2_200)),
+            ["achieved 49.9 % of the rate: 999.9 of 2000.0 messages/s"]
         );
     }
 

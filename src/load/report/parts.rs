@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use std::{error, fmt};
 
+use super::super::pace::{Asked, Pace};
 use super::super::slo::Slo;
 use super::super::verdict::{Limit, Verdict};
-use super::super::{Corruption, Failure, Failures, Interval, Results, Row, ServerUsage, Tally};
+use super::super::{
+    Arrival, Corruption, Failure, Failures, Interval, Results, Row, ServerUsage, Tally,
+};
 use super::config::rfc3339;
 use super::{
     ConfigReport, CorruptionReport, Environment, GeneratorReport, IntervalReport, IntervalTimes,
@@ -110,18 +113,25 @@ impl Parts {
         }
     }
 
+    /// How fast it was, of what was asked; none of a closed loop.
+    pub fn pace(&self) -> Option<Pace> {
+        let asked = Asked {
+            rate: self.asked_per_sec?,
+            is_random: self.config.arrival == Some(Arrival::Poisson.to_string()),
+            messages: self.config.messages,
+        };
+        Some(Pace::of(asked, self.window, &self.total))
+    }
+
     fn metrics(&self) -> Metrics {
         let (total, window) = (&self.total, self.window.as_secs_f64());
         let per_second = |number: f64| finite(number / window);
-        let rate = per_second(total.messages as f64);
         Metrics {
             messages: total.messages,
             seconds: window,
-            messages_per_sec: rate,
+            messages_per_sec: per_second(total.messages as f64),
             asked_per_sec: self.asked_per_sec,
-            achieved: rate
-                .zip(self.asked_per_sec)
-                .and_then(|(rate, asked)| finite(rate / asked)),
+            achieved: self.pace().and_then(|pace| pace.share()),
             bytes: total.bytes,
             mb_per_sec: per_second(total.bytes as f64 / 1e6),
             connections_asked: self.connections_asked,
