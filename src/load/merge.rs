@@ -17,7 +17,7 @@ use super::{Report, Row, Slo, Verdict};
 /// Intervals that begin, or last, so many seconds apart are not the same.
 const ALIGNED: f64 = 0.001;
 
-/// Windows that begin apart by more than this share of the longest are not of one load.
+/// Windows that begin apart, or end apart, by more than this share of the longest are not of one load.
 const APART: f64 = 0.10;
 
 /// What each shard has of its own.
@@ -68,6 +68,7 @@ pub fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged
     let number = reports.len();
     let apart = apart(&reports)?;
     let mut reasons = reasons(&reports);
+    reasons.extend(unequal(&reports));
     let mut parts = reports.into_iter().map(|(name, report)| {
         Parts::read(report).map_err(|error| MergeError(format!("{name}: {error}")))
     });
@@ -79,6 +80,7 @@ pub fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged
         sum.intervals.clear();
     }
     reasons.extend(apart);
+    reasons.extend(sum.pace().and_then(|pace| pace.too_slow()));
     reasons.extend(few_samples(&sum.total.response));
     sum.verdict = Verdict::from_reasons(reasons);
     sum.merged_from = Some(number);
@@ -206,6 +208,16 @@ fn apart(reports: &[(String, Report)]) -> Result<Option<String>, MergeError> {
             "the shards did not run at the same time: their windows began up to {apart:.1} s apart"
         )
     }))
+}
+
+/// That some measured for longer than others: in a part of the time the load was another.
+fn unequal(reports: &[(String, Report)]) -> Option<String> {
+    let windows = reports.iter().map(|(_, report)| report.metrics.seconds);
+    let shortest = windows.clone().reduce(f64::min)?;
+    let longest = windows.reduce(f64::max)?;
+    (longest - shortest > APART * longest).then(|| {
+        format!("the shards did not measure equally long: {shortest:.1} to {longest:.1} s")
+    })
 }
 
 fn add(mut sum: Parts, more: Parts) -> Parts {

@@ -213,9 +213,10 @@ fn corruption(metrics: &Metrics) -> Option<String> {
 
 fn interrupted(report: &Report) -> Option<String> {
     let (signal, seconds) = (report.interrupted?, report.metrics.seconds);
-    Some(format!(
-        "interrupted by signal {signal} after {seconds:.1} s"
-    ))
+    Some(match report.merged_from {
+        None => format!("interrupted by signal {signal} after {seconds:.1} s"),
+        Some(_) => format!("interrupted by signal {signal}"),
+    })
 }
 
 fn judgement(judgement: &Judgement) -> String {

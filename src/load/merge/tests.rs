@@ -174,6 +174,30 @@ fn one_suspect_shard_makes_the_sum_suspect() {
 }
 
 #[test]
+fn a_shard_that_was_interrupted_leaves_the_sum_slower_than_asked() {
+    let mut whole = shard_of(open(), 0);
+    whole.window = Duration::from_secs(2);
+    whole.total.messages *= 2;
+    whole.total.in_flight *= 2;
+    let mut part = shard_of(open(), 1);
+    part.interrupted = Some(2);
+    let reports = vec![
+        ("a".into(), Report::new(&whole, None)),
+        ("b".into(), Report::new(&part, None)),
+    ];
+    let sum = merge(reports, None).expect("one load").report;
+    assert_eq!(
+        sum.verdict.reasons,
+        [
+            "the shards did not measure equally long: 1.0 to 2.0 s",
+            "achieved 75.0 % of the rate: 3000.0 of 4000.0 messages/s"
+        ]
+    );
+    let text = super::super::text(&sum);
+    assert!(text.contains("\ninterrupted by signal 2\n"), "{text}");
+}
+
+#[test]
 fn intervals_are_added_if_they_are_the_same_pieces() {
     let merged = merge(reports(results), None).expect("one load").report;
     assert_eq!(merged.intervals.len(), 1);
