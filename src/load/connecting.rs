@@ -117,6 +117,7 @@ impl Generator {
             };
         }
         self.recorder.connected(now - seat.dialed_at, now);
+        self.went_up(key, now);
         if self.phase == Phase::Connecting {
             self.connecting -= 1;
             self.up += 1;
@@ -142,6 +143,7 @@ impl Generator {
         seat.line = Line::Down;
         seat.redial_at = seat.dialed_at.saturating_add(REDIAL);
         seat.free_at = seat.redial_at;
+        self.went_down(key);
         match self.phase {
             _ if self.churns() => self.fail_unsent(key, failure),
             Phase::Connecting => {
@@ -200,6 +202,7 @@ impl Generator {
         let seat = &mut self.seats[key];
         seat.redial_at = seat.dialed_at.saturating_add(REDIAL).max(self.now);
         seat.free_at = seat.redial_at;
+        self.went_down(key);
         match self.take_line(key) {
             Line::Up { session, .. } => session.into_unanswered(),
             Line::Down | Line::Connecting { .. } => VecDeque::new().into_iter(),
@@ -262,11 +265,20 @@ impl Generator {
     }
 
     fn take_line(&mut self, key: usize) -> Line {
-        let line = std::mem::replace(&mut self.seats[key].line, Line::Down);
-        if let Line::Up { .. } = line {
-            self.recorder.disconnected(self.now);
+        std::mem::replace(&mut self.seats[key].line, Line::Down)
+    }
+
+    fn went_up(&mut self, key: usize, at: u64) {
+        if !std::mem::replace(&mut self.seats[key].is_up, true) {
+            self.recorder.went_up(at);
         }
-        line
+    }
+
+    /// Not with the end of a connection that has done what it was made for.
+    fn went_down(&mut self, key: usize) {
+        if std::mem::replace(&mut self.seats[key].is_up, false) {
+            self.recorder.went_down(self.now);
+        }
     }
 }
 

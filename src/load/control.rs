@@ -51,8 +51,8 @@ pub enum News {
     PeerDoesNotRead(u64),
     /// The end.
     Done {
-        /// That were up.
-        connections: usize,
+        /// That were up: on average over the window, or at its begin where it had no length.
+        connections: f64,
         /// When the window ended.
         ended: u64,
         /// The share of the window in which the loop neither waited nor looked again; none where no time passed.

@@ -216,20 +216,12 @@ impl Generator {
         self.end_interval(end);
         let busy = self.recorder.busy();
         self.reporter.tell(News::Done {
-            connections: self.connections(),
+            connections: self.recorder.connections().unwrap_or(self.up as f64),
             ended: end,
             busy,
             intervals: self.intervals,
         });
         self.phase = Phase::Done;
-    }
-
-    /// Of a load that holds them, on average. With churn, or where nothing was measured: at its begin.
-    fn connections(&self) -> usize {
-        match self.config.churn {
-            true => self.up,
-            false => self.recorder.connections().unwrap_or(self.up),
-        }
     }
 
     fn count_unsent(&mut self, key: usize) {

@@ -32,7 +32,7 @@ pub struct Recorder {
     /// Those of them that were sent, and when these were last added up.
     in_flight: u64,
     settled: u64,
-    /// Connections that are up, and their time in the window: connections times nanoseconds.
+    /// Seats that are up, and their time in the window: seats times nanoseconds.
     up: u64,
     up_time: u128,
     /// When the poll returned.
@@ -146,23 +146,27 @@ impl Recorder {
         self.turn_began = to;
     }
 
-    /// Connections that were up, on average over the window; none where no time passed.
-    pub fn connections(&self) -> Option<usize> {
-        let window = u128::from(self.window.end - self.window.start);
-        (window > 0).then(|| ((self.up_time + window / 2) / window) as usize)
+    /// Seats that were up, on average over the window; none where no time passed.
+    pub fn connections(&self) -> Option<f64> {
+        let window = self.window.end - self.window.start;
+        (window > 0).then(|| self.up_time as f64 / window as f64)
     }
 
     /// A connection was established at `at` after so long.
     pub fn connected(&mut self, nanoseconds: u64, at: u64) {
-        self.settle(at);
-        self.up += 1;
         if self.is_recorded(at) {
             self.tally.connect.record(nanoseconds);
         }
     }
 
-    /// An established connection is gone at `at`.
-    pub fn disconnected(&mut self, at: u64) {
+    /// From `at` on one more seat has what it needs.
+    pub fn went_up(&mut self, at: u64) {
+        self.settle(at);
+        self.up += 1;
+    }
+
+    /// From `at` on one seat less has it.
+    pub fn went_down(&mut self, at: u64) {
         self.settle(at);
         self.up -= 1;
     }

@@ -86,7 +86,8 @@ pub struct Metrics {
     pub mb_per_sec: Option<f64>,
     /// Of this process.
     pub connections_asked: usize,
-    /// That were established: with churn when the load began, else on average over the window.
+    /// That the server let us have, on average over the window. With churn each is many, one after the other, and is
+    /// missing from a failure until another succeeds.
     pub connections_achieved: usize,
     /// How often what failed: `refused`, `unreachable`, `unresolved`, `connect_timeout`, `no_source_port`, `descriptors`,
     /// `self_connect`, `reset`, `closed`, `timeout`, `other`. What did not happen is left out.

@@ -17,7 +17,8 @@ pub struct Results {
     pub began: SystemTime,
     /// The length of the window.
     pub window: Duration,
-    /// Connections that were established: with churn when the load began, else on average over the window.
+    /// Connections that the server let us have, on average over the window. With churn each of them is many, one after
+    /// the other, and is missing from a failure until another succeeds.
     pub connected: usize,
     /// Everything that was measured in the window.
     pub total: Tally,

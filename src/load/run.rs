@@ -70,9 +70,9 @@ struct Run {
     connected: usize,
     /// For each loop that is done, how many intervals it has told of.
     done: Vec<usize>,
-    /// Connections that were up when all had been tried, and those that were up in the window.
+    /// Connections that were up when all had been tried, and those that were up in the window, on average.
     connections: usize,
-    achieved: usize,
+    achieved: f64,
     total: Tally,
     open_intervals: BTreeMap<usize, OpenInterval>,
     intervals: Vec<IntervalReport>,
@@ -123,7 +123,7 @@ impl Run {
             connected: 0,
             done: Vec::new(),
             connections: 0,
-            achieved: 0,
+            achieved: 0.0,
             total: Tally::default(),
             open_intervals: BTreeMap::new(),
             intervals: Vec::new(),
@@ -359,7 +359,7 @@ impl Run {
             address: self.address,
             began: SystemTime::now() - age,
             window,
-            connected: self.achieved,
+            connected: whole(self.achieved, self.config.own_connections()),
             busiest: self.busiest,
             generator_cpu: self.usages.generator_cpu(),
             server: self.usages.server(self.connections),
@@ -368,5 +368,31 @@ impl Run {
             total: self.total,
             config: Arc::unwrap_or_clone(self.config),
         })
+    }
+}
+
+/// The connections that an average stands for. A moment in which one was replaced is none that was missing: it may be a
+/// hundredth of those that were asked for, and half of one.
+fn whole(average: f64, asked: usize) -> usize {
+    (average + (asked as f64 / 100.0).min(0.5)).floor() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_was_missing_for_more_than_a_moment_is_not_achieved() {
+        for (average, asked, expected) in [
+            (0.99, 1, 1),
+            (0.98, 1, 0),
+            (7.93, 8, 8),
+            (7.91, 8, 7),
+            (4.8, 8, 4),
+            (999.5, 1000, 1000),
+            (999.4, 1000, 999),
+        ] {
+            assert_eq!(whole(average, asked), expected, "{average} of {asked}");
+        }
     }
 }

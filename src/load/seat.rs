@@ -32,6 +32,8 @@ pub struct Seat {
     pub slot_at: u64,
     /// The one time for it on the agenda of checks that counts, or [`NEVER`].
     pub check_at: u64,
+    /// Whether the server lets it have what it needs: the last connect, and what came of it, has not failed.
+    pub is_up: bool,
     /// Whether it waits for another run.
     pub is_queued: bool,
     /// Whether it has been said that its peer does not read.
@@ -75,6 +77,7 @@ impl Seat {
             redial_at: NEVER,
             slot_at: NEVER,
             check_at: NEVER,
+            is_up: false,
             is_queued: false,
             is_reported: false,
         }

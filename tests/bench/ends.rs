@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::bench::{against, measure, measure_to, run, start};
 use crate::faulty::{
     Unheard, answers_once, closes_at_once, closes_in_the_middle, never_answers, never_reads,
-    resets_in_the_middle,
+    resets_in_the_middle, serves_the_first,
 };
 use crate::support::{DEADLINE, Server, bound, wait_for};
 
@@ -135,6 +135,15 @@ fn connections_that_the_server_takes_and_drops_are_not_achieved() {
     assert_eq!(report.count("connections_achieved"), 4);
     let reasons = report.reasons();
     assert!(reasons.contains("achieved 4 of 8 connections"), "{reasons}");
+}
+
+#[test]
+fn with_churn_connections_are_missing_while_the_server_serves_nobody() {
+    let server = serves_the_first(200);
+    let report = measure_to(server.address(), "-c 4 -d 1s -w 0 --churn --strict", 5);
+    let reasons = report.reasons();
+    assert!(report.count("connections_achieved") < 4, "{reasons}");
+    assert!(reasons.contains(" of 4 connections"), "{reasons}");
 }
 
 #[test]

@@ -94,19 +94,19 @@ fn connections_are_those_of_the_window_on_average() {
     let mut recorder = Recorder::new(0);
     assert_eq!(recorder.connections(), None);
     for at in [10, 20, 30, 40] {
-        recorder.connected(5, at);
+        recorder.went_up(at);
     }
-    recorder.disconnected(45);
+    recorder.went_down(45);
     recorder.open(100..200, None, 50);
     assert_eq!(recorder.hand_over(100).messages, 0);
-    recorder.disconnected(140);
-    recorder.connected(5, 150);
-    recorder.disconnected(170);
+    recorder.went_down(140);
+    recorder.went_up(150);
+    recorder.went_down(170);
     recorder.close(200);
-    recorder.disconnected(230);
-    recorder.disconnected(230);
+    recorder.went_down(230);
+    recorder.went_down(230);
     // Three for 60 ns, two for 40.
-    assert_eq!(recorder.connections(), Some(3));
+    assert_eq!(recorder.connections(), Some(2.6));
 }
 
 #[test]

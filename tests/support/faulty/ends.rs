@@ -50,6 +50,14 @@ pub fn answers_once(size: usize, more: &'static [u8]) -> Faulty {
     })
 }
 
+/// Echoes on its first `connections`, and closes all others at once.
+pub fn serves_the_first(connections: usize) -> Faulty {
+    Faulty::start(move |link| match link.number < connections {
+        true => link.echo(|| {}),
+        false => link.stream.shutdown(Shutdown::Both),
+    })
+}
+
 /// Echoes `whole` messages of `size` bytes on each connection, half of the next one, and resets.
 pub fn resets_in_the_middle(whole: usize, size: usize) -> Faulty {
     Faulty::start(move |mut link| {

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 pub use bytes::{DAMAGED, Damage, Damaged};
 pub use ends::{
     Unheard, answers_once, closes_at_once, closes_in_the_middle, never_answers, never_reads,
-    resets_in_the_middle,
+    resets_in_the_middle, serves_the_first,
 };
 pub use time::{Watched, at_most, delays_every, delays_first, stalls_once};
 
