@@ -172,9 +172,9 @@ pub struct IntervalReport {
     pub seconds: f64,
     /// Answered in it.
     pub messages: u64,
-    /// Failures in it, of all kinds.
+    /// Failures in it, of all kinds. Wrong replies are none of them.
     pub errors: u64,
-    /// Of messages that were intended in it.
+    /// Of messages of the window that ended in it. Those that ended behind the window are in the last interval.
     pub response_us: IntervalTimes,
 }
 
