@@ -10,6 +10,7 @@ use mio::{Events, Poll, Registry, Token};
 
 use super::conversation::{Conversation, Heard};
 use super::dialing::{Dialing, Route, Step, deadline, wait_until};
+use super::lines::Lines;
 use super::link::Link;
 use super::{Config, Failure, Messages, Report};
 use crate::net::platform;
@@ -43,6 +44,7 @@ pub fn exchange(
     let route = Route::find(config)?;
     // Where the limit stays too low, connecting says so.
     let _ = platform::raise_descriptor_limit(messages.connections as u64 + OTHER_DESCRIPTORS);
+    let lines = Lines::new(output);
     let exchange = Exchange {
         messages,
         route,
@@ -53,7 +55,8 @@ pub fn exchange(
         dialing: 0,
         open: 0,
         alarm: NEVER,
-        now: platform::monotonic_now(),
+        now: lines.now(),
+        lines,
         scratch: vec![0; SCRATCH].into_boxed_slice(),
         report: Report {
             equal: 0,
@@ -61,10 +64,10 @@ pub fn exchange(
             failures: Vec::new(),
         },
     };
-    exchange.run(output)
+    exchange.run()
 }
 
-struct Exchange<'a> {
+struct Exchange<'a, W> {
     messages: &'a Messages,
     route: Route,
     skip: usize,
@@ -79,7 +82,9 @@ struct Exchange<'a> {
     open: usize,
     /// No deadline is earlier.
     alarm: u64,
+    /// Of the clock of `lines`, as all deadlines are.
     now: u64,
+    lines: Lines<W>,
     scratch: Box<[u8]>,
     report: Report,
 }
@@ -102,32 +107,32 @@ struct Talk {
     conversation: Conversation,
 }
 
-impl Exchange<'_> {
-    fn run(mut self, output: &mut impl Write) -> Result<Report, Failure> {
+impl<W: Write> Exchange<'_, W> {
+    fn run(mut self) -> Result<Report, Failure> {
         let mut events = Events::with_capacity(EVENTS);
         loop {
-            self.dial_more(output)?;
-            output.flush().map_err(Failure::Output)?;
+            self.dial_more()?;
+            self.lines.flush().map_err(Failure::Output)?;
             if self.open == 0 {
                 self.report.failures.sort_by_key(|(number, _)| *number);
                 return Ok(self.report);
             }
             let until = if self.ready.is_empty() { self.alarm } else { 0 };
             wait_until(until, self.now, &mut self.poll, &mut events)?;
-            self.now = platform::monotonic_now();
+            self.now = self.lines.now();
             self.note(&events);
             for _ in 0..self.ready.len() {
                 let Some(key) = self.ready.pop_front() else {
                     break;
                 };
                 self.peers[key].is_queued = false;
-                self.run_peer(key, output)?;
+                self.run_peer(key)?;
             }
-            self.expire(output)?;
+            self.expire()?;
         }
     }
 
-    fn dial_more(&mut self, output: &mut impl Write) -> Result<(), Failure> {
+    fn dial_more(&mut self) -> Result<(), Failure> {
         while self.peers.len() < self.messages.connections && self.dialing < DIALING {
             let key = self.peers.len();
             self.peers.push(Peer {
@@ -137,7 +142,7 @@ impl Exchange<'_> {
             });
             self.dialing += 1;
             self.open += 1;
-            self.run_peer(key, output)?;
+            self.run_peer(key)?;
         }
         Ok(())
     }
@@ -161,7 +166,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn run_peer(&mut self, key: usize, output: &mut impl Write) -> Result<(), Failure> {
+    fn run_peer(&mut self, key: usize) -> Result<(), Failure> {
         match &mut self.peers[key].state {
             State::Dialing(dialing) => {
                 let registry = self.poll.registry();
@@ -173,7 +178,7 @@ impl Exchange<'_> {
                 Ok(())
             }
             State::Talking(talk) => match talk.run(self.poll.registry(), &mut self.scratch) {
-                Ok(Some(heard)) => self.go_on(key, heard, output).map_err(Failure::Output),
+                Ok(Some(heard)) => self.go_on(key, heard).map_err(Failure::Output),
                 Ok(None) => {
                     self.end(key, Ok(()));
                     Ok(())
@@ -199,14 +204,14 @@ impl Exchange<'_> {
         }
     }
 
-    fn go_on(&mut self, key: usize, heard: Heard, output: &mut impl Write) -> io::Result<()> {
+    fn go_on(&mut self, key: usize, heard: Heard) -> io::Result<()> {
         match heard {
             Heard::Part => {}
             Heard::Greeting => self.restart_clock(key),
             Heard::Reply(text) => {
                 self.report.equal += 1;
                 self.restart_clock(key);
-                writeln!(output, "{}: {text}", key + 1)?;
+                self.lines.reply(key + 1, &text)?;
             }
         }
         if let State::Talking(talk) = &self.peers[key].state
@@ -238,13 +243,13 @@ impl Exchange<'_> {
     }
 
     /// Ends those whose time is over. The look at all of them costs little: it is due once in the shortest time at most.
-    fn expire(&mut self, output: &mut impl Write) -> Result<(), Failure> {
+    fn expire(&mut self) -> Result<(), Failure> {
         if self.now < self.alarm {
             return Ok(());
         }
         for key in 0..self.peers.len() {
             if self.peers[key].deadline <= self.now {
-                self.try_once_more(key, output)?;
+                self.try_once_more(key)?;
             }
         }
         let is_open = |peer: &&Peer| !matches!(peer.state, State::Ended);
@@ -254,11 +259,11 @@ impl Exchange<'_> {
     }
 
     /// The reply may have come while we were held up ourselves: only the socket can tell.
-    fn try_once_more(&mut self, key: usize, output: &mut impl Write) -> Result<(), Failure> {
+    fn try_once_more(&mut self, key: usize) -> Result<(), Failure> {
         if let State::Talking(talk) = &mut self.peers[key].state {
             talk.link.assume_readable();
         }
-        self.run_peer(key, output)?;
+        self.run_peer(key)?;
         if let State::Talking(talk) = &self.peers[key].state
             && self.peers[key].deadline <= self.now
         {

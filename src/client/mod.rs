@@ -19,12 +19,14 @@
 //!    the server: while believed and wanted, one call.
 //! 2. `dialing.rs`: how a name becomes a link, address after address.
 //! 3. `pipe.rs`, and `stdio.rs` with its two threads.
-//! 4. `conversation.rs`: what one connection says and expects, without a socket; `exchange.rs`: the loop around it.
+//! 4. `conversation.rs`: what one connection says and expects, without a socket; `exchange.rs`: the loop around it;
+//!    `lines.rs`: what it prints, and its clock.
 
 mod conversation;
 mod dialing;
 mod exchange;
 mod failure;
+mod lines;
 mod link;
 mod messages;
 mod pipe;

@@ -1,10 +1,11 @@
 //! Messages, each verified on its own connection.
 
+use std::process::Stdio;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use crate::peer::serve;
-use crate::program::run;
+use crate::program::{Program, run};
 use crate::support::Server;
 
 /// The lines of standard output in order, but for the last one.
@@ -279,6 +280,40 @@ fn the_time_is_for_each_reply() {
         &server.to_string(),
     ])
     .expect_success();
+}
+
+#[test]
+fn a_reply_is_not_late_because_nobody_reads_the_lines() {
+    const ROUNDS: usize = 60;
+    const LENGTH: usize = 4001;
+    let first_is_done = Barrier::new(2);
+    let server = serve(move |mut session| {
+        let mut bytes = session.receive(LENGTH);
+        let is_first = bytes[0] == b'1';
+        if !is_first {
+            first_is_done.wait();
+        }
+        for _ in 1..ROUNDS {
+            session.send(&bytes);
+            bytes = session.receive(LENGTH);
+        }
+        session.send(&bytes);
+        if is_first {
+            first_is_done.wait();
+        }
+        session.receive_to_end();
+        session.finish();
+    });
+    let message = format!("{{i}}{}", "a".repeat(LENGTH - 1));
+    let rounds = ROUNDS.to_string();
+    let target = server.to_string();
+    let args = ["-c", "2", "-n", &rounds, "-m", &message];
+    let args = [&args[..], &["--timeout", "1s", &target]].concat();
+    // The lines are more than a pipe holds: by the time that it is read, the reply to connection 2 is over its time.
+    let mut program = Program::start_unread(&args, Stdio::null());
+    std::thread::sleep(Duration::from_millis(1500));
+    program.read_stdout();
+    program.finished().expect_success();
 }
 
 #[test]
