@@ -17,10 +17,7 @@ pub fn run(options: Client) -> ExitCode {
         Some(messages) => exchange(&options, messages),
         None => pipe(&options).map(|()| ExitCode::SUCCESS),
     };
-    result.unwrap_or_else(|failure| match failure.is_broken_pipe() {
-        true => ExitCode::FAILURE,
-        false => crate::fail(&failure),
-    })
+    result.unwrap_or_else(|failure| tell(&failure))
 }
 
 fn pipe(options: &Client) -> Result<(), Failure> {
@@ -39,22 +36,31 @@ fn exchange(options: &Client, messages: &Messages) -> Result<ExitCode, Failure> 
     } else {
         Box::new(BufWriter::new(Patient(io::stdout().lock())))
     };
-    let report = client::exchange(&options.config, messages, &mut output)?;
+    let mut report = client::exchange(&options.config, messages, &mut output)?;
     for (connection, failure) in &report.failures {
         let _ = writeln!(io::stderr(), "mio-echo: connection {connection}: {failure}");
     }
-    writeln!(output, "{report}")
+    let lines = report.output_error.take().map_or(Ok(()), Err);
+    let printed = lines
+        .and_then(|()| writeln!(output, "{report}"))
         .and_then(|()| output.flush())
-        .map_err(Failure::Output)?;
-    Ok(exit_code(&report))
+        .map_err(|error| tell(&Failure::Output(error)));
+    Ok(exit_code(&report, printed))
 }
 
-fn exit_code(report: &Report) -> ExitCode {
-    if report.differs() {
-        ExitCode::from(DIFFERS)
-    } else if report.failures.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+fn exit_code(report: &Report, printed: Result<(), ExitCode>) -> ExitCode {
+    match printed {
+        _ if report.differs() => ExitCode::from(DIFFERS),
+        Err(code) => code,
+        Ok(()) if report.failures.is_empty() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+    }
+}
+
+/// That nobody reads standard output any longer is no news to whoever is there.
+fn tell(failure: &Failure) -> ExitCode {
+    match failure.is_broken_pipe() {
+        true => ExitCode::FAILURE,
+        false => crate::fail(failure),
     }
 }

@@ -4,7 +4,7 @@
 //! to be readable then runs again in the next turn.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io::Write;
 
 use mio::{Events, Poll, Registry, Token};
 
@@ -34,8 +34,8 @@ const OTHER_DESCRIPTORS: u64 = 32;
 ///
 /// # Errors
 ///
-/// What concerns all connections: the name, the poll, `output`. The failure of one is in the report, and the others go
-/// on.
+/// What concerns all connections: the name, the poll. The failure of one is in the report, and the others go on. So is an
+/// error of `output`, with which all end.
 pub fn exchange(
     config: &Config,
     messages: &Messages,
@@ -62,6 +62,7 @@ pub fn exchange(
             equal: 0,
             all: messages.count(),
             failures: Vec::new(),
+            output_error: None,
         },
     };
     exchange.run()
@@ -111,11 +112,10 @@ impl<W: Write> Exchange<'_, W> {
     fn run(mut self) -> Result<Report, Failure> {
         let mut events = Events::with_capacity(EVENTS);
         loop {
-            self.dial_more()?;
-            self.lines.flush().map_err(Failure::Output)?;
-            if self.open == 0 {
-                self.report.failures.sort_by_key(|(number, _)| *number);
-                return Ok(self.report);
+            self.dial_more();
+            self.lines.flush();
+            if self.open == 0 || self.lines.have_failed() {
+                return Ok(self.report());
             }
             let until = if self.ready.is_empty() { self.alarm } else { 0 };
             wait_until(until, self.now, &mut self.poll, &mut events)?;
@@ -126,13 +126,19 @@ impl<W: Write> Exchange<'_, W> {
                     break;
                 };
                 self.peers[key].is_queued = false;
-                self.run_peer(key)?;
+                self.run_peer(key);
             }
-            self.expire()?;
+            self.expire();
         }
     }
 
-    fn dial_more(&mut self) -> Result<(), Failure> {
+    fn report(mut self) -> Report {
+        self.report.failures.sort_by_key(|(number, _)| *number);
+        self.report.output_error = self.lines.into_error();
+        self.report
+    }
+
+    fn dial_more(&mut self) {
         while self.peers.len() < self.messages.connections && self.dialing < DIALING {
             let key = self.peers.len();
             self.peers.push(Peer {
@@ -142,9 +148,8 @@ impl<W: Write> Exchange<'_, W> {
             });
             self.dialing += 1;
             self.open += 1;
-            self.run_peer(key)?;
+            self.run_peer(key);
         }
-        Ok(())
     }
 
     fn note(&mut self, events: &Events) {
@@ -166,7 +171,7 @@ impl<W: Write> Exchange<'_, W> {
         }
     }
 
-    fn run_peer(&mut self, key: usize) -> Result<(), Failure> {
+    fn run_peer(&mut self, key: usize) {
         match &mut self.peers[key].state {
             State::Dialing(dialing) => {
                 let registry = self.poll.registry();
@@ -175,20 +180,13 @@ impl<W: Write> Exchange<'_, W> {
                     Step::Connected(link) => self.begin(key, link),
                     Step::Failed(failure) => self.end(key, Err(failure)),
                 }
-                Ok(())
             }
             State::Talking(talk) => match talk.run(self.poll.registry(), &mut self.scratch) {
-                Ok(Some(heard)) => self.go_on(key, heard).map_err(Failure::Output),
-                Ok(None) => {
-                    self.end(key, Ok(()));
-                    Ok(())
-                }
-                Err(failure) => {
-                    self.end(key, Err(failure));
-                    Ok(())
-                }
+                Ok(Some(heard)) => self.go_on(key, heard),
+                Ok(None) => self.end(key, Ok(())),
+                Err(failure) => self.end(key, Err(failure)),
             },
-            State::Ended => Ok(()),
+            State::Ended => {}
         }
     }
 
@@ -204,14 +202,14 @@ impl<W: Write> Exchange<'_, W> {
         }
     }
 
-    fn go_on(&mut self, key: usize, heard: Heard) -> io::Result<()> {
+    fn go_on(&mut self, key: usize, heard: Heard) {
         match heard {
             Heard::Part => {}
             Heard::Greeting => self.restart_clock(key),
             Heard::Reply(text) => {
                 self.report.equal += 1;
                 self.restart_clock(key);
-                self.lines.reply(key + 1, &text)?;
+                self.lines.reply(key + 1, &text);
             }
         }
         if let State::Talking(talk) = &self.peers[key].state
@@ -219,7 +217,6 @@ impl<W: Write> Exchange<'_, W> {
         {
             self.queue(key);
         }
-        Ok(())
     }
 
     fn end(&mut self, key: usize, result: Result<(), Failure>) {
@@ -243,27 +240,26 @@ impl<W: Write> Exchange<'_, W> {
     }
 
     /// Ends those whose time is over. The look at all of them costs little: it is due once in the shortest time at most.
-    fn expire(&mut self) -> Result<(), Failure> {
+    fn expire(&mut self) {
         if self.now < self.alarm {
-            return Ok(());
+            return;
         }
         for key in 0..self.peers.len() {
             if self.peers[key].deadline <= self.now {
-                self.try_once_more(key)?;
+                self.try_once_more(key);
             }
         }
         let is_open = |peer: &&Peer| !matches!(peer.state, State::Ended);
         let open = self.peers.iter().filter(is_open);
         self.alarm = open.map(|peer| peer.deadline).min().unwrap_or(NEVER);
-        Ok(())
     }
 
     /// The reply may have come while we were held up ourselves: only the socket can tell.
-    fn try_once_more(&mut self, key: usize) -> Result<(), Failure> {
+    fn try_once_more(&mut self, key: usize) {
         if let State::Talking(talk) = &mut self.peers[key].state {
             talk.link.assume_readable();
         }
-        self.run_peer(key)?;
+        self.run_peer(key);
         if let State::Talking(talk) = &self.peers[key].state
             && self.peers[key].deadline <= self.now
         {
@@ -276,7 +272,6 @@ impl<W: Write> Exchange<'_, W> {
             };
             self.end(key, Err(failure));
         }
-        Ok(())
     }
 }
 

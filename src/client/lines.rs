@@ -9,11 +9,17 @@ pub(super) struct Lines<W> {
     output: W,
     /// How long writing has taken, in nanoseconds.
     held_up: u64,
+    /// The first, behind which nothing is written.
+    error: Option<io::Error>,
 }
 
 impl<W: Write> Lines<W> {
     pub(super) fn new(output: W) -> Self {
-        Self { output, held_up: 0 }
+        Self {
+            output,
+            held_up: 0,
+            error: None,
+        }
     }
 
     /// The time, less all that writing has taken.
@@ -21,18 +27,28 @@ impl<W: Write> Lines<W> {
         monotonic_now().saturating_sub(self.held_up)
     }
 
-    pub(super) fn reply(&mut self, connection: usize, text: &str) -> io::Result<()> {
-        self.timed(|output| writeln!(output, "{connection}: {text}"))
+    pub(super) fn reply(&mut self, connection: usize, text: &str) {
+        self.write(|output| writeln!(output, "{connection}: {text}"));
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.timed(W::flush)
+    pub(super) fn flush(&mut self) {
+        self.write(W::flush);
     }
 
-    fn timed(&mut self, write: impl FnOnce(&mut W) -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn have_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
+    pub(super) fn into_error(self) -> Option<io::Error> {
+        self.error
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut W) -> io::Result<()>) {
+        if self.have_failed() {
+            return;
+        }
         let begun = monotonic_now();
-        let result = write(&mut self.output);
+        self.error = write(&mut self.output).err();
         self.held_up += monotonic_now().saturating_sub(begun);
-        result
     }
 }

@@ -1,7 +1,7 @@
 //! What to say to a server, and what came of it.
 
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, io};
 
 use super::Failure;
 use crate::conn::{CannotWrap, Framing};
@@ -28,8 +28,11 @@ pub struct Report {
     pub equal: u64,
     /// Messages there were to be.
     pub all: u64,
-    /// Connections that failed, by their numbers from 1, and why. The others came to their end.
+    /// Connections that failed, by their numbers from 1, and why. The others came to their end, unless an error of the output
+    /// cut them short.
     pub failures: Vec<(usize, Failure)>,
+    /// Why a line could not be written.
+    pub output_error: Option<io::Error>,
 }
 
 impl Messages {

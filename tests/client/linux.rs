@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use socket2::{Domain, Socket, Type};
 
+use crate::peer::serve;
 use crate::program::{Program, run};
 use crate::support::{DEADLINE, Data, QUIET, Server, proc, skip, wait_for};
 
@@ -130,6 +131,27 @@ fn a_standard_stream_that_fails_is_told() {
             "mio-echo: cannot write standard output: No space left on device (os error 28)\n"
         );
     }
+}
+
+#[test]
+fn a_reply_that_differs_is_graver_than_an_output_that_fails() {
+    let server = serve(|mut session| {
+        session.receive(5);
+        session.send(b"hallo");
+        session.receive_to_end();
+    });
+    let client = env!("CARGO_BIN_EXE_mio-echo");
+    let script = format!("{client} client -m hello {server} > /dev/full");
+    let ended = Command::new("sh")
+        .args(["-c", &script])
+        .output()
+        .expect("sh");
+    assert_eq!(ended.status.code(), Some(4));
+    assert_eq!(
+        String::from_utf8_lossy(&ended.stderr),
+        "mio-echo: connection 1: reply 1 differs at offset 1: expected 65 6c 6c 6f, got 61 6c 6c 6f\n\
+         mio-echo: cannot write standard output: No space left on device (os error 28)\n"
+    );
 }
 
 #[test]

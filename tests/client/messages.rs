@@ -223,6 +223,31 @@ fn the_others_finish_and_the_worst_is_the_exit_code() {
 }
 
 #[test]
+fn a_reply_that_differs_is_told_also_when_nobody_reads_the_lines() {
+    let has_differed = Barrier::new(2);
+    let server = serve(move |mut session| {
+        let mut bytes = session.receive(7);
+        if bytes[6] == b'2' {
+            bytes[0] = b'H';
+            session.send(&bytes);
+            session.receive_to_end();
+            has_differed.wait();
+        } else {
+            has_differed.wait();
+            session.send(&bytes);
+            session.receive_to_end();
+        }
+    });
+    let target = server.to_string();
+    let args = ["-c", "2", "-m", "hello {i}", &target];
+    let mut program = Program::start_unread(&args, Stdio::null());
+    program.close_stdout();
+    program
+        .finished()
+        .expect_failure(4, &["connection 2: reply 1 differs at offset 0"]);
+}
+
+#[test]
 fn closing_early_is_told_with_the_bytes() {
     let server = serve(|mut session| {
         let bytes = session.receive(5);
