@@ -10,6 +10,7 @@ mod serve;
 mod tests;
 mod values;
 mod variables;
+mod verbosity;
 
 use std::any::TypeId;
 use std::ffi::OsString;

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args};
 use log::LevelFilter;
 use mio_echo::conn::Framing;
 use mio_echo::net::{Config, OffloadPolicy, WhenFull};
 
 use super::address::{self, Listener};
+use super::verbosity::Verbosity;
 use super::{option_takes_hyphens, values};
 
 /// A slot takes about 160 bytes from the start; more than this is a slip of the finger.
@@ -130,22 +131,15 @@ pub struct ServeArgs {
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     stop_on_eof: bool,
 
-    // Before `verbose`, so that of two variables the one that asks for more prevails.
-    /// Logs errors only
-    #[arg(short, long, value_name = "BOOL", value_parser = values::boolean, default_value = "false",
-          num_args = 0..=1, require_equals = true, default_missing_value = "true", overrides_with = "verbose")]
-    quiet: bool,
-
-    /// Logs a line a connection too, with its address; twice: a line a state change; default: info
-    #[arg(short, long, action = ArgAction::Count, overrides_with = "quiet")]
-    verbose: u8,
+    #[command(flatten)]
+    verbosity: Verbosity,
 }
 
 impl TryFrom<ServeArgs> for Serve {
     type Error = clap::Error;
 
     fn try_from(args: ServeArgs) -> Result<Self, clap::Error> {
-        let (stop_on_eof, level) = (args.stop_on_eof, args.level());
+        let (stop_on_eof, Verbosity(level)) = (args.stop_on_eof, args.verbosity);
         let config = args.into_config();
         refuse_tiny_messages(&config)?;
         refuse_idle_workers(&config)?;
@@ -199,15 +193,6 @@ pub(super) fn refusal(message: String) -> clap::Error {
 }
 
 impl ServeArgs {
-    fn level(&self) -> LevelFilter {
-        match (self.quiet, self.verbose) {
-            (true, _) => LevelFilter::Error,
-            (false, 0) => LevelFilter::Info,
-            (false, 1) => LevelFilter::Debug,
-            (false, _) => LevelFilter::Trace,
-        }
-    }
-
     fn into_config(self) -> Config {
         Config {
             listen: self
