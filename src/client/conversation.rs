@@ -104,19 +104,14 @@ impl Conversation {
 
     /// The server has finished.
     pub(super) fn hear_end(&self) -> Result<(), Failure> {
+        let (received, expected) = self.progress();
         if self.greeting_left > 0 {
-            return Err(Failure::NoGreeting {
-                received: (self.greeting - self.greeting_left) as u64,
-                expected: self.greeting as u64,
-            });
+            return Err(Failure::NoGreeting { received, expected });
         }
         if self.is_over() {
             return Ok(());
         }
-        Err(Failure::ClosedEarly {
-            received: self.received,
-            expected: self.expected(),
-        })
+        Err(Failure::ClosedEarly { received, expected })
     }
 
     /// What it waits for, in a word.
@@ -125,6 +120,14 @@ impl Conversation {
             0 if self.is_over() => "end",
             0 => "reply",
             _ => "greeting",
+        }
+    }
+
+    /// Bytes that came of the greeting while it waits for that, else of all replies; and how many there are to be.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        match self.greeting_left {
+            0 => (self.received, self.expected()),
+            left => ((self.greeting - left) as u64, self.greeting as u64),
         }
     }
 

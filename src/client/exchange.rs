@@ -263,12 +263,12 @@ impl<W: Write> Exchange<'_, W> {
         if let State::Talking(talk) = &self.peers[key].state
             && self.peers[key].deadline <= self.now
         {
-            let conversation = &talk.conversation;
+            let (received, expected) = talk.conversation.progress();
             let failure = Failure::TimedOut {
-                awaited: conversation.awaits(),
+                awaited: talk.conversation.awaits(),
                 after: self.messages.timeout.unwrap_or_default(),
-                received: conversation.received(),
-                expected: conversation.expected(),
+                received,
+                expected,
             };
             self.end(key, Err(failure));
         }

@@ -54,9 +54,9 @@ pub enum Failure {
         awaited: &'static str,
         /// How long it had.
         after: Duration,
-        /// Bytes that came back.
+        /// Bytes that came of the greeting, if that was waited for, else of all replies.
         received: u64,
-        /// Bytes that should have.
+        /// Bytes there were to be of it or them.
         expected: u64,
     },
     /// A reply is not what was sent.
