@@ -2,6 +2,7 @@
 
 mod contradictions;
 mod moment;
+mod outputs;
 mod shard;
 mod slo;
 mod source;
@@ -18,16 +19,28 @@ use std::time::{Duration, SystemTime};
 use clap::error::ErrorKind;
 use clap::{Args, Subcommand};
 use mio_echo::conn::Framing;
-use mio_echo::load::{Arrival, Close, Config, Length, Load, Shard, Sizes, Slo, Target};
+use mio_echo::load::{Arrival, Close, Config, Length, Load, Shard, Sizes, Target};
 use mio_echo::net::Family;
 
 use super::option_takes_hyphens;
 use super::values::{count, size, size_or_none};
+use outputs::OutputArgs;
+pub use outputs::Outputs;
 use shard::TypedShard;
 use source::Sources;
 
 /// More than this is a slip of the finger.
 const MOST_CONNECTIONS: usize = 10_000_000;
+
+/// Below the help.
+pub const NOTES: &str = "\
+Exit code: 0 finished, 1 could not run or nothing answered, 2 usage, 3 --slo not met, 4 wrong bytes,
+5 suspect with --strict, 130 SIGINT, 143 SIGTERM (with the results so far, if there are any).";
+
+const MERGE_NOTES: &str = "\
+A limit of --slo is a time with ns, us, ms, s, m or h, seconds without one; of errors it is a share in %.
+Exit code: 0 finished, 1 could not merge or nothing answered, 2 usage, 3 --slo not met, 4 wrong bytes,
+5 suspect with --strict, 130 SIGINT, 143 SIGTERM (which ended a shard).";
 
 /// As long as neither `--duration` nor `--count` is given.
 const USUAL_DURATION: Duration = Duration::from_secs(10);
@@ -64,21 +77,6 @@ pub struct Merge {
     pub outputs: Outputs,
 }
 
-/// What becomes of results.
-#[derive(Clone, Debug)]
-pub struct Outputs {
-    /// Where the JSON goes.
-    pub json_file: Option<PathBuf>,
-    /// Where the distribution of the response times goes.
-    pub hgrm: Option<PathBuf>,
-    /// JSON on standard output instead of text.
-    pub json_on_stdout: bool,
-    /// What the results have to meet.
-    pub slo: Option<Slo>,
-    /// A measurement that is suspect is a failure.
-    pub strict: bool,
-}
-
 // The options of `bench`. Not a doc comment, which would be the first line of the help.
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true, mut_args = option_takes_hyphens)]
@@ -90,7 +88,7 @@ pub struct BenchArgs {
     #[arg(value_name = "HOST:PORT", value_parser = values::target)]
     target: Option<String>,
 
-    /// At once, over all threads
+    /// Connections at once, over all threads and shards
     #[arg(short, long, value_name = "N", value_parser = count(1..=MOST_CONNECTIONS), default_value = "64")]
     connections: usize,
 
@@ -106,11 +104,11 @@ pub struct BenchArgs {
     #[arg(short, long, value_name = "N", value_parser = values::threads, default_value = "1")]
     threads: usize,
 
-    /// Of a message in bytes, header or terminator included: 64, a range 1..4k, or weights 64:9,16k:1
+    /// Size of a message in bytes, header or terminator included: 64, a range 1..4k, or weights 64:9,16k:1
     #[arg(short, long, value_name = "SIZE", value_parser = values::sizes, default_value = "64")]
     size: Sizes,
 
-    /// Most unanswered messages a connection, at most 1024; default: 1, with --rate 1024
+    /// Most unanswered messages a connection, at most 1024; default: 1; with --rate and without --churn 1024
     #[arg(short, long, value_name = "N", value_parser = values::pipeline)]
     pipeline: Option<usize>,
 
@@ -199,7 +197,7 @@ pub struct BenchArgs {
 #[derive(Subcommand, Debug)]
 enum TypedMerge {
     /// Adds up the JSON reports of the shards of one load
-    #[command(mut_args = option_takes_hyphens)]
+    #[command(mut_args = option_takes_hyphens, after_help = MERGE_NOTES)]
     Merge {
         /// Reports that bench wrote with -o or -J, one a shard
         #[arg(value_name = "FILE", required = true)]
@@ -207,29 +205,6 @@ enum TypedMerge {
         #[command(flatten)]
         outputs: OutputArgs,
     },
-}
-
-#[derive(Args, Debug)]
-struct OutputArgs {
-    /// Writes the report as JSON too; default: nowhere
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-
-    /// Writes the distribution of the response times, in milliseconds, for HdrHistogram's plotter; default: nowhere
-    #[arg(long, value_name = "FILE")]
-    hgrm: Option<PathBuf>,
-
-    /// Prints the report as JSON on standard output, and nothing else there; default: text
-    #[arg(short = 'J', long)]
-    json: bool,
-
-    /// What response times and errors have to meet, or the exit code is 3: p99<1ms,p50<200us,errors<0.1%; default: nothing
-    #[arg(long, value_name = "TEXT", value_parser = slo::slo)]
-    slo: Option<Slo>,
-
-    /// Exits with 5 when the measurement is suspect; default: with 0
-    #[arg(long)]
-    strict: bool,
 }
 
 impl BenchArgs {
@@ -341,18 +316,6 @@ impl BenchArgs {
                 rate,
                 arrival: self.arrival.unwrap_or(Arrival::Constant),
             },
-        }
-    }
-}
-
-impl From<OutputArgs> for Outputs {
-    fn from(args: OutputArgs) -> Self {
-        Self {
-            json_file: args.output,
-            hgrm: args.hgrm,
-            json_on_stdout: args.json,
-            slo: args.slo,
-            strict: args.strict,
         }
     }
 }

@@ -74,13 +74,13 @@ pub struct ClientArgs {
     #[arg(long, value_name = "DUR", value_parser = values::duration)]
     timeout: Option<Duration>,
 
-    /// Connects over IPv4 only; default: whatever the name has
-    #[arg(short = '4', conflicts_with = "v6")]
-    v4: bool,
+    /// Uses IPv4 alone; default: whatever the name has
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
 
-    /// Connects over IPv6 only; default: whatever the name has
-    #[arg(short = '6')]
-    v6: bool,
+    /// Uses IPv6 alone; default: whatever the name has
+    #[arg(short = '6', long)]
+    ipv6: bool,
 }
 
 impl TryFrom<ClientArgs> for Client {
@@ -104,7 +104,7 @@ impl TryFrom<ClientArgs> for Client {
 
 impl ClientArgs {
     fn family(&self) -> Family {
-        match (self.v4, self.v6) {
+        match (self.ipv4, self.ipv6) {
             (true, _) => Family::V4,
             (_, true) => Family::V6,
             _ => Family::Any,

@@ -50,16 +50,16 @@ const VALUES: &str = "\
 DUR is a decimal with ns, us, ms, s, m or h, seconds without one: .5 is half a second.
 SIZE is in bytes: 64, 16k, 1MiB (k is 1024). N is a count: 50k is 50,000.";
 
-const VARIABLES: &str = "\
+const SERVE_NOTES: &str = "\
+BOOL is true, 1, false or 0; the option alone is true.
 Every option --a-b is also a variable MIO_ECHO_A_B: the command line wins, empty is unset,
-lists are separated by blanks.";
+lists are separated by blanks, MIO_ECHO_VERBOSE is 0, 1 or 2.
+Exit code: 0 stopped, 1 could not start or run, 2 usage, 130 or 143 a second SIGINT or SIGTERM.";
 
-#[cfg(feature = "bench")]
-const BENCH_NOTES: &str = "\
-DUR is a decimal with ns, us, ms, s, m or h, seconds without one: .5 is half a second.
-SIZE is in bytes: 64, 16k, 1MiB (k is 1024). N is a count: 50k is 50,000.
-Exit code: 0 finished, 1 could not run or nothing answered, 2 usage, 3 --slo not met, 4 wrong bytes,
-5 suspect with --strict, 130 SIGINT, 143 SIGTERM (with the results so far).";
+#[cfg(feature = "client")]
+const CLIENT_NOTES: &str = "\
+Exit code: 0 all came back, 1 could not connect or run, closed early or timed out, 2 usage,
+4 a reply differed.";
 
 /// What the program was asked to do.
 #[derive(Debug)]
@@ -125,15 +125,15 @@ struct Typed {
 #[command(defer = true)]
 enum TypedSubcommand {
     /// Sends back what clients send
-    #[command(after_help = format!("{VALUES}\n{VARIABLES}"))]
+    #[command(after_help = format!("{VALUES}\n{SERVE_NOTES}"))]
     Serve(Box<ServeArgs>),
     /// Sends standard input, or messages, to an echo server and takes what comes back
     #[cfg(feature = "client")]
-    #[command(after_help = VALUES)]
+    #[command(after_help = format!("{VALUES}\n{CLIENT_NOTES}"))]
     Client(ClientArgs),
     /// Measures an echo server: rates, response times, and whether every byte came back
     #[cfg(feature = "bench")]
-    #[command(after_help = BENCH_NOTES)]
+    #[command(after_help = format!("{VALUES}\n{}", bench::NOTES))]
     Bench(Box<bench::BenchArgs>),
 }
 

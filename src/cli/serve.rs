@@ -82,11 +82,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "30s")]
     frame_timeout: Duration,
 
-    /// How long to go on accepting after the first signal
+    /// How long to go on accepting after the request to stop
     #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "0")]
     stop_delay: Duration,
 
-    /// How long pending echoes may take after that
+    /// How long pending echoes may take, once nobody is accepted; 0 drops what does not go out at once
     #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "5s")]
     drain_timeout: Duration,
 

@@ -1,3 +1,4 @@
+use std::iter;
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -252,6 +253,26 @@ fn every_option_has_help_with_its_default() {
             !option.get_default_values().is_empty() || help.contains("default: "),
             "{help}"
         );
+    }
+}
+
+#[test]
+fn help_explains_its_values_and_the_exit_codes() {
+    let mut command = Typed::command();
+    command.build();
+    let subcommands = FEATURES
+        .iter()
+        .map(|name| command.find_subcommand(name).unwrap())
+        .flat_map(|subcommand| iter::once(subcommand).chain(subcommand.find_subcommand("merge")));
+    for subcommand in subcommands {
+        let notes = subcommand.get_after_help().unwrap().to_string();
+        assert!(notes.contains("Exit code: 0 "), "{notes}");
+        let names = subcommand.get_opts().filter_map(clap::Arg::get_value_names);
+        for name in names.flatten() {
+            if ["DUR", "SIZE", "N", "BOOL"].contains(&name.as_str()) {
+                assert!(notes.contains(&format!("{name} is ")), "{name}: {notes}");
+            }
+        }
     }
 }
 

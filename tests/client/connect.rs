@@ -69,7 +69,7 @@ fn misuse_is_refused_with_one_line() {
             &["a:1", "--framing", "line", "-m", "b\nc"],
             &[r"'b\nc'", "--message", "LF"],
         ),
-        (&["a:1", "-4", "-6"], &["-4", "-6"]),
+        (&["a:1", "-4", "-6"], &["--ipv4", "--ipv6"]),
     ] {
         let ended = run(args);
         ended.expect_failure(2, texts);

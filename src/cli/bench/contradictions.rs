@@ -4,9 +4,9 @@ use std::path::{self, PathBuf};
 
 use mio_echo::load::Shard;
 
+use super::outputs::OutputArgs;
 use super::source::Sources;
-use super::values;
-use super::{BenchArgs, OutputArgs};
+use super::{BenchArgs, values};
 use crate::cli::printable;
 
 impl BenchArgs {

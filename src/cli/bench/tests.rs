@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use mio_echo::load::{Objective, Percentile};
+use mio_echo::load::{Objective, Percentile, Slo};
 
 use super::*;
 use crate::cli::{Command, one_line, parse};

@@ -63,6 +63,7 @@ fn a_reply_has_ten_seconds_if_nobody_says() {
     assert_eq!((messages.connections, messages.rounds), (1, 1));
     assert_eq!(messages.framing, Framing::Raw);
     assert_eq!(client("h:1 -4").config.family, Family::V4);
+    assert_eq!(client("h:1 --ipv6").config.family, Family::V6);
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn misuse_of_the_client_is_one_line() {
         ),
         (
             &["h:1", "-4", "-6"],
-            "the argument '-4' cannot be used with '-6'",
+            "the argument '--ipv4' cannot be used with '--ipv6'",
         ),
         (&["h:1", "h:2"], "unexpected argument 'h:2' found"),
         (
