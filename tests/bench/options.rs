@@ -86,6 +86,24 @@ fn what_an_option_cannot_mean_is_refused_in_one_line() {
 }
 
 #[test]
+fn a_greeting_is_awaited_of_another_server_only() {
+    expect_refused(
+        "--skip 6",
+        &["--skip", "'6'", "expected with HOST:PORT only"],
+    );
+}
+
+#[test]
+fn a_shard_without_messages_is_refused() {
+    let parts = [
+        "--count",
+        "'1'",
+        "expected at least one for each of 4 shards",
+    ];
+    expect_refused("-n 1 --shard 3/4 127.0.0.1:9", &parts);
+}
+
+#[test]
 fn habits_of_other_tools_are_answered() {
     expect_refused("-t 10s 127.0.0.1:9", &["-d 10s is the duration"]);
     expect_refused("-c 2 -t 4 127.0.0.1:9", &["-d"]);

@@ -11,23 +11,35 @@ use crate::cli::printable;
 
 impl BenchArgs {
     pub fn refuse_contradictions(&self, shard: Option<Shard>) -> Result<(), String> {
-        self.refuse_idle_threads(shard)?;
+        let shards = shard.map_or(1, |shard| shard.count);
+        self.refuse_idle_shards(shards)?;
+        self.refuse_idle_threads(shards)?;
         self.refuse_sizes_that_cannot_be()?;
         self.refuse_deep_churn()?;
         self.refuse_idle_arrival()?;
         self.refuse_foreign_sources()?;
+        self.refuse_awaiting_no_greeting()?;
         refuse_one_file_twice(&self.outputs, self.hlog.as_ref())
     }
 
-    fn refuse_idle_threads(&self, shard: Option<Shard>) -> Result<(), String> {
-        let (threads, connections) = (self.threads, self.connections);
-        let shards = shard.map_or(1, |shard| shard.count);
-        if connections < shards {
+    fn refuse_idle_shards(&self, shards: usize) -> Result<(), String> {
+        let expected = format!("expected at least one for each of {shards} shards");
+        if self.connections < shards {
+            let connections = self.connections;
             return Err(format!(
-                "invalid value '{connections}' for '--connections': expected at least one for each of {shards} shards"
+                "invalid value '{connections}' for '--connections': {expected}"
             ));
         }
-        let fewest = connections / shards;
+        match self.count {
+            Some(count) if count < shards as u64 => {
+                Err(format!("invalid value '{count}' for '--count': {expected}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_idle_threads(&self, shards: usize) -> Result<(), String> {
+        let (threads, fewest) = (self.threads, self.connections / shards);
         if threads > fewest {
             return Err(format!(
                 "invalid value '{threads}' for '--threads': expected at most {fewest}, one a connection; \
@@ -66,6 +78,15 @@ impl BenchArgs {
         match self.arrival {
             Some(arrival) if self.rate.is_none() => Err(format!(
                 "invalid value '{arrival}' for '--arrival': expected with --rate only, a closed loop has no schedule"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_awaiting_no_greeting(&self) -> Result<(), String> {
+        match self.skip {
+            Some(bytes @ 1..) if self.target.is_none() => Err(format!(
+                "invalid value '{bytes}' for '--skip': expected with HOST:PORT only, a server of its own sends no greeting"
             )),
             _ => Ok(()),
         }

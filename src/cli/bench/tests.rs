@@ -254,6 +254,14 @@ fn contradictions_are_refused_in_one_line() {
             "invalid value '3' for '--connections': expected at least one for each of 4 shards",
         ),
         (
+            "-n 1 --shard 3/4",
+            "invalid value '1' for '--count': expected at least one for each of 4 shards",
+        ),
+        (
+            "--skip 1k",
+            "invalid value '1024' for '--skip': expected with HOST:PORT only",
+        ),
+        (
             "-c 8 --shard 0/4 -t 3",
             "invalid value '3' for '--threads': expected at most 2",
         ),
@@ -307,6 +315,8 @@ fn contradictions_are_refused_in_one_line() {
         "-s 2..65535 --framing len16",
         "-s 1 --framing line",
         "-c 1024 -t 1024",
+        "-n 4 --shard 3/4",
+        "--skip 1 h:1",
     ] {
         config(fine);
     }
