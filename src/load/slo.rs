@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::report::{Metrics, RowReport};
 use super::{Percentile, units};
 
+/// Behind the point of a percentage; no smaller one is more than 0.
+const MOST_DIGITS: usize = 324;
+
 /// Service level objectives. Never empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slo(pub Vec<Objective>);
@@ -97,9 +100,22 @@ impl fmt::Display for Objective {
             }
             Self::Max(limit) => write!(f, "max < {}", units::exact(limit)),
             Self::Mean(limit) => write!(f, "mean < {}", units::exact(limit)),
-            Self::Errors(limit) => write!(f, "errors < {} %", units::rounded(limit * 100.0, 6)),
+            Self::Errors(limit) => write!(f, "errors < {} %", percent(limit)),
         }
     }
+}
+
+/// The shortest percentage that is this share.
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    let is_it = |text: &String| {
+        text.parse()
+            .is_ok_and(|percent: f64| percent / 100.0 == share)
+    };
+    (0..=MOST_DIGITS)
+        .map(|digits| units::rounded(percent, digits))
+        .find(is_it)
+        .unwrap_or_else(|| percent.to_string())
 }
 
 #[cfg(test)]
@@ -199,6 +215,13 @@ mod tests {
             ),
             (Objective::Max(Duration::from_secs(90)), "max < 90 s"),
             (Objective::Errors(0.001), "errors < 0.1 %"),
+            (Objective::Errors(0.07 / 100.0), "errors < 0.07 %"),
+            (Objective::Errors(1.0), "errors < 100 %"),
+            (Objective::Errors(1e-8 / 100.0), "errors < 0.00000001 %"),
+            (
+                Objective::Errors(1e-12 / 100.0),
+                "errors < 0.000000000001 %",
+            ),
         ] {
             assert_eq!(objective.to_string(), text);
         }
