@@ -10,6 +10,9 @@ use super::super::units::{counted, rounded};
 use super::super::{Config, Load, Results, Target};
 use crate::net::Family;
 
+/// The timeout if nobody says.
+const USUAL_TIMEOUT_S: f64 = 10.0;
+
 /// What was asked for. Names end with the unit where there is one: `_s` is seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConfigReport {
@@ -186,7 +189,8 @@ impl ConfigReport {
         }
     }
 
-    /// What is not as it is by default, and changes what is measured.
+    /// What is not as it is by default, and changes what is measured. Not the family, which the address tells, and not when
+    /// the load began.
     fn unusual(&self) -> Vec<String> {
         let shard = self
             .shard
@@ -200,6 +204,11 @@ impl ConfigReport {
             sources,
             self.socket_buffer_bytes
                 .map(|bytes| format!("socket buffers {bytes} B")),
+            (self.skip_bytes > 0).then(|| format!("greeting of {} B", self.skip_bytes)),
+            (self.timeout_s != USUAL_TIMEOUT_S)
+                .then(|| format!("timeout {} s", rounded(self.timeout_s, 9))),
+            self.connect_rate_per_s
+                .map(|rate| format!("{} connects/s", rounded(rate, 3))),
             shard,
         ]
         .into_iter()
@@ -274,12 +283,15 @@ mod tests {
         config.shard = Some(Shard { index: 1, count: 4 });
         config.sources = vec![([10, 0, 0, 1]).into()];
         config.socket_buffer = Some(4096);
+        config.skip = 24;
+        config.timeout = Duration::from_millis(200);
+        config.connect_rate = Some(1000.0);
         config.length.messages = Some(7);
         assert_eq!(
             ConfigReport::of(&unusual).line(),
             "127.0.0.1:7007 (a server of its own): raw, messages of 1 to 4096 B x9 + 8 B x1, 2 connections, 1 thread, \
              pipeline 1024, open loop, 0.5 messages/s poisson, a connection a message, closed by reset, not verified, \
-             from 1 address, socket buffers 4096 B, shard 1 of 4, warm-up 0.5 s, 1 s or 7 messages"
+             from 1 address, socket buffers 4096 B, greeting of 24 B, timeout 0.2 s, 1000 connects/s, shard 1 of 4, warm-up 0.5 s, 1 s or 7 messages"
         );
     }
 
