@@ -63,7 +63,8 @@ pub(super) fn warn_of_ports(config: &Config, progress: &mut dyn Progress) {
 }
 
 /// The messages that a loop may begin: one in turn for each connection of the load, of which it has some. So their evenly
-/// spread schedules end where that of the whole load does, and no loop of no shard has more than another by more than one.
+/// spread schedules end where that of the whole load does, and no connection of any shard has more than another by more
+/// than one.
 pub(super) fn quota(config: &Config, thread: usize, threads: usize) -> Option<u64> {
     let messages = config.length.messages?;
     let connections = config.connections as u64;

@@ -12,7 +12,7 @@
 //! handed over; *answered* when its last byte is back. Replies are read before anything is sent.
 //!
 //! Like a connection of the server it drives a transport while it believes in it and wants to, and only `WouldBlock`
-//! disproves the belief. It reads no clock: that is an argument.
+//! disproves the belief. Its clock is an argument.
 
 mod receive;
 mod send;
