@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::{error, fmt, io};
 
 use super::Failures;
+use super::units::counted;
 use crate::net::ConnectError;
 
 /// Why there are no figures.
@@ -61,7 +62,8 @@ impl fmt::Display for RunError {
                 write!(f, "cannot connect to {address}:")?;
                 let mut separator = " ";
                 for (failure, count) in failures.seen() {
-                    write!(f, "{separator}{} {count}", failure.name())?;
+                    let times = counted(count, "time");
+                    write!(f, "{separator}{} ({times})", failure.name())?;
                     separator = ", ";
                 }
                 Ok(())

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use super::units::rounded;
 use super::{Close, Config, Progress, RunError};
 use crate::net::{platform, resolve, try_source};
 
@@ -55,6 +56,7 @@ pub(super) fn warn_of_ports(config: &Config, progress: &mut dyn Progress) {
     let sources = config.sources.len().max(1) as u64;
     let needed = (rate * TIME_WAIT.as_secs_f64()) as u64;
     if needed > ports * sources {
+        let rate = rounded(rate, 3);
         progress.note(&format!(
             "{rate} connections a second keep {needed} ports in TIME_WAIT; there are {ports} on each of {sources} \
              source addresses: use --source, or --close rst"

@@ -4,7 +4,7 @@ use super::report::{
     Environment, GeneratorReport, IntervalReport, Metrics, Report, RowReport, ServerReport,
 };
 use super::slo::Judgement;
-use super::units::{about, counted};
+use super::units::{about, counted, rounded};
 use super::{Failure, Interval, Percentile};
 
 /// What stands for a number that does not exist.
@@ -190,8 +190,9 @@ fn bound(report: &Report) -> String {
     let turn = with_unit(&metrics.turn_us, metrics.turn_us.p99);
     let bound = match (metrics.asked_per_sec, report.limited_by) {
         (Some(asked), _) => format!(
-            "achieved: {} % of {asked:.1} messages/s",
-            share(metrics.achieved)
+            "achieved: {} % of {} messages/s",
+            share(metrics.achieved),
+            rounded(asked, 3)
         ),
         (None, Some(limit)) => format!("limited by: {}", limit.name()),
         (None, None) => format!("limited by: {NONE}"),
@@ -336,7 +337,7 @@ Transfer/sec: 0.13 MB
                 "errors: reset 2, timeout 1  corrupted 1  unanswered 10  unsent 11  reconnects 3  connections 1 of 2",
                 "generator: 20 % busy, 10 % spinning, 100.0 us CPU a message",
                 "server: 25 % of a core, 3.5 MB resident, - B a connection",
-                "achieved: 100.0 % of 2000.0 messages/s; p99 of turn 2.0 us (the generator's own, inside service)",
+                "achieved: 100.0 % of 2000 messages/s; p99 of turn 2.0 us (the generator's own, inside service)",
                 "corrupted: connection 2, offset 640: expected 00ff, got ab (hex)",
                 "interrupted by signal 2 after 1.0 s",
                 "slo: p50 < 250 us met: 202.1 us",

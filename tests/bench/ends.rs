@@ -81,7 +81,7 @@ fn nobody_there_is_refused() {
     ] {
         let finished = run(against(nobody.address(), args), 1);
         assert!(
-            finished.text().contains("refused 3"),
+            finished.text().contains(": refused (3 times)"),
             "{args}: {}",
             finished.text()
         );

@@ -1,6 +1,6 @@
 //! What is asked for is what the server gets: messages, connections, sizes, addresses.
 
-use crate::bench::measure;
+use crate::bench::{against, measure, run};
 use crate::support::Server;
 use crate::support::server::Figures;
 
@@ -176,4 +176,24 @@ fn connects_can_be_slowed_down() {
     let begun = std::time::Instant::now();
     measure(server.address(), "-c 20 -n 20 -w 0 --connect-rate 50").expect_all(20);
     assert!(begun.elapsed().as_millis() >= 19 * 20);
+}
+
+#[test]
+fn a_rate_is_printed_with_the_digits_that_tell_it() {
+    let server = Server::start(&[]);
+    let said = |args: &str| {
+        let args = format!("-d 100ms -w 0 {args}");
+        run(against(server.address(), &args), 0).text()
+    };
+    let slow = said("-c 1 -r 0.001");
+    assert!(slow.contains(" % of 0.001 messages/s"), "{slow}");
+    let third = said("-c 3 -r 10k --churn --shard 0/3");
+    assert!(third.contains(" % of 3333.333 messages/s"), "{third}");
+    // Of its ports is told where they are known.
+    if cfg!(target_os = "linux") {
+        assert!(
+            third.contains("3333.333 connections a second keep"),
+            "{third}"
+        );
+    }
 }
