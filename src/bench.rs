@@ -24,7 +24,7 @@ pub fn bench(asked: Bench) -> ExitCode {
     outcome.unwrap_or_else(|error| {
         let failed = fail(&*error);
         match error.downcast_ref() {
-            Some(RunError::Aborted { signal }) => {
+            Some(RunError::Aborted { signal } | RunError::Dropped { signal }) => {
                 ExitCode::from(128_u8.saturating_add(*signal as u8))
             }
             _ => failed,

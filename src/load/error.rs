@@ -42,8 +42,13 @@ pub enum RunError {
     Server(io::Error),
     /// When all were connected, the time to begin was over.
     TooLate,
-    /// A second signal, or one before the load began.
+    /// A signal before there were figures.
     Aborted {
+        /// Its number.
+        signal: i32,
+    },
+    /// A second signal, which did not wait for the figures.
+    Dropped {
         /// Its number.
         signal: i32,
     },
@@ -75,6 +80,7 @@ impl fmt::Display for RunError {
             Self::Server(error) => write!(f, "cannot start a server: {error}"),
             Self::TooLate => f.write_str("--start-at: the time was over before all were connected"),
             Self::Aborted { .. } => f.write_str("interrupted: there are no figures"),
+            Self::Dropped { .. } => f.write_str("interrupted again: the figures are dropped"),
             Self::System(error) => write!(f, "cannot run: {error}"),
             Self::Panicked => f.write_str("a loop failed; this is a bug"),
         }

@@ -195,7 +195,12 @@ impl Run {
         for request in requests.map_err(RunError::System)? {
             match (request, self.signal) {
                 (Request::Report, _) => {}
-                (Request::Stop(signal), Some(_)) => return Err(RunError::Aborted { signal }),
+                (Request::Stop(signal), Some(_)) => {
+                    return Err(match self.timeline {
+                        Some(_) => RunError::Dropped { signal },
+                        None => RunError::Aborted { signal },
+                    });
+                }
                 (Request::Stop(signal), None) => {
                     self.signal = Some(signal);
                     if self.timeline.is_some() {

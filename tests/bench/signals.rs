@@ -129,6 +129,27 @@ fn a_second_signal_aborts() {
 }
 
 #[test]
+fn what_is_said_at_a_second_signal_fits_what_was_said_at_the_first() {
+    let server = Server::start(&[]);
+    let mut running = start(against(server.address(), "-c 4 -d 1h -w 0 -i 50ms"));
+    running.await_log_from(2, "");
+    // It finds both, whatever it was about.
+    for signal in [Signal::STOP, Signal::INT, Signal::TERM, Signal::CONT] {
+        running.signal(signal);
+    }
+    within(Duration::from_millis(500), || running.wait());
+    let said = running.finished().text();
+    let parts = [
+        "the figures so far follow",
+        "interrupted again: the figures are dropped",
+    ];
+    for part in parts {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains("there are no figures"), "{said}");
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn the_server_of_an_interrupted_measurement_is_gone() {
     use crate::bench::bench;
