@@ -37,7 +37,7 @@ const TICK: Duration = Duration::from_millis(500);
 pub fn run(config: Config, progress: &mut dyn Progress) -> Result<Results, RunError> {
     claim_descriptors(&config)?;
     check_sources(&config)?;
-    let (server, address) = match &config.target {
+    let (mut server, address) = match &config.target {
         Target::Child(program) => {
             let server = ChildServer::start(program, &config).map_err(RunError::Server)?;
             let address = server.address();
@@ -48,8 +48,12 @@ pub fn run(config: Config, progress: &mut dyn Progress) -> Result<Results, RunEr
     };
     warn_of_ports(&config, progress);
     let pid = server.as_ref().map(ChildServer::pid);
+    let results = Run::start(config, address, pid)?.finish(progress);
     // The server stays until the figures are complete.
-    Run::start(config, address, pid)?.finish(progress)
+    if let Some(end) = server.as_mut().and_then(ChildServer::end) {
+        progress.note(&format!("the server that was started has ended: {end}"));
+    }
+    results
 }
 
 /// A measurement that has begun.

@@ -29,7 +29,8 @@ impl Usage {
             .process(pid)
             .map_or_else(Self::default, |process| Self {
                 cpu: Some(Duration::from_millis(process.accumulated_cpu_time())),
-                rss: Some(process.memory()),
+                // One that has ended and that nobody has waited for is still there, without memory.
+                rss: Some(process.memory()).filter(|rss| *rss > 0),
             })
     }
 

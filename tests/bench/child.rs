@@ -75,6 +75,30 @@ fn the_server_speaks_the_framing_that_is_measured() {
 
 #[test]
 #[cfg(target_os = "linux")]
+fn a_server_that_has_ended_is_told_and_has_no_memory() {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use crate::support::proc::children;
+    let running = crate::bench::start(bench("-c 2 -n 1000000000 -w 0 -i 50ms --timeout 300ms -J"));
+    // Behind the line that names the server, and two intervals.
+    running.await_log_from(3, "");
+    let servers = children(running.pid());
+    assert_eq!(servers.len(), 1);
+    let server = Pid::from_raw(servers[0] as i32).expect("a process number");
+    kill_process(server, Signal::KILL).expect("sending a signal");
+    let finished = running.finished();
+    finished.expect_code(0);
+    let told = finished
+        .log
+        .iter()
+        .any(|line| line.starts_with("the server that was started has ended: signal: 9"));
+    assert!(told, "{:#?}", finished.log);
+    let report = Report::of(&finished);
+    assert!(report.at("/server/rss_bytes").is_null());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
 fn the_server_is_gone_when_the_measurement_is_killed() {
     use crate::support::{DEADLINE, proc::children, wait_for};
     let running = crate::bench::start(bench("-c 2 -d 1h -w 0"));
