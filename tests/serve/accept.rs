@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::support::server::program;
 use crate::support::{Client, Data, QUIET, Server, wait_for, within};
 
 #[test]
@@ -90,4 +91,23 @@ fn seed_s2_6_a_free_place_goes_to_the_listeners_in_turn() {
     drop(second);
     third.expect(b"third");
     fourth.expect(b"fourth");
+}
+
+#[test]
+fn seed_s4_2_the_same_source_serves_on_every_system() {
+    let asked = program("--version").output().expect("running");
+    let version = String::from_utf8(asked.stdout).expect("text");
+    let is_iocp = version.contains("back end IOCP");
+    assert_eq!(is_iocp, cfg!(windows), "{version}");
+
+    let server = Server::start(&[]);
+    for number in 1..=20 {
+        let client = Client::connect(server.address());
+        client.echo(&Data::new(number).take(10_000));
+        client.finish();
+        client.expect_fin();
+    }
+    let finished = server.stop();
+    finished.expect_no_complaint();
+    assert_eq!(finished.figures().get("echoed"), 200_000);
 }

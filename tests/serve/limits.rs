@@ -1,6 +1,6 @@
 //! Limits on connections.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use crate::support::server::serve;
@@ -32,6 +32,23 @@ fn fault_l1_seed_s1_3_a_full_server_closes_the_next_client_at_once() {
     let figures = finished.figures();
     assert_eq!(figures.get("refused"), 20);
     assert_eq!(figures.closed(), 6);
+}
+
+#[test]
+fn seed_s3_5_the_port_the_pool_and_the_limits_are_arguments() {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = free.local_addr().expect("its address");
+    drop(free);
+    let mut command = serve();
+    command.args(["-l", &format!("line@{address}"), "--stop-on-eof"]);
+    command.args(["--workers", "2", "--work-time", "1ms"]);
+    command.args(["--max-connections", "1", "--when-full", "close"]);
+    let server = Server::spawn(command);
+    assert_eq!(server.address(), address);
+    let client = Client::connect(address);
+    client.echo(b"through the pool\n");
+    expect_refusal(address);
+    client.echo(b"not affected\n");
 }
 
 #[test]

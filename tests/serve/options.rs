@@ -1,7 +1,11 @@
 //! Start lines, variables, the log, the banner, and what is refused at the start.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
+
+use mio_echo::conn::Framing;
+use mio_echo::net::{self, Config, Listen, StartError};
 
 use crate::support::server::{Finished, serve};
 use crate::support::{Client, Server};
@@ -127,6 +131,22 @@ fn fault_s3_seed_s3_1_an_address_in_use_is_named_and_the_exit_code_is_1() {
     let second = run(&["--listen", &address]);
     expect_refusal(&second, 1, &["in use", &address]);
     Client::connect(first.address()).echo(b"not affected");
+}
+
+#[test]
+fn seed_s3_5_why_a_server_cannot_start_is_a_typed_error() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let at = taken.local_addr().expect("its address");
+    let config = Config {
+        listen: vec![(Listen::At(at), Framing::Raw)],
+        ..Config::default()
+    };
+    match net::Server::bind(config).map(drop) {
+        Err(StartError::Listen {
+            address, source, ..
+        }) => assert_eq!((address, source.kind()), (at, ErrorKind::AddrInUse)),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
