@@ -113,9 +113,17 @@ impl Listener {
 pub(super) fn classify(error: &io::Error) -> AcceptError {
     match error {
         error if error.kind() == ErrorKind::WouldBlock => AcceptError::Empty,
-        error if platform::is_of_one_client(error) => AcceptError::OneClient,
+        error if platform::is_of_one_client(error) || is_without_address(error) => {
+            AcceptError::OneClient
+        }
         _ => AcceptError::Later,
     }
+}
+
+/// Whether accept(2) succeeded and told no address of the peer. Darwin does so for a client that has reset its IPv6
+/// connection by then; mio drops the socket and says `InvalidInput`, with no number of the system's.
+fn is_without_address(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::InvalidInput && error.raw_os_error().is_none()
 }
 
 #[cfg(test)]
@@ -162,6 +170,20 @@ mod tests {
         for (errno, meaning) in table {
             let error = io::Error::from_raw_os_error(errno);
             assert_eq!(classify(&error), meaning, "{error}");
+        }
+    }
+
+    #[test]
+    fn fault_a6_fault_a7_a_client_without_an_address_is_one_client_and_no_other_error_of_mio_is() {
+        use AcceptError::{Empty, Later, OneClient};
+        for (kind, meaning) in [
+            (ErrorKind::InvalidInput, OneClient),
+            (ErrorKind::WouldBlock, Empty),
+            // The poll has dropped the listener: to accept again at once would spin.
+            (ErrorKind::NotFound, Later),
+            (ErrorKind::Other, Later),
+        ] {
+            assert_eq!(classify(&kind.into()), meaning, "{kind}");
         }
     }
 }
