@@ -126,6 +126,10 @@ pub(crate) fn monotonic_now() -> u64 {
     }
 }
 
+/// The longest that the poll is asked to wait; who has nothing to do by then waits again. Darwin's kevent(2) refuses more
+/// than 100,000,000 s with `EINVAL`, and mio makes of more than 49.7 days on Windows a wait without end.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Lets a restarted server bind while old connections sit in TIME_WAIT. On Windows the option of that name would let
 /// two servers share the port.
 pub(super) fn set_restart_option(socket: &socket2::Socket) -> io::Result<()> {

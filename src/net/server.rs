@@ -30,7 +30,7 @@ use super::connections::Connections;
 use super::listener::Listener;
 use super::pool::{Pool, Work};
 use super::signals::{Request, Signals};
-use super::timers::{NEVER, nanoseconds};
+use super::timers::{self, NEVER, nanoseconds};
 use super::{Config, EVENTS, Handle, StartError, bind, platform};
 use crate::conn::{Framing, Settings};
 
@@ -204,7 +204,7 @@ impl Server {
         Ok(())
     }
 
-    /// Zero if anything can be done at once, else until the next deadline, else for ever.
+    /// Zero if anything can be done at once, else until the next deadline, or a day if that is further, else for ever.
     fn timeout(&self) -> Option<Duration> {
         if self.connections.are_runnable() || self.acceptor.is_runnable(&self.connections, self.now)
         {
