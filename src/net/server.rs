@@ -215,7 +215,7 @@ impl Server {
             .next_deadline()
             .min(self.acceptor.next_deadline())
             .min(self.phase.ends());
-        (deadline != NEVER).then(|| Duration::from_nanos(deadline.saturating_sub(self.now)))
+        timers::wait_for(deadline, self.now)
     }
 
     fn note(&mut self) {
@@ -257,9 +257,13 @@ impl Server {
     fn begin_stop(&mut self) {
         if self.phase == Phase::Running {
             let delay = self.config.stop_delay;
-            info!(
-                "asked to stop: clients are accepted for another {delay:?}, then pending echoes delivered"
-            );
+            if delay.is_zero() {
+                info!("asked to stop: pending echoes are delivered");
+            } else {
+                info!(
+                    "asked to stop: clients are accepted for another {delay:?}, then pending echoes delivered"
+                );
+            }
             self.phase = Phase::Delaying {
                 until: self.now.saturating_add(nanoseconds(delay)),
             };
