@@ -26,7 +26,8 @@ pub(super) const TRY_REST: u8 = 8;
 pub struct Settings {
     /// Nothing is read from a peer that has this many bytes pending, in bytes.
     pub high_water: usize,
-    /// The most bytes that can be pending then: those, one read, and a message.
+    /// The most bytes that can be pending then, but for a greeting: those, and one read or one message, whichever may be
+    /// larger.
     pub most_pending: usize,
     /// What a short read proves on this system.
     pub short_read: ShortRead,

@@ -124,8 +124,8 @@ impl Inbox {
     }
 }
 
-/// How many of the first bytes are whole messages that can be echoed, and why it is not more. Stops as soon as there
-/// are `room` of them.
+/// How many of the first bytes are whole messages that can be echoed, and why it is not more. Stops before there are more
+/// than `room` of them, but has one message at least.
 pub(super) fn measure(
     settings: &Settings,
     deframer: &mut Deframer,
@@ -133,8 +133,12 @@ pub(super) fn measure(
     room: usize,
 ) -> (usize, Stop) {
     let mut whole = 0;
-    while whole < room {
+    loop {
         match deframer.next(settings.framing, &bytes[whole..], settings.max_message) {
+            // That of a worker comes back later, and needs room then.
+            Found::Message(length) if whole > 0 && length > room.saturating_sub(whole) => {
+                return (whole, Stop::Full);
+            }
             Found::Message(length) if settings.offload.takes(length) => {
                 return (whole, Stop::Job(length));
             }
@@ -143,7 +147,6 @@ pub(super) fn measure(
             Found::Bad(bad) => return (whole, Stop::Bad(bad)),
         }
     }
-    (whole, Stop::Full)
 }
 
 impl Offload {

@@ -86,7 +86,8 @@ impl Connection {
         }
     }
 
-    /// Goes on with what was held back, as far as that is possible now.
+    /// Goes on with what was held back, as far as that is possible now: in pieces as large as may be pending at all, so
+    /// that small messages do not cost a write each however low the high-water mark is.
     #[cold]
     pub(super) fn work_off(&mut self, socket: &mut impl Write, spare: &mut Spare, now: u64) {
         let is_closed = self.state == State::Closed;
@@ -98,7 +99,7 @@ impl Connection {
             self.echo(&reply, socket, spare, now);
         }
         while self.pending.len() < self.settings.high_water && self.state != State::Closed {
-            let room = self.settings.high_water - self.pending.len();
+            let room = self.settings.most_pending - self.pending.len();
             let (whole, stop) = inbox.measure(&self.settings, room);
             self.echo(&inbox.bytes()[..whole], socket, spare, now);
             inbox.consume(whole);

@@ -108,11 +108,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The most bytes that wait for one peer to read.
+    /// The most bytes that wait for one peer to read, but for a greeting: nothing is read from one who has the high-water
+    /// mark pending, and then it is one read or one message.
     pub(super) fn most_pending(&self) -> usize {
-        self.high_water
-            .saturating_add(self.read_buffer)
-            .saturating_add(self.most_of_a_message())
+        let at_once = self.read_buffer.max(self.most_of_a_message());
+        self.high_water.saturating_add(at_once)
     }
 
     /// The most bytes that a message may have; none where no listener carries any.

@@ -237,7 +237,7 @@ impl World<'_> {
             return Err(broken);
         }
         let message = self.machine.rules.framing.has_messages() as usize * MAX_MESSAGE;
-        if connection.pending() >= HIGH_WATER + SCRATCH + message {
+        if connection.pending() >= HIGH_WATER + SCRATCH.max(message) {
             return Err("pending is out of bounds");
         }
         let inbox = connection.inbox.as_ref().map_or(0, |i| i.bytes().len());
@@ -373,6 +373,7 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
     let settings = Arc::new(Settings {
         framing: rules.framing,
         max_message: MAX_MESSAGE,
+        most_pending: HIGH_WATER - 1 + SCRATCH.max(MAX_MESSAGE),
         offload: rules.offload,
         ..Settings::raw(HIGH_WATER, rules.short_read)
     });

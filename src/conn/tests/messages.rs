@@ -344,6 +344,7 @@ mod inbox {
         }
         let settings = Settings {
             max_message: MOST,
+            most_pending: HIGH_WATER + MOST.max(SCRATCH),
             ..settings(Framing::Len8)
         };
         let mut rig = Rig::with(settings, SCRATCH, socket.read_blocks());
@@ -351,9 +352,38 @@ mod inbox {
             rig.ready(readable_and_writable());
             let waits = rig.connection.inbox.as_ref().map_or(0, |i| i.bytes().len());
             assert!(waits < SCRATCH + MOST);
-            assert!(rig.connection.pending() < HIGH_WATER + MOST.max(SCRATCH));
+            assert!(rig.connection.pending() <= HIGH_WATER + MOST.max(SCRATCH));
         }
         assert_eq!(rig.socket.written(), stream);
+    }
+
+    #[test]
+    fn fault_r2_small_messages_behind_a_begun_one_are_written_together() {
+        const LINE: usize = 64;
+        let line = |begun: usize| {
+            let mut stream = vec![b'x'; begun];
+            stream.resize(begun + LINE, b'\n');
+            stream
+        };
+        for (begun, writes) in [
+            (1, &["write(65) = 65"][..]),
+            (63, &["write(65) = 65", "write(62) = 62"]),
+        ] {
+            let settings = Settings {
+                max_message: LINE,
+                most_pending: 1 + LINE,
+                high_water: 1,
+                ..settings(Framing::Line)
+            };
+            let stream = line(begun);
+            let socket = in_pieces([&stream[..begun], &stream[begun..]]);
+            let mut rig = Rig::with(settings, LINE, socket);
+            assert_eq!(rig.ready(readable()), Progress::Close);
+            let mut calls = rig.socket.take_calls();
+            calls.retain(|call| call.starts_with("write"));
+            assert_eq!(calls, writes);
+            assert_eq!(rig.socket.written(), stream);
+        }
     }
 
     #[test]
@@ -724,6 +754,7 @@ mod properties {
             |(framing, offload, short_read, max_message, high_water)| Settings {
                 framing,
                 max_message,
+                most_pending: high_water + max_message,
                 offload,
                 ..Settings::raw(high_water, short_read)
             },
