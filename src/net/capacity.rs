@@ -1,5 +1,6 @@
 //! How many connections there may be and what they may take, decided once, at the start.
 
+use super::line::LINE_BYTES;
 use super::per_address::SOURCE_BYTES;
 use super::slot::SLOT_BYTES;
 use super::{Config, StartError, platform};
@@ -11,9 +12,6 @@ pub(crate) const DEFAULT_CONNECTIONS: usize = 65_536;
 /// Descriptors for everything that is not a connection: standard streams, the poll, the waker, signals, 16 listeners.
 const RESERVED: u64 = 32;
 const RESERVED_LISTENERS: usize = 16;
-
-/// A place in the backlog, or in the line for a worker, in bytes.
-const QUEUE_PLACE: usize = 16;
 
 /// What the process can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +47,9 @@ impl Capacity {
         };
         let job = if config.workers > 0 { message } else { 0 };
         let source = config.max_per_ip.map_or(0, |_| SOURCE_BYTES);
-        let slot = SLOT_BYTES + QUEUE_PLACE + source;
+        // One for those whose budget ran out, one for those who find no worker.
+        let lines = if config.workers > 0 { 2 } else { 1 };
+        let slot = SLOT_BYTES + lines * LINE_BYTES + source;
         let connection = [pending, inbox, job]
             .into_iter()
             .fold(slot, usize::saturating_add);

@@ -4,7 +4,6 @@
 //! end: first those that became ready in this turn, then one whose budget ran out in an earlier one. Fresh before
 //! backlog is what keeps a ping alive beside bulk traffic.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use mio::{Events, Registry, Token};
 use slab::Slab;
 use socket2::SockRef;
 
+use super::line::Line;
 use super::per_address::PerAddress;
 use super::pool::Pool;
 use super::registration::Registration;
@@ -29,41 +29,20 @@ use crate::conn::{Clock, CloseReason, Connection, Progress, Scratch, Settings};
 /// The connections of one loop.
 pub(super) struct Connections {
     pub(super) slots: Slab<Slot>,
-    pub(super) capacity: usize,
-    backlog: VecDeque<Ticket>,
+    capacity: usize,
+    /// Whose budget ran out.
+    backlog: Line,
     timers: Timers,
     scratch: Scratch,
     registry: Registry,
     per_address: Option<PerAddress>,
     pub(super) pool: Option<Pool>,
-    /// Who found no room in the pool, first come, first served.
-    pub(super) waiting: VecDeque<Ticket>,
+    /// Who found no room in the pool.
+    pub(super) waiting: Line,
     config: Arc<Config>,
     next_id: u64,
     stats: Stats,
     refusals: Seldom,
-}
-
-/// A place in a queue. A connection can end while it waits there, and its key be given to another.
-pub(super) struct Ticket {
-    pub key: usize,
-    pub id: u64,
-}
-
-impl Ticket {
-    /// The connection that has this place, if it has not ended.
-    pub(super) fn holder(self, slots: &mut Slab<Slot>) -> Option<&mut Slot> {
-        slots
-            .get_mut(self.key)
-            .filter(|slot| slot.connection.id() == self.id)
-    }
-
-    /// Whether it has not ended.
-    pub(super) fn is_held(&self, slots: &Slab<Slot>) -> bool {
-        slots
-            .get(self.key)
-            .is_some_and(|slot| slot.connection.id() == self.id)
-    }
 }
 
 impl Connections {
@@ -77,7 +56,7 @@ impl Connections {
         Self {
             slots: Slab::with_capacity(capacity),
             capacity,
-            backlog: VecDeque::new(),
+            backlog: Line::default(),
             timers: Timers::new(|clock| match clock {
                 Clock::Idle => config.idle_timeout,
                 Clock::Write => config.write_timeout,
@@ -90,7 +69,7 @@ impl Connections {
                 .max_per_ip
                 .map(|limit| PerAddress::new(limit, capacity)),
             pool,
-            waiting: VecDeque::new(),
+            waiting: Line::default(),
             config,
             next_id: 1,
             stats: Stats::default(),
@@ -123,12 +102,9 @@ impl Connections {
 
     /// Drives the connection that has waited longest in the backlog.
     pub(super) fn run_one_of_backlog(&mut self, now: u64) {
-        while let Some(ticket) = self.backlog.pop_front() {
-            let key = ticket.key;
-            if let Some(slot) = ticket.holder(&mut self.slots) {
-                slot.in_backlog = false;
-                return self.drive(key, now);
-            }
+        if let Some(key) = self.backlog.next(&self.slots) {
+            self.slots[key].in_backlog = false;
+            self.drive(key, now);
         }
     }
 
@@ -283,10 +259,7 @@ impl Connections {
             Progress::Close | Progress::Abort => return self.close(key, progress),
             Progress::Again if !slot.in_backlog => {
                 slot.in_backlog = true;
-                self.backlog.push_back(Ticket {
-                    key,
-                    id: slot.connection.id(),
-                });
+                self.backlog.join(key, &self.slots);
             }
             Progress::Offload if !slot.in_waiting => self.offload(key),
             Progress::Again | Progress::Offload | Progress::Wait | Progress::SendFin => {}

@@ -3,7 +3,8 @@
 //! A connection has one message with the workers at a time, and waits in line where they have no room. So order holds
 //! within a connection, and its own reply is what holds it back.
 
-use super::connections::{Connections, Ticket};
+use super::connections::Connections;
+use super::line::Ticket;
 use super::pool::{Completion, Job};
 
 impl Connections {
@@ -22,15 +23,8 @@ impl Connections {
 
     /// Puts a connection's message in line for a worker.
     pub(super) fn offload(&mut self, key: usize) {
-        if self.waiting.len() >= 2 * self.capacity {
-            self.forget_gone_waiters();
-        }
-        let slot = &mut self.slots[key];
-        slot.in_waiting = true;
-        self.waiting.push_back(Ticket {
-            key,
-            id: slot.connection.id(),
-        });
+        self.slots[key].in_waiting = true;
+        self.waiting.join(key, &self.slots);
         self.hand_out_jobs();
     }
 
@@ -38,23 +32,14 @@ impl Connections {
     fn hand_out_jobs(&mut self) {
         let Some(pool) = &self.pool else { return };
         while pool.has_room()
-            && let Some(Ticket { key, id }) = self.waiting.pop_front()
+            && let Some(key) = self.waiting.next(&self.slots)
         {
-            let ticket = Ticket { key, id };
-            let Some(slot) = ticket.holder(&mut self.slots) else {
-                continue;
-            };
+            let slot = &mut self.slots[key];
             slot.in_waiting = false;
             if let Some(message) = slot.connection.poll_job() {
+                let id = slot.connection.id();
                 pool.submit(Job { key, id, message });
             }
         }
-    }
-
-    /// While the workers are stuck, clients that come and go must not make the line longer and longer.
-    #[cold]
-    fn forget_gone_waiters(&mut self) {
-        let slots = &self.slots;
-        self.waiting.retain(|ticket| ticket.is_held(slots));
     }
 }

@@ -10,6 +10,7 @@ mod dial;
 mod error;
 mod handle;
 mod jobs;
+mod line;
 mod listener;
 mod per_address;
 pub(crate) mod platform;

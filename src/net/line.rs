@@ -1,0 +1,132 @@
+//! A line of connections that wait for the same thing, first come, first served.
+//!
+//! A connection can end while it waits, and its key be given to another, so a place is held by key and id. Those whose
+//! holder has gone are passed over, and cleared away where they would make the line grow.
+
+use std::collections::VecDeque;
+
+use slab::Slab;
+
+use super::slot::Slot;
+
+/// What a line costs a connection at most, in bytes: two places, and two more while it grows and is copied.
+pub(super) const LINE_BYTES: usize = 4 * size_of::<Ticket>();
+
+/// Connections that wait. Whoever joins remembers it, and has one place at most.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    tickets: VecDeque<Ticket>,
+}
+
+/// A place in a line, or with a worker. A connection can end while it waits there, and its key be given to another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket {
+    pub key: usize,
+    pub id: u64,
+}
+
+impl Ticket {
+    /// The connection that has this place, if it has not ended.
+    pub(super) fn holder(self, slots: &mut Slab<Slot>) -> Option<&mut Slot> {
+        slots
+            .get_mut(self.key)
+            .filter(|slot| slot.connection.id() == self.id)
+    }
+
+    fn is_held(self, slots: &Slab<Slot>) -> bool {
+        slots
+            .get(self.key)
+            .is_some_and(|slot| slot.connection.id() == self.id)
+    }
+}
+
+impl Line {
+    /// Whether nobody waits. There may be places of those who have gone.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tickets.is_empty()
+    }
+
+    /// The last place is that of the connection at `key`.
+    pub(super) fn join(&mut self, key: usize, slots: &Slab<Slot>) {
+        if self.tickets.len() == self.tickets.capacity() {
+            self.make_room(slots);
+        }
+        let id = slots[key].connection.id();
+        self.tickets.push_back(Ticket { key, id });
+    }
+
+    /// Half of the places are free afterwards, so that this is seldom, and there are no more than two for each of those who
+    /// wait and for the one who joins them.
+    #[cold]
+    fn make_room(&mut self, slots: &Slab<Slot>) {
+        self.tickets.retain(|ticket| ticket.is_held(slots));
+        self.tickets.reserve_exact(self.tickets.len() + 2);
+    }
+
+    /// Whose turn it is.
+    pub(super) fn next(&mut self, slots: &Slab<Slot>) -> Option<usize> {
+        while let Some(ticket) = self.tickets.pop_front() {
+            if ticket.is_held(slots) {
+                return Some(ticket.key);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, TcpListener};
+    use std::sync::Arc;
+
+    use mio::net::TcpStream;
+    use mio::{Poll, Token};
+
+    use super::super::registration::Registration;
+    use super::super::timers::Timer;
+    use super::*;
+    use crate::conn::{Connection, Settings, ShortRead};
+
+    /// A slot of a connection with this id.
+    fn slot(id: u64, poll: &Poll, listener: &TcpListener) -> Slot {
+        let address = listener.local_addr().expect("an address");
+        let mut socket = TcpStream::connect(address).expect("a socket");
+        let settings = Arc::new(Settings::raw(1, ShortRead::Drains));
+        Slot {
+            connection: Connection::new(id, settings, 0),
+            registration: Registration::new(&mut socket, poll.registry(), Token(0))
+                .expect("a poll"),
+            socket,
+            peer: (IpAddr::V4(Ipv4Addr::LOCALHOST), 1),
+            timer: Timer::new(),
+            in_backlog: false,
+            in_waiting: false,
+        }
+    }
+
+    #[test]
+    fn fault_w3_those_who_have_gone_do_not_make_a_line_longer_than_two_places_a_connection() {
+        const CONNECTIONS: usize = 5;
+        let poll = Poll::new().expect("a poll");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let (mut slots, mut line) = (Slab::new(), Line::default());
+        for id in 0..CONNECTIONS as u64 {
+            let key = slots.insert(slot(id, &poll, &listener));
+            line.join(key, &slots);
+        }
+        // All but one leave again and again, and others with their keys wait in their place.
+        for id in CONNECTIONS as u64..100 {
+            let key = 1 + id as usize % (CONNECTIONS - 1);
+            slots[key] = slot(id, &poll, &listener);
+            line.join(key, &slots);
+            let places = line.tickets.capacity();
+            assert!(places <= 2 * CONNECTIONS, "{places} places");
+        }
+        let mut served = Vec::new();
+        while let Some(key) = line.next(&slots) {
+            served.push(slots[key].connection.id());
+        }
+        assert_eq!(served, [0, 96, 97, 98, 99]);
+        assert!(line.is_empty());
+    }
+}
