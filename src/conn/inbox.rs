@@ -8,7 +8,10 @@ use super::framing::{BadFrame, Deframer, Found};
 use super::{Clock, Settings};
 
 /// Growth is rounded up to so many bytes, so that a message that trickles in is not copied for each of its bytes.
-pub(crate) const INBOX_STEP: usize = 4096;
+const INBOX_STEP: usize = 4096;
+
+/// What one takes at most beside one read and one message, in bytes.
+pub(crate) const INBOX_BYTES: usize = size_of::<Inbox>() + INBOX_STEP;
 
 /// Which messages go to a worker before they are echoed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -134,7 +134,7 @@ use std::{fmt, io};
 
 pub use connection::{Connection, Progress, Settings};
 pub use framing::{BadFrame, Framing};
-pub(crate) use inbox::INBOX_STEP;
+pub(crate) use inbox::INBOX_BYTES;
 pub use inbox::Offload;
 pub use messages::WorkerPanicked;
 #[cfg(any(feature = "client", feature = "bench"))]

@@ -2,9 +2,10 @@
 
 use super::line::LINE_BYTES;
 use super::per_address::SOURCE_BYTES;
+use super::pool::{QUEUE_BYTES, REPLY_BYTES};
 use super::slot::SLOT_BYTES;
 use super::{Config, StartError, platform};
-use crate::conn::{INBOX_STEP, SPARE_BUFFERS};
+use crate::conn::{INBOX_BYTES, SPARE_BUFFERS};
 
 /// Most connections unless told otherwise: 10 MB of slots.
 pub(crate) const DEFAULT_CONNECTIONS: usize = 65_536;
@@ -32,33 +33,20 @@ impl Capacity {
         Self::within(wanted, others, descriptors)
     }
 
-    /// The most memory that these connections can take in the process, in bytes: slots, counts of where they come from,
-    /// pending bytes, messages that wait, those that workers still have of connections that have gone, the scratch buffer and the spare ones.
+    /// The most memory that these connections can take in the process, in bytes: each of them, and one more, because what
+    /// grows may be copied; the scratch buffer, and the spare ones; what workers still have of connections that have gone.
     pub(super) fn memory_bound(&self, config: &Config) -> usize {
-        let message = config.most_of_a_message();
-        let pending = config.most_pending();
-        let inbox = if message > 0 {
-            config
-                .read_buffer
-                .saturating_add(message)
-                .saturating_add(INBOX_STEP)
-        } else {
-            0
-        };
-        let job = if config.workers > 0 { message } else { 0 };
-        let source = config.max_per_ip.map_or(0, |_| SOURCE_BYTES);
-        // One for those whose budget ran out, one for those who find no worker.
-        let lines = if config.workers > 0 { 2 } else { 1 };
-        let slot = SLOT_BYTES + lines * LINE_BYTES + source;
-        let connection = [pending, inbox, job]
-            .into_iter()
-            .fold(slot, usize::saturating_add);
-        let spare = SPARE_BUFFERS.saturating_mul(pending);
-        let orphans = config.workers.saturating_mul(message);
-        [spare, orphans, config.read_buffer].into_iter().fold(
-            self.connections.saturating_mul(connection),
-            usize::saturating_add,
-        )
+        let connections = self.connections.saturating_add(1);
+        let pending = config.most_pending().max(config.most_of_a_greeting());
+        let orphan = job_bytes(config).saturating_add(QUEUE_BYTES);
+        [
+            connections.saturating_mul(connection_bytes(config, pending)),
+            SPARE_BUFFERS.saturating_mul(pending),
+            config.workers.saturating_mul(orphan),
+            config.read_buffer,
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add)
     }
 
     fn within(
@@ -81,6 +69,33 @@ impl Capacity {
             connections,
             descriptors,
         })
+    }
+}
+
+/// What one connection takes at most: its slot and places in lines, the count of where it comes from, pending bytes,
+/// messages that wait, and the one that a worker has.
+fn connection_bytes(config: &Config, pending: usize) -> usize {
+    // One for those whose budget ran out, one for those who find no worker.
+    let lines = if config.workers > 0 { 2 } else { 1 };
+    let source = config.max_per_ip.map_or(0, |_| SOURCE_BYTES);
+    let inbox = match config.most_of_a_message() {
+        0 => 0,
+        message => config
+            .read_buffer
+            .saturating_add(message)
+            .saturating_add(INBOX_BYTES),
+    };
+    [pending, inbox, job_bytes(config)].into_iter().fold(
+        SLOT_BYTES + lines * LINE_BYTES + source,
+        usize::saturating_add,
+    )
+}
+
+/// What a message takes on its way to a worker and back.
+fn job_bytes(config: &Config) -> usize {
+    match config.workers {
+        0 => 0,
+        _ => config.most_of_a_message().saturating_add(REPLY_BYTES),
     }
 }
 
@@ -116,6 +131,14 @@ mod tests {
         );
     }
 
+    fn bound(connections: usize, config: &Config) -> usize {
+        let capacity = Capacity {
+            connections,
+            descriptors: None,
+        };
+        capacity.memory_bound(config)
+    }
+
     #[test]
     fn a_message_that_a_worker_has_outlives_its_connection() {
         let bound = |workers| {
@@ -125,13 +148,44 @@ mod tests {
                 workers,
                 ..Config::default()
             };
-            let capacity = Capacity {
-                connections: 1,
-                descriptors: None,
-            };
-            capacity.memory_bound(&config)
+            bound(1, &config)
         };
-        assert_eq!(bound(100) - bound(1), 99 << 20);
+        assert_eq!(
+            bound(100) - bound(1),
+            99 * ((1 << 20) + QUEUE_BYTES + REPLY_BYTES)
+        );
+    }
+
+    #[test]
+    fn fault_w3_pending_is_the_high_water_mark_and_one_read_or_one_message_or_a_greeting() {
+        let peer = "{peer}".repeat(100);
+        // "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535" has 47 bytes.
+        for (framing, read_buffer, max_message, banner, pending) in [
+            (Framing::Raw, 5000, 9000, "", 1000 + 5000),
+            (Framing::Line, 5000, 4000, "", 1000 + 5000),
+            (Framing::Line, 5000, 9000, "", 1000 + 9000),
+            (Framing::Raw, 1, 0, "hello", 1000 + 1),
+            (Framing::Raw, 1, 0, &peer, 4700),
+        ] {
+            let config = Config {
+                listen: vec![(Listen::Everywhere(7), framing)],
+                high_water: 1000,
+                read_buffer,
+                max_message,
+                banner: banner.into(),
+                ..Config::default()
+            };
+            let inbox = match framing {
+                Framing::Line => read_buffer + max_message + INBOX_BYTES,
+                _ => 0,
+            };
+            let each = bound(2, &config) - bound(1, &config);
+            assert_eq!(
+                each,
+                SLOT_BYTES + LINE_BYTES + pending + inbox,
+                "{config:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,9 +1,17 @@
 //! What a server is told before it starts.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use crate::conn::{Framing, Offload};
+
+/// No address of a client is longer as text.
+const LONGEST_PEER: SocketAddr = SocketAddr::V6(SocketAddrV6::new(
+    Ipv6Addr::from_bits(u128::MAX),
+    u16::MAX,
+    0,
+    0,
+));
 
 /// Everything that can be set on a [`Server`](super::Server). The defaults are the ones of the command line.
 #[derive(Clone, Debug)]
@@ -113,6 +121,17 @@ impl Config {
     pub(super) fn most_pending(&self) -> usize {
         let at_once = self.read_buffer.max(self.most_of_a_message());
         self.high_water.saturating_add(at_once)
+    }
+
+    /// What the client at `peer` is sent, as connection number `id`.
+    pub(super) fn greeting(&self, peer: SocketAddr, id: u64) -> String {
+        let greeting = self.banner.replace("{peer}", &peer.to_string());
+        greeting.replace("{id}", &id.to_string())
+    }
+
+    /// The most bytes of that. They are pending whatever the high-water mark is.
+    pub(super) fn most_of_a_greeting(&self) -> usize {
+        self.greeting(LONGEST_PEER, u64::MAX).len()
     }
 
     /// The most bytes that a message may have; none where no listener carries any.

@@ -241,9 +241,8 @@ impl Connections {
         }
         let slot = &mut self.slots[key];
         let (peer, connection) = (SocketAddr::from(slot.peer), &mut slot.connection);
-        let banner = self.config.banner.replace("{peer}", &peer.to_string());
-        let banner = banner.replace("{id}", &connection.id().to_string());
-        connection.greet(banner.as_bytes(), &mut self.scratch);
+        let greeting = self.config.greeting(peer, connection.id());
+        connection.greet(greeting.as_bytes(), &mut self.scratch);
     }
 
     pub(super) fn drive(&mut self, key: usize, now: u64) {

@@ -17,6 +17,13 @@ use crate::conn::WorkerPanicked;
 /// Jobs that may wait, for each worker: enough to keep it busy while the loop is, few enough to bound the memory.
 const QUEUE_PER_WORKER: usize = 16;
 
+/// What each worker costs in the queue of jobs, in bytes, beside their messages.
+pub(super) const QUEUE_BYTES: usize = QUEUE_PER_WORKER * size_of::<Job>();
+
+/// What a job costs at most in the lists of replies, in bytes: two places in one that is handed out, and three in the next,
+/// which grows by doubling and is copied.
+pub(super) const REPLY_BYTES: usize = 5 * size_of::<Completion>();
+
 /// What a worker does to a message.
 pub(super) type Work = Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>;
 
@@ -53,7 +60,6 @@ struct Shared {
     handle: Handle,
 }
 
-#[derive(Default)]
 struct Jobs {
     queue: VecDeque<Job>,
     is_closed: bool,
@@ -62,16 +68,17 @@ struct Jobs {
 impl Pool {
     /// Starts `workers` threads that do `work`, and wake the loop of `handle` when they are done.
     pub(super) fn start(workers: usize, work: &Work, handle: Handle) -> io::Result<Self> {
+        let capacity = workers * QUEUE_PER_WORKER;
         let shared = Arc::new(Shared {
-            jobs: Mutex::default(),
+            jobs: Mutex::new(Jobs {
+                queue: VecDeque::with_capacity(capacity),
+                is_closed: false,
+            }),
             more: Condvar::new(),
             completions: Mutex::default(),
             handle,
         });
-        let pool = Self {
-            shared,
-            capacity: workers * QUEUE_PER_WORKER,
-        };
+        let pool = Self { shared, capacity };
         for number in 1..=workers {
             let (shared, work) = (Arc::clone(&pool.shared), Arc::clone(work));
             thread::Builder::new()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::server::Finished;
 use crate::support::unix::shell;
-use crate::support::{Client, DEADLINE, Server, most, proc, skip};
+use crate::support::{Client, DEADLINE, Server, most, proc, skip, wait_for};
 
 /// So many clients are served, all at the same time.
 fn expect_room_for(count: usize, server: &Server) -> Vec<Client> {
@@ -22,6 +22,42 @@ fn fault_l2_a_low_descriptor_limit_is_raised_as_far_as_allowed() {
     command.args(["--max-connections", "100"]);
     let server = Server::spawn(command);
     expect_room_for(100, &server);
+}
+
+#[test]
+fn seed_s2_1_greetings_that_nobody_reads_take_no_more_memory_than_the_first_line_says() {
+    const CLIENTS: usize = 300;
+    let banner = "{peer}".repeat(682);
+    let clients = CLIENTS.to_string();
+    let small = [
+        "--high-water",
+        "1",
+        "--read-buffer",
+        "1",
+        "--socket-buffer",
+        "1",
+    ];
+    let room = ["--max-connections", &clients, "--banner", &banner];
+    let server = Server::start(&[&small[..], &room].concat());
+    let line = server.await_log("of process memory");
+    let (_, bound) = line.split_once("at most ").expect("the bound");
+    let (mebibytes, _) = bound.split_once(" MiB").expect("its unit");
+    let bound = mebibytes.parse::<u64>().expect("a number") << 20;
+
+    let (memory, descriptors) = (proc::memory(server.pid()), proc::descriptors(server.pid()));
+    let connect = |_| Client::connect_narrow(server.address(), 1);
+    let clients: Vec<_> = (0..CLIENTS).map(connect).collect();
+    wait_for("all are accepted", DEADLINE, || {
+        proc::descriptors(server.pid()) == descriptors + CLIENTS
+    });
+    // A first byte of it is there: the last of them is greeted, too.
+    clients.iter().for_each(|client| drop(client.receive(1)));
+    let growth = proc::memory(server.pid()) - memory;
+    assert!(
+        growth <= bound,
+        "{growth} bytes more, {bound} were announced"
+    );
+    assert!(growth > 1 << 20, "only {growth} bytes were pending");
 }
 
 #[test]
