@@ -86,6 +86,8 @@ pub struct Connection {
     pub(super) inbox: Option<Box<Inbox>>,
     pub(super) received: u64,
     pub(super) sent: u64,
+    /// How many of those come first and are no echo.
+    greeting: u32,
     pub(super) clock_since: u64,
     pub(super) state: State,
     pub(super) reason: Option<CloseReason>,
@@ -106,6 +108,7 @@ impl Connection {
             inbox: None,
             received: 0,
             sent: 0,
+            greeting: 0,
             clock_since: now,
             state: State::Open,
             reason: None,
@@ -121,6 +124,7 @@ impl Connection {
         if !banner.is_empty() {
             let most = self.settings.most_pending;
             self.pending.push(banner, &mut scratch.spare, most);
+            self.greeting = banner.len().try_into().unwrap_or(u32::MAX);
         }
     }
 
@@ -228,6 +232,11 @@ impl Connection {
     /// Bytes the kernel has taken for the peer.
     pub fn sent(&self) -> u64 {
         self.sent
+    }
+
+    /// How many of them are an echo.
+    pub fn echoed(&self) -> u64 {
+        self.sent.saturating_sub(self.greeting.into())
     }
 
     /// Bytes that wait for the kernel to take them.

@@ -569,6 +569,17 @@ mod open {
     }
 
     #[test]
+    fn a_greeting_is_sent_and_is_no_echo() {
+        let socket = Script::new().write_takes(3).write_blocks();
+        let mut rig = Rig::new(socket.read_gives(b"data"));
+        rig.connection.greet(b"hello ", &mut rig.scratch);
+        rig.drive();
+        assert_eq!((rig.connection.sent(), rig.connection.echoed()), (3, 0));
+        rig.run_dry();
+        assert_eq!((rig.connection.sent(), rig.connection.echoed()), (10, 4));
+    }
+
+    #[test]
     fn no_greeting_takes_no_buffer() {
         let mut rig = Rig::paused();
         rig.run_dry();

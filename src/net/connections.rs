@@ -219,10 +219,10 @@ impl Connections {
 
     /// The figures so far.
     pub(super) fn stats(&self, uptime: Duration) -> Stats {
-        let sent = self.slots.iter().map(|(_, slot)| slot.connection.sent());
+        let echoed = self.slots.iter().map(|(_, slot)| slot.connection.echoed());
         Stats {
             active: self.slots.len() as u64,
-            echoed: self.stats.echoed + sent.sum::<u64>(),
+            echoed: self.stats.echoed + echoed.sum::<u64>(),
             uptime,
             ..self.stats.clone()
         }
@@ -298,7 +298,7 @@ impl Connections {
         if let Some(pool) = &self.pool {
             pool.withdraw(id);
         }
-        self.stats.echoed += sent;
+        self.stats.echoed += connection.echoed();
         self.forget(peer, reason);
         if how == Progress::Abort {
             slot::reset(&socket);

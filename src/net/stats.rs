@@ -14,7 +14,7 @@ pub struct Stats {
     pub refused: u64,
     /// Connections that have a slot now.
     pub active: u64,
-    /// Bytes that the kernel has taken for peers.
+    /// Bytes that the kernel has taken for peers, without greetings.
     pub echoed: u64,
     /// Connections that ended, by [`CloseReason::index`].
     pub closed: [u64; CloseReason::COUNT],

@@ -269,7 +269,10 @@ fn seed_s2_1_a_banner_greets_each_client_with_its_address_and_number() {
     let mut numbers: Vec<_> = (0..5).map(greeted).collect();
     numbers.dedup();
     assert_eq!(numbers.len(), 5, "{numbers:?}");
-    server.stop().expect_no_complaint();
+    let finished = server.stop();
+    finished.expect_no_complaint();
+    let echoed = 5 * "after the greeting".len() as u64;
+    assert_eq!(finished.figures().get("echoed"), echoed, "no greeting");
 }
 
 #[test]
