@@ -151,6 +151,7 @@ impl Connections {
                     registration,
                     in_backlog: false,
                     in_waiting: false,
+                    in_pool: false,
                 });
                 self.greet(key);
                 self.drive(key, now);
@@ -287,6 +288,7 @@ impl Connections {
             connection,
             socket,
             peer,
+            in_pool,
             ..
         } = self.slots.remove(key);
         let peer = SocketAddr::from(peer);
@@ -295,7 +297,7 @@ impl Connections {
             .unwrap_or(CloseReason::PeerFinished);
         let (id, received, sent) = (connection.id(), connection.received(), connection.sent());
         debug!("conn {id} from {peer}: {reason}, {received} bytes in, {sent} out");
-        if let Some(pool) = &self.pool {
+        if in_pool && let Some(pool) = &self.pool {
             pool.withdraw(id);
         }
         self.stats.echoed += connection.echoed();

@@ -14,6 +14,7 @@ impl Connections {
         for Completion { key, id, outcome } in pool.take_completions() {
             let ticket = Ticket { key, id };
             if let Some(slot) = ticket.holder(&mut self.slots) {
+                slot.in_pool = false;
                 slot.connection.handle_completion(outcome);
                 self.drive(key, now);
             }
@@ -38,6 +39,7 @@ impl Connections {
             slot.in_waiting = false;
             if let Some(message) = slot.connection.poll_job() {
                 let id = slot.connection.id();
+                slot.in_pool = true;
                 pool.submit(Job { key, id, message });
             }
         }

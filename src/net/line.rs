@@ -101,6 +101,7 @@ mod tests {
             timer: Timer::new(),
             in_backlog: false,
             in_waiting: false,
+            in_pool: false,
         }
     }
 

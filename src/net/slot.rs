@@ -28,6 +28,8 @@ pub(super) struct Slot {
     pub in_backlog: bool,
     /// Whether it waits for room in the pool; likewise.
     pub in_waiting: bool,
+    /// Whether the pool has a message of it.
+    pub in_pool: bool,
 }
 
 /// What a connection costs in the slab, in bytes. The socket is 4 of them, and more where mio keeps notes beside it.
