@@ -9,27 +9,34 @@ use mio::Interest;
 
 use crate::conn::ShortRead;
 
-/// Whether this build waits with epoll.
+/// Whether this build waits with the epoll of Linux. That of illumos, or of redox, is not relied on to be the same.
 const EPOLL: bool = cfg!(all(
     any(target_os = "linux", target_os = "android"),
     not(mio_unsupported_force_poll_poll)
 ));
 
-/// The readiness back end of this build.
-pub const BACK_END: &str = if EPOLL {
-    "epoll"
-} else if cfg!(windows) {
+/// The readiness back end of this build: what mio chooses.
+pub const BACK_END: &str = if cfg!(windows) {
     "IOCP"
-} else if cfg!(all(
-    any(
-        target_vendor = "apple",
-        target_os = "freebsd",
-        target_os = "netbsd",
-        target_os = "openbsd"
-    ),
-    not(mio_unsupported_force_poll_poll)
+} else if cfg!(mio_unsupported_force_poll_poll) {
+    "poll"
+} else if cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "illumos",
+    target_os = "redox"
+)) {
+    "epoll"
+} else if cfg!(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
 )) {
     "kqueue"
+} else if cfg!(target_os = "solaris") {
+    "event ports"
 } else {
     "poll"
 };
