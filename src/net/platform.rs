@@ -207,17 +207,24 @@ pub(crate) fn ephemeral_ports() -> Option<u64> {
 }
 
 /// Raises the limit of open descriptors to `wanted`, as far as its hard limit and the system (a sandbox) allow. Returns
-/// the limit then in force, or none where sockets are not limited that way.
+/// the limit then in force, or none where sockets are not limited that way, or by no number that is known: without a limit
+/// of the process macOS still has one of its own.
 pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<Option<u64>> {
     #[cfg(unix)]
     return rlimit::increase_nofile_limit(wanted)
         .or_else(|_refused| rlimit::Resource::NOFILE.get_soft())
-        .map(Some);
+        .map(finite);
     #[cfg(windows)]
     {
         let _ = wanted;
         Ok(None)
     }
+}
+
+/// A limit that is a number.
+#[cfg(unix)]
+fn finite(limit: u64) -> Option<u64> {
+    (limit < rlimit::INFINITY).then_some(limit)
 }
 
 /// Whether connecting has only begun.
@@ -289,5 +296,15 @@ pub(super) fn bind_hint(error: &io::Error, port: u16) -> &'static str {
             " (no network of this machine has the address assigned)"
         }
         _ => "",
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #[test]
+    fn fault_l2_no_limit_of_descriptors_is_not_a_number_of_them() {
+        assert_eq!(super::finite(1024), Some(1024));
+        assert_eq!(super::finite(rlimit::INFINITY), None);
+        assert_eq!(super::finite(u64::MAX), None);
     }
 }
