@@ -164,6 +164,8 @@ impl Connection {
             State::Lingering if !self.owes() && !self.holds_back() && !self.fin_sent => {
                 Progress::SendFin
             }
+            // Even where a lingering connection could go on discarding input: that is believed until the reply comes and
+            // drives it again, and until then it owes, so that nothing ends for it.
             State::Open | State::Finishing | State::Lingering if self.wants_job() => {
                 Progress::Offload
             }

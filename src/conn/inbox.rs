@@ -43,7 +43,8 @@ pub(super) enum Hold {
     /// Nothing but its own missing end.
     #[default]
     Incomplete,
-    /// It is whole, but too many bytes are pending.
+    /// Too many bytes are pending. Nobody has looked whether it is whole; until they are fewer it counts as owed, which
+    /// changes nothing, since they are.
     Pending,
     /// It is whole, so many bytes long, and waits for a worker.
     JobWanted(usize),

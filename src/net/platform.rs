@@ -113,7 +113,8 @@ pub(super) fn is_without_ipv6(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(10_047 | 10_049))
 }
 
-/// The time of the monotonic clock, in nanoseconds since some moment before the process began.
+/// The time of the monotonic clock, in nanoseconds since some moment: of the system's choice on Unix, and the first call on
+/// Windows, where it begins at 0.
 ///
 /// On Unix this is `clock_gettime` itself: `Instant` can only be read as a difference, which costs as many
 /// instructions as the read, once a turn.
