@@ -102,6 +102,22 @@ pub(super) fn is_of_one_client(error: &io::Error) -> bool {
     )
 }
 
+/// An error of a read or a write, by its kind: a reset has that one also where the standard library knows none. Darwin
+/// answers `EPROTOTYPE` to a write while it tears the connection down; `WSAENETRESET` says that keepalive found it dead.
+#[inline(always)]
+pub(super) fn by_meaning(error: io::Error) -> io::Error {
+    #[cfg(target_vendor = "apple")]
+    let reset = Some(libc::EPROTOTYPE);
+    #[cfg(windows)]
+    let reset = Some(10_052);
+    #[cfg(not(any(target_vendor = "apple", windows)))]
+    let reset = None;
+    match error.raw_os_error() {
+        number if number.is_some() && number == reset => io::ErrorKind::ConnectionReset.into(),
+        _ => error,
+    }
+}
+
 /// Whether the system has no IPv6 at all.
 pub(super) fn is_without_ipv6(error: &io::Error) -> bool {
     #[cfg(unix)]
@@ -300,12 +316,32 @@ pub(super) fn bind_hint(error: &io::Error, port: u16) -> &'static str {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[cfg(unix)]
     #[test]
     fn fault_l2_no_limit_of_descriptors_is_not_a_number_of_them() {
-        assert_eq!(super::finite(1024), Some(1024));
-        assert_eq!(super::finite(rlimit::INFINITY), None);
-        assert_eq!(super::finite(u64::MAX), None);
+        assert_eq!(finite(1024), Some(1024));
+        assert_eq!(finite(rlimit::INFINITY), None);
+        assert_eq!(finite(u64::MAX), None);
+    }
+
+    #[test]
+    fn fault_w7_a_reset_has_one_kind_on_every_system() {
+        #[cfg(target_vendor = "apple")]
+        const RESETS: [i32; 2] = [libc::EPROTOTYPE, libc::ECONNRESET];
+        #[cfg(all(unix, not(target_vendor = "apple")))]
+        const RESETS: [i32; 1] = [libc::ECONNRESET];
+        // WSAENETRESET, WSAECONNRESET.
+        #[cfg(windows)]
+        const RESETS: [i32; 2] = [10_052, 10_054];
+        for number in RESETS {
+            let error = by_meaning(io::Error::from_raw_os_error(number));
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{number}");
+        }
+        let other = by_meaning(io::ErrorKind::WouldBlock.into());
+        assert_eq!(other.kind(), io::ErrorKind::WouldBlock);
     }
 }

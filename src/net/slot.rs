@@ -3,6 +3,7 @@
 //! What a connection asks for and a transport of reads and writes cannot do is done here: the FIN, the reset, the
 //! registration. The connection stays the only one to decide.
 
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use mio::net::TcpStream;
 use mio::{Registry, Token};
 use socket2::SockRef;
 
+use super::platform;
 use super::registration::Registration;
 use super::timers::{NEVER, Timed, Timer, Timers};
 use crate::conn::{Clock, Connection, Progress, Ready, Scratch};
@@ -61,7 +63,8 @@ impl Slot {
         now: u64,
     ) -> Progress {
         loop {
-            let progress = self.connection.drive(&mut self.socket, scratch, now);
+            let mut wire = Wire(&mut self.socket);
+            let progress = self.connection.drive(&mut wire, scratch, now);
             match progress {
                 Progress::Wait | Progress::Again | Progress::Offload => {
                     let wanted = self.connection.wants_write();
@@ -117,6 +120,27 @@ impl Slot {
             Ok(()) => self.connection.handle_fin_sent(now),
             Err(_not_connected) => self.connection.handle_reset(),
         }
+    }
+}
+
+/// A socket that calls its errors by kinds that the connection knows, whatever the system calls them.
+struct Wire<'a>(&'a mut TcpStream);
+
+impl Read for Wire<'_> {
+    #[inline(always)]
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into).map_err(platform::by_meaning)
+    }
+}
+
+impl Write for Wire<'_> {
+    #[inline(always)]
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.0.write(from).map_err(platform::by_meaning)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
