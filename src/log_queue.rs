@@ -11,19 +11,15 @@
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use std::{io, thread};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
-use crate::standard_streams::takes_a_page_at_once;
+use crate::standard_streams::{PATIENCE, takes_a_page_at_once};
 
 /// Lines that may wait; as many more may be with the thread that writes them.
 const CAPACITY: usize = 1024;
-
-/// How long a flush waits at most.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 const THREAD: &str = "log";
 
@@ -56,7 +52,7 @@ impl LogQueue {
         self.start_thread_if_needed();
     }
 
-    /// Waits until all lines are written, at most one second; says whether they are.
+    /// Waits until all lines are written, for [`PATIENCE`] at most; says whether they are.
     pub fn flush(&self) -> bool {
         self.shared.end_start(false);
         self.start_thread_if_needed();

@@ -19,7 +19,7 @@ use cli::{Command, Serve};
 use log_queue::LogQueue;
 use mio_echo::conn::Framing;
 use mio_echo::net::{Handle, Outcome, Server};
-use standard_streams::{await_end_of_input, takes_a_page_at_once};
+use standard_streams::{await_end_of_input, complain, takes_a_page_at_once};
 
 fn main() -> ExitCode {
     match cli::parse(env::args_os(), |name| env::var_os(name)) {
@@ -97,7 +97,8 @@ fn stop_at_end_of_input(server: Handle) -> io::Result<()> {
         .map(drop)
 }
 
+/// Says why, on one line: what was typed, or read, may hold line breaks.
 fn fail(error: &dyn Error) -> ExitCode {
-    let _ = writeln!(io::stderr(), "mio-echo: {error}");
+    complain(format!("mio-echo: {}", cli::printable(&error.to_string())));
     ExitCode::FAILURE
 }

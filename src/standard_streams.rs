@@ -2,12 +2,42 @@
 
 #[cfg(all(windows, feature = "client"))]
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 #[cfg(unix)]
 use std::os::fd::AsFd;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 #[cfg(unix)]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// How long the end of the program waits at most for one of them that takes nothing.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Writes the last `line` to standard error, and waits for no longer than [`PATIENCE`]. Nobody has to read it: errors are
+/// ignored.
+pub fn complain(line: String) {
+    let write = move || {
+        let _ = writeln!(io::stderr(), "{line}");
+    };
+    if takes_a_page_at_once(&io::stderr()) {
+        return write();
+    }
+    let (ended, end) = mpsc::channel::<()>();
+    let write = move || {
+        write();
+        drop(ended);
+    };
+    if thread::Builder::new()
+        .name("stderr".into())
+        .spawn(write)
+        .is_ok()
+    {
+        // Nothing is sent: it ends, or it takes too long.
+        let _ = end.recv_timeout(PATIENCE);
+    }
+}
 
 /// Whether a few lines can be written without waiting. A pipe that polls as writable has room for a page.
 #[cfg(unix)]

@@ -35,7 +35,8 @@ pub fn target(text: &str) -> Result<String, String> {
         "expected HOST:PORT, HOST a name, an IP literal or [IPv6], with a port from 1 to 65535";
     let (host, port) = text.rsplit_once(':').ok_or(FORM)?;
     let is_bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;
-    if host.is_empty() || host.contains(['/', ' ', '@', ',']) {
+    let is_foreign = |c: char| c.is_whitespace() || c.is_control() || ['/', '@', ','].contains(&c);
+    if host.is_empty() || host.contains(is_foreign) {
         return Err(FORM.into());
     }
     if host.contains([':', '[', ']']) && !is_bracketed {

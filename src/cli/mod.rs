@@ -185,7 +185,7 @@ fn one_line(mut error: Error) -> String {
 }
 
 /// A line break that was typed must not break the line that refuses it.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let escape = |c: char| match c.is_control() {
         true => c.escape_default().to_string(),
         false => c.to_string(),

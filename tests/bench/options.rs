@@ -1,6 +1,6 @@
 //! Options that are answers rather than load: objectives, strictness, and what is refused.
 
-use crate::bench::{against, bench, measure_to, run};
+use crate::bench::{Folder, against, bench, measure_to, run};
 use crate::faulty::{Damage, Damaged, at_most, never_answers};
 use crate::support::Server;
 
@@ -101,6 +101,25 @@ fn a_shard_without_messages_is_refused() {
         "expected at least one for each of 4 shards",
     ];
     expect_refused("-n 1 --shard 3/4 127.0.0.1:9", &parts);
+}
+
+#[test]
+fn a_name_with_a_line_break_is_refused_in_one_line() {
+    let folder = Folder::new("line-break");
+    let missing = |name: &str| folder.file(name).display().to_string();
+    for (args, code) in [
+        (vec!["a\nb:1".to_owned()], 2),
+        (vec!["merge".into(), missing("x\ny"), "z".into()], 1),
+        (vec!["-o".into(), missing("x\ny/z")], 1),
+    ] {
+        let mut command = bench("");
+        command.args(&args);
+        let finished = run(command, code);
+        let [line] = &finished.log[..] else {
+            panic!("{args:?}: one line, not {:#?}", finished.log);
+        };
+        assert!(line.contains("\\n"), "{args:?}: {line}");
+    }
 }
 
 #[test]

@@ -38,6 +38,11 @@ fn a_name_leads_to_the_address_that_answers() {
 }
 
 #[test]
+fn a_name_with_a_line_break_is_refused_in_one_line() {
+    run(&["a\nb:1"]).expect_failure(2, &["\\n", "expected HOST:PORT"]);
+}
+
+#[test]
 fn unresolved_names_the_name() {
     let expected = ["cannot connect to name.invalid:7: unresolved: "];
     run(&["name.invalid:7"]).expect_failure(1, &expected);

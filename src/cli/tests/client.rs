@@ -121,6 +121,11 @@ fn a_target_has_a_host_and_a_port() {
         );
         assert!(line.contains("expected HOST:PORT, HOST a name"), "{line}");
     }
+    for text in ["a b:1", "a\tb:1", "a\nb:1", "a\u{7f}b:1", "a\u{a0}b:1"] {
+        let line = refused_client([text]);
+        assert!(line.contains("expected HOST:PORT, HOST a name"), "{line}");
+        assert_eq!(line.lines().count(), 1);
+    }
     for text in ["::1:7007", "::1", "fe80::1:7"] {
         assert!(
             refused_client([text]).contains("IPv6 goes in brackets"),
