@@ -1,5 +1,6 @@
 //! `mio-echo bench`: measures, or adds up reports, then says what came of it.
 
+mod display;
 mod files;
 mod logged;
 mod progress;
@@ -13,6 +14,7 @@ use mio_echo::load::{self, Report, Row, RunError};
 
 use crate::cli::{Bench, Measure, Merge, Outputs};
 use crate::fail;
+use display::Display;
 use files::OutputFile;
 
 /// Does what was asked for.
@@ -42,10 +44,10 @@ fn measure(asked: Measure) -> Result<ExitCode, Box<dyn Error>> {
     let log = hlog.map(OutputFile::create).transpose()?;
     let files = Files::create(&outputs)?;
     let (results, is_logged) = {
-        let mut progress = progress::chosen();
+        let mut display = Display::start();
         match log {
-            None => (load::run(config, &mut *progress), Ok(())),
-            Some(log) => logged::run(config, log, &mut *progress),
+            None => (load::run(config, &mut display), Ok(())),
+            Some(log) => logged::run(config, log, &mut display),
         }
     };
     let results = results?;

@@ -6,13 +6,28 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mio_echo::load::{Interval, Phase, Progress, interval_line};
+use mio_echo::load::Phase;
 
 /// Redraws a second: more would take CPU time from the measurement.
 const REDRAWS: u8 = 2;
 
+/// Shows how a measurement goes. Whoever reads may hold it up.
+pub trait Show {
+    /// A phase begins.
+    fn phase(&mut self, phase: Phase);
+
+    /// The current phase goes on; `elapsed` since it began.
+    fn tick(&mut self, elapsed: Duration);
+
+    /// The figures of an interval.
+    fn interval(&mut self, line: String);
+
+    /// Something that whoever measures should know.
+    fn note(&mut self, line: &str);
+}
+
 /// The one that suits where standard error goes.
-pub fn chosen() -> Box<dyn Progress> {
+pub fn chosen() -> Box<dyn Show> {
     let is_bar = io::stderr().is_terminal() && can_redraw(|name| env::var_os(name));
     match is_bar {
         true => Box::new(Bar::new(ProgressDrawTarget::stderr_with_hz(REDRAWS))),
@@ -36,7 +51,7 @@ impl<W: Write> Lines<W> {
     }
 }
 
-impl<W: Write> Progress for Lines<W> {
+impl<W: Write> Show for Lines<W> {
     fn phase(&mut self, phase: Phase) {
         match phase {
             Phase::Waiting(time) => self.line(&format!("waiting {:.1} s", time.as_secs_f64())),
@@ -46,8 +61,8 @@ impl<W: Write> Progress for Lines<W> {
 
     fn tick(&mut self, _elapsed: Duration) {}
 
-    fn interval(&mut self, interval: &Interval) {
-        self.line(&interval_line(interval));
+    fn interval(&mut self, line: String) {
+        self.line(&line);
     }
 
     fn note(&mut self, line: &str) {
@@ -86,7 +101,7 @@ impl Bar {
     }
 }
 
-impl Progress for Bar {
+impl Show for Bar {
     fn phase(&mut self, phase: Phase) {
         (self.phase, self.length) = match phase {
             Phase::Connecting => ("connecting", None),
@@ -113,8 +128,8 @@ impl Progress for Bar {
         self.draw(elapsed);
     }
 
-    fn interval(&mut self, interval: &Interval) {
-        self.last = interval_line(interval);
+    fn interval(&mut self, line: String) {
+        self.last = line;
     }
 
     fn note(&mut self, line: &str) {

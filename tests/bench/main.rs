@@ -28,3 +28,5 @@ mod servers;
 mod shards;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod unread;

@@ -1,8 +1,11 @@
-//! Signals. The only Unix-only means of the tests that run on every Unix.
+//! Signals, and pipes that are full. The only Unix-only means of the tests that run on every Unix.
 
+use std::io::{self, ErrorKind, PipeReader, PipeWriter, Write};
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::server::{Figures, Server, serve};
@@ -72,4 +75,32 @@ fn shell_with(script: &str, inner: &Command) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// A pipe that takes nothing until somebody reads from it.
+#[track_caller]
+pub fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = io::pipe().expect("a pipe");
+    fill(&writer);
+    (reader, writer)
+}
+
+/// Writes to `pipe` as much as it takes.
+#[track_caller]
+pub fn fill<P: AsFd>(pipe: &P)
+where
+    for<'a> &'a P: Write,
+{
+    ioctl_fionbio(pipe, true).expect("a pipe that does not block");
+    // The last bytes one by one: a larger piece needs more room.
+    for piece in [&[b'.'; 4096][..], b"."] {
+        let full = loop {
+            if let Err(error) = (&*pipe).write_all(piece) {
+                break error;
+            }
+        };
+        assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    }
+    // That belongs to the pipe, not to us: whoever inherits it is to wait.
+    ioctl_fionbio(pipe, false).expect("a pipe that blocks");
 }

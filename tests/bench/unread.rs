@@ -1,0 +1,50 @@
+//! Readers that stop: whoever is to read standard error, and does not.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::bench::{Report, against, bench};
+use crate::faulty::Watched;
+use crate::support::unix::full_pipe;
+use crate::support::{DEADLINE, Server, wait_for, within};
+
+/// The longest measurement here, the patience with standard error, and a start.
+const END: Duration = Duration::from_millis(2000);
+
+#[test]
+fn a_standard_error_that_nobody_reads_holds_up_neither_the_measurement_nor_its_end() {
+    let (_unread, error) = full_pipe();
+    let mut command = bench("-c 2 -d 300ms -w 0 -i 10ms -J");
+    command.stdout(Stdio::piped()).stderr(error);
+    let finished = within(END, || Server::spawn_silent(command).finished());
+    finished.expect_code(0);
+    let report = Report::of(&finished);
+    report.expect_no_failure();
+    let seconds = report.number("seconds");
+    assert!((0.3..1.0).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_holds_up_no_failure() {
+    let (_unread, error) = full_pipe();
+    let mut command = bench("-c 1 -n 1 -w 0 --source 192.0.2.1");
+    command.stdout(Stdio::piped()).stderr(error);
+    let finished = within(END, || Server::spawn_silent(command).finished());
+    finished.expect_code(1);
+}
+
+#[test]
+fn a_signal_ends_a_measurement_whose_standard_error_nobody_reads() {
+    let (_unread, error) = full_pipe();
+    let watched = Watched::start(64);
+    let mut command = against(watched.server().address(), "-c 2 -d 1h -w 0 -i 10ms -J");
+    command.stdout(Stdio::piped()).stderr(error);
+    let running = Server::spawn_silent(command);
+    wait_for("messages", DEADLINE, || !watched.gaps().is_empty());
+    running.signal(Signal::INT);
+    let finished = within(END, || running.finished());
+    finished.expect_code(130);
+    assert_eq!(Report::of(&finished).at("/interrupted").as_i64(), Some(2));
+}
