@@ -4,6 +4,7 @@ mod display;
 mod files;
 mod logged;
 mod progress;
+mod spool;
 
 use std::error::Error;
 use std::io::{self, Write};

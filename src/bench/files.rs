@@ -35,29 +35,32 @@ impl OutputFile {
         self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Unwritten> {
-        self.write_during(|output| ((), write(output))).1
+        let (written, path) = (self.fill(write), self.path);
+        written.map_err(|source| Unwritten { path, source })
     }
 
-    /// The same by an `action` that has a result of its own, and goes on where nothing can be written.
-    pub fn write_during<T>(
-        self,
-        action: impl FnOnce(&mut dyn Write) -> (T, io::Result<()>),
-    ) -> (T, Result<(), Unwritten>) {
-        let (result, written) = match empty(&self.file) {
-            Ok(()) => {
-                let mut output = BufWriter::new(&self.file);
-                let (result, written) = action(&mut output);
-                (result, written.and_then(|()| output.flush()))
-            }
-            Err(error) => (action(&mut io::sink()).0, Err(error)),
-        };
-        let path = self.path;
-        (result, written.map_err(|source| Unwritten { path, source }))
+    fn fill(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        empty(&self.file)?;
+        let mut output = BufWriter::new(&self.file);
+        write(&mut output)?;
+        output.flush()
+    }
+
+    /// Its path, and the file to fill it by.
+    pub fn into_parts(self) -> (PathBuf, File) {
+        (self.path, self.file)
     }
 }
 
-/// A pipe or a terminal is always empty.
-fn empty(file: &File) -> io::Result<()> {
+impl Unwritten {
+    /// What kept the file at `path` from being filled.
+    pub fn new(path: PathBuf, source: io::Error) -> Self {
+        Self { path, source }
+    }
+}
+
+/// Empties `file`. A pipe or a terminal is always empty.
+pub fn empty(file: &File) -> io::Result<()> {
     match file.metadata()?.is_file() {
         true => file.set_len(0),
         false => Ok(()),

@@ -1,6 +1,6 @@
 //! A measurement whose intervals are logged while it goes on.
 
-use std::io::{self, Write};
+use std::io::{self, LineWriter, Write};
 use std::time::{Duration, SystemTime};
 
 use hdrhistogram::serialization::V2DeflateSerializer;
@@ -8,6 +8,10 @@ use mio_echo::load::hlog::Log;
 use mio_echo::load::{self, Config, Interval, Phase, Progress, Results, RunError};
 
 use super::files::{OutputFile, Unwritten};
+use super::spool::spool;
+
+/// Longer lines are written in pieces; most are some kilobytes.
+const LINE: usize = 64 << 10;
 
 /// Measures, and logs to `output` what it also tells `progress`. A log that fails does not end the measurement.
 pub fn run(
@@ -15,16 +19,18 @@ pub fn run(
     output: OutputFile,
     progress: &mut dyn Progress,
 ) -> (Result<Results, RunError>, Result<(), Unwritten>) {
-    output.write_during(|mut output| {
-        let mut serializer = V2DeflateSerializer::new();
-        let mut logged = Logged {
-            log: State::Closed(&mut output, &mut serializer),
-            written: Ok(()),
-            progress,
-        };
-        let results = load::run(config, &mut logged);
-        (results, logged.written)
-    })
+    let (queue, spool) = spool(output);
+    let mut lines = LineWriter::with_capacity(LINE, queue);
+    let mut serializer = V2DeflateSerializer::new();
+    let mut logged = Logged {
+        log: State::Closed(&mut lines, &mut serializer),
+        written: Ok(()),
+        progress,
+    };
+    let results = load::run(config, &mut logged);
+    let queued = logged.written;
+    drop(lines);
+    (results, spool.end(queued))
 }
 
 struct Logged<'a, W: Write> {

@@ -1,13 +1,14 @@
-//! Readers that stop: whoever is to read standard error, and does not.
+//! Readers that stop: whoever is to read standard error or the log, and does not.
 
-use std::process::Stdio;
+use std::fs::File;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::bench::{Report, against, bench};
+use crate::bench::{Folder, Report, against, bench, run};
 use crate::faulty::Watched;
-use crate::support::unix::full_pipe;
+use crate::support::unix::{fill, full_pipe};
 use crate::support::{DEADLINE, Server, wait_for, within};
 
 /// The longest measurement here, the patience with standard error, and a start.
@@ -47,4 +48,29 @@ fn a_signal_ends_a_measurement_whose_standard_error_nobody_reads() {
     let finished = within(END, || running.finished());
     finished.expect_code(130);
     assert_eq!(Report::of(&finished).at("/interrupted").as_i64(), Some(2));
+}
+
+#[test]
+fn a_log_whose_reader_stops_fails_in_one_line_and_the_report_is_printed() {
+    let folder = Folder::new("stalled");
+    let fifo = folder.file("log");
+    let made = Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.expect("running mkfifo").success());
+    // Both ends, so that no open waits for the other one.
+    let ends = File::options().read(true).write(true).open(&fifo);
+    let unread = ends.expect("opening the pipe");
+    fill(&unread);
+    let mut command = bench("-c 2 -d 300ms -w 0 -i 50ms -J");
+    command.arg("--hlog").arg(&fifo);
+    let finished = within(END, || run(command, 1));
+    Report::of(&finished).expect_no_failure();
+    let expected = format!(
+        "cannot write {}: its reader does not keep up",
+        fifo.display()
+    );
+    let lines = finished.log.iter().filter(|line| line.contains("cannot"));
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [&format!("mio-echo: {expected}")]
+    );
 }
