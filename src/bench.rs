@@ -2,6 +2,7 @@
 
 mod display;
 mod files;
+mod interrupted;
 mod logged;
 mod progress;
 mod spool;
@@ -17,6 +18,7 @@ use crate::cli::{Bench, Measure, Merge, Outputs};
 use crate::fail;
 use display::Display;
 use files::OutputFile;
+use interrupted::run_to_signal;
 
 /// Does what was asked for.
 pub fn bench(asked: Bench) -> ExitCode {
@@ -46,9 +48,10 @@ fn measure(asked: Measure) -> Result<ExitCode, Box<dyn Error>> {
     let files = Files::create(&outputs)?;
     let (results, is_logged) = {
         let mut display = Display::start();
+        let prepared = load::prepare(config, &mut display)?;
         match log {
-            None => (load::run(config, &mut display), Ok(())),
-            Some(log) => logged::run(config, log, &mut display),
+            None => (run_to_signal(prepared, &mut display), Ok(())),
+            Some(log) => logged::run(prepared, log, &mut display),
         }
     };
     let results = results?;

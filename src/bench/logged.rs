@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use hdrhistogram::serialization::V2DeflateSerializer;
 use mio_echo::load::hlog::Log;
-use mio_echo::load::{self, Config, Interval, Phase, Progress, Results, RunError};
+use mio_echo::load::{Interval, Phase, Prepared, Progress, Results, RunError};
 
 use super::files::{OutputFile, Unwritten};
+use super::interrupted::run_to_signal;
 use super::spool::spool;
 
 /// Longer lines are written in pieces; most are some kilobytes.
@@ -15,7 +16,7 @@ const LINE: usize = 64 << 10;
 
 /// Measures, and logs to `output` what it also tells `progress`. A log that fails does not end the measurement.
 pub fn run(
-    config: Config,
+    prepared: Prepared,
     output: OutputFile,
     progress: &mut dyn Progress,
 ) -> (Result<Results, RunError>, Result<(), Unwritten>) {
@@ -27,7 +28,7 @@ pub fn run(
         written: Ok(()),
         progress,
     };
-    let results = load::run(config, &mut logged);
+    let results = run_to_signal(prepared, &mut logged);
     let queued = logged.written;
     drop(lines);
     (results, spool.end(queued))

@@ -3,8 +3,9 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use super::child::ChildServer;
 use super::units::rounded;
-use super::{Close, Config, Progress, RunError};
+use super::{Close, Config, Progress, RunError, Target};
 use crate::net::{platform, resolve, try_source};
 
 /// How long a closed connection keeps its port (Linux: TCP_TIMEWAIT_LEN).
@@ -14,8 +15,43 @@ const TIME_WAIT: Duration = Duration::from_secs(60);
 const RESERVED: u64 = 32;
 const PER_THREAD: u64 = 4;
 
+/// A measurement that can begin.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) config: Config,
+    pub(super) address: SocketAddr,
+    /// One that was started for it.
+    pub(super) server: Option<ChildServer>,
+}
+
+/// Settles what `config` leaves open. That can take its time, and signals do in it what they do without us.
+///
+/// # Errors
+///
+/// When there is nothing to measure: the target does not resolve, the server of our own does not start, nothing can come
+/// from a source address, or the system refuses the descriptors for the connections.
+pub fn prepare(config: Config, progress: &mut dyn Progress) -> Result<Prepared, RunError> {
+    claim_descriptors(&config)?;
+    check_sources(&config)?;
+    let (server, address) = match &config.target {
+        Target::Child(program) => {
+            let server = ChildServer::start(program, &config).map_err(RunError::Server)?;
+            let address = server.address();
+            progress.note(&format!("no target: started mio-echo serve on {address}"));
+            (Some(server), address)
+        }
+        Target::Remote(target) => (None, choose_address(target, &config)?),
+    };
+    warn_of_ports(&config, progress);
+    Ok(Prepared {
+        config,
+        address,
+        server,
+    })
+}
+
 /// Makes room for the descriptors that the connections need.
-pub(super) fn claim_descriptors(config: &Config) -> Result<(), RunError> {
+fn claim_descriptors(config: &Config) -> Result<(), RunError> {
     let connections = config.own_connections() as u64;
     let needed = connections + config.threads as u64 * PER_THREAD + RESERVED;
     match platform::raise_descriptor_limit(needed).map_err(RunError::System)? {
@@ -25,7 +61,7 @@ pub(super) fn claim_descriptors(config: &Config) -> Result<(), RunError> {
 }
 
 /// Tries whether connections can come from each of the source addresses.
-pub(super) fn check_sources(config: &Config) -> Result<(), RunError> {
+fn check_sources(config: &Config) -> Result<(), RunError> {
     for source in config.sources.iter().copied() {
         try_source(source).map_err(|error| RunError::Source { source, error })?;
     }
@@ -33,7 +69,7 @@ pub(super) fn check_sources(config: &Config) -> Result<(), RunError> {
 }
 
 /// The first address that lets us connect. The last one is not tried: if it refuses, the measurement says so.
-pub(super) fn choose_address(target: &str, config: &Config) -> Result<SocketAddr, RunError> {
+fn choose_address(target: &str, config: &Config) -> Result<SocketAddr, RunError> {
     let addresses = resolve(target, config.family).map_err(|error| RunError::Unresolved {
         target: target.into(),
         error,
@@ -46,7 +82,7 @@ pub(super) fn choose_address(target: &str, config: &Config) -> Result<SocketAddr
 }
 
 /// A connection that was closed keeps its port for a minute (TIME_WAIT); a reset one does not.
-pub(super) fn warn_of_ports(config: &Config, progress: &mut dyn Progress) {
+fn warn_of_ports(config: &Config, progress: &mut dyn Progress) {
     let (Some(rate), true, Close::Fin) = (config.own_rate(), config.churn, config.close) else {
         return;
     };

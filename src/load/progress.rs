@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Interval;
 
-/// Whoever shows how a measurement goes. Called on the thread that called [`run`](super::run()),
-/// never from a loop that measures. What loops report, and signals, wait until
+/// Whoever shows how a measurement goes. Called on the thread that called [`prepare`](super::prepare()) or
+/// [`Prepared::run`](super::Prepared::run()), never from a loop that measures. What loops report, and signals, wait until
 /// it returns: it must do so at once, whoever reads what it shows.
 pub trait Progress {
     /// A phase begins.

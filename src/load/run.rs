@@ -4,69 +4,56 @@
 //! the server and of this process, and listens for signals.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
-use mio::{Events, Poll, Token, Waker};
-
 use super::child::ChildServer;
 use super::control::{Control, News, Reporter, Timeline};
 use super::loops::Loops;
-use super::prepare::{check_sources, choose_address, claim_descriptors, warn_of_ports};
 use super::report::IntervalReport;
 use super::usage::Usages;
-use super::{Config, Interval, Phase, Progress, Results, RunError, Tally, Target};
-use crate::net::signals::{Request, Signals};
+use super::{Config, Interrupts, Interval, Phase, Prepared, Progress, Results, RunError, Tally};
+use crate::net::platform;
+use crate::net::signals::Request;
 use crate::net::timers::{NEVER, nanoseconds};
-use crate::net::{Handle, platform};
-
-const WAKER: Token = Token(0);
-const SIGNALS: Token = Token(1);
 
 /// How often progress is shown at least.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Measures.
-///
-/// # Errors
-///
-/// When there is nothing to measure: the target does not resolve or lets nobody connect, the server of our own does not
-/// start, nothing can come from a source address, or the system refuses what the connections need.
-pub fn run(config: Config, progress: &mut dyn Progress) -> Result<Results, RunError> {
-    claim_descriptors(&config)?;
-    check_sources(&config)?;
-    let (mut server, address) = match &config.target {
-        Target::Child(program) => {
-            let server = ChildServer::start(program, &config).map_err(RunError::Server)?;
-            let address = server.address();
-            progress.note(&format!("no target: started mio-echo serve on {address}"));
-            (Some(server), address)
+impl Prepared {
+    /// Measures, until that is done or `interrupts` end it.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing to measure: nobody can connect, or the system refuses what the connections need.
+    pub fn run(
+        self,
+        interrupts: &mut Interrupts,
+        progress: &mut dyn Progress,
+    ) -> Result<Results, RunError> {
+        let Self {
+            config,
+            address,
+            mut server,
+        } = self;
+        let pid = server.as_ref().map(ChildServer::pid);
+        let results = Run::start(config, address, pid, interrupts)?.finish(progress);
+        // The server stays until the figures are complete.
+        if let Some(end) = server.as_mut().and_then(ChildServer::end) {
+            progress.note(&format!("the server that was started has ended: {end}"));
         }
-        Target::Remote(target) => (None, choose_address(target, &config)?),
-    };
-    warn_of_ports(&config, progress);
-    let pid = server.as_ref().map(ChildServer::pid);
-    let results = Run::start(config, address, pid)?.finish(progress);
-    // The server stays until the figures are complete.
-    if let Some(end) = server.as_mut().and_then(ChildServer::end) {
-        progress.note(&format!("the server that was started has ended: {end}"));
+        results
     }
-    results
 }
 
 /// A measurement that has begun.
-struct Run {
+struct Run<'a> {
     config: Arc<Config>,
     address: SocketAddr,
-    poll: Poll,
-    events: Events,
-    signals: Signals,
+    interrupts: &'a mut Interrupts,
     control: Arc<Control>,
     loops: Loops,
-    /// Kept to the end: with the last clone of a waker a wake that is pending would go.
-    _reporter: Reporter,
     reports: mpsc::Receiver<News>,
     usages: Usages,
     timeline: Option<Timeline>,
@@ -100,27 +87,24 @@ struct OpenInterval {
     tally: Tally,
 }
 
-impl Run {
-    fn start(config: Config, address: SocketAddr, server: Option<u32>) -> Result<Self, RunError> {
+impl<'a> Run<'a> {
+    fn start(
+        config: Config,
+        address: SocketAddr,
+        server: Option<u32>,
+        interrupts: &'a mut Interrupts,
+    ) -> Result<Self, RunError> {
         let config = Arc::new(config);
-        let poll = Poll::new().map_err(RunError::System)?;
-        let waker = Waker::new(poll.registry(), WAKER).map_err(RunError::System)?;
-        let handle = Handle::new(waker);
-        let signals =
-            Signals::install(poll.registry(), SIGNALS, handle.clone()).map_err(RunError::System)?;
         let (sender, reports) = mpsc::channel();
         let control = Arc::default();
-        let reporter = Reporter::new(sender, handle);
+        let reporter = Reporter::new(sender, interrupts.handle());
         let loops =
             Loops::start(&config, address, &control, &reporter).map_err(RunError::System)?;
         Ok(Self {
             address,
-            poll,
-            events: Events::with_capacity(4),
-            signals,
+            interrupts,
             control,
             loops,
-            _reporter: reporter,
             reports,
             usages: Usages::new(server),
             timeline: None,
@@ -169,16 +153,9 @@ impl Run {
             false => Duration::from_nanos(end.saturating_sub(now)),
             true => TICK,
         };
-        match self.poll.poll(&mut self.events, Some(TICK.min(until_end))) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                return Err(RunError::System(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
-        if self.events.iter().any(|event| event.token() == SIGNALS) {
-            self.signals.note_ready();
-        }
-        Ok(())
+        self.interrupts
+            .wait(Some(TICK.min(until_end)))
+            .map_err(RunError::System)
     }
 
     fn tick(&mut self, progress: &mut dyn Progress) {
@@ -195,8 +172,7 @@ impl Run {
     }
 
     fn obey_signals(&mut self, progress: &mut dyn Progress) -> Result<(), RunError> {
-        let requests = self.signals.pending(self.poll.registry());
-        for request in requests.map_err(RunError::System)? {
+        for request in self.interrupts.pending().map_err(RunError::System)? {
             match (request, self.signal) {
                 (Request::Report, _) => {}
                 (Request::Stop(signal), Some(_)) => {

@@ -15,6 +15,17 @@ pub(crate) enum Request {
     Report,
 }
 
+impl Request {
+    /// The number of the signal that asks for a stop.
+    #[cfg(feature = "bench")]
+    pub(crate) fn signal(self) -> Option<i32> {
+        match self {
+            Self::Stop(signal) => Some(signal),
+            Self::Report => None,
+        }
+    }
+}
+
 #[cfg(unix)]
 mod system {
     use std::io;

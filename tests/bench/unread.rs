@@ -1,6 +1,6 @@
-//! Readers that stop: whoever is to read standard error or the log, and does not.
+//! Readers that stop: whoever is to read standard error, the log or the report, and does not.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -73,4 +73,24 @@ fn a_log_whose_reader_stops_fails_in_one_line_and_the_report_is_printed() {
         lines.collect::<Vec<_>>(),
         [&format!("mio-echo: {expected}")]
     );
+}
+
+#[test]
+fn a_signal_ends_it_while_nobody_reads_its_report() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let folder = Folder::new(&format!("unread-{code}"));
+        let json = folder.file("out.json");
+        let (_unread, output) = full_pipe();
+        let mut command = bench("-c 1 -n 10 -w 0");
+        command.arg("-o").arg(&json);
+        command.stdout(output).stderr(Stdio::piped());
+        let mut running = Server::spawn_silent(command);
+        // It is written before the report is printed.
+        wait_for("the end of the measurement", DEADLINE, || {
+            fs::metadata(&json).is_ok_and(|file| file.len() > 0)
+        });
+        running.signal(signal);
+        within(Duration::from_millis(500), || running.wait());
+        running.finished().expect_code(code);
+    }
 }
