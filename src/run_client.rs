@@ -3,7 +3,8 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use mio_echo::client::{self, Failure, Messages, Patient, Report};
+use mio_echo::client::{self, Failure, Messages, Report};
+use mio_echo::patient::Patient;
 
 use crate::cli::Client;
 use crate::standard_streams::is_readable_at_once;

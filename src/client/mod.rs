@@ -41,7 +41,6 @@ pub use exchange::exchange;
 pub use failure::{Difference, Failure};
 pub use messages::{Messages, Report};
 pub use pipe::pipe;
-pub use stdio::Patient;
 
 /// Whom to connect to, and what to expect of it.
 #[derive(Clone, Debug)]

@@ -9,21 +9,17 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
 
 use mio::Waker;
 
 use super::Failure;
+use crate::patient::patiently;
 
 /// The size of a buffer: few system calls a megabyte, and the capacity of a pipe on Linux.
 const CHUNK: usize = 64 * 1024;
 
 /// Buffers a direction: one at the socket, one at the thread, and two for what either is ahead.
 pub(super) const CHUNKS: usize = 4;
-
-/// How long to leave alone a stream that another program has made non-blocking and that is not ready: short for a
-/// person, and no load.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// A buffer on its way.
 pub(super) struct Chunk {
@@ -198,33 +194,10 @@ fn write_chunk(output: &mut impl Write, chunk: &mut Chunk) -> io::Result<()> {
     patiently(|| output.flush())
 }
 
-/// A stream of our own process that somebody who shares it may have made non-blocking. It waits all the same.
-#[derive(Debug)]
-pub struct Patient<W>(pub W);
-
-impl<W: Write> Write for Patient<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        patiently(|| self.0.write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        patiently(|| self.0.flush())
-    }
-}
-
-fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PAUSE),
-            result => return result,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::time::Duration;
 
     use mio::{Events, Poll, Token};
 
