@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::{fmt, fs};
 
 use mio_echo::load::{self, Report, Row, RunError};
+use mio_echo::patient::Patient;
 
 use crate::cli::{Bench, Measure, Merge, Outputs};
 use crate::fail;
@@ -97,7 +98,7 @@ fn publish(
         true => report.to_json(),
         false => load::text(report),
     };
-    let mut output = io::stdout().lock();
+    let mut output = Patient(io::stdout().lock());
     output
         .write_all(text.as_bytes())
         .and_then(|()| output.flush())

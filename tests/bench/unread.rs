@@ -1,9 +1,11 @@
 //! Readers that stop: whoever is to read standard error, the log or the report, and does not.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::io::ioctl_fionbio;
 use rustix::process::Signal;
 
 use crate::bench::{Folder, Report, against, bench, run};
@@ -93,4 +95,26 @@ fn a_signal_ends_it_while_nobody_reads_its_report() {
         within(Duration::from_millis(500), || running.wait());
         running.finished().expect_code(code);
     }
+}
+
+#[test]
+fn a_report_is_whole_on_a_standard_output_that_does_not_block() {
+    let folder = Folder::new("non-blocking");
+    let json = folder.file("out.json");
+    let (mut reader, output) = full_pipe();
+    ioctl_fionbio(&output, true).expect("a pipe that does not block");
+    let mut command = bench("-c 1 -n 10 -w 0");
+    command.arg("-o").arg(&json);
+    command.stdout(output).stderr(Stdio::piped());
+    let running = Server::spawn_silent(command);
+    wait_for("the end of the measurement", DEADLINE, || {
+        fs::metadata(&json).is_ok_and(|file| file.len() > 0)
+    });
+    // The pipe ends with the program: nobody else has its other end.
+    let mut said = Vec::new();
+    reader.read_to_end(&mut said).expect("reading");
+    running.finished().expect_code(0);
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("\nTransfer/sec: "), "{said}");
+    assert!(said.ends_with(" MB\n"), "{said}");
 }
