@@ -10,7 +10,7 @@ use mio::{Events, Poll, Registry, Token};
 use super::link::Link;
 use super::{Config, Failure};
 use crate::net::platform::monotonic_now;
-use crate::net::timers::{NEVER, nanoseconds};
+use crate::net::timers::{NEVER, nanoseconds, wait_for};
 use crate::net::{ConnectError, resolve};
 
 /// An address that could not be connected to.
@@ -161,8 +161,7 @@ pub(super) fn wait_until(
     poll: &mut Poll,
     events: &mut Events,
 ) -> Result<(), Failure> {
-    let timeout = (deadline != NEVER).then(|| Duration::from_nanos(deadline.saturating_sub(now)));
-    match poll.poll(events, timeout) {
+    match poll.poll(events, wait_for(deadline, now)) {
         Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(Failure::polling(error)),
         Ok(()) | Err(_) => Ok(()),
     }

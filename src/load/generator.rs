@@ -28,7 +28,7 @@ use super::recorder::Recorder;
 use super::seat::{Line, Seat};
 use super::session::{Observer, Progress, Shared};
 use super::{Config, Failure};
-use crate::net::timers::{NEVER, nanoseconds};
+use crate::net::timers::{NEVER, nanoseconds, wait_for};
 use crate::net::{ConnectError, Handle, platform, slot};
 
 /// Events taken from the poll at once.
@@ -193,7 +193,7 @@ impl Generator {
             .min(self.next_interval)
             .min(self.next_dial())
             .min(self.phase_ends());
-        (deadline != NEVER).then(|| Duration::from_nanos(deadline.saturating_sub(self.now)))
+        wait_for(deadline, self.now)
     }
 
     fn note(&mut self) {
