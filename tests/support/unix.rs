@@ -87,20 +87,17 @@ pub fn full_pipe() -> (PipeReader, PipeWriter) {
 
 /// Writes to `pipe` as much as it takes.
 #[track_caller]
-pub fn fill<P: AsFd>(pipe: &P)
-where
-    for<'a> &'a P: Write,
-{
-    ioctl_fionbio(pipe, true).expect("a pipe that does not block");
+pub fn fill(mut pipe: impl AsFd + Write) {
+    ioctl_fionbio(&pipe, true).expect("a pipe that does not block");
     // The last bytes one by one: a larger piece needs more room.
     for piece in [&[b'.'; 4096][..], b"."] {
         let full = loop {
-            if let Err(error) = (&*pipe).write_all(piece) {
+            if let Err(error) = pipe.write_all(piece) {
                 break error;
             }
         };
         assert_eq!(full.kind(), ErrorKind::WouldBlock);
     }
     // That belongs to the pipe, not to us: whoever inherits it is to wait.
-    ioctl_fionbio(pipe, false).expect("a pipe that blocks");
+    ioctl_fionbio(&pipe, false).expect("a pipe that blocks");
 }
