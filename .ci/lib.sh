@@ -11,3 +11,16 @@ install() {
   [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
+
+# Wine 8 has no bcryptprimitives.dll, which other Windows targets load.
+WINDOWS=x86_64-win7-windows-gnu
+
+# Debian's compiler, with the standard library built along: like every one that is shipped without debug assertions. Wine
+# packs the addresses of a name at odd places, as no Windows does, and those would end the program.
+debian_cargo() {
+  RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc CARGO_TARGET_DIR=target/other CARGO_BUILD_WARNINGS=deny \
+    CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false \
+    /usr/bin/cargo "$1" --locked -Zwarnings -Zbuild-std=std --config profile.dev.overflow-checks=true \
+    --config profile.dev.package.mio.debug-assertions=true --config profile.dev.package.mio-echo.debug-assertions=true \
+    "${@:2}"
+}
