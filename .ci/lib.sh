@@ -12,6 +12,20 @@ install() {
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# Does something beside what follows, with what that leaves of the machine. What it says is kept until `joined`.
+declare -A BESIDE
+beside() { # name, command
+  mkdir -p target
+  (renice -n 19 -p "$BASHPID" >/dev/null; "${@:2}") >"target/$1.log" 2>&1 &
+  BESIDE[$1]=$!
+}
+joined() { # name
+  local code=0
+  wait "${BESIDE[$1]}" || code=$?
+  cat "target/$1.log"
+  return "$code"
+}
+
 # Wine 8 has no bcryptprimitives.dll, which other Windows targets load.
 WINDOWS=x86_64-win7-windows-gnu
 
