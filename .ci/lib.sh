@@ -26,6 +26,21 @@ joined() { # name
   return "$code"
 }
 
+sum_of_failed() { sed -n 's/^test result: .* \([0-9]*\) failed;.*/\1/p' "$1" | awk '{ sum += $1 } END { print sum + 0 }'; }
+
+# Runs tests, and those that failed once more, one after the other. Twice is a failure; `failed` names them.
+twice() { # command, what it is to run the first time
+  local log=target/tests.log
+  failed=()
+  "$@" 2>&1 | tee "$log" && return
+  mapfile -t failed < <(sed -n 's/^test \(\S*\) .*FAILED\r\?$/\1/p' "$log")
+  # A program that did not come to its end, or a failure whose line is not there, has no second chance.
+  [ "$(grep -c '^ *Running ' "$log")" = "$(grep -c '^test result: ' "$log")" ] || return 1
+  [ ${#failed[@]} -gt 0 ] && [ ${#failed[@]} = "$(sum_of_failed "$log")" ] || return 1
+  echo "RUN AGAIN, one after the other: ${failed[*]}"
+  "$1" --test-threads=1 --exact "${failed[@]}"
+}
+
 # Wine 8 has no bcryptprimitives.dll, which other Windows targets load.
 WINDOWS=x86_64-win7-windows-gnu
 
