@@ -139,7 +139,7 @@ fn connections_that_the_server_takes_and_drops_are_not_achieved() {
 
 #[test]
 fn with_churn_connections_are_missing_while_the_server_serves_nobody() {
-    let server = serves_the_first(200);
+    let server = serves_the_first(20);
     let report = measure_to(server.address(), "-c 4 -d 1s -w 0 --churn --strict", 5);
     let reasons = report.reasons();
     assert!(report.count("connections_achieved") < 4, "{reasons}");
