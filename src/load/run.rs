@@ -357,7 +357,7 @@ impl<'a> Run<'a> {
 }
 
 /// The connections that an average stands for. A moment in which one was replaced is none that was missing: it may be a
-/// hundredth of those that were asked for, and half of one.
+/// hundredth of those that were asked for, and half of one at most.
 fn whole(average: f64, asked: usize) -> usize {
     (average + (asked as f64 / 100.0).min(0.5)).floor() as usize
 }
