@@ -46,17 +46,18 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Room for `capacity` connections, all of it reserved now.
+    /// Room for `capacity` connections, reserved now; a line grows where more wait in it than ever before.
     pub(super) fn new(
         capacity: usize,
         registry: Registry,
         pool: Option<Pool>,
         config: Arc<Config>,
     ) -> Self {
+        let most_waiting = pool.as_ref().map_or(0, |_| capacity);
         Self {
             slots: Slab::with_capacity(capacity),
             capacity,
-            backlog: Line::default(),
+            backlog: Line::new(capacity),
             timers: Timers::new(|clock| match clock {
                 Clock::Idle => config.idle_timeout,
                 Clock::Write => config.write_timeout,
@@ -69,7 +70,7 @@ impl Connections {
                 .max_per_ip
                 .map(|limit| PerAddress::new(limit, capacity)),
             pool,
-            waiting: Line::default(),
+            waiting: Line::new(most_waiting),
             config,
             next_id: 1,
             stats: Stats::default(),
@@ -274,10 +275,11 @@ impl Connections {
     }
 
     fn each(&mut self, now: u64, tell: fn(&mut Connection)) {
-        let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            tell(&mut self.slots[key].connection);
-            self.drive(key, now);
+        for key in 0..self.slots.capacity() {
+            if let Some(slot) = self.slots.get_mut(key) {
+                tell(&mut slot.connection);
+                self.drive(key, now);
+            }
         }
     }
 

@@ -12,8 +12,11 @@ use super::slot::Slot;
 /// What a line costs a connection at most, in bytes: two places, and two more while it grows and is copied.
 pub(super) const LINE_BYTES: usize = 4 * size_of::<Ticket>();
 
+/// How many can wait before a line allocates, in 1 KiB. How many find themselves there at once is chance.
+const RESERVED: usize = 32;
+
 /// Connections that wait. Whoever joins remembers it, and has one place at most.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Line {
     tickets: VecDeque<Ticket>,
 }
@@ -41,6 +44,13 @@ impl Ticket {
 }
 
 impl Line {
+    /// A line for some of `connections`, the most there can be.
+    pub(super) fn new(connections: usize) -> Self {
+        Self {
+            tickets: VecDeque::with_capacity(2 * connections.min(RESERVED)),
+        }
+    }
+
     /// Whether nobody waits. There may be places of those who have gone.
     pub(super) fn is_empty(&self) -> bool {
         self.tickets.is_empty()
@@ -106,11 +116,30 @@ mod tests {
     }
 
     #[test]
+    fn fault_w6_who_waits_with_few_others_finds_room_that_was_reserved() {
+        let poll = Poll::new().expect("a poll");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        for connections in [1, RESERVED] {
+            let (mut slots, mut line) = (Slab::new(), Line::new(connections));
+            let reserved = line.tickets.capacity();
+            for id in 0..10 * connections as u64 {
+                let key = id as usize % connections;
+                if slots.contains(key) {
+                    slots.remove(key);
+                }
+                let key = slots.insert(slot(id, &poll, &listener));
+                line.join(key, &slots);
+                assert_eq!(line.tickets.capacity(), reserved);
+            }
+        }
+    }
+
+    #[test]
     fn fault_w3_those_who_have_gone_do_not_make_a_line_longer_than_two_places_a_connection() {
         const CONNECTIONS: usize = 5;
         let poll = Poll::new().expect("a poll");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let (mut slots, mut line) = (Slab::new(), Line::default());
+        let (mut slots, mut line) = (Slab::new(), Line::new(0));
         for id in 0..CONNECTIONS as u64 {
             let key = slots.insert(slot(id, &poll, &listener));
             line.join(key, &slots);
