@@ -31,9 +31,7 @@ pub(super) struct Ticket {
 impl Ticket {
     /// The connection that has this place, if it has not ended.
     pub(super) fn holder(self, slots: &mut Slab<Slot>) -> Option<&mut Slot> {
-        slots
-            .get_mut(self.key)
-            .filter(|slot| slot.connection.id() == self.id)
+        self.is_held(slots).then(|| &mut slots[self.key])
     }
 
     fn is_held(self, slots: &Slab<Slot>) -> bool {
