@@ -12,16 +12,22 @@ install() {
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# Does something beside what follows, with what that leaves of the machine. What it says is kept until `joined`.
+# Does something beside what follows, with what that leaves of the machine, and not for longer. What it says is kept until
+# `joined`.
 declare -A BESIDE
+trap 'for leader in "${BESIDE[@]}"; do kill -- "-$leader" 2>/dev/null || true; done' EXIT
 beside() { # name, command
   mkdir -p target
-  (renice -n 19 -p "$BASHPID" >/dev/null; "${@:2}") >"target/$1.log" 2>&1 &
+  # A process group of its own, to end all of it.
+  set -m
+  (renice -n 19 -p "$BASHPID" >/dev/null; "${@:2}") </dev/null >"target/$1.log" 2>&1 &
+  set +m
   BESIDE[$1]=$!
 }
 joined() { # name
   local code=0
   wait "${BESIDE[$1]}" || code=$?
+  unset "BESIDE[$1]"
   cat "target/$1.log"
   return "$code"
 }
