@@ -160,7 +160,8 @@ impl Connection {
     /// session ends.
     pub fn handle_shutdown(&mut self) {
         self.orders |= STOP;
-        self.readiness.assume_readable();
+        // One that has just been accepted has had no event, which would have told of an urgent mark or a FIN.
+        self.readiness.assume_unread();
     }
 
     /// The server stops waiting: what is owed now is dropped.

@@ -82,6 +82,7 @@ impl Readiness {
     }
 
     /// Believes in a read without an event: the next one will tell.
+    #[cfg(feature = "client")]
     pub(crate) fn assume_readable(&mut self) {
         self.bits |= READABLE;
     }

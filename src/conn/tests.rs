@@ -680,6 +680,16 @@ mod open {
     }
 
     #[test]
+    fn fault_r6_stop_echoes_what_lies_behind_an_urgent_mark_of_which_no_event_has_told() {
+        let socket = Script::new().read_gives(b"ab").read_gives(b"cd");
+        let socket = socket.read_blocks();
+        let mut rig = Rig::built(SCRATCH, HIGH_WATER, ShortRead::Drains, socket);
+        rig.connection.handle_shutdown();
+        assert_eq!(rig.drive(), Progress::SendFin);
+        assert_eq!(rig.socket.written(), b"abcd");
+    }
+
+    #[test]
     fn stop_echoes_what_has_arrived_and_then_lingers() {
         let socket = Script::new().read_gives(b"data").read_blocks();
         let mut rig = Rig::new(socket.read_gives(b"too late"));
