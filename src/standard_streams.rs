@@ -15,6 +15,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 /// How long the end of the program waits at most for one of them that takes nothing.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What a pipe that polls as writable has room for at least, in bytes.
+pub const PAGE: usize = 4096;
+
 /// Writes the last `line` to standard error, and waits for no longer than [`PATIENCE`]. Nobody has to read it: errors are
 /// ignored.
 pub fn complain(line: String) {

@@ -71,6 +71,21 @@ fn fault_s4_output_that_is_full_from_the_start_does_not_stop_the_echo() {
     drop(reader);
 }
 
+#[test]
+fn fault_s4_more_start_lines_than_a_pipe_takes_at_once_do_not_stop_the_echo() {
+    const LISTENERS: usize = 200;
+    let (reader, mut output) = std::io::pipe().expect("a pipe");
+    // Of its 16 pages one is left, and so it polls as writable.
+    output.write_all(&[0; 15 * 4096]).expect("room");
+    let address = free_address();
+    let mut command = serve();
+    command.args(["--listen", &address.to_string()]);
+    command.args(["--listen", "127.0.0.1:0"].repeat(LISTENERS));
+    command.stdout(output).stderr(Stdio::null());
+    expect_service_and_stop(Server::spawn_silent(command), address);
+    drop(reader);
+}
+
 /// What is written to the second one has to wait for the first one's reader.
 fn full_stream() -> (UnixStream, UnixStream) {
     let (reader, mut writer) = UnixStream::pair().expect("a pair");
