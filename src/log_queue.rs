@@ -21,6 +21,9 @@ use crate::standard_streams::{PATIENCE, takes_a_page_at_once};
 /// Lines that may wait; as many more may be with the thread that writes them.
 const CAPACITY: usize = 1024;
 
+/// As many more if they are of the level `info` or above: those of single connections must not crowd out the last line.
+const RESERVED: usize = 64;
+
 const THREAD: &str = "log";
 
 const TARGET: &str = "mio_echo";
@@ -137,7 +140,7 @@ struct Line {
 impl Shared {
     fn push(&self, line: Line) {
         let mut backlog = self.lock();
-        if backlog.lines.len() < CAPACITY {
+        if backlog.lines.len() < room(line.level) {
             backlog.lines.push(line);
         } else {
             backlog.lost += 1;
@@ -225,6 +228,14 @@ impl Line {
         };
         // A line that cannot be written is no reason to give up those that follow.
         let _ = panic::catch_unwind(AssertUnwindSafe(write));
+    }
+}
+
+/// How many lines may wait before one of `level`.
+fn room(level: Level) -> usize {
+    match level {
+        Level::Error | Level::Warn | Level::Info => CAPACITY + RESERVED,
+        Level::Debug | Level::Trace => CAPACITY,
     }
 }
 

@@ -71,7 +71,7 @@ fn a_blocked_sink_never_blocks_the_caller_and_what_overflows_is_counted() {
     assert_eq!(lines.recv().unwrap(), "first");
 
     for number in 0..CAPACITY + 7 {
-        log(&queue, &number.to_string());
+        log_as(&queue, Level::Debug, TARGET, &number.to_string());
     }
     drop(gate);
     assert!(queue.flush());
@@ -83,6 +83,27 @@ fn a_blocked_sink_never_blocks_the_caller_and_what_overflows_is_counted() {
     log(&queue, "room again");
     assert!(queue.flush());
     assert_eq!(lines.try_iter().collect::<Vec<_>>(), ["room again"]);
+}
+
+#[test]
+fn lines_of_connections_do_not_crowd_out_the_last_line() {
+    let (queue, lines, gate) = gated();
+    log(&queue, "first");
+    assert_eq!(lines.recv().unwrap(), "first");
+
+    for _ in 0..CAPACITY + 1 {
+        log_as(&queue, Level::Debug, TARGET, "a connection");
+    }
+    for number in 0..RESERVED + 1 {
+        log(&queue, &number.to_string());
+    }
+    drop(gate);
+    assert!(queue.flush());
+
+    let mut expected: Vec<_> = (0..RESERVED).map(|number| number.to_string()).collect();
+    expected.push("2 log lines lost".into());
+    let written = lines.try_iter().skip(CAPACITY);
+    assert_eq!(written.collect::<Vec<_>>(), expected);
 }
 
 #[test]
