@@ -29,9 +29,11 @@ impl Request {
 #[cfg(unix)]
 mod system {
     use std::io;
+    use std::sync::Arc;
 
     use mio::{Interest, Registry, Token};
-    use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+    use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
+    use signal_hook::flag;
 
     use super::Request;
     use crate::net::{Handle, platform};
@@ -40,7 +42,7 @@ mod system {
     /// then to its group, which the process is in.
     const TOGETHER: u64 = 10_000_000;
 
-    /// SIGINT, SIGTERM and SIGUSR1 of this process.
+    /// SIGINT, SIGTERM and SIGUSR1 of this process. SIGXFSZ is handled too, by nothing.
     pub(crate) struct Signals {
         source: signal_hook_mio::v1_0::Signals,
         token: Token,
@@ -69,6 +71,8 @@ mod system {
         pub(crate) fn install(registry: &Registry, token: Token, _: Handle) -> io::Result<Self> {
             let mut source = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
             registry.register(&mut source, token, Interest::READABLE)?;
+            // By default it kills. Handled, a file that may not grow any more (`ulimit -f`) is a write that fails.
+            flag::register(SIGXFSZ, Arc::default())?;
             Ok(Self {
                 source,
                 token,

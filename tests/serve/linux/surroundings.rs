@@ -1,16 +1,18 @@
 //! Standard streams that are closed or full, and privileges that are missing.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::support::server::serve;
-use crate::support::unix::shell;
+use crate::support::unix::{limited, shell};
 use crate::support::{Client, DEADLINE, QUIET, Server, proc, skip, wait_for};
 
 /// An address nobody listens on. Somebody else could take it before the server does, but the system gives ports in
@@ -130,6 +132,19 @@ fn fault_s4_a_log_pipe_whose_reader_has_gone_does_not_stop_the_echo() {
         .expect("a line")
         .expect("a line");
     expect_service_and_stop(server, address);
+}
+
+#[test]
+fn fault_s4_a_log_file_that_may_not_grow_does_not_stop_the_echo() {
+    let address = free_address();
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("log-that-may-not-grow");
+    let log = File::create(&path).expect("a file");
+    let mut command = limited("ulimit -f 8", &serve());
+    command.args(["-vv", "--listen", &address.to_string()]);
+    command.stdout(Stdio::null()).stderr(log);
+    expect_service_and_stop(Server::spawn_silent(command), address);
+    let written = path.metadata().expect("the file").len();
+    assert!(written >= 4096, "{written} bytes are under the limit");
 }
 
 #[test]
