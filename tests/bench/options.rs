@@ -1,8 +1,9 @@
 //! Options that are answers rather than load: objectives, strictness, and what is refused.
 
-use crate::bench::{Folder, against, bench, measure_to, run};
+use crate::bench::{against, bench, measure_to, run};
 use crate::faulty::{Damage, Damaged, at_most, never_answers};
 use crate::support::Server;
+use crate::support::folder::Folder;
 
 #[test]
 fn an_objective_is_met_or_ends_with_3() {

@@ -10,9 +10,10 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::bench::{Folder, Report, against, measure, run};
+use crate::bench::{Report, against, measure, run};
 use crate::faulty::{Unheard, never_answers};
 use crate::support::Server;
+use crate::support::folder::Folder;
 
 const ROWS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
 

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::bench::{Folder, Report, against, bench, run, start};
+use crate::bench::{Report, against, bench, run, start};
 use crate::support::Server;
+use crate::support::folder::Folder;
 
 const ROWS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
 

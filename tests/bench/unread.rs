@@ -8,8 +8,9 @@ use std::time::Duration;
 use rustix::io::ioctl_fionbio;
 use rustix::process::Signal;
 
-use crate::bench::{Folder, Report, against, bench, run};
+use crate::bench::{Report, against, bench, run};
 use crate::faulty::Watched;
+use crate::support::folder::Folder;
 use crate::support::unix::{fill, full_pipe};
 use crate::support::{DEADLINE, Server, wait_for, within};
 

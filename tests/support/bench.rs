@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{self, Command};
 use std::time::Duration;
 
@@ -202,29 +202,4 @@ pub fn decode(base64: &str) -> Histogram<u64> {
     let bytes = STANDARD.decode(base64).expect("base64");
     let decoded = Deserializer::new().deserialize(&mut &bytes[..]);
     decoded.expect("a histogram of V2 deflate")
-}
-
-/// A folder that goes when this is dropped.
-pub struct Folder(PathBuf);
-
-impl Folder {
-    /// `test` tells it from those of other tests.
-    #[track_caller]
-    pub fn new(test: &str) -> Self {
-        let name = format!("{test}-{}", process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&path).expect("making a folder");
-        Self(path)
-    }
-
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left there is in the target folder, and harms nobody.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

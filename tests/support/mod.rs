@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod data;
+pub mod folder;
 pub mod messages;
 #[cfg(target_os = "linux")]
 pub mod proc;
