@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::support::folder::Folder;
 use crate::support::server::serve;
 use crate::support::unix::{limited, shell};
 use crate::support::{Client, DEADLINE, QUIET, Server, proc, skip, wait_for};
@@ -137,7 +137,8 @@ fn fault_s4_a_log_pipe_whose_reader_has_gone_does_not_stop_the_echo() {
 #[test]
 fn fault_s4_a_log_file_that_may_not_grow_does_not_stop_the_echo() {
     let address = free_address();
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("log-that-may-not-grow");
+    let folder = Folder::new("log-that-may-not-grow");
+    let path = folder.file("log");
     let log = File::create(&path).expect("a file");
     let mut command = limited("ulimit -f 8", &serve());
     command.args(["-vv", "--listen", &address.to_string()]);
