@@ -1,7 +1,7 @@
 //! Standard streams that are closed or full, and privileges that are missing.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use crate::support::folder::Folder;
 use crate::support::server::serve;
-use crate::support::unix::{limited, shell};
+use crate::support::unix::{fill, full_pipe, limited, shell};
 use crate::support::{Client, DEADLINE, QUIET, Server, proc, skip, wait_for};
 
 /// An address nobody listens on. Somebody else could take it before the server does, but the system gives ports in
@@ -76,9 +76,9 @@ fn fault_s4_output_that_is_full_from_the_start_does_not_stop_the_echo() {
 #[test]
 fn fault_s4_more_start_lines_than_a_pipe_takes_at_once_do_not_stop_the_echo() {
     const LISTENERS: usize = 200;
-    let (reader, mut output) = std::io::pipe().expect("a pipe");
-    // Of its 16 pages one is left, and so it polls as writable.
-    output.write_all(&[0; 15 * 4096]).expect("room");
+    let (mut reader, output) = full_pipe();
+    // It has room for a page again, and so it polls as writable.
+    reader.read_exact(&mut [0; 4096]).expect("a page");
     let address = free_address();
     let mut command = serve();
     command.args(["--listen", &address.to_string()]);
@@ -90,10 +90,8 @@ fn fault_s4_more_start_lines_than_a_pipe_takes_at_once_do_not_stop_the_echo() {
 
 /// What is written to the second one has to wait for the first one's reader.
 fn full_stream() -> (UnixStream, UnixStream) {
-    let (reader, mut writer) = UnixStream::pair().expect("a pair");
-    writer.set_nonblocking(true).expect("non-blocking");
-    while writer.write(&[0; 4096]).is_ok() {}
-    writer.set_nonblocking(false).expect("blocking");
+    let (reader, writer) = UnixStream::pair().expect("a pair");
+    fill(&writer);
     (reader, writer)
 }
 
