@@ -16,7 +16,7 @@ use std::{io, thread};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
-use crate::standard_streams::{PATIENCE, takes_a_page_at_once};
+use crate::standard_streams::{PAGE, PATIENCE, takes_at_once};
 
 /// Lines that may wait; as many more may be with the thread that writes them.
 const CAPACITY: usize = 1024;
@@ -48,7 +48,8 @@ impl LogQueue {
     /// The start is over: from now on a line is written by the thread. Those so far are written here, unless standard
     /// error would keep us waiting.
     pub fn end_start(&self) {
-        let lines = self.shared.end_start(takes_a_page_at_once(&io::stderr()));
+        // Two or three lines are less than a page.
+        let lines = self.shared.end_start(takes_at_once(&io::stderr(), PAGE));
         for line in lines {
             line.write(&*self.shared.sink);
         }

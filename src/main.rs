@@ -19,7 +19,7 @@ use cli::{Command, Serve};
 use log_queue::LogQueue;
 use mio_echo::conn::Framing;
 use mio_echo::net::{Handle, Outcome, Server};
-use standard_streams::{PAGE, await_end_of_input, complain, takes_a_page_at_once};
+use standard_streams::{await_end_of_input, complain, takes_at_once};
 
 fn main() -> ExitCode {
     match cli::parse(env::args_os(), |name| env::var_os(name)) {
@@ -72,15 +72,14 @@ fn announce(addresses: &[SocketAddr], framings: &[Framing]) {
         .zip(framings)
         .map(|(address, framing)| format!("listening on {address} {framing}\n"))
         .collect();
-    // Of many listeners it is more than a page, for which a pipe may have no room.
-    let is_short = lines.len() <= PAGE;
+    let is_taken_at_once = takes_at_once(&io::stdout(), lines.len());
     let write = move || {
         let mut output = io::stdout().lock();
         let _ = output
             .write_all(lines.as_bytes())
             .and_then(|()| output.flush());
     };
-    if is_short && takes_a_page_at_once(&io::stdout()) {
+    if is_taken_at_once {
         write();
     } else {
         let _ = thread::Builder::new().name("stdout".into()).spawn(write);

@@ -15,16 +15,17 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 /// How long the end of the program waits at most for one of them that takes nothing.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What a pipe that polls as writable has room for at least, in bytes.
+/// What a pipe that polls as writable has room for, in bytes.
 pub const PAGE: usize = 4096;
 
 /// Writes the last `line` to standard error, and waits for no longer than [`PATIENCE`]. Nobody has to read it: errors are
 /// ignored.
 pub fn complain(line: String) {
+    let is_taken_at_once = takes_at_once(&io::stderr(), line.len() + 1);
     let write = move || {
         let _ = writeln!(io::stderr(), "{line}");
     };
-    if takes_a_page_at_once(&io::stderr()) {
+    if is_taken_at_once {
         return write();
     }
     let (ended, end) = mpsc::channel::<()>();
@@ -42,15 +43,15 @@ pub fn complain(line: String) {
     }
 }
 
-/// Whether a few lines can be written without waiting. A pipe that polls as writable has room for a page.
+/// Whether so many `bytes` can be written without waiting. Of more than a [`PAGE`] that is not known.
 #[cfg(unix)]
-pub fn takes_a_page_at_once(output: &impl AsFd) -> bool {
-    readiness(output, PollFlags::OUT) == PollFlags::OUT
+pub fn takes_at_once(output: &impl AsFd, bytes: usize) -> bool {
+    bytes <= PAGE && readiness(output, PollFlags::OUT) == PollFlags::OUT
 }
 
-/// Whether a few lines can be written without waiting: not known.
+/// Whether so many bytes can be written without waiting: not known.
 #[cfg(windows)]
-pub fn takes_a_page_at_once<T>(_: &T) -> bool {
+pub fn takes_at_once<T>(_: &T, _: usize) -> bool {
     false
 }
 
