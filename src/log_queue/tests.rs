@@ -35,6 +35,14 @@ fn gated() -> (LogQueue, Receiver<String>, Sender<()>) {
     (queue, lines, open)
 }
 
+/// The sink has a line, and keeps it.
+fn stuck() -> (LogQueue, Receiver<String>, Sender<()>) {
+    let (queue, lines, gate) = gated();
+    log(&queue, "first");
+    assert_eq!(lines.recv().unwrap(), "first");
+    (queue, lines, gate)
+}
+
 fn open() -> (LogQueue, Receiver<String>) {
     let (queue, lines, _) = gated();
     (queue, lines)
@@ -66,10 +74,7 @@ fn lines_are_written_in_order() {
 
 #[test]
 fn a_blocked_sink_never_blocks_the_caller_and_what_overflows_is_counted() {
-    let (queue, lines, gate) = gated();
-    log(&queue, "first");
-    assert_eq!(lines.recv().unwrap(), "first");
-
+    let (queue, lines, gate) = stuck();
     for number in 0..CAPACITY + 7 {
         log_as(&queue, Level::Debug, TARGET, &number.to_string());
     }
@@ -87,10 +92,7 @@ fn a_blocked_sink_never_blocks_the_caller_and_what_overflows_is_counted() {
 
 #[test]
 fn lines_of_connections_do_not_crowd_out_the_last_line() {
-    let (queue, lines, gate) = gated();
-    log(&queue, "first");
-    assert_eq!(lines.recv().unwrap(), "first");
-
+    let (queue, lines, gate) = stuck();
     for _ in 0..CAPACITY + 1 {
         log_as(&queue, Level::Debug, TARGET, "a connection");
     }
@@ -108,9 +110,7 @@ fn lines_of_connections_do_not_crowd_out_the_last_line() {
 
 #[test]
 fn a_flush_waits_for_the_line_being_written() {
-    let (queue, lines, gate) = gated();
-    log(&queue, "slow");
-    lines.recv().unwrap();
+    let (queue, _lines, gate) = stuck();
     let opening = thread::spawn(move || drop(gate));
     assert!(queue.flush());
     opening.join().unwrap();
@@ -118,9 +118,7 @@ fn a_flush_waits_for_the_line_being_written() {
 
 #[test]
 fn a_flush_gives_up_on_a_blocked_sink() {
-    let (queue, lines, _gate) = gated();
-    log(&queue, "stuck");
-    lines.recv().unwrap();
+    let (queue, _lines, _gate) = stuck();
     let start = Instant::now();
     assert!(!queue.flush());
     assert!(start.elapsed() >= PATIENCE);
