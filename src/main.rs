@@ -1,105 +1,21 @@
 //! The program `mio-echo`: reads the command line, sets up the log, runs what was asked for, and says how it ended.
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "bench")]
-mod bench;
 mod cli;
-mod log_queue;
-#[cfg(feature = "client")]
-mod run_client;
-mod standard_streams;
+mod program;
 
-use std::error::Error;
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::env;
 use std::process::ExitCode;
-use std::{env, thread};
 
-use cli::{Command, Serve};
-use log_queue::LogQueue;
-use mio_echo::conn::Framing;
-use mio_echo::net::{Handle, Outcome, Server};
-use standard_streams::{await_end_of_input, complain, takes_at_once};
+use cli::Command;
 
 fn main() -> ExitCode {
     match cli::parse(env::args_os(), |name| env::var_os(name)) {
-        Ok(Command::Serve(options)) => serve(options),
+        Ok(Command::Serve(options)) => program::serve::serve(options),
         #[cfg(feature = "client")]
-        Ok(Command::Client(options)) => run_client::run(options),
+        Ok(Command::Client(options)) => program::client::run(options),
         #[cfg(feature = "bench")]
-        Ok(Command::Bench(asked)) => bench::bench(asked),
+        Ok(Command::Bench(asked)) => program::bench::bench(asked),
         Err(refusal) => cli::answer(refusal),
     }
-}
-
-fn serve(options: Serve) -> ExitCode {
-    let log = match LogQueue::install(options.level) {
-        Ok(log) => log,
-        Err(error) => return fail(&error),
-    };
-    let outcome = run(options, &log);
-    let is_written = log.flush();
-    match outcome {
-        Ok(Outcome::Stopped) => ExitCode::SUCCESS,
-        Ok(Outcome::Interrupted { signal }) => ExitCode::from(128_u8.saturating_add(signal as u8)),
-        Err(error) if is_written => fail(&*error),
-        // Whoever reads standard error does not, and would hold us up.
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
-fn run(options: Serve, log: &LogQueue) -> Result<Outcome, Box<dyn Error>> {
-    let framings: Vec<Framing> = options
-        .config
-        .listen
-        .iter()
-        .map(|(_, framing)| *framing)
-        .collect();
-    let mut server = Server::bind(options.config)?;
-    server.install_signals()?;
-    announce(server.addresses(), &framings);
-    if options.stop_on_eof {
-        stop_at_end_of_input(server.handle())?;
-    }
-    log.end_start();
-    Ok(server.run()?)
-}
-
-/// Nobody has to read this: errors are ignored, and a full pipe holds nobody up but a thread.
-fn announce(addresses: &[SocketAddr], framings: &[Framing]) {
-    let lines: String = addresses
-        .iter()
-        .zip(framings)
-        .map(|(address, framing)| format!("listening on {address} {framing}\n"))
-        .collect();
-    let is_taken_at_once = takes_at_once(&io::stdout(), lines.len());
-    let write = move || {
-        let mut output = io::stdout().lock();
-        let _ = output
-            .write_all(lines.as_bytes())
-            .and_then(|()| output.flush());
-    };
-    if is_taken_at_once {
-        write();
-    } else {
-        let _ = thread::Builder::new().name("stdout".into()).spawn(write);
-    }
-}
-
-fn stop_at_end_of_input(server: Handle) -> io::Result<()> {
-    let read_and_stop = move || {
-        await_end_of_input();
-        // A failed wake leaves the request to the next event.
-        let _ = server.stop();
-    };
-    thread::Builder::new()
-        .name("stdin".into())
-        .spawn(read_and_stop)
-        .map(drop)
-}
-
-/// Says why, on one line: what was typed, or read, may hold line breaks.
-fn fail(error: &dyn Error) -> ExitCode {
-    complain(format!("mio-echo: {}", cli::printable(&error.to_string())));
-    ExitCode::FAILURE
 }

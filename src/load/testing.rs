@@ -2,11 +2,11 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::report::IntervalReport;
-use super::{
-    Arrival, Close, Config, Interval, Length, Load, Results, ServerUsage, Sizes, Tally, Target,
-};
 use crate::conn::Framing;
+use crate::load::measure::results::{Interval, Results, ServerUsage};
+use crate::load::measure::tally::Tally;
+use crate::load::plan::config::{Arrival, Close, Config, Length, Load, Sizes, Target};
+use crate::load::report::schema::IntervalReport;
 use crate::net::Family;
 
 /// A closed loop of two connections, one second, 2,000 messages that took 101 to 300 us, evenly.

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::super::units::{counted, rounded};
-use super::super::{Config, Load, Results, Target};
+use crate::load::measure::results::Results;
+use crate::load::plan::config::{Config, Load, Target};
+use crate::load::units::{counted, rounded};
 use crate::net::Family;
 
 /// The timeout if nobody says.
@@ -261,9 +262,9 @@ fn counted_addresses(number: usize) -> String {
 mod tests {
     use std::time::UNIX_EPOCH;
 
-    use super::super::super::testing::{open, results};
-    use super::super::super::{Arrival, Close, Shard, Sizes};
     use super::*;
+    use crate::load::plan::config::{Arrival, Close, Shard, Sizes};
+    use crate::load::testing::{open, results};
 
     #[test]
     fn the_line_names_what_was_measured() {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
-use super::super::Row;
+use crate::load::measure::tally::Row;
 
 /// The text of `histogram`.
 pub fn encode(histogram: &Histogram<u64>) -> String {
@@ -35,8 +35,8 @@ pub fn decode(text: &str) -> Result<Histogram<u64>, Box<dyn Error>> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::super::LONGEST;
     use super::*;
+    use crate::load::measure::tally::LONGEST;
 
     proptest! {
         #[test]

@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use std::{error, fmt};
 
-use super::super::pace::{Asked, Pace};
-use super::super::slo::Slo;
-use super::super::verdict::{Limit, Verdict};
-use super::super::{
-    Arrival, Corruption, Failure, Failures, Interval, Results, Row, ServerUsage, Tally,
+use super::config::{ConfigReport, rfc3339};
+use super::environment::Environment;
+use super::histogram;
+use super::row::RowReport;
+use super::schema::{
+    CorruptionReport, GeneratorReport, IntervalReport, IntervalTimes, Metrics, Report, SCHEMA,
+    ServerReport,
 };
-use super::config::rfc3339;
-use super::{
-    ConfigReport, CorruptionReport, Environment, GeneratorReport, IntervalReport, IntervalTimes,
-    Metrics, Report, RowReport, SCHEMA, ServerReport, histogram,
-};
+use crate::load::judge::pace::{Asked, Pace};
+use crate::load::judge::slo::Slo;
+use crate::load::judge::verdict::{Limit, Verdict};
+use crate::load::measure::results::{Interval, Results, ServerUsage};
+use crate::load::measure::tally::{Corruption, Failure, Failures, Row, Tally};
+use crate::load::plan::config::Arrival;
 
 /// Where Nagle's algorithm and a delayed ACK wait for each other, in microseconds: Linux and BSD, Windows.
 const NAGLE: [f64; 2] = [40_000.0, 200_000.0];

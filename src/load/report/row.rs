@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{LONGEST, Percentile, Row};
+use crate::load::measure::percentile::Percentile;
+use crate::load::measure::tally::{LONGEST, Row};
 
 /// Times of one kind, in microseconds.
 ///

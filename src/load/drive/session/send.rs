@@ -1,0 +1,99 @@
+//! The way out: messages are begun when they are due, and written as far as the socket takes them.
+
+use std::io::{ErrorKind, IoSlice, Write};
+
+use super::{InFlight, Observer, Session, Shared, Times, lost};
+use crate::load::measure::tally::Failure;
+use crate::load::plan::schedule::Schedule;
+
+impl Session {
+    pub(super) fn write(
+        &mut self,
+        socket: &mut impl Write,
+        schedule: &mut Schedule,
+        shared: &Shared,
+        observer: &mut impl Observer,
+    ) -> Result<(), Failure> {
+        loop {
+            if self.is_writing() {
+                if !self.readiness.writable() {
+                    return Ok(());
+                }
+                let message = self.in_flight[self.in_flight.len() - 1];
+                match self.write_some(socket, &message, self.written, shared)? {
+                    Some(length) => self.written += length,
+                    None => return Ok(()),
+                }
+            } else if !self.is_able(shared) || !self.begin(socket, schedule, shared, observer)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends the begin of the next message, if one is due. False: nothing was sent.
+    fn begin(
+        &mut self,
+        socket: &mut impl Write,
+        schedule: &mut Schedule,
+        shared: &Shared,
+        observer: &mut impl Observer,
+    ) -> Result<bool, Failure> {
+        let sent = (shared.clock)();
+        let intended = schedule.next().unwrap_or(self.able_since);
+        if intended > sent || !observer.may_begin(intended) {
+            return Ok(false);
+        }
+        let message = InFlight {
+            times: Times {
+                intended,
+                sendable: intended.max(self.able_since),
+                sent,
+            },
+            offset: self.offset,
+            size: shared.sizes.draw(&mut self.random),
+        };
+        let Some(length) = self.write_some(socket, &message, 0, shared)? else {
+            return Ok(false);
+        };
+        self.in_flight.push_back(message);
+        self.written = length;
+        self.offset += message.size as u64;
+        self.left -= 1;
+        if let Some(room) = self.rooms.pop_front() {
+            self.able_since = self.able_since.max(room);
+        }
+        schedule.advance();
+        observer.sent(&message.times);
+        Ok(true)
+    }
+
+    /// None: the socket takes nothing.
+    fn write_some(
+        &mut self,
+        socket: &mut impl Write,
+        message: &InFlight,
+        from: usize,
+        shared: &Shared,
+    ) -> Result<Option<usize>, Failure> {
+        loop {
+            let sent = self.message(message, shared);
+            let written = match sent.pieces(from) {
+                [[], body, []] => socket.write(body),
+                pieces => socket.write_vectored(&pieces.map(IoSlice::new)),
+            };
+            match written {
+                Ok(0) => return Err(Failure::Other),
+                Ok(length) => return Ok(Some(length)),
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock => {
+                        self.readiness.write_would_block();
+                        self.blocked_since = Some((shared.clock)());
+                        return Ok(None);
+                    }
+                    kind => return Err(lost(kind)),
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What it is worth.
+
+pub mod pace;
+pub mod slo;
+pub mod verdict;

@@ -1,0 +1,221 @@
+//! What a measurement is to do.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use crate::conn::Framing;
+use crate::net::Family;
+
+/// What a measurement is to do. The values are taken to be sensible: the command line checks them.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Against whom.
+    pub target: Target,
+    /// Which addresses of the target's name.
+    pub family: Family,
+    /// Connections at once, over all threads.
+    pub connections: usize,
+    /// Loops, each on a thread of its own, that share the connections. At most as many as connections.
+    pub threads: usize,
+    /// When it ends. At least one of the two.
+    pub length: Length,
+    /// How large a message is.
+    pub sizes: Sizes,
+    /// Most unanswered messages a connection.
+    pub pipeline: usize,
+    /// When messages are due.
+    pub load: Load,
+    /// Load before the window that is measured.
+    pub warmup: Duration,
+    /// How often figures are shown, and the length of the intervals in the results.
+    pub interval: Duration,
+    /// How long a reply, or a connect, may take.
+    pub timeout: Duration,
+    /// Connects a second at the start; none: as fast as they are answered, 256 at once.
+    pub connect_rate: Option<f64>,
+    /// Connect, one message, close, again.
+    pub churn: bool,
+    /// How connections are closed.
+    pub close: Close,
+    /// Whether every byte of a reply is compared.
+    pub verify: bool,
+    /// Decides the bytes, the sizes and the Poisson arrivals.
+    pub seed: u64,
+    /// Addresses to come from, in turn; empty: the system's choice.
+    pub sources: Vec<IpAddr>,
+    /// SO_SNDBUF and SO_RCVBUF in bytes; none: the system's autotuning.
+    pub socket_buffer: Option<usize>,
+    /// Bytes of a greeting, discarded before the first message of a connection.
+    pub skip: usize,
+    /// How messages are cut; not NUL.
+    pub framing: Framing,
+    /// Which part of the load this process is, of several that run at once.
+    pub shard: Option<Shard>,
+    /// When the warm-up begins; none: as soon as all are connected.
+    pub start_at: Option<SystemTime>,
+}
+
+/// Against whom to measure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A server of our own, started for the measurement: the path of the program.
+    Child(PathBuf),
+    /// `HOST:PORT`.
+    Remote(String),
+}
+
+/// When a measurement ends: whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Length {
+    /// After so much time.
+    pub duration: Option<Duration>,
+    /// After so many messages, over all connections.
+    pub messages: Option<u64>,
+}
+
+/// When messages are due.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Load {
+    /// Each as soon as there is room for it.
+    Closed,
+    /// On a schedule that the server's answers do not change.
+    Open {
+        /// Messages a second, over all connections.
+        rate: f64,
+        /// How they are spread.
+        arrival: Arrival,
+    },
+}
+
+/// How the messages of an open loop are spread over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Evenly, connection after connection.
+    Constant,
+    /// Each connection is a Poisson process of its own.
+    Poisson,
+}
+
+/// How a connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// In order.
+    Fin,
+    /// With a reset, which leaves no TIME_WAIT behind.
+    Rst,
+}
+
+/// Sizes of messages in bytes, header or terminator included, each range with its weight. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sizes(pub Vec<(RangeInclusive<usize>, u64)>);
+
+/// One of several processes that make one load together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Its number, from 0.
+    pub index: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Sizes {
+    /// One size for all.
+    pub fn one(size: usize) -> Self {
+        Self(vec![(size..=size, 1)])
+    }
+
+    /// The size of another message.
+    pub(crate) fn draw(&self, random: &mut fastrand::Rng) -> usize {
+        if let [(range, _)] = &self.0[..] {
+            return draw_from(range, random);
+        }
+        let total: u64 = self.0.iter().map(|(_, weight)| weight).sum();
+        let mut place = random.u64(..total);
+        for (range, weight) in &self.0 {
+            match place.checked_sub(*weight) {
+                Some(left) => place = left,
+                None => return draw_from(range, random),
+            }
+        }
+        unreachable!("a place below the sum of the weights")
+    }
+
+    /// The largest.
+    pub fn largest(&self) -> usize {
+        self.0
+            .iter()
+            .map(|(range, _)| *range.end())
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The smallest.
+    pub fn smallest(&self) -> usize {
+        self.0
+            .iter()
+            .map(|(range, _)| *range.start())
+            .min()
+            .unwrap_or(0)
+    }
+}
+
+impl Config {
+    /// The part of the load that this process is: all of it, unless it is a shard.
+    pub fn own_shard(&self) -> Shard {
+        self.shard.unwrap_or(Shard { index: 0, count: 1 })
+    }
+
+    /// Connections of this process: its share of all, if it is a shard.
+    pub fn own_connections(&self) -> usize {
+        self.own_numbers(0, 1).len()
+    }
+
+    /// The numbers of the connections that a loop of this process has, among those of all shards, from 0: first the
+    /// shards take turns, then the loops.
+    pub(crate) fn own_numbers(
+        &self,
+        thread: usize,
+        threads: usize,
+    ) -> impl ExactSizeIterator<Item = usize> + use<> {
+        let Shard { index, count } = self.own_shard();
+        (index + thread * count..self.connections).step_by(count * threads)
+    }
+
+    /// Messages a second that this process is to send in an open loop: as much of all as it has of the connections.
+    pub fn own_rate(&self) -> Option<f64> {
+        match self.load {
+            Load::Closed => None,
+            Load::Open { rate, .. } => {
+                Some(rate * (self.own_connections() as f64 / self.connections as f64))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Constant => "constant",
+            Self::Poisson => "poisson",
+        })
+    }
+}
+
+impl fmt::Display for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Fin => "fin",
+            Self::Rst => "rst",
+        })
+    }
+}
+
+fn draw_from(range: &RangeInclusive<usize>, random: &mut fastrand::Rng) -> usize {
+    match range.start() == range.end() {
+        true => *range.start(),
+        false => random.usize(range.clone()),
+    }
+}

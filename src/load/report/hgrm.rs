@@ -1,0 +1,135 @@
+//! The distribution of a row as HdrHistogram's tools print it, which its plotter reads: values in milliseconds.
+
+use std::io::{self, Write};
+
+use hdrhistogram::Histogram;
+
+use crate::load::measure::tally::Row;
+
+/// Steps in each halving of the distance to 100 %, as HdrHistogram's own tools have it.
+const TICKS: u32 = 5;
+
+const NANOSECONDS_A_MILLISECOND: f64 = 1e6;
+
+/// Writes the distribution of `row` to `output`.
+///
+/// # Errors
+///
+/// Those of `output`.
+pub fn write(output: &mut dyn Write, row: &Row) -> io::Result<()> {
+    let histogram = &row.histogram;
+    let milliseconds = |nanoseconds: f64| nanoseconds / NANOSECONDS_A_MILLISECOND;
+    let columns = ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"];
+    let [value, percentile, total, inverse] = columns;
+    writeln!(
+        output,
+        "{value:>14} {percentile:>14} {total:>10} {inverse:>16}\n"
+    )?;
+    let mut total = 0;
+    for step in histogram.iter_quantiles(TICKS) {
+        total += step.count_since_last_iteration();
+        // The bucket may reach beyond the longest sample in it.
+        let value = milliseconds(step.value_iterated_to().min(row.max) as f64);
+        let quantile = step.quantile_iterated_to();
+        let inverse = 1.0 / (1.0 - quantile);
+        writeln!(
+            output,
+            "{value:14.6} {quantile:14.12} {total:10} {inverse:14.2}"
+        )?;
+    }
+    let (mean, deviation) = (
+        milliseconds(histogram.mean()),
+        milliseconds(histogram.stdev()),
+    );
+    let (max, count) = (milliseconds(row.max as f64), histogram.len());
+    writeln!(
+        output,
+        "#[Mean    = {mean:12.6}, StdDeviation   = {deviation:12.6}]"
+    )?;
+    writeln!(
+        output,
+        "#[Max     = {max:12.6}, Total count    = {count:12}]"
+    )?;
+    let (buckets, sub_buckets) = (histogram.buckets(), sub_buckets(histogram));
+    writeln!(
+        output,
+        "#[Buckets = {buckets:12}, SubBuckets     = {sub_buckets:12}]"
+    )
+}
+
+/// Values that the first bucket tells apart.
+fn sub_buckets(histogram: &Histogram<u64>) -> u32 {
+    (2 * 10_u32.pow(histogram.sigfig().into())).next_power_of_two()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::testing::results;
+
+    fn written(row: &Row) -> String {
+        let mut output = Vec::new();
+        write(&mut output, row).expect("memory");
+        String::from_utf8(output).expect("text")
+    }
+
+    #[test]
+    fn the_form_is_that_of_the_tools_of_hdr_histogram() {
+        let mut row = Row::default();
+        (0..3).for_each(|_| row.record(1_000_000));
+        row.record(2_500_000);
+        assert_eq!(
+            written(&row),
+            "         Value     Percentile TotalCount 1/(1-Percentile)
+
+      1.000447 0.000000000000          3           1.00
+      1.000447 0.100000000000          3           1.11
+      1.000447 0.200000000000          3           1.25
+      1.000447 0.300000000000          3           1.43
+      1.000447 0.400000000000          3           1.67
+      1.000447 0.500000000000          3           2.00
+      1.000447 0.550000000000          3           2.22
+      1.000447 0.600000000000          3           2.50
+      1.000447 0.650000000000          3           2.86
+      1.000447 0.700000000000          3           3.33
+      2.500000 0.750000000000          4           4.00
+      2.500000 1.000000000000          4            inf
+#[Mean    =     1.375040, StdDeviation   =     0.649256]
+#[Max     =     2.500000, Total count    =            4]
+#[Buckets =           32, SubBuckets     =         2048]
+"
+        );
+    }
+
+    #[test]
+    fn every_line_has_four_columns_that_agree_with_the_histogram() {
+        let row = &results().total.response;
+        let text = written(row);
+        let lines: Vec<_> = text
+            .lines()
+            .skip(2)
+            .filter(|line| !line.starts_with('#'))
+            .collect();
+        for line in &lines {
+            let columns: Vec<f64> = line
+                .split_whitespace()
+                .map(|column| column.parse().expect("a number"))
+                .collect();
+            let [value, quantile, total, inverse] = columns[..] else {
+                panic!("{line}");
+            };
+            let nanoseconds = (value * 1e6).round() as u64;
+            let expected = row.histogram.count_between(0, nanoseconds);
+            assert_eq!(total as u64, expected, "{line}");
+            assert!(total >= quantile * 2_000.0 && inverse >= 1.0, "{line}");
+        }
+        assert!(lines.last().expect("a line").ends_with(" inf"));
+    }
+
+    #[test]
+    fn an_empty_row_is_written_too() {
+        let text = written(&Row::default());
+        assert!(text.contains("Total count    =            0]"), "{text}");
+        assert!(!text.contains("NaN"), "{text}");
+    }
+}

@@ -1,0 +1,247 @@
+use serde_json::Value;
+
+use super::*;
+use crate::load::judge::slo::Objective;
+use crate::load::measure::tally::{Corruption, Failure, Tally};
+use crate::load::testing::{open, results};
+
+fn keys(value: &Value) -> Vec<&str> {
+    value
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect()
+}
+
+fn json(report: &Report) -> Value {
+    serde_json::from_str(&report.to_json()).expect("JSON")
+}
+
+/// Everything that can be null is not.
+fn full() -> Report {
+    let mut results = open();
+    results.total.failures[Failure::Reset] = 2;
+    results.total.corrupted = 1;
+    results.total.corruption = Some(Corruption {
+        connection: 1,
+        offset: 7,
+        expected: vec![1, 2],
+        got: vec![0xfe],
+    });
+    let slo = Slo(vec![Objective::Errors(0.5)]);
+    Report::new(&results, Some(&slo))
+}
+
+#[test]
+fn the_schema_has_these_names() {
+    let json = json(&full());
+    assert_eq!(
+        keys(&json),
+        [
+            "began",
+            "config",
+            "environment",
+            "generator",
+            "hints",
+            "histograms",
+            "interrupted",
+            "intervals",
+            "limited_by",
+            "merged_from",
+            "metrics",
+            "schema",
+            "server",
+            "slo",
+            "verdict"
+        ]
+    );
+    assert_eq!(
+        keys(&json["metrics"]),
+        [
+            "achieved",
+            "asked_per_sec",
+            "bytes",
+            "connect_us",
+            "connections_achieved",
+            "connections_asked",
+            "corrupted",
+            "corruption",
+            "errors",
+            "in_flight",
+            "mb_per_sec",
+            "messages",
+            "messages_per_sec",
+            "reconnects",
+            "response_us",
+            "seconds",
+            "send_lag_us",
+            "service_us",
+            "turn_us",
+            "unanswered",
+            "unsent",
+            "wait_us"
+        ]
+    );
+    let row = [
+        "bounded_from",
+        "count",
+        "max",
+        "mean",
+        "min",
+        "overflow",
+        "p50",
+        "p90",
+        "p99",
+        "p99_9",
+        "p99_99",
+    ];
+    for name in [
+        "response_us",
+        "wait_us",
+        "service_us",
+        "send_lag_us",
+        "connect_us",
+        "turn_us",
+    ] {
+        assert_eq!(keys(&json["metrics"][name]), row);
+    }
+    assert_eq!(keys(&json["verdict"]), ["reasons", "valid"]);
+    assert_eq!(
+        keys(&json["intervals"][0]),
+        ["errors", "messages", "response_us", "seconds", "start_s"]
+    );
+    assert_eq!(
+        keys(&json["intervals"][0]["response_us"]),
+        ["bounded_from", "max", "p50", "p99"]
+    );
+    assert_eq!(
+        keys(&json["histograms"]),
+        ["connect", "response", "send_lag", "service", "turn", "wait"]
+    );
+    assert_eq!(
+        keys(&json["environment"]),
+        [
+            "architecture",
+            "back_end",
+            "cpus",
+            "kernel",
+            "system",
+            "version"
+        ]
+    );
+    assert_eq!(
+        keys(&json["server"]),
+        ["bytes_per_connection", "cpu", "cpu_s", "rss_bytes"]
+    );
+    assert_eq!(
+        keys(&json["generator"]),
+        [
+            "busy",
+            "cpu_s",
+            "cpu_us_per_message",
+            "elapsed_s",
+            "polling_s",
+            "spinning",
+            "spinning_s"
+        ]
+    );
+    assert_eq!(
+        keys(&json["config"]),
+        [
+            "address",
+            "arrival",
+            "churn",
+            "close",
+            "connect_rate_per_s",
+            "connections",
+            "duration_s",
+            "family",
+            "framing",
+            "interval_s",
+            "messages",
+            "pipeline",
+            "rate_per_s",
+            "seed",
+            "shard",
+            "sizes",
+            "skip_bytes",
+            "socket_buffer_bytes",
+            "sources",
+            "start_at",
+            "target",
+            "threads",
+            "timeout_s",
+            "verify",
+            "warmup_s"
+        ]
+    );
+}
+
+#[test]
+fn the_numbers_are_those_of_the_measurement() {
+    let report = full();
+    let json = json(&report);
+    let metrics = &json["metrics"];
+    for (name, expected) in [
+        ("messages", Value::from(2_000)),
+        ("seconds", 1.0.into()),
+        ("messages_per_sec", 2_000.0.into()),
+        ("mb_per_sec", 0.128.into()),
+        ("achieved", 1.0.into()),
+        ("connections_asked", 2.into()),
+        ("connections_achieved", 2.into()),
+        ("corrupted", 1.into()),
+        ("in_flight", 0.399.into()),
+    ] {
+        assert_eq!(metrics[name], expected, "{name}");
+    }
+    assert_eq!(metrics["errors"].to_string(), r#"{"reset":2}"#);
+    assert_eq!(metrics["response_us"]["p50"], 200.063);
+    assert_eq!(metrics["response_us"]["p99_9"], Value::Null);
+    assert_eq!(metrics["response_us"]["max"], 300.0);
+    assert_eq!(metrics["corruption"]["got"], "fe");
+    assert_eq!(
+        json["verdict"].to_string(),
+        r#"{"reasons":[],"valid":true}"#
+    );
+    assert_eq!(json["began"], "2027-01-15T08:00:00.5Z");
+    assert_eq!(json["config"]["target"], Value::Null);
+    assert_eq!(json["server"]["cpu"], 0.25);
+    assert_eq!(json["slo"][0]["met"], true);
+}
+
+#[test]
+fn a_number_that_does_not_exist_is_null() {
+    let mut results = results();
+    results.total = Tally::default();
+    results.window = std::time::Duration::ZERO;
+    let json = json(&Report::new(&results, None));
+    for name in ["messages_per_sec", "mb_per_sec", "achieved", "in_flight"] {
+        assert_eq!(json["metrics"][name], Value::Null, "{name}");
+    }
+    assert_eq!(json["generator"]["busy"], Value::Null);
+    assert_eq!(json["server"], Value::Null);
+}
+
+#[test]
+fn a_report_reads_as_it_was_written() {
+    for report in [full(), Report::new(&results(), None)] {
+        let read: Report = serde_json::from_str(&report.to_json()).expect("a report");
+        assert_eq!(read, report);
+        let parts = Parts::read(read).expect("histograms");
+        let mut again = parts.report(None);
+        again.slo.clone_from(&report.slo);
+        assert_eq!(again, report, "and can be computed again from what it says");
+    }
+}
+
+#[test]
+fn a_reader_ignores_what_it_does_not_know() {
+    let mut json = json(&full());
+    json["later"] = 1.into();
+    json["metrics"]["errors"]["later"] = 3.into();
+    let report: Report = serde_json::from_value(json).expect("a report");
+    let again = Parts::read(report).expect("histograms").report(None);
+    assert_eq!(again.metrics.errors["other"], 3);
+}

@@ -1,0 +1,22 @@
+//! What only the program has: its commands, its standard streams, its log.
+
+#[cfg(feature = "bench")]
+pub mod bench;
+#[cfg(feature = "client")]
+pub mod client;
+pub mod log_queue;
+pub mod serve;
+pub mod standard_streams;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use standard_streams::complain;
+
+use crate::cli;
+
+/// Says why, on one line: what was typed, or read, may hold line breaks.
+fn fail(error: &dyn Error) -> ExitCode {
+    complain(format!("mio-echo: {}", cli::printable(&error.to_string())));
+    ExitCode::FAILURE
+}
