@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use mio_echo::conn::framing::{Deframer, Found};
+use mio_echo::conn::framing::{Decoded, Deframer};
 use mio_echo::conn::{
-    Clock, Connection, Framing, Progress, Ready, Scratch, Settings, ShortRead, WriteBuffer,
+    Clock, Connection, Framing, Progress, ReadBuffer, Ready, Settings, ShortRead, WriteBuffer,
 };
 use mio_echo::net::timers::{NEVER, Timed, Timer, Timers};
 use slab::Slab;
@@ -49,7 +49,7 @@ fn run_of_a_connection(criterion: &mut Criterion) {
     for (name, len) in [("64 B", 64), ("16 KiB", 16 * 1024)] {
         let settings = Settings::raw(64 * 1024, ShortRead::Drains);
         let mut connection = Connection::new(1, Arc::new(settings), 0);
-        let mut scratch = Scratch::new(256 * 1024);
+        let mut scratch = ReadBuffer::new(256 * 1024);
         let mut peer = Peer {
             message: vec![b'x'; len],
             waiting: 0,
@@ -107,7 +107,7 @@ fn deframers(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let mut deframer = Deframer::default();
                 let mut rest = black_box(&bytes[..]);
-                while let Found::Message(length) = deframer.next(framing, rest, usize::MAX) {
+                while let Decoded::Message(length) = deframer.next(framing, rest, usize::MAX) {
                     rest = &rest[length..];
                 }
                 assert!(rest.is_empty());

@@ -10,9 +10,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// A stream of our own process that somebody who shares it may have made non-blocking. It waits all the same.
 #[derive(Debug)]
-pub struct Patient<W>(pub W);
+pub struct RetryingWriter<W>(pub W);
 
-impl<W: Write> Write for Patient<W> {
+impl<W: Write> Write for RetryingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         patiently(|| self.0.write(bytes))
     }

@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use mio_echo::conn::Framing;
-use mio_echo::conn::framing::{BadFrame, Deframer, Found};
+use mio_echo::conn::framing::{BadFrame, Deframer, Decoded};
 
 /// Room for any header.
 const LEAST_LIMIT: usize = 2;
@@ -43,12 +43,12 @@ fn deframe(framing: Framing, limit: usize, stream: &[u8], arrivals: &[usize]) ->
     for &come in arrivals {
         loop {
             match deframer.next(framing, &stream[start..come], limit) {
-                Found::Message(length) => {
+                Decoded::Message(length) => {
                     messages.push(length);
                     start += length;
                 }
-                Found::Incomplete => break,
-                Found::Bad(bad) => {
+                Decoded::Incomplete => break,
+                Decoded::Bad(bad) => {
                     let bad = Some(bad);
                     return Deframed { messages, bad };
                 }

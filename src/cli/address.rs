@@ -77,7 +77,7 @@ fn listen(text: &str) -> Result<Listen, String> {
     let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
     let port = port_number(port)?;
     match host {
-        "" | "*" => Ok(Listen::Everywhere(port)),
+        "" | "*" => Ok(Listen::Wildcard(port)),
         _ => text.parse().map(Listen::At).map_err(|_| explain(host)),
     }
 }
@@ -119,10 +119,10 @@ mod tests {
             ("0.0.0.0:0", at((Ipv4Addr::UNSPECIFIED, 0))),
             ("[::1]:65535", at((Ipv6Addr::LOCALHOST, 65535))),
             ("[::]:7007", at((Ipv6Addr::UNSPECIFIED, 7007))),
-            ("*:7007", Listen::Everywhere(7007)),
-            (":7007", Listen::Everywhere(7007)),
-            ("7007", Listen::Everywhere(7007)),
-            ("0", Listen::Everywhere(0)),
+            ("*:7007", Listen::Wildcard(7007)),
+            (":7007", Listen::Wildcard(7007)),
+            ("7007", Listen::Wildcard(7007)),
+            ("0", Listen::Wildcard(0)),
         ] {
             let plain = Listener {
                 framing: None,

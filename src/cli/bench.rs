@@ -1,6 +1,5 @@
 //! `mio-echo bench`: the options as they are typed, and what they mean.
 
-mod contradictions;
 mod moment;
 mod outputs;
 mod shard;
@@ -8,6 +7,7 @@ mod slo;
 mod source;
 #[cfg(test)]
 mod tests;
+mod validate;
 mod values;
 
 use std::env;
@@ -19,8 +19,8 @@ use std::time::{Duration, SystemTime};
 use clap::error::ErrorKind;
 use clap::{Args, Subcommand};
 use mio_echo::conn::Framing;
-use mio_echo::load::{Arrival, Close, Config, Length, Load, Shard, Sizes, Target};
-use mio_echo::net::Family;
+use mio_echo::load::{Arrival, Close, Config, Load, Shard, Sizes, StopCondition, Target};
+use mio_echo::net::IpFamily;
 
 use super::option_takes_hyphens;
 use super::values::{count, size, size_or_none};
@@ -213,13 +213,13 @@ impl BenchArgs {
     /// # Errors
     ///
     /// When options contradict each other.
-    pub fn meaning(
+    pub fn resolve(
         self,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Bench, clap::Error> {
         match self.merge {
             Some(TypedMerge::Merge { files, outputs }) => {
-                contradictions::refuse_one_file_twice(&outputs, None).map_err(refusal)?;
+                validate::refuse_one_file_twice(&outputs, None).map_err(refusal)?;
                 Ok(Bench::Merge(Merge {
                     files,
                     outputs: outputs.into(),
@@ -236,7 +236,7 @@ impl BenchArgs {
         let shard = self.shard.map(|typed| typed.resolve(variable)).transpose();
         let shard = shard.map_err(refusal)?;
         self.refuse_contradictions(shard).map_err(refusal)?;
-        let target = self.whom().map_err(refusal)?;
+        let target = self.resolve_target().map_err(refusal)?;
         let (config, hlog, outputs) = self.parts(target, shard);
         Ok(Measure {
             config,
@@ -245,7 +245,7 @@ impl BenchArgs {
         })
     }
 
-    fn whom(&mut self) -> Result<Target, String> {
+    fn resolve_target(&mut self) -> Result<Target, String> {
         match self.target.take() {
             Some(target) => Ok(Target::Remote(target)),
             None => env::current_exe().map(Target::Child).map_err(|error| {
@@ -285,19 +285,19 @@ impl BenchArgs {
     }
 
     /// That of the source addresses, which are of one.
-    fn family(&self) -> Family {
+    fn family(&self) -> IpFamily {
         let sources = self.source.as_ref();
         let source = sources.and_then(|Sources(sources)| sources.first());
         match (self.ipv4, self.ipv6, source) {
-            (true, _, _) | (false, false, Some(IpAddr::V4(_))) => Family::V4,
-            (_, true, _) | (false, false, Some(IpAddr::V6(_))) => Family::V6,
-            (false, false, None) => Family::Any,
+            (true, _, _) | (false, false, Some(IpAddr::V4(_))) => IpFamily::V4,
+            (_, true, _) | (false, false, Some(IpAddr::V6(_))) => IpFamily::V6,
+            (false, false, None) => IpFamily::Any,
         }
     }
 
-    fn length(&self) -> Length {
+    fn length(&self) -> StopCondition {
         let usual = self.count.is_none().then_some(USUAL_DURATION);
-        Length {
+        StopCondition {
             duration: self.duration.or(usual),
             messages: self.count,
         }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use mio_echo::client::{Config, Messages};
 use mio_echo::conn::Framing;
-use mio_echo::net::Family;
+use mio_echo::net::IpFamily;
 
-use super::serve::{refusal, unless_zero};
+use super::serve::{nonzero, refusal};
 use super::{address, option_takes_hyphens, printable, values};
 
 /// More connections than this is a slip of the finger.
@@ -90,7 +90,7 @@ impl TryFrom<ClientArgs> for Client {
         let config = Config {
             target: args.target.clone(),
             family: args.family(),
-            connect_timeout: unless_zero(args.connect_timeout),
+            connect_timeout: nonzero(args.connect_timeout),
             skip: args.skip,
         };
         let quiet = args.quiet;
@@ -103,11 +103,11 @@ impl TryFrom<ClientArgs> for Client {
 }
 
 impl ClientArgs {
-    fn family(&self) -> Family {
+    fn family(&self) -> IpFamily {
         match (self.ipv4, self.ipv6) {
-            (true, _) => Family::V4,
-            (_, true) => Family::V6,
-            _ => Family::Any,
+            (true, _) => IpFamily::V4,
+            (_, true) => IpFamily::V6,
+            _ => IpFamily::Any,
         }
     }
 
@@ -120,7 +120,7 @@ impl ClientArgs {
             connections: self.connections,
             rounds: self.rounds,
             framing: self.framing,
-            timeout: unless_zero(self.timeout.unwrap_or(TIMEOUT)),
+            timeout: nonzero(self.timeout.unwrap_or(TIMEOUT)),
         };
         messages.check().map_err(|(text, why)| {
             let (text, framing) = (printable(text), messages.framing);

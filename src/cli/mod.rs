@@ -97,7 +97,7 @@ pub fn parse(
         #[cfg(feature = "client")]
         TypedSubcommand::Client(typed) => Command::Client(typed.try_into()?),
         #[cfg(feature = "bench")]
-        TypedSubcommand::Bench(typed) => Command::Bench(typed.meaning(&variable)?),
+        TypedSubcommand::Bench(typed) => Command::Bench(typed.resolve(&variable)?),
     })
 }
 

@@ -204,12 +204,12 @@ impl ServeArgs {
             max_connections: self.max_connections,
             when_full: self.when_full,
             max_per_ip: self.max_per_ip,
-            idle_timeout: unless_zero(self.idle_timeout),
-            write_timeout: unless_zero(self.write_timeout),
-            frame_timeout: unless_zero(self.frame_timeout),
+            idle_timeout: nonzero(self.idle_timeout),
+            write_timeout: nonzero(self.write_timeout),
+            frame_timeout: nonzero(self.frame_timeout),
             stop_delay: self.stop_delay,
             drain_timeout: self.drain_timeout,
-            keepalive: unless_zero(self.keepalive),
+            keepalive: nonzero(self.keepalive),
             backlog: self.backlog,
             read_buffer: self.read_buffer,
             high_water: self.high_water,
@@ -222,6 +222,6 @@ impl ServeArgs {
     }
 }
 
-pub(super) fn unless_zero(duration: Duration) -> Option<Duration> {
+pub(super) fn nonzero(duration: Duration) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
 }

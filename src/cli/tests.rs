@@ -97,7 +97,7 @@ fn every_option_means_its_own_setting() {
     let config = Config {
         listen: vec![
             (Listen::At(([127, 0, 0, 1], 1).into()), Framing::Line),
-            (Listen::Everywhere(2), Framing::Len8),
+            (Listen::Wildcard(2), Framing::Len8),
         ],
         banner: "hi\n".into(),
         max_connections: Some(70_000),
@@ -134,10 +134,7 @@ fn the_prefix_of_a_listener_wins_over_the_framing_for_all() {
     ] {
         assert_eq!(
             serve(typed, &[]).config.listen,
-            [
-                (Listen::Everywhere(1), first),
-                (Listen::Everywhere(2), second)
-            ],
+            [(Listen::Wildcard(1), first), (Listen::Wildcard(2), second)],
             "{typed}"
         );
     }
@@ -414,7 +411,7 @@ fn the_command_line_wins() {
         ("MIO_ECHO_STOP_ON_EOF", "true"),
     ];
     let serve = serve("-l 3 --backlog 4 --stop-on-eof=false", &variables);
-    assert_eq!(serve.config.listen, [(Listen::Everywhere(3), Framing::Raw)]);
+    assert_eq!(serve.config.listen, [(Listen::Wildcard(3), Framing::Raw)]);
     assert_eq!(serve.config.backlog, 4);
     assert!(!serve.stop_on_eof);
 }

@@ -24,7 +24,7 @@ pub fn arguments(
         let Some(value) = variable(&name).filter(|value| !value.is_empty()) else {
             continue;
         };
-        let meant = meaning(option, long, &value).map_err(|why| refused(&name, &value, why))?;
+        let meant = resolve(option, long, &value).map_err(|why| refused(&name, &value, why))?;
         check(command, &meant).map_err(|error| naming(error, &name))?;
         arguments.extend(meant);
     }
@@ -49,7 +49,7 @@ fn untyped<'a>(
         .filter_map(|option| Some((option, option.get_long()?)))
 }
 
-fn meaning(option: &Arg, long: &str, value: &OsStr) -> Result<Vec<OsString>, &'static str> {
+fn resolve(option: &Arg, long: &str, value: &OsStr) -> Result<Vec<OsString>, &'static str> {
     let text = value.to_str().ok_or("expected UTF-8")?;
     let with_value = |value: &str| OsString::from(format!("--{long}={value}"));
     Ok(match option.get_action() {

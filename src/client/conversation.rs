@@ -5,7 +5,7 @@
 //! framed like it, so there is nothing to take apart.
 
 use super::{Difference, Failure, Messages};
-use crate::conn::{CannotWrap, Framing};
+use crate::conn::{EncodeError, Framing};
 
 /// Bytes that a report shows of each side.
 const SHOWN: usize = 8;
@@ -35,7 +35,7 @@ struct Line {
 
 /// What bytes of the server have brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum Received {
     /// Not the end of anything.
     Part,
     /// The end of the greeting.
@@ -50,7 +50,7 @@ impl Conversation {
         messages: &Messages,
         number: usize,
         greeting: usize,
-    ) -> Result<Self, CannotWrap> {
+    ) -> Result<Self, EncodeError> {
         let lines = messages
             .texts
             .iter()
@@ -88,22 +88,22 @@ impl Conversation {
     }
 
     /// Takes what came from the server.
-    pub(super) fn hear(&mut self, bytes: &[u8]) -> Result<Heard, Difference> {
+    pub(super) fn on_bytes(&mut self, bytes: &[u8]) -> Result<Received, Difference> {
         let greeting = self.greeting_left.min(bytes.len());
         self.greeting_left -= greeting;
         self.compare(&bytes[greeting..])?;
         if self.completes_reply() {
-            return Ok(Heard::Reply(self.next_message()));
+            return Ok(Received::Reply(self.next_message()));
         }
         match greeting {
-            0 => Ok(Heard::Part),
-            _ if self.greeting_left > 0 => Ok(Heard::Part),
-            _ => Ok(Heard::Greeting),
+            0 => Ok(Received::Part),
+            _ if self.greeting_left > 0 => Ok(Received::Part),
+            _ => Ok(Received::Greeting),
         }
     }
 
     /// The server has finished.
-    pub(super) fn hear_end(&self) -> Result<(), Failure> {
+    pub(super) fn on_end(&self) -> Result<(), Failure> {
         let (received, expected) = self.progress();
         if self.greeting_left > 0 {
             return Err(Failure::NoGreeting { received, expected });
@@ -196,9 +196,9 @@ impl Conversation {
 }
 
 impl Line {
-    fn new(template: &str, framing: Framing, number: usize) -> Result<Self, CannotWrap> {
+    fn new(template: &str, framing: Framing, number: usize) -> Result<Self, EncodeError> {
         let text = template.replace("{i}", &number.to_string());
-        let wire = framing.wrap(text.as_bytes())?;
+        let wire = framing.encode(text.as_bytes())?;
         Ok(Self { text, wire })
     }
 }
@@ -234,8 +234,8 @@ mod tests {
         bytes
     }
 
-    fn reply(text: &str) -> Result<Heard, Difference> {
-        Ok(Heard::Reply(text.into()))
+    fn reply(text: &str) -> Result<Received, Difference> {
+        Ok(Received::Reply(text.into()))
     }
 
     #[test]
@@ -247,38 +247,38 @@ mod tests {
             assert!(!conversation.wants_fin());
             assert_eq!(sent(&mut conversation), wire.as_bytes());
             assert!(conversation.outgoing().is_empty());
-            assert_eq!(conversation.hear(wire.as_bytes()), reply(text));
+            assert_eq!(conversation.on_bytes(wire.as_bytes()), reply(text));
         }
         assert!(conversation.wants_fin());
         assert_eq!(conversation.awaits(), "end");
         assert_eq!((conversation.received(), conversation.expected()), (10, 10));
-        conversation.hear_end().unwrap();
+        conversation.on_end().unwrap();
     }
 
     #[test]
     fn a_greeting_comes_first_however_it_is_cut() {
         let mut conversation = conversation(&["hello"], 1, Framing::Raw, 4);
         assert!(conversation.outgoing().is_empty());
-        assert_eq!(conversation.hear(b"hel"), Ok(Heard::Part));
+        assert_eq!(conversation.on_bytes(b"hel"), Ok(Received::Part));
         assert_eq!(conversation.awaits(), "greeting");
         assert!(matches!(
-            conversation.hear_end(),
+            conversation.on_end(),
             Err(Failure::NoGreeting {
                 received: 3,
                 expected: 4
             })
         ));
-        assert_eq!(conversation.hear(b"l"), Ok(Heard::Greeting));
+        assert_eq!(conversation.on_bytes(b"l"), Ok(Received::Greeting));
         sent(&mut conversation);
-        assert_eq!(conversation.hear(b"he"), Ok(Heard::Part));
+        assert_eq!(conversation.on_bytes(b"he"), Ok(Received::Part));
         assert!(matches!(
-            conversation.hear_end(),
+            conversation.on_end(),
             Err(Failure::ClosedEarly {
                 received: 2,
                 expected: 5
             })
         ));
-        assert_eq!(conversation.hear(b"llo"), reply("hello"));
+        assert_eq!(conversation.on_bytes(b"llo"), reply("hello"));
     }
 
     #[test]
@@ -293,34 +293,34 @@ mod tests {
         };
         let mut other = conversation(&["hello, world"], 1, Framing::Raw, 0);
         sent(&mut other);
-        assert_eq!(other.hear(b"he"), Ok(Heard::Part));
+        assert_eq!(other.on_bytes(b"he"), Ok(Received::Part));
         let expected = difference(1, 3, b"lo, worl", b"LO");
-        assert_eq!(other.hear(b"lLO"), expected);
+        assert_eq!(other.on_bytes(b"lLO"), expected);
 
         let mut longer = conversation(&["hello"], 2, Framing::Raw, 0);
         sent(&mut longer);
-        assert_eq!(longer.hear(b"hello!"), difference(1, 5, b"", b"!"));
+        assert_eq!(longer.on_bytes(b"hello!"), difference(1, 5, b"", b"!"));
 
         let mut before_its_message = conversation(&["hello"], 1, Framing::Raw, 0);
         assert_eq!(
-            before_its_message.hear(b"hello"),
+            before_its_message.on_bytes(b"hello"),
             difference(1, 0, b"", b"hello")
         );
 
         let mut behind_the_last = conversation(&["a"], 1, Framing::Raw, 0);
         sent(&mut behind_the_last);
-        assert_eq!(behind_the_last.hear(b"a"), reply("a"));
-        assert_eq!(behind_the_last.hear(b"a"), difference(2, 0, b"", b"a"));
+        assert_eq!(behind_the_last.on_bytes(b"a"), reply("a"));
+        assert_eq!(behind_the_last.on_bytes(b"a"), difference(2, 0, b"", b"a"));
     }
 
     #[test]
     fn a_nul_ends_the_session_and_is_not_echoed() {
         let mut conversation = conversation(&["a"], 1, Framing::Nul, 0);
         assert_eq!(sent(&mut conversation), b"a");
-        assert_eq!(conversation.hear(b"a"), reply("a"));
+        assert_eq!(conversation.on_bytes(b"a"), reply("a"));
         assert!(!conversation.wants_fin());
         assert_eq!(sent(&mut conversation), b"\0");
         assert!(conversation.wants_fin());
-        assert!(conversation.hear(b"\0").is_err());
+        assert!(conversation.on_bytes(b"\0").is_err());
     }
 }

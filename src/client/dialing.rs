@@ -23,7 +23,7 @@ pub struct Attempt {
 }
 
 /// Where to connect to.
-pub(super) struct Route {
+pub(super) struct Target {
     /// `HOST:PORT`
     target: String,
     addresses: Vec<SocketAddr>,
@@ -49,7 +49,7 @@ pub(super) enum Step {
     Failed(Failure),
 }
 
-impl Route {
+impl Target {
     /// Blocks while the name is looked up.
     pub(super) fn find(config: &Config) -> Result<Self, Failure> {
         let target = config.target.clone();
@@ -75,7 +75,7 @@ impl Dialing {
     /// Goes on as far as it can at `now`.
     pub(super) fn advance(
         &mut self,
-        route: &Route,
+        route: &Target,
         registry: &Registry,
         token: Token,
         now: u64,
@@ -128,11 +128,11 @@ pub(super) fn connect(
     events: &mut Events,
     token: Token,
 ) -> Result<Link, Failure> {
-    follow(&Route::find(config)?, poll, events, token)
+    follow(&Target::find(config)?, poll, events, token)
 }
 
 fn follow(
-    route: &Route,
+    route: &Target,
     poll: &mut Poll,
     events: &mut Events,
     token: Token,
@@ -175,8 +175,8 @@ mod tests {
 
     const TOKEN: Token = Token(3);
 
-    fn route(addresses: Vec<SocketAddr>) -> Route {
-        Route {
+    fn route(addresses: Vec<SocketAddr>) -> Target {
+        Target {
             target: "name:7".into(),
             addresses,
             timeout: Some(Duration::from_secs(20)),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     /// What becomes of it.
-    fn outcome(route: &Route) -> Result<Link, Failure> {
+    fn outcome(route: &Target) -> Result<Link, Failure> {
         let mut poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(8);
         follow(route, &mut poll, &mut events, TOKEN)

@@ -8,11 +8,11 @@ use std::io::Write;
 
 use mio::{Events, Poll, Registry, Token};
 
-use super::conversation::{Conversation, Heard};
-use super::dialing::{Dialing, Route, Step, deadline, wait_until};
-use super::lines::Lines;
+use super::conversation::{Conversation, Received};
+use super::dialing::{Dialing, Step, Target, deadline, wait_until};
 use super::link::Link;
-use super::{Config, Failure, Messages, Report};
+use super::reply_writer::ReplyWriter;
+use super::{Config, ExchangeSummary, Failure, Messages};
 use crate::net::platform;
 use crate::net::timers::NEVER;
 
@@ -40,11 +40,11 @@ pub fn exchange(
     config: &Config,
     messages: &Messages,
     output: &mut impl Write,
-) -> Result<Report, Failure> {
-    let route = Route::find(config)?;
+) -> Result<ExchangeSummary, Failure> {
+    let route = Target::find(config)?;
     // Where the limit stays too low, connecting says so.
     let _ = platform::raise_descriptor_limit(messages.connections as u64 + OTHER_DESCRIPTORS);
-    let lines = Lines::new(output);
+    let lines = ReplyWriter::new(output);
     let exchange = Exchange {
         messages,
         route,
@@ -58,7 +58,7 @@ pub fn exchange(
         now: lines.now(),
         lines,
         scratch: vec![0; SCRATCH].into_boxed_slice(),
-        report: Report {
+        report: ExchangeSummary {
             equal: 0,
             all: messages.count(),
             failures: Vec::new(),
@@ -70,7 +70,7 @@ pub fn exchange(
 
 struct Exchange<'a, W> {
     messages: &'a Messages,
-    route: Route,
+    route: Target,
     skip: usize,
     poll: Poll,
     /// By token; the number of a connection is one more.
@@ -85,9 +85,9 @@ struct Exchange<'a, W> {
     alarm: u64,
     /// Of the clock of `lines`, as all deadlines are.
     now: u64,
-    lines: Lines<W>,
+    lines: ReplyWriter<W>,
     scratch: Box<[u8]>,
-    report: Report,
+    report: ExchangeSummary,
 }
 
 struct Peer {
@@ -99,17 +99,17 @@ struct Peer {
 
 enum State {
     Dialing(Dialing),
-    Talking(Talk),
+    Active(Active),
     Ended,
 }
 
-struct Talk {
+struct Active {
     link: Link,
     conversation: Conversation,
 }
 
 impl<W: Write> Exchange<'_, W> {
-    fn run(mut self) -> Result<Report, Failure> {
+    fn run(mut self) -> Result<ExchangeSummary, Failure> {
         let mut events = Events::with_capacity(EVENTS);
         loop {
             self.dial_more();
@@ -132,7 +132,7 @@ impl<W: Write> Exchange<'_, W> {
         }
     }
 
-    fn report(mut self) -> Report {
+    fn report(mut self) -> ExchangeSummary {
         self.report.failures.sort_by_key(|(number, _)| *number);
         self.report.output_error = self.lines.into_error();
         self.report
@@ -157,7 +157,7 @@ impl<W: Write> Exchange<'_, W> {
             let Token(key) = event.token();
             match &mut self.peers[key].state {
                 State::Dialing(dialing) => dialing.note(event),
-                State::Talking(talk) => talk.link.note(event),
+                State::Active(talk) => talk.link.note(event),
                 State::Ended => continue,
             }
             self.queue(key);
@@ -181,7 +181,7 @@ impl<W: Write> Exchange<'_, W> {
                     Step::Failed(failure) => self.end(key, Err(failure)),
                 }
             }
-            State::Talking(talk) => match talk.run(self.poll.registry(), &mut self.scratch) {
+            State::Active(talk) => match talk.run(self.poll.registry(), &mut self.scratch) {
                 Ok(Some(heard)) => self.go_on(key, heard),
                 Ok(None) => self.end(key, Ok(())),
                 Err(failure) => self.end(key, Err(failure)),
@@ -194,25 +194,25 @@ impl<W: Write> Exchange<'_, W> {
         match Conversation::new(self.messages, key + 1, self.skip) {
             Ok(conversation) => {
                 self.dialing -= 1;
-                self.peers[key].state = State::Talking(Talk { link, conversation });
+                self.peers[key].state = State::Active(Active { link, conversation });
                 self.restart_clock(key);
                 self.queue(key);
             }
-            Err(error) => self.end(key, Err(Failure::CannotWrap(error))),
+            Err(error) => self.end(key, Err(Failure::EncodeError(error))),
         }
     }
 
-    fn go_on(&mut self, key: usize, heard: Heard) {
+    fn go_on(&mut self, key: usize, heard: Received) {
         match heard {
-            Heard::Part => {}
-            Heard::Greeting => self.restart_clock(key),
-            Heard::Reply(text) => {
+            Received::Part => {}
+            Received::Greeting => self.restart_clock(key),
+            Received::Reply(text) => {
                 self.report.equal += 1;
                 self.restart_clock(key);
                 self.lines.reply(key + 1, &text);
             }
         }
-        if let State::Talking(talk) = &self.peers[key].state
+        if let State::Active(talk) = &self.peers[key].state
             && talk.link.can_read()
         {
             self.queue(key);
@@ -256,11 +256,11 @@ impl<W: Write> Exchange<'_, W> {
 
     /// The reply may have come while we were held up ourselves: only the socket can tell.
     fn try_once_more(&mut self, key: usize) {
-        if let State::Talking(talk) = &mut self.peers[key].state {
+        if let State::Active(talk) = &mut self.peers[key].state {
             talk.link.assume_readable();
         }
         self.run_peer(key);
-        if let State::Talking(talk) = &self.peers[key].state
+        if let State::Active(talk) = &self.peers[key].state
             && self.peers[key].deadline <= self.now
         {
             let (received, expected) = talk.conversation.progress();
@@ -275,17 +275,24 @@ impl<W: Write> Exchange<'_, W> {
     }
 }
 
-impl Talk {
+impl Active {
     /// Sends, reads once, and sends what that led to. None: it has come to its end.
-    fn run(&mut self, registry: &Registry, scratch: &mut [u8]) -> Result<Option<Heard>, Failure> {
+    fn run(
+        &mut self,
+        registry: &Registry,
+        scratch: &mut [u8],
+    ) -> Result<Option<Received>, Failure> {
         self.send();
-        let mut heard = Heard::Part;
+        let mut heard = Received::Part;
         if self.link.can_read() {
             match self.link.read(scratch) {
-                Ok(Some(0)) => return self.conversation.hear_end().map(|()| None),
+                Ok(Some(0)) => return self.conversation.on_end().map(|()| None),
                 Ok(Some(got)) => {
                     let bytes = &scratch[..got];
-                    heard = self.conversation.hear(bytes).map_err(Failure::Differs)?;
+                    heard = self
+                        .conversation
+                        .on_bytes(bytes)
+                        .map_err(Failure::Differs)?;
                 }
                 Ok(None) => {}
                 Err(source) => {

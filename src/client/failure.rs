@@ -3,7 +3,7 @@
 use std::time::Duration;
 use std::{error, fmt, io};
 
-use crate::conn::CannotWrap;
+use crate::conn::EncodeError;
 use crate::net::ConnectError;
 
 use super::Attempt;
@@ -62,7 +62,7 @@ pub enum Failure {
     /// A reply is not what was sent.
     Differs(Difference),
     /// The framing cannot carry the message.
-    CannotWrap(CannotWrap),
+    EncodeError(EncodeError),
     /// Standard input could not be read.
     Input(io::Error),
     /// Standard output could not be written.
@@ -132,7 +132,7 @@ impl fmt::Display for Failure {
                 "timed out: no {awaited} within {after:?} ({received} of {expected} bytes)"
             ),
             Self::Differs(difference) => difference.fmt(f),
-            Self::CannotWrap(error) => write!(f, "the framing cannot carry the message: {error}"),
+            Self::EncodeError(error) => write!(f, "the framing cannot carry the message: {error}"),
             Self::Input(error) => write!(f, "cannot read standard input: {error}"),
             Self::Output(error) => write!(f, "cannot write standard output: {error}"),
             Self::System { operation, source } => write!(f, "{operation}: {source}"),
@@ -189,7 +189,7 @@ impl error::Error for Failure {
                 .map(|attempt| &attempt.error as &(dyn error::Error + 'static)),
             Self::Reset { source, .. } | Self::System { source, .. } => Some(source),
             Self::Input(error) | Self::Output(error) => Some(error),
-            Self::CannotWrap(error) => Some(error),
+            Self::EncodeError(error) => Some(error),
             Self::NoGreeting { .. }
             | Self::ClosedEarly { .. }
             | Self::TimedOut { .. }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::Failure;
-use crate::conn::{CannotWrap, Framing};
+use crate::conn::{EncodeError, Framing};
 
 /// What to say, and how.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Messages {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Report {
+pub struct ExchangeSummary {
     /// Replies that equal their messages.
     pub equal: u64,
     /// Messages there were to be.
@@ -49,11 +49,11 @@ impl Messages {
     /// # Errors
     ///
     /// When it cannot.
-    pub fn check(&self) -> Result<(), (&str, CannotWrap)> {
+    pub fn check(&self) -> Result<(), (&str, EncodeError)> {
         let number = self.connections.to_string();
         for text in &self.texts {
             let longest = text.replace("{i}", &number);
-            if let Err(error) = self.framing.wrap(longest.as_bytes()) {
+            if let Err(error) = self.framing.encode(longest.as_bytes()) {
                 return Err((text, error));
             }
         }
@@ -61,7 +61,7 @@ impl Messages {
     }
 }
 
-impl Report {
+impl ExchangeSummary {
     /// Whether a reply differed.
     pub fn differs(&self) -> bool {
         let mut failures = self.failures.iter();
@@ -69,7 +69,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ExchangeSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} equal", self.equal, self.all)
     }

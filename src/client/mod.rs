@@ -26,20 +26,20 @@ mod conversation;
 mod dialing;
 mod exchange;
 mod failure;
-mod lines;
 mod link;
 mod messages;
 mod pipe;
+mod reply_writer;
 mod stdio;
 
 use std::time::Duration;
 
-use crate::net::Family;
+use crate::net::IpFamily;
 
 pub use dialing::Attempt;
 pub use exchange::exchange;
 pub use failure::{Difference, Failure};
-pub use messages::{Messages, Report};
+pub use messages::{ExchangeSummary, Messages};
 pub use pipe::pipe;
 
 /// Whom to connect to, and what to expect of it.
@@ -48,7 +48,7 @@ pub struct Config {
     /// `HOST:PORT`. All addresses of the name are tried, in turn.
     pub target: String,
     /// Which of them.
-    pub family: Family,
+    pub family: IpFamily,
     /// How long each may take to answer; none: as long as the system lets it.
     pub connect_timeout: Option<Duration>,
     /// Bytes of a greeting, which are discarded.

@@ -7,7 +7,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::dialing::{connect, wait_until};
 use super::link::Link;
-use super::stdio::{CHUNKS, Chunk, Report, Stdio};
+use super::stdio::{CHUNKS, Chunk, Stdio, StdioEvent};
 use super::{Config, Failure};
 use crate::net::timers::NEVER;
 
@@ -104,14 +104,14 @@ impl<F: Fn() -> bool> Pipe<F> {
         while let Some(report) = self.stdio.report() {
             has_news = true;
             match report {
-                Report::Read(chunk) => {
+                StdioEvent::Read(chunk) => {
                     self.read += chunk.bytes().len() as u64;
                     self.unsent.push_back(chunk);
                 }
-                Report::InputEnded => self.input_ended = true,
-                Report::InputFailed(error) => return Err(Failure::Input(error)),
-                Report::Written(chunk) => self.free.push(chunk),
-                Report::OutputFailed(error) => return Err(Failure::Output(error)),
+                StdioEvent::InputEnded => self.input_ended = true,
+                StdioEvent::InputFailed(error) => return Err(Failure::Input(error)),
+                StdioEvent::Written(chunk) => self.free.push(chunk),
+                StdioEvent::OutputFailed(error) => return Err(Failure::Output(error)),
             }
         }
         Ok(has_news)
@@ -127,7 +127,7 @@ impl<F: Fn() -> bool> Pipe<F> {
             if chunk.bytes().is_empty()
                 && let Some(empty) = self.unsent.pop_front()
             {
-                self.stdio.have_filled(empty);
+                self.stdio.return_to_reader(empty);
             }
         }
         if self.input_ended && self.unsent.is_empty() {
@@ -145,7 +145,7 @@ impl<F: Fn() -> bool> Pipe<F> {
                 Ok(Some(got)) => {
                     chunk.filled(got);
                     if self.discard_greeting(&mut chunk) {
-                        self.stdio.have_written(chunk);
+                        self.stdio.send_to_writer(chunk);
                         continue;
                     }
                 }

@@ -29,7 +29,7 @@ pub(super) struct Chunk {
 }
 
 /// What the threads have to tell.
-pub(super) enum Report {
+pub(super) enum StdioEvent {
     /// From standard input.
     Read(Chunk),
     InputEnded,
@@ -41,7 +41,7 @@ pub(super) enum Report {
 
 /// The loop's end of the two threads.
 pub(super) struct Stdio {
-    reports: Receiver<Report>,
+    reports: Receiver<StdioEvent>,
     to_input: Sender<Chunk>,
     to_output: Sender<Chunk>,
     /// Outlives both threads: closing it would take back a wake that the loop has not seen yet.
@@ -49,8 +49,8 @@ pub(super) struct Stdio {
 }
 
 /// A thread's end.
-struct Reporter {
-    reports: Sender<Report>,
+struct StdioEvents {
+    reports: Sender<StdioEvent>,
     waker: Arc<Waker>,
 }
 
@@ -63,7 +63,7 @@ impl Stdio {
     ) -> Result<(Self, Vec<Chunk>), Failure> {
         let waker = Arc::new(waker);
         let (reports, reported) = channel();
-        let reporter = || Reporter {
+        let reporter = || StdioEvents {
             reports: reports.clone(),
             waker: Arc::clone(&waker),
         };
@@ -79,25 +79,25 @@ impl Stdio {
             _waker: waker,
         };
         for _ in 0..CHUNKS {
-            stdio.have_filled(Chunk::new());
+            stdio.return_to_reader(Chunk::new());
         }
         Ok((stdio, (0..CHUNKS).map(|_| Chunk::new()).collect()))
     }
 
     /// The next report, if there is one.
-    pub(super) fn report(&self) -> Option<Report> {
+    pub(super) fn report(&self) -> Option<StdioEvent> {
         self.reports.try_recv().ok()
     }
 
     /// Gives a buffer to the input.
-    pub(super) fn have_filled(&self, mut chunk: Chunk) {
+    pub(super) fn return_to_reader(&self, mut chunk: Chunk) {
         (chunk.begin, chunk.end) = (0, 0);
         // The thread has ended with the input: nobody needs the buffer.
         let _ = self.to_input.send(chunk);
     }
 
     /// Has the output write a buffer.
-    pub(super) fn have_written(&self, chunk: Chunk) {
+    pub(super) fn send_to_writer(&self, chunk: Chunk) {
         // The thread has ended with an error, which it has reported.
         let _ = self.to_output.send(chunk);
     }
@@ -133,9 +133,9 @@ impl Chunk {
     }
 }
 
-impl Reporter {
+impl StdioEvents {
     /// False: the loop has gone.
-    fn tell(&self, report: Report) -> bool {
+    fn tell(&self, report: StdioEvent) -> bool {
         let is_heard = self.reports.send(report).is_ok();
         // If even this fails, the next event ends the loop's wait.
         let _ = self.waker.wake();
@@ -153,30 +153,30 @@ fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure>
     }
 }
 
-fn read_all(mut input: impl Read, empty: &Receiver<Chunk>, loop_: &Reporter) {
+fn read_all(mut input: impl Read, empty: &Receiver<Chunk>, loop_: &StdioEvents) {
     for mut chunk in empty {
         let report = match patiently(|| input.read(chunk.room())) {
-            Ok(0) => Report::InputEnded,
+            Ok(0) => StdioEvent::InputEnded,
             Ok(got) => {
                 chunk.filled(got);
-                Report::Read(chunk)
+                StdioEvent::Read(chunk)
             }
-            Err(error) => Report::InputFailed(error),
+            Err(error) => StdioEvent::InputFailed(error),
         };
-        let goes_on = matches!(report, Report::Read(_));
+        let goes_on = matches!(report, StdioEvent::Read(_));
         if !loop_.tell(report) || !goes_on {
             return;
         }
     }
 }
 
-fn write_all(mut output: impl Write, full: &Receiver<Chunk>, loop_: &Reporter) {
+fn write_all(mut output: impl Write, full: &Receiver<Chunk>, loop_: &StdioEvents) {
     for mut chunk in full {
         let report = match write_chunk(&mut output, &mut chunk) {
-            Ok(()) => Report::Written(chunk),
-            Err(error) => Report::OutputFailed(error),
+            Ok(()) => StdioEvent::Written(chunk),
+            Err(error) => StdioEvent::OutputFailed(error),
         };
-        let goes_on = matches!(report, Report::Written(_));
+        let goes_on = matches!(report, StdioEvent::Written(_));
         if !loop_.tell(report) || !goes_on {
             return;
         }
@@ -267,7 +267,7 @@ mod tests {
         let mut ended = 0;
         while ended < 2 {
             match stdio.report() {
-                Some(Report::InputEnded | Report::OutputFailed(_)) => ended += 1,
+                Some(StdioEvent::InputEnded | StdioEvent::OutputFailed(_)) => ended += 1,
                 Some(_) => {}
                 None => {
                     poll.poll(&mut events, Some(Duration::from_secs(20)))
@@ -286,7 +286,7 @@ mod tests {
             let (stdio, mut free) = Stdio::start(waker, io::empty(), NoRoom).ok().unwrap();
             let mut chunk = free.pop().unwrap();
             chunk.filled(1);
-            stdio.have_written(chunk);
+            stdio.send_to_writer(chunk);
             await_both_ends(&mut poll, &stdio);
         }
     }

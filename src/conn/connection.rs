@@ -12,7 +12,7 @@ use log::trace;
 use super::framing::Framing;
 use super::inbox::Inbox;
 use super::readiness::Readiness;
-use super::write_buffer::{Scratch, WriteBuffer};
+use super::write_buffer::{ReadBuffer, WriteBuffer};
 use super::{Clock, CloseReason, Event, Offload, Ready, ShortRead, State};
 
 /// Orders for the next run: the server stops; a clock has run out, and only a write or a read tells what that means.
@@ -120,7 +120,7 @@ impl Connection {
     }
 
     /// Puts a greeting in front of the first echo.
-    pub fn greet(&mut self, banner: &[u8], scratch: &mut Scratch) {
+    pub fn greet(&mut self, banner: &[u8], scratch: &mut ReadBuffer) {
         if !banner.is_empty() {
             let most = self.settings.most_pending;
             self.pending.push(banner, &mut scratch.spare, most);

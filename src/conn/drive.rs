@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use super::connection::{STOP, TRY_READ, TRY_REST, TRY_WRITE};
 use super::framing::Framing;
-use super::write_buffer::{Scratch, Spare};
+use super::write_buffer::{BufferPool, ReadBuffer};
 use super::{Clock, CloseReason, Connection, Event, Progress, State};
 
 /// Most bytes read in one run: one full default scratch buffer, so that no peer holds the loop for longer than the
@@ -23,7 +23,7 @@ impl Connection {
     pub fn drive(
         &mut self,
         socket: &mut (impl Read + Write),
-        scratch: &mut Scratch,
+        scratch: &mut ReadBuffer,
         now: u64,
     ) -> Progress {
         if self.readiness.reset() {
@@ -50,8 +50,13 @@ impl Connection {
     }
 
     /// One read, and the echo of what it brought. Returns the bytes read.
-    fn fill(&mut self, socket: &mut (impl Read + Write), scratch: &mut Scratch, now: u64) -> usize {
-        let Scratch { read, spare } = scratch;
+    fn fill(
+        &mut self,
+        socket: &mut (impl Read + Write),
+        scratch: &mut ReadBuffer,
+        now: u64,
+    ) -> usize {
+        let ReadBuffer { read, spare } = scratch;
         match socket.read(read) {
             Ok(0) => {
                 self.note_peer_finished();
@@ -88,7 +93,7 @@ impl Connection {
         &mut self,
         mut fresh: &[u8],
         socket: &mut impl Write,
-        spare: &mut Spare,
+        spare: &mut BufferPool,
         now: u64,
     ) {
         if fresh.is_empty() {
@@ -109,7 +114,7 @@ impl Connection {
 
     /// Writes what waits.
     #[inline(never)]
-    fn flush(&mut self, socket: &mut impl Write, spare: &mut Spare, now: u64) {
+    fn flush(&mut self, socket: &mut impl Write, spare: &mut BufferPool, now: u64) {
         while self.owes() && self.readiness.writable() {
             let result = socket.write(self.pending.front());
             let taken = self.note_written(result, now);
@@ -141,7 +146,7 @@ impl Connection {
 
     /// What follows from a run after which the connection is not simply open as before.
     #[cold]
-    fn settle(&mut self, scratch: &mut Scratch, now: u64, has_read: bool) -> Progress {
+    fn settle(&mut self, scratch: &mut ReadBuffer, now: u64, has_read: bool) -> Progress {
         let took_bytes = self.clock_since == now;
         let is_overdue = self.orders & TRY_WRITE != 0 && !took_bytes;
         self.orders &= !TRY_WRITE;
@@ -207,7 +212,7 @@ impl Connection {
     }
 
     /// The end. What is still owed is dropped, and then the peer must see that.
-    fn close(&mut self, scratch: &mut Scratch) -> Progress {
+    fn close(&mut self, scratch: &mut ReadBuffer) -> Progress {
         self.truncated |= self.owes() || self.holds_back();
         self.inbox = None;
         self.pending.release(&mut scratch.spare);

@@ -48,7 +48,7 @@ pub enum BadFrame {
 
 /// What the first bytes of a stream are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum Decoded {
     /// So many of them are a message.
     Message(usize),
     /// The begin of one, or nothing.
@@ -64,7 +64,7 @@ pub struct Deframer {
     scanned: usize,
 }
 
-pub(super) enum Family {
+pub(super) enum FramingKind {
     Stream,
     Delimited {
         terminator: &'static [u8],
@@ -93,27 +93,27 @@ impl Framing {
 
     /// Whether there are messages at all, and with them limits and jobs.
     pub fn has_messages(self) -> bool {
-        !matches!(self.family(), Family::Stream)
+        !matches!(self.family(), FramingKind::Stream)
     }
 
-    pub(super) fn family(self) -> Family {
+    pub(super) fn family(self) -> FramingKind {
         match self {
-            Self::Raw | Self::Nul => Family::Stream,
-            Self::Line => Family::Delimited { terminator: b"\n" },
-            Self::Crlf => Family::Delimited {
+            Self::Raw | Self::Nul => FramingKind::Stream,
+            Self::Line => FramingKind::Delimited { terminator: b"\n" },
+            Self::Crlf => FramingKind::Delimited {
                 terminator: b"\r\n",
             },
-            Self::Len8 => Family::LengthPrefixed {
+            Self::Len8 => FramingKind::LengthPrefixed {
                 header: 1,
                 length: |h| u16::from(h[0]),
                 prefix: |length| [length as u8, 0],
             },
-            Self::Len16 => Family::LengthPrefixed {
+            Self::Len16 => FramingKind::LengthPrefixed {
                 header: 2,
                 length: |h| u16::from_be_bytes([h[0], h[1]]),
                 prefix: u16::to_be_bytes,
             },
-            Self::Len16Le => Family::LengthPrefixed {
+            Self::Len16Le => FramingKind::LengthPrefixed {
                 header: 2,
                 length: |h| u16::from_le_bytes([h[0], h[1]]),
                 prefix: u16::to_le_bytes,
@@ -148,58 +148,58 @@ impl fmt::Display for BadFrame {
 impl Deframer {
     /// The next message of `bytes`, which begin where the last one ended and hold all that came since. `limit` is the
     /// most bytes that a message may have, header or terminator included.
-    pub fn next(&mut self, framing: Framing, bytes: &[u8], limit: usize) -> Found {
+    pub fn next(&mut self, framing: Framing, bytes: &[u8], limit: usize) -> Decoded {
         let found = match framing.family() {
-            Family::Stream if bytes.is_empty() => Found::Incomplete,
-            Family::Stream => Found::Message(bytes.len()),
-            Family::Delimited { terminator } => self.delimited(terminator, bytes, limit),
-            Family::LengthPrefixed { header, length, .. } => {
+            FramingKind::Stream if bytes.is_empty() => Decoded::Incomplete,
+            FramingKind::Stream => Decoded::Message(bytes.len()),
+            FramingKind::Delimited { terminator } => self.delimited(terminator, bytes, limit),
+            FramingKind::LengthPrefixed { header, length, .. } => {
                 length_prefixed(header, length, bytes, limit)
             }
         };
-        if found != Found::Incomplete {
+        if found != Decoded::Incomplete {
             self.scanned = 0;
         }
         found
     }
 
-    fn delimited(&mut self, terminator: &[u8], bytes: &[u8], limit: usize) -> Found {
+    fn delimited(&mut self, terminator: &[u8], bytes: &[u8], limit: usize) -> Decoded {
         let last = terminator[terminator.len() - 1];
         let visible = &bytes[..bytes.len().min(limit)];
         while let Some(at) = memchr(last, &visible[self.scanned..]) {
             self.scanned += at + 1;
             if visible[..self.scanned].ends_with(terminator) {
-                return Found::Message(self.scanned);
+                return Decoded::Message(self.scanned);
             }
         }
         self.scanned = visible.len();
         if visible.len() == limit {
             too_long(limit + 1, limit)
         } else {
-            Found::Incomplete
+            Decoded::Incomplete
         }
     }
 }
 
-fn length_prefixed(header: usize, length: fn(&[u8]) -> u16, bytes: &[u8], limit: usize) -> Found {
+fn length_prefixed(header: usize, length: fn(&[u8]) -> u16, bytes: &[u8], limit: usize) -> Decoded {
     if bytes.len() < header {
-        return Found::Incomplete;
+        return Decoded::Incomplete;
     }
     let length = length(bytes);
     match usize::from(length) {
-        whole if whole < header => Found::Bad(BadFrame::TooShort {
+        whole if whole < header => Decoded::Bad(BadFrame::TooShort {
             length,
             header: header as u8,
         }),
         whole if whole > limit => too_long(whole, limit),
-        whole if whole > bytes.len() => Found::Incomplete,
-        whole => Found::Message(whole),
+        whole if whole > bytes.len() => Decoded::Incomplete,
+        whole => Decoded::Message(whole),
     }
 }
 
-fn too_long(length: usize, limit: usize) -> Found {
+fn too_long(length: usize, limit: usize) -> Decoded {
     let clamped = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
-    Found::Bad(BadFrame::TooLong {
+    Decoded::Bad(BadFrame::TooLong {
         length: clamped(length),
         limit: clamped(limit),
     })
@@ -230,9 +230,9 @@ mod tests {
                 let mut deframer = Deframer::default();
                 let whole = usize::from(length);
                 let found = deframer.next(framing, &bytes[..whole - 1], NO_LIMIT);
-                assert_eq!(found, Found::Incomplete);
+                assert_eq!(found, Decoded::Incomplete);
                 let found = deframer.next(framing, &bytes, NO_LIMIT);
-                assert_eq!(found, Found::Message(whole));
+                assert_eq!(found, Decoded::Message(whole));
             }
         }
     }
@@ -245,11 +245,11 @@ mod tests {
             let mut deframer = Deframer::default();
             for come in 1..line.len() {
                 let found = deframer.next(framing, &line[..come], NO_LIMIT);
-                assert_eq!(found, Found::Incomplete);
+                assert_eq!(found, Decoded::Incomplete);
                 assert_eq!(deframer.scanned, come, "the next look begins here");
             }
             let found = deframer.next(framing, &line, NO_LIMIT);
-            assert_eq!(found, Found::Message(line.len()));
+            assert_eq!(found, Decoded::Message(line.len()));
             assert_eq!(deframer.scanned, 0);
         }
     }
@@ -260,7 +260,7 @@ mod tests {
         let mut deframer = Deframer::default();
         for come in 1..=line.len() {
             let found = deframer.next(Framing::Crlf, &line[..come], NO_LIMIT);
-            assert_eq!((found, deframer.scanned), (Found::Incomplete, come));
+            assert_eq!((found, deframer.scanned), (Decoded::Incomplete, come));
         }
     }
 
@@ -268,11 +268,11 @@ mod tests {
     fn a_line_that_is_too_long_is_bad_as_soon_as_that_is_sure() {
         let mut deframer = Deframer::default();
         let bytes = [b'x'; 20];
-        let bad = Found::Bad(BadFrame::TooLong {
+        let bad = Decoded::Bad(BadFrame::TooLong {
             length: 11,
             limit: 10,
         });
-        for (come, expected) in [(9, Found::Incomplete), (10, bad)] {
+        for (come, expected) in [(9, Decoded::Incomplete), (10, bad)] {
             let found = deframer.next(Framing::Line, &bytes[..come], 10);
             assert_eq!(found, expected);
         }

@@ -4,7 +4,7 @@
 //! A stream of messages that come whole never has one. Holds one read and one message at most, because nothing more
 //! is read while a whole message waits.
 
-use super::framing::{BadFrame, Deframer, Found};
+use super::framing::{BadFrame, Decoded, Deframer};
 use super::{Clock, Settings};
 
 /// Growth is rounded up to so many bytes, so that a message that trickles in is not copied for each of its bytes.
@@ -140,15 +140,15 @@ pub(super) fn measure(
     loop {
         match deframer.next(settings.framing, &bytes[whole..], settings.max_message) {
             // That of a worker comes back later, and needs room then.
-            Found::Message(length) if whole > 0 && length > room.saturating_sub(whole) => {
+            Decoded::Message(length) if whole > 0 && length > room.saturating_sub(whole) => {
                 return (whole, Stop::Full);
             }
-            Found::Message(length) if settings.offload.takes(length) => {
+            Decoded::Message(length) if settings.offload.takes(length) => {
                 return (whole, Stop::Job(length));
             }
-            Found::Message(length) => whole += length,
-            Found::Incomplete => return (whole, Stop::Incomplete),
-            Found::Bad(bad) => return (whole, Stop::Bad(bad)),
+            Decoded::Message(length) => whole += length,
+            Decoded::Incomplete => return (whole, Stop::Incomplete),
+            Decoded::Bad(bad) => return (whole, Stop::Bad(bad)),
         }
     }
 }

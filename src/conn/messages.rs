@@ -10,7 +10,7 @@ use memchr::memchr;
 
 use super::framing::{Deframer, Framing};
 use super::inbox::{Hold, Inbox, Stop, measure};
-use super::write_buffer::Spare;
+use super::write_buffer::BufferPool;
 use super::{CloseReason, Connection, State};
 
 /// A worker gave up on a message.
@@ -58,7 +58,7 @@ impl Connection {
         &mut self,
         fresh: &[u8],
         socket: &mut impl Write,
-        spare: &mut Spare,
+        spare: &mut BufferPool,
         now: u64,
     ) {
         if !self.owes() {
@@ -89,7 +89,7 @@ impl Connection {
     /// Goes on with what was held back, as far as that is possible now: in pieces as large as may be pending at all, so
     /// that small messages do not cost a write each however low the high-water mark is.
     #[cold]
-    pub(super) fn work_off(&mut self, socket: &mut impl Write, spare: &mut Spare, now: u64) {
+    pub(super) fn work_off(&mut self, socket: &mut impl Write, spare: &mut BufferPool, now: u64) {
         let is_closed = self.state == State::Closed;
         let can_go_on = |inbox: &mut Box<Inbox>| !is_closed && !inbox.waits_for_a_worker();
         let Some(mut inbox) = self.inbox.take_if(can_go_on) else {
@@ -133,7 +133,7 @@ impl Connection {
         &mut self,
         fresh: &[u8],
         socket: &mut impl Write,
-        spare: &mut Spare,
+        spare: &mut BufferPool,
         now: u64,
     ) {
         let nul = memchr(0, fresh);

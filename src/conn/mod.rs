@@ -116,11 +116,11 @@
 
 mod connection;
 mod drive;
+mod encode;
 pub mod framing;
 mod inbox;
 mod messages;
 mod readiness;
-mod wrap;
 mod write_buffer;
 
 #[cfg(test)]
@@ -133,6 +133,9 @@ mod tests;
 use std::{fmt, io};
 
 pub use connection::{Connection, Progress, Settings};
+pub use encode::EncodeError;
+#[cfg(feature = "bench")]
+pub(crate) use encode::Envelope;
 pub use framing::{BadFrame, Framing};
 pub(crate) use inbox::INBOX_BYTES;
 pub use inbox::Offload;
@@ -140,10 +143,7 @@ pub use messages::WorkerPanicked;
 #[cfg(any(feature = "client", feature = "bench"))]
 pub(crate) use readiness::Readiness;
 pub use readiness::{Ready, ShortRead};
-pub use wrap::CannotWrap;
-#[cfg(feature = "bench")]
-pub(crate) use wrap::Envelope;
-pub use write_buffer::{SPARE_BUFFERS, Scratch, Spare, WriteBuffer};
+pub use write_buffer::{BufferPool, ReadBuffer, SPARE_BUFFERS, WriteBuffer};
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ const HIGH_WATER: usize = 8;
 struct Rig {
     connection: Connection,
     socket: Script,
-    scratch: Scratch,
+    scratch: ReadBuffer,
     now: u64,
 }
 
@@ -38,7 +38,7 @@ impl Rig {
         Self {
             connection: Connection::new(7, Arc::new(settings), 0),
             socket,
-            scratch: Scratch::new(scratch),
+            scratch: ReadBuffer::new(scratch),
             now: 0,
         }
     }

@@ -15,16 +15,16 @@ pub const SPARE_BUFFERS: usize = 8;
 const STEP: usize = 128 * 1024;
 
 /// Buffers without an owner, at most [`SPARE_BUFFERS`].
-pub type Spare = Vec<VecDeque<u8>>;
+pub type BufferPool = Vec<VecDeque<u8>>;
 
 /// The memory that all connections of a loop share: where reads land, and the buffers that wait for an owner.
 #[derive(Debug)]
-pub struct Scratch {
+pub struct ReadBuffer {
     pub(super) read: Box<[u8]>,
-    pub(super) spare: Spare,
+    pub(super) spare: BufferPool,
 }
 
-impl Scratch {
+impl ReadBuffer {
     /// A scratch buffer of `size` bytes, at least one. Pages are resident once they have been read into.
     pub fn new(size: usize) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl WriteBuffer {
     /// Appends `more`, into a spare buffer if this one has no memory yet. Memory for more than `most` bytes is taken only
     /// where there are more: a ring comes round to each of its pages, also to those that it never needed at once.
     #[inline(never)]
-    pub fn push(&mut self, more: &[u8], spare: &mut Spare, most: usize) {
+    pub fn push(&mut self, more: &[u8], spare: &mut BufferPool, most: usize) {
         if self.bytes.capacity() == 0
             && let Some(buffer) = spare.pop()
         {
@@ -86,7 +86,7 @@ impl WriteBuffer {
     }
 
     /// Gives the memory back, and drops what is still in it.
-    pub fn release(&mut self, spare: &mut Spare) {
+    pub fn release(&mut self, spare: &mut BufferPool) {
         let mut bytes = std::mem::take(&mut self.bytes);
         if bytes.capacity() > 0 && spare.len() < SPARE_BUFFERS {
             bytes.clear();

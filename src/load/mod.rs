@@ -31,18 +31,20 @@ mod testing;
 mod units;
 
 pub use drive::error::RunError;
-pub use drive::interrupts::Interrupts;
-pub use drive::prepare::{Prepared, prepare};
-pub use drive::progress::{Phase, Progress};
+pub use drive::observer::{RunObserver, RunPhase};
+pub use drive::prepare::{ReadyRun, prepare};
 pub use drive::session;
+pub use drive::signal_waiter::SignalWaiter;
 pub use judge::slo::{Judgement, Objective, Slo};
 pub use judge::verdict::{Limit, Verdict};
+pub use measure::metrics::{
+    Corruption, DIGITS, Failure, Failures, LONGEST, LatencyHistogram, Metrics,
+};
 pub use measure::percentile::Percentile;
 pub use measure::recorder;
 pub use measure::results::{Interval, Results, ServerUsage};
-pub use measure::tally::{Corruption, DIGITS, Failure, Failures, LONGEST, Row, Tally};
-pub use plan::config::{Arrival, Close, Config, Length, Load, Shard, Sizes, Target};
 pub use plan::schedule::Schedule;
+pub use plan::settings::{Arrival, Close, Config, Load, Shard, Sizes, StopCondition, Target};
 pub use plan::{payload, schedule};
 pub use report::exit::exit_code;
 pub use report::merge::{MergeError, Merged, merge, read};

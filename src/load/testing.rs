@@ -3,11 +3,11 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::conn::Framing;
+use crate::load::measure::metrics::Metrics;
 use crate::load::measure::results::{Interval, Results, ServerUsage};
-use crate::load::measure::tally::Tally;
-use crate::load::plan::config::{Arrival, Close, Config, Length, Load, Sizes, Target};
-use crate::load::report::schema::IntervalReport;
-use crate::net::Family;
+use crate::load::plan::settings::{Arrival, Close, Config, Load, Sizes, StopCondition, Target};
+use crate::load::report::schema::IntervalSummary;
+use crate::net::IpFamily;
 
 /// A closed loop of two connections, one second, 2,000 messages that took 101 to 300 us, evenly.
 pub fn results() -> Results {
@@ -18,7 +18,7 @@ pub fn results() -> Results {
         window: Duration::from_secs(1),
         connected: 2,
         total: tally(),
-        intervals: vec![IntervalReport::of(&interval())],
+        intervals: vec![IntervalSummary::of(&interval())],
         busiest: Some(0.2),
         generator_cpu: Some(Duration::from_millis(200)),
         server: None,
@@ -55,10 +55,10 @@ pub fn open() -> Results {
 fn config() -> Config {
     Config {
         target: Target::Remote("localhost:7007".into()),
-        family: Family::Any,
+        family: IpFamily::Any,
         connections: 2,
         threads: 1,
-        length: Length {
+        length: StopCondition {
             duration: Some(Duration::from_secs(1)),
             messages: None,
         },
@@ -82,8 +82,8 @@ fn config() -> Config {
     }
 }
 
-fn tally() -> Tally {
-    let mut tally = Tally::default();
+fn tally() -> Metrics {
+    let mut tally = Metrics::default();
     for message in 0..2_000 {
         let response = 101_000 + message % 200 * 1_000;
         tally.response.record(response);

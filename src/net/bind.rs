@@ -51,7 +51,7 @@ fn bind(listen: Listen, config: &Config) -> Result<TcpListener, StartError> {
     let only_v6 = takes_only_ipv6(listen, config);
     match listen {
         Listen::At(address) => bind_at(address, only_v6, config),
-        Listen::Everywhere(port) => {
+        Listen::Wildcard(port) => {
             match bind_at((Ipv6Addr::UNSPECIFIED, port).into(), only_v6, config) {
                 Err(StartError::Listen { source, .. }) if platform::is_without_ipv6(&source) => {
                     bind_at((Ipv4Addr::UNSPECIFIED, port).into(), only_v6, config)
@@ -68,14 +68,14 @@ fn bind(listen: Listen, config: &Config) -> Result<TcpListener, StartError> {
 fn takes_only_ipv6(listen: Listen, config: &Config) -> bool {
     let port = match listen {
         Listen::At(address) => address.port(),
-        Listen::Everywhere(port) => port,
+        Listen::Wildcard(port) => port,
     };
     let mut ipv4 = config.listen.iter().filter_map(|(other, _)| match other {
         Listen::At(SocketAddr::V4(other)) if other.port() == port && port != 0 => Some(other.ip()),
-        Listen::At(_) | Listen::Everywhere(_) => None,
+        Listen::At(_) | Listen::Wildcard(_) => None,
     });
     match listen {
-        Listen::Everywhere(_) => ipv4.any(Ipv4Addr::is_unspecified),
+        Listen::Wildcard(_) => ipv4.any(Ipv4Addr::is_unspecified),
         Listen::At(address) if address.ip().is_unspecified() => ipv4.next().is_some(),
         Listen::At(SocketAddr::V6(address)) => address.ip().to_ipv4_mapped().is_none(),
         Listen::At(SocketAddr::V4(_)) => false,
@@ -147,13 +147,13 @@ mod tests {
     #[test]
     fn an_ipv6_socket_takes_ipv4_too_unless_all_that_it_means_is_taken_care_of() {
         let at = |text: &str| Listen::At(text.parse().expect("an address"));
-        let everywhere = Listen::Everywhere(7007);
+        let everywhere = Listen::Wildcard(7007);
         for (listen, beside, expected) in [
             (everywhere, everywhere, false),
             (everywhere, at("0.0.0.0:7007"), true),
             (everywhere, at("0.0.0.0:7008"), false),
             (everywhere, at("127.0.0.1:7007"), false),
-            (Listen::Everywhere(0), at("0.0.0.0:0"), false),
+            (Listen::Wildcard(0), at("0.0.0.0:0"), false),
             (at("[::]:7007"), at("127.0.0.1:7008"), false),
             (at("[::]:7007"), at("127.0.0.1:7007"), true),
             (at("[::]:7007"), at("0.0.0.0:7007"), true),

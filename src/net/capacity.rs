@@ -143,7 +143,7 @@ mod tests {
     fn a_message_that_a_worker_has_outlives_its_connection() {
         let bound = |workers| {
             let config = Config {
-                listen: vec![(Listen::Everywhere(7), Framing::Line)],
+                listen: vec![(Listen::Wildcard(7), Framing::Line)],
                 max_message: 1 << 20,
                 workers,
                 ..Config::default()
@@ -168,7 +168,7 @@ mod tests {
             (Framing::Raw, 1, 0, &peer, 4700),
         ] {
             let config = Config {
-                listen: vec![(Listen::Everywhere(7), framing)],
+                listen: vec![(Listen::Wildcard(7), framing)],
                 high_water: 1000,
                 read_buffer,
                 max_message,

@@ -65,7 +65,7 @@ pub enum Listen {
     /// given too. Port 0 lets the system choose.
     At(SocketAddr),
     /// Every address of both families, or of IPv4 alone where there is no IPv6, on this port.
-    Everywhere(u16),
+    Wildcard(u16),
 }
 
 /// Which messages the workers get.

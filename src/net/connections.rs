@@ -24,7 +24,7 @@ use super::seldom::Seldom;
 use super::slot::{self, Slot};
 use super::timers::{NEVER, Timer, Timers};
 use super::{Config, LINGER, Stats, bind, platform};
-use crate::conn::{Clock, CloseReason, Connection, Progress, Scratch, Settings};
+use crate::conn::{Clock, CloseReason, Connection, Progress, ReadBuffer, Settings};
 
 /// The connections of one loop.
 pub(super) struct Connections {
@@ -33,7 +33,7 @@ pub(super) struct Connections {
     /// Whose budget ran out.
     backlog: Line,
     timers: Timers,
-    scratch: Scratch,
+    scratch: ReadBuffer,
     registry: Registry,
     per_address: Option<PerAddress>,
     pub(super) pool: Option<Pool>,
@@ -64,7 +64,7 @@ impl Connections {
                 Clock::Frame => config.frame_timeout,
                 Clock::Linger => Some(LINGER),
             }),
-            scratch: Scratch::new(config.read_buffer),
+            scratch: ReadBuffer::new(config.read_buffer),
             registry,
             per_address: config
                 .max_per_ip

@@ -11,7 +11,7 @@ use super::platform;
 
 /// Which addresses of a name are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Family {
+pub enum IpFamily {
     /// All, in the order of the resolver.
     #[default]
     Any,
@@ -67,15 +67,15 @@ pub struct ConnectError {
 /// # Errors
 ///
 /// When there is none of the wanted family.
-pub fn resolve(target: &str, family: Family) -> Result<Vec<SocketAddr>, ConnectError> {
+pub fn resolve(target: &str, family: IpFamily) -> Result<Vec<SocketAddr>, ConnectError> {
     let unresolved = |source| ConnectError {
         failure: ConnectFailure::Unresolved,
         source,
     };
     let is_wanted = |address: &SocketAddr| match family {
-        Family::Any => true,
-        Family::V4 => address.is_ipv4(),
-        Family::V6 => address.is_ipv6(),
+        IpFamily::Any => true,
+        IpFamily::V4 => address.is_ipv4(),
+        IpFamily::V6 => address.is_ipv6(),
     };
     let addresses: Vec<_> = look_up(target)
         .map_err(unresolved)?
@@ -83,9 +83,9 @@ pub fn resolve(target: &str, family: Family) -> Result<Vec<SocketAddr>, ConnectE
         .collect();
     if addresses.is_empty() {
         let none = match family {
-            Family::Any => "no address",
-            Family::V4 => "no IPv4 address",
-            Family::V6 => "no IPv6 address",
+            IpFamily::Any => "no address",
+            IpFamily::V4 => "no IPv4 address",
+            IpFamily::V6 => "no IPv6 address",
         };
         return Err(unresolved(io::Error::new(io::ErrorKind::NotFound, none)));
     }

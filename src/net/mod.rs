@@ -31,7 +31,7 @@ use std::time::Duration;
 pub use config::{Config, Listen, OffloadPolicy, WhenFull};
 #[cfg(any(feature = "client", feature = "bench"))]
 pub use dial::{
-    ConnectError, ConnectFailure, DialOptions, Family, connected, dial, resolve, try_source,
+    ConnectError, ConnectFailure, DialOptions, IpFamily, connected, dial, resolve, try_source,
 };
 pub use error::StartError;
 pub use handle::Handle;

@@ -16,7 +16,7 @@ use socket2::SockRef;
 use super::platform;
 use super::registration::Registration;
 use super::timers::{NEVER, Timed, Timer, Timers};
-use crate::conn::{Clock, Connection, Progress, Ready, Scratch};
+use crate::conn::{Clock, Connection, Progress, ReadBuffer, Ready};
 
 /// One connection and what the loop keeps beside it.
 pub(super) struct Slot {
@@ -57,7 +57,7 @@ impl Slot {
     /// Drives the connection, does what it asks for that is not reading or writing, and tells the kernel what it wants.
     pub(super) fn drive(
         &mut self,
-        scratch: &mut Scratch,
+        scratch: &mut ReadBuffer,
         registry: &Registry,
         token: Token,
         now: u64,

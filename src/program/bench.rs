@@ -1,19 +1,19 @@
 //! `mio-echo bench`: measures, or adds up reports, then says what came of it.
 
+mod background_writer;
 mod display;
 mod files;
 mod interrupted;
 mod logged;
 mod progress;
-mod spool;
 
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::{fmt, fs};
 
-use mio_echo::load::{self, Report, Row, RunError};
-use mio_echo::patient::Patient;
+use mio_echo::load::{self, LatencyHistogram, Report, RunError};
+use mio_echo::patient::RetryingWriter;
 
 use super::fail;
 use crate::cli::{Bench, Measure, Merge, Outputs};
@@ -67,7 +67,7 @@ fn merge(asked: Merge) -> Result<ExitCode, Box<dyn Error>> {
     let mut reports = Vec::new();
     for path in files {
         let name = path.display().to_string();
-        let json = fs::read_to_string(&path).map_err(|source| Unread {
+        let json = fs::read_to_string(&path).map_err(|source| ReadError {
             name: name.clone(),
             source,
         })?;
@@ -84,7 +84,7 @@ fn merge(asked: Merge) -> Result<ExitCode, Box<dyn Error>> {
 /// the others: a measurement is not made twice.
 fn publish(
     report: &Report,
-    response: &Row,
+    response: &LatencyHistogram,
     files: Files,
     outputs: &Outputs,
 ) -> Result<ExitCode, Box<dyn Error>> {
@@ -98,7 +98,7 @@ fn publish(
         true => report.to_json(),
         false => load::text(report),
     };
-    let mut output = Patient(io::stdout().lock());
+    let mut output = RetryingWriter(io::stdout().lock());
     output
         .write_all(text.as_bytes())
         .and_then(|()| output.flush())
@@ -113,7 +113,7 @@ struct Files {
 }
 
 impl Files {
-    fn create(outputs: &Outputs) -> Result<Self, files::Unwritten> {
+    fn create(outputs: &Outputs) -> Result<Self, files::WriteError> {
         Ok(Self {
             json: outputs
                 .json_file
@@ -127,7 +127,7 @@ impl Files {
 
 /// A report that could not be read.
 #[derive(Debug)]
-struct Unread {
+struct ReadError {
     name: String,
     source: io::Error,
 }
@@ -136,13 +136,13 @@ struct Unread {
 #[derive(Debug)]
 struct Unprinted(io::Error);
 
-impl fmt::Display for Unread {
+impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot read {}: {}", self.name, self.source)
     }
 }
 
-impl Error for Unread {}
+impl Error for ReadError {}
 
 impl fmt::Display for Unprinted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,8 +3,8 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use mio_echo::client::{self, Failure, Messages, Report};
-use mio_echo::patient::Patient;
+use mio_echo::client::{self, ExchangeSummary, Failure, Messages};
+use mio_echo::patient::RetryingWriter;
 
 use super::standard_streams::is_readable_at_once;
 use crate::cli::Client;
@@ -35,7 +35,7 @@ fn exchange(options: &Client, messages: &Messages) -> Result<ExitCode, Failure> 
     let mut output: Box<dyn Write> = if options.quiet {
         Box::new(io::sink())
     } else {
-        Box::new(BufWriter::new(Patient(io::stdout().lock())))
+        Box::new(BufWriter::new(RetryingWriter(io::stdout().lock())))
     };
     let mut report = client::exchange(&options.config, messages, &mut output)?;
     for (connection, failure) in &report.failures {
@@ -49,7 +49,7 @@ fn exchange(options: &Client, messages: &Messages) -> Result<ExitCode, Failure> 
     Ok(exit_code(&report, printed))
 }
 
-fn exit_code(report: &Report, printed: Result<(), ExitCode>) -> ExitCode {
+fn exit_code(report: &ExchangeSummary, printed: Result<(), ExitCode>) -> ExitCode {
     match printed {
         _ if report.differs() => ExitCode::from(DIFFERS),
         Err(code) => code,

@@ -11,12 +11,12 @@ pub mod standard_streams;
 use std::error::Error;
 use std::process::ExitCode;
 
-use standard_streams::complain;
+use standard_streams::write_stderr_bounded;
 
 use crate::cli;
 
 /// Says why, on one line: what was typed, or read, may hold line breaks.
 fn fail(error: &dyn Error) -> ExitCode {
-    complain(format!("mio-echo: {}", cli::printable(&error.to_string())));
+    write_stderr_bounded(format!("mio-echo: {}", cli::printable(&error.to_string())));
     ExitCode::FAILURE
 }

@@ -20,7 +20,7 @@ pub const PAGE: usize = 4096;
 
 /// Writes the last `line` to standard error, and waits for no longer than [`PATIENCE`]. Nobody has to read it: errors are
 /// ignored.
-pub fn complain(line: String) {
+pub fn write_stderr_bounded(line: String) {
     let is_taken_at_once = takes_at_once(&io::stderr(), line.len() + 1);
     let write = move || {
         let _ = writeln!(io::stderr(), "{line}");

@@ -15,9 +15,9 @@ use crate::support::{Client, Data, QUIET, Server};
 const MIB: usize = 1 << 20;
 
 /// A file that is gone when this is dropped.
-struct Scratch(PathBuf);
+struct ReadBuffer(PathBuf);
 
-impl Scratch {
+impl ReadBuffer {
     fn with(bytes: &[u8]) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -32,7 +32,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for ReadBuffer {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
@@ -60,7 +60,7 @@ fn seed_s0_2_one_program_is_server_or_client_and_the_user_picks_the_address() {
 fn a_file_comes_back_byte_for_byte() {
     let server = Server::start(&[]);
     let sent = Data::new(1).take(32 * MIB);
-    let file = Scratch::with(&sent);
+    let file = ReadBuffer::with(&sent);
     let ended = Program::start_with(&[&server.address().to_string()], file.open()).finished();
     ended.expect_success();
     expect_same(&ended.output, &sent);
@@ -86,7 +86,7 @@ fn nothing_and_one_byte_come_back_too() {
 fn a_server_that_takes_one_byte_at_a_time_gets_all() {
     let server = Server::start(&["--read-buffer", "1", "--socket-buffer", "4k"]);
     let sent = Data::new(2).take(20_000);
-    let file = Scratch::with(&sent);
+    let file = ReadBuffer::with(&sent);
     let ended = Program::start_with(&[&server.address().to_string()], file.open()).finished();
     ended.expect_success();
     expect_same(&ended.output, &sent);
@@ -130,7 +130,7 @@ fn sending_does_not_wait_for_something_to_receive() {
         session.send(&bytes);
     });
     let sent = Data::new(4).take(8 * MIB);
-    let file = Scratch::with(&sent);
+    let file = ReadBuffer::with(&sent);
     let ended = Program::start_with(&[&server.to_string()], file.open()).finished();
     ended.expect_success();
     expect_same(&ended.output, &sent);
@@ -231,7 +231,7 @@ fn closes_at_once() -> SocketAddr {
 #[test]
 fn a_server_that_closes_before_a_file_is_read_has_closed_early() {
     let server = closes_at_once();
-    let file = Scratch::with(b"1234567890");
+    let file = ReadBuffer::with(b"1234567890");
     // Which comes first is for the machine to say: the end, or what the thread at standard input has read.
     for _ in 0..30 {
         let ended = Program::start_with(&[&server.to_string()], file.open()).finished();
@@ -242,7 +242,7 @@ fn a_server_that_closes_before_a_file_is_read_has_closed_early() {
 #[test]
 fn a_server_that_closes_at_once_and_no_input_is_no_failure() {
     let server = closes_at_once();
-    let file = Scratch::with(b"");
+    let file = ReadBuffer::with(b"");
     for _ in 0..30 {
         let ended = Program::start_with(&[&server.to_string()], file.open()).finished();
         ended.expect_success();

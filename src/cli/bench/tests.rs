@@ -50,10 +50,10 @@ fn the_defaults_are_those_of_the_contract() {
     } = measure("");
     let expected = Config {
         target: Target::Child(program),
-        family: Family::Any,
+        family: IpFamily::Any,
         connections: 64,
         threads: 1,
-        length: Length {
+        length: StopCondition {
             duration: Some(Duration::from_secs(10)),
             messages: None,
         },
@@ -86,10 +86,10 @@ fn the_defaults_are_those_of_the_contract() {
 #[test]
 fn source_addresses_decide_the_family() {
     for (typed, family) in [
-        ("", Family::Any),
-        ("--source 10.0.0.0/24", Family::V4),
-        ("--source ::1", Family::V6),
-        ("-6 --source ::1", Family::V6),
+        ("", IpFamily::Any),
+        ("--source 10.0.0.0/24", IpFamily::V4),
+        ("--source ::1", IpFamily::V6),
+        ("-6 --source ::1", IpFamily::V6),
     ] {
         assert_eq!(config(typed).family, family, "{typed}");
     }
@@ -113,10 +113,10 @@ fn every_option_means_its_own_setting() {
     );
     let expected = Config {
         target: Target::Remote("host:2".into()),
-        family: Family::V4,
+        family: IpFamily::V4,
         connections: 3,
         threads: 1,
-        length: Length {
+        length: StopCondition {
             duration: Some(Duration::from_secs(4)),
             messages: Some(5),
         },

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use mio_echo::net::Family;
+use mio_echo::net::IpFamily;
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn without_a_message_it_is_a_pipe() {
     assert!(client.messages.is_none());
     assert!(!client.quiet);
     assert_eq!(client.config.target, "localhost:7007");
-    assert_eq!(client.config.family, Family::Any);
+    assert_eq!(client.config.family, IpFamily::Any);
     assert_eq!(client.config.connect_timeout, Some(Duration::from_secs(5)));
     assert_eq!(client.config.skip, 0);
 }
@@ -48,7 +48,7 @@ fn every_option_of_the_client_means_its_own_setting() {
     assert_eq!(messages.timeout, None);
     assert!(client.quiet);
     assert_eq!(client.config.target, "[::1]:1");
-    assert_eq!(client.config.family, Family::V6);
+    assert_eq!(client.config.family, IpFamily::V6);
     assert_eq!(client.config.skip, 4096);
     assert_eq!(
         client.config.connect_timeout,
@@ -62,8 +62,8 @@ fn a_reply_has_ten_seconds_if_nobody_says() {
     assert_eq!(messages.timeout, Some(Duration::from_secs(10)));
     assert_eq!((messages.connections, messages.rounds), (1, 1));
     assert_eq!(messages.framing, Framing::Raw);
-    assert_eq!(client("h:1 -4").config.family, Family::V4);
-    assert_eq!(client("h:1 --ipv6").config.family, Family::V6);
+    assert_eq!(client("h:1 -4").config.family, IpFamily::V4);
+    assert_eq!(client("h:1 --ipv6").config.family, IpFamily::V6);
 }
 
 #[test]

@@ -21,7 +21,7 @@ struct World<'a> {
     trying_for_a_byte: bool,
     /// The same of the frame clock.
     trying_for_the_rest: bool,
-    scratch: &'a mut Scratch,
+    scratch: &'a mut ReadBuffer,
     backlog: bool,
     stopping: bool,
     now: u64,
@@ -377,7 +377,7 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
         offload: rules.offload,
         ..Settings::raw(HIGH_WATER, rules.short_read)
     });
-    let mut scratch = Scratch::new(SCRATCH);
+    let mut scratch = ReadBuffer::new(SCRATCH);
     let mut play = |choices: &mut Choices, journal| {
         let mut world = World {
             machine: Machine::new(rules, choices, journal),

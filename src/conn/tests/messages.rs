@@ -762,7 +762,7 @@ mod properties {
     }
 
     /// Any bytes as a message.
-    fn wrap(framing: Framing, body: &[u8]) -> Vec<u8> {
+    fn encode(framing: Framing, body: &[u8]) -> Vec<u8> {
         let without = |byte: u8| body.iter().copied().filter(move |b| *b != byte);
         match framing {
             Framing::Raw => body.to_vec(),
@@ -824,8 +824,8 @@ mod properties {
             writes in vec(answer(), 0..60),
         ) {
             let framing = settings.framing;
-            let messages: Vec<u8> = bodies.iter().flat_map(|body| wrap(framing, body)).collect();
-            let last = wrap(framing, &[b'x'; 40]);
+            let messages: Vec<u8> = bodies.iter().flat_map(|body| encode(framing, body)).collect();
+            let last = encode(framing, &[b'x'; 40]);
             let begun = match framing.has_messages() {
                 true => &last[..unfinished.min(last.len() - 1)],
                 false => &[],

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, mpsc};
 
-use crate::load::measure::tally::Tally;
+use crate::load::measure::metrics::Metrics;
 use crate::net::Handle;
 
 /// When the parts of a measurement begin and end, in nanoseconds of the monotonic clock, which all threads share.
@@ -28,13 +28,13 @@ pub struct Control {
 
 /// What a loop tells.
 #[derive(Debug)]
-pub enum News {
+pub enum WorkerEvent {
     /// Every connection has been tried.
     Connected {
         /// Those that are up.
         connections: usize,
         /// Their connects, and what failed.
-        tally: Box<Tally>,
+        tally: Box<Metrics>,
     },
     /// The warm-up is over.
     WarmedUp,
@@ -45,7 +45,7 @@ pub enum News {
         /// When it ended.
         end: u64,
         /// What was measured in it.
-        tally: Box<Tally>,
+        tally: Box<Metrics>,
     },
     /// The connection with this number has a peer that does not read.
     PeerDoesNotRead(u64),
@@ -64,8 +64,8 @@ pub enum News {
 
 /// The way from a loop to whoever started it.
 #[derive(Clone, Debug)]
-pub struct Reporter {
-    sender: mpsc::Sender<News>,
+pub struct WorkerEvents {
+    sender: mpsc::Sender<WorkerEvent>,
     main: Handle,
 }
 
@@ -81,14 +81,14 @@ impl Control {
     }
 }
 
-impl Reporter {
+impl WorkerEvents {
     /// Reports go to `sender`, and `main` is woken.
-    pub fn new(sender: mpsc::Sender<News>, main: Handle) -> Self {
+    pub fn new(sender: mpsc::Sender<WorkerEvent>, main: Handle) -> Self {
         Self { sender, main }
     }
 
     /// Tells `report`. Whoever does not listen any more, or cannot be woken and looks later, is no concern of a loop.
-    pub fn tell(&self, report: News) {
+    pub fn tell(&self, report: WorkerEvent) {
         let _ = self.sender.send(report);
         let _ = self.main.wake();
     }

@@ -20,15 +20,15 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 
-use super::agenda::Agenda;
-use super::control::{Control, News, Reporter, Timeline};
-use super::phases::Phase;
-use super::seat::{Line, Seat};
-use super::session::{Observer, Progress, Shared};
+use super::client::{Client, SocketState};
+use super::control::{Control, Timeline, WorkerEvent, WorkerEvents};
+use super::phases::WorkerPhase;
+use super::session::{Observer, SessionSettings, SessionStatus};
+use super::timer_queue::TimerQueue;
+use crate::load::measure::metrics::Failure;
 use crate::load::measure::recorder::Recorder;
-use crate::load::measure::tally::Failure;
-use crate::load::plan::config::Config;
 use crate::load::plan::payload::{PIECE, Payload};
+use crate::load::plan::settings::Config;
 use crate::net::timers::{NEVER, nanoseconds, wait_for};
 use crate::net::{ConnectError, Handle, platform, slot};
 
@@ -39,7 +39,7 @@ const WAKER: Token = Token(usize::MAX - 1);
 
 /// The part of the connections that one loop has.
 #[derive(Clone, Copy, Debug)]
-pub struct Part {
+pub struct WorkerShare {
     /// The number of the loop, from 0.
     pub thread: usize,
     /// How many loops there are.
@@ -56,18 +56,18 @@ pub struct Generator {
     pub(crate) address: SocketAddr,
     pub(crate) payload: Arc<Payload>,
     pub(crate) control: Arc<Control>,
-    pub(crate) reporter: Reporter,
-    pub(crate) part: Part,
-    pub(crate) seats: Vec<Seat>,
+    pub(crate) reporter: WorkerEvents,
+    pub(crate) part: WorkerShare,
+    pub(crate) clients: Vec<Client>,
     /// Seats that had an event, or have more to read.
     pub(crate) ready: VecDeque<usize>,
     /// When messages are due.
-    pub(crate) slots: Agenda,
+    pub(crate) sends: TimerQueue,
     /// When connections are looked at: timeouts and connects.
-    pub(crate) checks: Agenda,
+    pub(crate) checks: TimerQueue,
     pub(crate) recorder: Recorder,
     pub(crate) buffer: Box<[u8]>,
-    pub(crate) phase: Phase,
+    pub(crate) phase: WorkerPhase,
     pub(crate) timeline: Option<Timeline>,
     pub(crate) next_interval: u64,
     /// When the schedule of a number of messages ends.
@@ -98,8 +98,8 @@ impl Generator {
         address: SocketAddr,
         payload: Arc<Payload>,
         control: Arc<Control>,
-        reporter: Reporter,
-        part: Part,
+        reporter: WorkerEvents,
+        part: WorkerShare,
     ) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
         let handle = Handle::new(Waker::new(poll.registry(), WAKER)?);
@@ -107,18 +107,18 @@ impl Generator {
         let generator = Self {
             poll,
             events: Events::with_capacity(EVENTS),
-            seats: seats(&config, part),
+            clients: clients(&config, part),
             address,
             payload,
             control,
             reporter,
             part,
             ready: VecDeque::new(),
-            slots: Agenda::default(),
-            checks: Agenda::default(),
+            sends: TimerQueue::default(),
+            checks: TimerQueue::default(),
             recorder: Recorder::new(now),
             buffer: vec![0; PIECE].into_boxed_slice(),
-            phase: Phase::Connecting,
+            phase: WorkerPhase::Connecting,
             timeline: None,
             next_interval: NEVER,
             scheduled_until: 0,
@@ -142,7 +142,7 @@ impl Generator {
     ///
     /// Only when the poll itself fails.
     pub fn run(mut self) -> io::Result<()> {
-        while self.phase != Phase::Done {
+        while self.phase != WorkerPhase::Done {
             self.wait()?;
             self.note();
             self.run_ready();
@@ -165,7 +165,7 @@ impl Generator {
             Ok(()) | Err(_) => {}
         }
         self.now = platform::monotonic_now();
-        let found_nothing = self.events.is_empty() && self.slots.next() > self.now;
+        let found_nothing = self.events.is_empty() && self.sends.next() > self.now;
         if is_spinning && found_nothing {
             // Turns that find nothing are spinning as a whole.
             let from = if self.is_idle { previous } else { from };
@@ -201,8 +201,8 @@ impl Generator {
         for event in &self.events {
             if event.token() != WAKER {
                 let Token(key) = event.token();
-                note(&mut self.seats[key], event, self.now);
-                enqueue(&mut self.seats, &mut self.ready, key);
+                note(&mut self.clients[key], event, self.now);
+                enqueue(&mut self.clients, &mut self.ready, key);
             }
         }
     }
@@ -210,11 +210,11 @@ impl Generator {
     fn run_ready(&mut self) {
         for _ in 0..self.ready.len() {
             if let Some(key) = self.ready.pop_front() {
-                self.seats[key].is_queued = false;
-                match self.seats[key].line {
-                    Line::Down => {}
-                    Line::Connecting { .. } => self.finish_connect(key),
-                    Line::Up { .. } => self.run_session(key),
+                self.clients[key].is_queued = false;
+                match self.clients[key].line {
+                    SocketState::Down => {}
+                    SocketState::Connecting { .. } => self.finish_connect(key),
+                    SocketState::Up { .. } => self.run_session(key),
                 }
             }
         }
@@ -222,12 +222,12 @@ impl Generator {
 
     fn run_due(&mut self) {
         // Not past this moment, or a schedule that cannot be kept would hold up the replies.
-        while let Some((_, key)) = self.slots.pop_due(self.now) {
+        while let Some((_, key)) = self.sends.pop_due(self.now) {
             self.run_slot(key);
         }
         while let Some((time, key)) = self.checks.pop_due(self.now) {
-            if self.seats[key].check_at == time {
-                self.seats[key].check_at = NEVER;
+            if self.clients[key].check_at == time {
+                self.clients[key].check_at = NEVER;
                 self.check(key);
             }
         }
@@ -239,101 +239,104 @@ impl Generator {
     }
 
     pub(crate) fn run_slot(&mut self, key: usize) {
-        self.seats[key].slot_at = NEVER;
-        match self.seats[key].line {
-            Line::Down if self.config.churn => self.dial(key),
-            Line::Down | Line::Connecting { .. } => {}
-            Line::Up { .. } => self.run_session(key),
+        self.clients[key].send_at = NEVER;
+        match self.clients[key].line {
+            SocketState::Down if self.config.churn => self.dial(key),
+            SocketState::Down | SocketState::Connecting { .. } => {}
+            SocketState::Up { .. } => self.run_session(key),
         }
     }
 
     pub(crate) fn run_session(&mut self, key: usize) {
-        let seat = &mut self.seats[key];
-        let Line::Up {
+        let client = &mut self.clients[key];
+        let SocketState::Up {
             socket, session, ..
-        } = &mut seat.line
+        } = &mut client.line
         else {
             return;
         };
         let progress = session.drive(
             socket,
-            &mut seat.schedule,
-            &shared(&self.config, &self.payload),
+            &mut client.schedule,
+            &session_settings(&self.config, &self.payload),
             &mut self.buffer,
             &mut self.recorder,
         );
         let is_complete = session.is_complete();
         match progress {
-            Progress::Wait | Progress::Again | Progress::Lost(_) if is_complete => {
+            SessionStatus::Wait | SessionStatus::Again | SessionStatus::Lost(_) if is_complete => {
                 self.next_churn(key);
             }
-            Progress::Lost(failure) => self.lose(key, failure),
-            Progress::Corrupted(corruption) => self.lose_corrupted(key, corruption),
-            Progress::Wait | Progress::Again => {
-                if !seat.tell_kernel(self.poll.registry(), Token(key)) {
-                    return self.lose(key, Failure::Reset);
+            SessionStatus::Lost(failure) => self.fail(key, failure),
+            SessionStatus::Corrupted(corruption) => self.fail_corrupted(key, corruption),
+            SessionStatus::Wait | SessionStatus::Again => {
+                if !client.tell_kernel(self.poll.registry(), Token(key)) {
+                    return self.fail(key, Failure::Reset);
                 }
-                if progress == Progress::Again {
-                    enqueue(&mut self.seats, &mut self.ready, key);
+                if progress == SessionStatus::Again {
+                    enqueue(&mut self.clients, &mut self.ready, key);
                 }
-                self.plan_slot(key);
-                self.plan_check(key);
+                self.schedule_send(key);
+                self.arm_timer(key);
             }
         }
     }
 
     /// Puts the next message of an open loop on the agenda, if nothing but its time is missing.
-    pub(crate) fn plan_slot(&mut self, key: usize) {
-        let seat = &mut self.seats[key];
-        let Line::Up { session, .. } = &seat.line else {
+    pub(crate) fn schedule_send(&mut self, key: usize) {
+        let client = &mut self.clients[key];
+        let SocketState::Up { session, .. } = &client.line else {
             return;
         };
-        let Some(next) = seat.schedule.next() else {
+        let Some(next) = client.schedule.next() else {
             return;
         };
-        let is_free = session.is_able(&shared(&self.config, &self.payload));
-        if is_free && seat.slot_at == NEVER && self.recorder.may_begin(next) {
-            seat.slot_at = next;
-            self.slots.add(next, key);
+        let is_free = session.can_send(&session_settings(&self.config, &self.payload));
+        if is_free && client.send_at == NEVER && self.recorder.may_begin(next) {
+            client.send_at = next;
+            self.sends.add(next, key);
         }
     }
 
-    pub(crate) fn plan_check(&mut self, key: usize) {
-        let seat = &mut self.seats[key];
-        let deadline = seat.deadline(nanoseconds(self.config.timeout));
-        if deadline < seat.check_at {
-            seat.check_at = deadline;
+    pub(crate) fn arm_timer(&mut self, key: usize) {
+        let client = &mut self.clients[key];
+        let deadline = client.deadline(nanoseconds(self.config.timeout));
+        if deadline < client.check_at {
+            client.check_at = deadline;
             self.checks.add(deadline, key);
         }
     }
 
     fn check(&mut self, key: usize) {
-        if self.seats[key].report_blocked(self.now) {
-            let connection = self.seats[key].connection;
-            self.reporter.tell(News::PeerDoesNotRead(connection));
+        if self.clients[key].report_blocked(self.now) {
+            let connection = self.clients[key].connection;
+            self.reporter.tell(WorkerEvent::PeerDoesNotRead(connection));
         }
-        let seat = &mut self.seats[key];
-        if seat.deadline(nanoseconds(self.config.timeout)) > self.now {
-            return self.plan_check(key);
+        let client = &mut self.clients[key];
+        if client.deadline(nanoseconds(self.config.timeout)) > self.now {
+            return self.arm_timer(key);
         }
-        match seat.line {
-            Line::Connecting { .. } => {
+        match client.line {
+            SocketState::Connecting { .. } => {
                 self.fail_connect(key, ConnectError::timed_out().failure.into());
             }
-            Line::Up { .. } => self.lose(key, Failure::Timeout),
-            Line::Down if self.phase == Phase::Loaded => self.redial(key),
-            Line::Down => seat.redial_at = NEVER,
+            SocketState::Up { .. } => self.fail(key, Failure::Timeout),
+            SocketState::Down if self.phase == WorkerPhase::Loaded => self.redial(key),
+            SocketState::Down => client.redial_at = NEVER,
         }
     }
 }
 
-fn seats(config: &Config, part: Part) -> Vec<Seat> {
+fn clients(config: &Config, part: WorkerShare) -> Vec<Client> {
     let numbers = config.own_numbers(part.thread, part.threads);
-    numbers.map(|number| Seat::new(number as u64)).collect()
+    numbers.map(|number| Client::new(number as u64)).collect()
 }
 
-pub(crate) fn shared<'a>(config: &'a Config, payload: &'a Payload) -> Shared<'a> {
-    Shared {
+pub(crate) fn session_settings<'a>(
+    config: &'a Config,
+    payload: &'a Payload,
+) -> SessionSettings<'a> {
+    SessionSettings {
         payload,
         sizes: &config.sizes,
         pipeline: config.pipeline,
@@ -343,17 +346,17 @@ pub(crate) fn shared<'a>(config: &'a Config, payload: &'a Payload) -> Shared<'a>
     }
 }
 
-fn note(seat: &mut Seat, event: &Event, now: u64) {
+fn note(client: &mut Client, event: &Event, now: u64) {
     let reported = slot::ready(event);
-    match &mut seat.line {
-        Line::Down => {}
-        Line::Connecting { ready, .. } => *ready = reported,
-        Line::Up { session, .. } => session.handle_ready(reported, now),
+    match &mut client.line {
+        SocketState::Down => {}
+        SocketState::Connecting { ready, .. } => *ready = reported,
+        SocketState::Up { session, .. } => session.handle_ready(reported, now),
     }
 }
 
-fn enqueue(seats: &mut [Seat], ready: &mut VecDeque<usize>, key: usize) {
-    if !std::mem::replace(&mut seats[key].is_queued, true) {
+fn enqueue(clients: &mut [Client], ready: &mut VecDeque<usize>, key: usize) {
+    if !std::mem::replace(&mut clients[key].is_queued, true) {
         ready.push_back(key);
     }
 }

@@ -1,16 +1,16 @@
 //! What makes it happen: loops with connections, and the one that directs them.
 
-pub mod agenda;
-pub mod child;
-pub mod connecting;
+pub mod child_server;
+pub mod client;
+pub mod connector;
 pub mod control;
+pub mod coordinator;
 pub mod error;
 pub mod generator;
-pub mod interrupts;
-pub mod loops;
+pub mod observer;
 pub mod phases;
 pub mod prepare;
-pub mod progress;
-pub mod run;
-pub mod seat;
 pub mod session;
+pub mod signal_waiter;
+pub mod timer_queue;
+pub mod workers;

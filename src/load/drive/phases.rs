@@ -8,17 +8,17 @@
 
 use std::time::Duration;
 
-use super::connecting::REDIAL;
-use super::control::{News, Timeline};
+use super::client::SocketState;
+use super::connector::REDIAL;
+use super::control::{Timeline, WorkerEvent};
 use super::generator::Generator;
-use super::seat::Line;
-use crate::load::plan::config::Load;
 use crate::load::plan::schedule::Schedule;
+use crate::load::plan::settings::Load;
 use crate::net::timers::{NEVER, nanoseconds};
 
 /// Where a loop is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum WorkerPhase {
     /// Every seat is tried once.
     Connecting,
     /// Until all threads are connected and the load begins.
@@ -41,23 +41,28 @@ impl Generator {
             self.hand_over_interval();
         }
         match self.phase {
-            Phase::Connecting if self.dialed == self.seats.len() && self.connecting == 0 => {
+            WorkerPhase::Connecting
+                if self.dialed == self.clients.len() && self.connecting == 0 =>
+            {
                 let tally = self.recorder.hand_over(self.now);
-                self.reporter.tell(News::Connected {
+                self.reporter.tell(WorkerEvent::Connected {
                     connections: self.up,
                     tally,
                 });
-                self.phase = Phase::Waiting;
+                self.phase = WorkerPhase::Waiting;
             }
-            Phase::Waiting => self.begin_in_time(),
-            Phase::Loaded if self.is_over() => {
+            WorkerPhase::Waiting => self.begin_in_time(),
+            WorkerPhase::Loaded if self.is_over() => {
                 let patience = nanoseconds(self.config.timeout);
                 self.drain(self.window_ends(), self.now.saturating_add(patience));
             }
-            Phase::Draining { until } if self.now >= until || self.recorder.is_idle() => {
+            WorkerPhase::Draining { until } if self.now >= until || self.recorder.is_idle() => {
                 self.finish()
             }
-            Phase::Connecting | Phase::Loaded | Phase::Draining { .. } | Phase::Done => {}
+            WorkerPhase::Connecting
+            | WorkerPhase::Loaded
+            | WorkerPhase::Draining { .. }
+            | WorkerPhase::Done => {}
         }
         if self.control.is_cut() && !std::mem::replace(&mut self.is_cut, true) {
             self.cut();
@@ -69,14 +74,14 @@ impl Generator {
     fn cut(&mut self) {
         let until = self.now.saturating_add(GRACE);
         match self.phase {
-            Phase::Connecting | Phase::Waiting => self.finish(),
-            Phase::Loaded => self.drain(self.now, until),
-            Phase::Draining { until: end } => {
-                self.phase = Phase::Draining {
+            WorkerPhase::Connecting | WorkerPhase::Waiting => self.finish(),
+            WorkerPhase::Loaded => self.drain(self.now, until),
+            WorkerPhase::Draining { until: end } => {
+                self.phase = WorkerPhase::Draining {
                     until: end.min(until),
                 };
             }
-            Phase::Done => {}
+            WorkerPhase::Done => {}
         }
     }
 
@@ -92,20 +97,20 @@ impl Generator {
     fn begin(&mut self, timeline: Timeline) {
         let window = timeline.window..timeline.end;
         self.recorder.open(window, self.part.quota, self.now);
-        self.phase = Phase::Loaded;
+        self.phase = WorkerPhase::Loaded;
         self.next_interval = timeline.window;
         self.scheduled_until = timeline.window.saturating_add(self.schedule_length());
-        for key in 0..self.seats.len() {
-            let seat = &mut self.seats[key];
-            seat.schedule = Schedule::new(&self.config, seat.number, timeline.begin);
+        for key in 0..self.clients.len() {
+            let client = &mut self.clients[key];
+            client.schedule = Schedule::new(&self.config, client.number, timeline.begin);
             if self.config.churn {
                 self.next_churn(key);
-            } else if let Line::Up { session, .. } = &mut seat.line {
+            } else if let SocketState::Up { session, .. } = &mut client.line {
                 session.handle_begin(self.now);
                 self.run_session(key);
             } else {
-                seat.redial_at = self.now;
-                self.plan_check(key);
+                client.redial_at = self.now;
+                self.arm_timer(key);
             }
         }
     }
@@ -126,7 +131,7 @@ impl Generator {
     fn hand_over_interval(&mut self) {
         let window = self.recorder.window();
         if self.next_interval == window.start {
-            self.reporter.tell(News::WarmedUp);
+            self.reporter.tell(WorkerEvent::WarmedUp);
         } else {
             self.end_interval(self.next_interval);
         }
@@ -137,7 +142,7 @@ impl Generator {
     }
 
     fn end_interval(&mut self, end: u64) {
-        self.reporter.tell(News::Interval {
+        self.reporter.tell(WorkerEvent::Interval {
             index: self.intervals,
             end,
             tally: self.recorder.hand_over(end),
@@ -156,8 +161,8 @@ impl Generator {
         let patience = patience.saturating_mul(2);
         // The look at all seats is left to loops in which nothing ends.
         self.recorder.is_stuck(self.now, patience)
-            && self.seats.iter().any(|seat| {
-                let due = seat.schedule.next().unwrap_or(0);
+            && self.clients.iter().any(|client| {
+                let due = client.schedule.next().unwrap_or(0);
                 self.now.saturating_sub(due) > patience
             })
     }
@@ -183,7 +188,7 @@ impl Generator {
         self.recorder.close(window_end);
         self.next_interval = NEVER;
         self.send_last();
-        self.phase = Phase::Draining { until };
+        self.phase = WorkerPhase::Draining { until };
         if !self.config.churn {
             self.recorder.stop();
         }
@@ -195,18 +200,18 @@ impl Generator {
     /// Messages that were due in this last turn and that nobody held up: that they are late is in the send lag.
     fn send_last(&mut self) {
         let last = self.recorder.window().end.saturating_sub(1);
-        while let Some((_, key)) = self.slots.pop_due(last.min(self.now)) {
+        while let Some((_, key)) = self.sends.pop_due(last.min(self.now)) {
             self.run_slot(key);
         }
     }
 
     fn finish(&mut self) {
-        for key in 0..self.seats.len() {
+        for key in 0..self.clients.len() {
             if self.has_unsent(key) {
                 let intended = self.take_unsent(key);
                 self.recorder.unsent_though_dialed(intended, self.now);
             }
-            if let Line::Up { session, .. } = self.hang_up(key) {
+            if let SocketState::Up { session, .. } = self.close(key) {
                 for times in session.into_unanswered() {
                     self.recorder.unanswered(&times, self.now);
                 }
@@ -216,17 +221,17 @@ impl Generator {
         let end = self.recorder.window().end;
         self.end_interval(end);
         let busy = self.recorder.busy();
-        self.reporter.tell(News::Done {
+        self.reporter.tell(WorkerEvent::Done {
             connections: self.recorder.connections().unwrap_or(self.up as f64),
             ended: end,
             busy,
             intervals: self.intervals,
         });
-        self.phase = Phase::Done;
+        self.phase = WorkerPhase::Done;
     }
 
     fn count_unsent(&mut self, key: usize) {
-        let schedule = &mut self.seats[key].schedule;
+        let schedule = &mut self.clients[key].schedule;
         let is_dialed = matches!(schedule, Schedule::Closed | Schedule::Dialed { .. });
         // Where the load was cut in its warm-up nothing was to be counted, however long that was to be.
         if is_dialed || self.recorder.window().is_empty() {
@@ -243,18 +248,18 @@ impl Generator {
 
     pub(crate) fn phase_ends(&self) -> u64 {
         match self.phase {
-            Phase::Loaded => self.load_ends(),
-            Phase::Draining { until } => until,
-            Phase::Connecting | Phase::Waiting | Phase::Done => NEVER,
+            WorkerPhase::Loaded => self.load_ends(),
+            WorkerPhase::Draining { until } => until,
+            WorkerPhase::Connecting | WorkerPhase::Waiting | WorkerPhase::Done => NEVER,
         }
     }
 
     /// The next time that must be kept exactly.
     pub(crate) fn next_due(&self) -> u64 {
         match self.phase {
-            Phase::Waiting => self.timeline.map_or(NEVER, |timeline| timeline.begin),
-            Phase::Loaded => self.slots.next(),
-            Phase::Connecting | Phase::Draining { .. } | Phase::Done => NEVER,
+            WorkerPhase::Waiting => self.timeline.map_or(NEVER, |timeline| timeline.begin),
+            WorkerPhase::Loaded => self.sends.next(),
+            WorkerPhase::Connecting | WorkerPhase::Draining { .. } | WorkerPhase::Done => NEVER,
         }
     }
 }

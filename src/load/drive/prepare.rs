@@ -3,10 +3,10 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::child::ChildServer;
+use super::child_server::ChildServer;
 use super::error::RunError;
-use super::progress::Progress;
-use crate::load::plan::config::{Close, Config, Target};
+use super::observer::RunObserver;
+use crate::load::plan::settings::{Close, Config, Target};
 use crate::load::units::rounded;
 use crate::net::{platform, resolve, try_source};
 
@@ -19,7 +19,7 @@ const PER_THREAD: u64 = 4;
 
 /// A measurement that can begin.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct ReadyRun {
     pub(crate) config: Config,
     pub(crate) address: SocketAddr,
     /// One that was started for it.
@@ -32,7 +32,7 @@ pub struct Prepared {
 ///
 /// When there is nothing to measure: the target does not resolve, the server of our own does not start, nothing can come
 /// from a source address, or the system refuses the descriptors for the connections.
-pub fn prepare(config: Config, progress: &mut dyn Progress) -> Result<Prepared, RunError> {
+pub fn prepare(config: Config, progress: &mut dyn RunObserver) -> Result<ReadyRun, RunError> {
     claim_descriptors(&config)?;
     check_sources(&config)?;
     let (server, address) = match &config.target {
@@ -45,7 +45,7 @@ pub fn prepare(config: Config, progress: &mut dyn Progress) -> Result<Prepared, 
         Target::Remote(target) => (None, choose_address(target, &config)?),
     };
     warn_of_ports(&config, progress);
-    Ok(Prepared {
+    Ok(ReadyRun {
         config,
         address,
         server,
@@ -84,7 +84,7 @@ fn choose_address(target: &str, config: &Config) -> Result<SocketAddr, RunError>
 }
 
 /// A connection that was closed keeps its port for a minute (TIME_WAIT); a reset one does not.
-fn warn_of_ports(config: &Config, progress: &mut dyn Progress) {
+fn warn_of_ports(config: &Config, progress: &mut dyn RunObserver) {
     let (Some(rate), true, Close::Fin) = (config.own_rate(), config.churn, config.close) else {
         return;
     };

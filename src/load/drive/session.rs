@@ -23,14 +23,14 @@ use std::collections::{VecDeque, vec_deque};
 use std::io::{ErrorKind, Read, Write};
 
 use crate::conn::{Readiness, Ready, ShortRead};
-use crate::load::measure::tally::{Corruption, Failure};
-use crate::load::plan::config::Sizes;
+use crate::load::measure::metrics::{Corruption, Failure};
 use crate::load::plan::payload::{Message, Payload};
-use crate::load::plan::random::{Drawn, random};
+use crate::load::plan::random::{RngStream, random};
 use crate::load::plan::schedule::Schedule;
+use crate::load::plan::settings::Sizes;
 
 /// What all sessions of a loop share.
-pub struct Shared<'a> {
+pub struct SessionSettings<'a> {
     /// What is sent.
     pub payload: &'a Payload,
     /// How large the messages are.
@@ -50,9 +50,9 @@ pub trait Observer {
     /// May another message, intended at this time, be begun?
     fn may_begin(&mut self, intended: u64) -> bool;
     /// A message is on its way.
-    fn sent(&mut self, times: &Times);
+    fn sent(&mut self, times: &Timestamps);
     /// A reply of `size` bytes is complete.
-    fn answered(&mut self, times: &Times, size: usize, at: u64);
+    fn answered(&mut self, times: &Timestamps, size: usize, at: u64);
     /// Bytes of replies have come.
     fn received(&mut self, bytes: usize, at: u64);
     /// The connection is about to be read for the first time in this turn.
@@ -61,7 +61,7 @@ pub trait Observer {
 
 /// When a message was intended, sendable and sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
+pub struct Timestamps {
     /// When its schedule wanted it.
     pub intended: u64,
     /// When nothing but us was in its way.
@@ -72,7 +72,7 @@ pub struct Times {
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum SessionStatus {
     /// Nothing can be done before the next event or the next due time.
     Wait,
     /// There is more to read.
@@ -86,7 +86,7 @@ pub enum Progress {
 /// A message whose reply is due.
 #[derive(Clone, Copy, Debug)]
 struct InFlight {
-    times: Times,
+    times: Timestamps,
     /// Of its first byte, in the bytes of the connection.
     offset: u64,
     size: usize,
@@ -109,7 +109,7 @@ pub struct Session {
     /// Where the next message begins, in the bytes of the connection.
     offset: u64,
     /// Since when nothing but us is in the way of the next message.
-    able_since: u64,
+    sendable_since: u64,
     /// Whether the pipeline was full once, and since when there is room for the messages after the next.
     was_full: bool,
     rooms: VecDeque<u64>,
@@ -126,7 +126,7 @@ impl Session {
     /// Connection `number` of a payload, established at `now`, which may carry `left` messages and begins with
     /// `greeting` bytes that are not ours. All of that was `dial_lag` later than it could have been, because of us.
     pub fn new(
-        shared: &Shared,
+        settings: &SessionSettings,
         number: u64,
         greeting: usize,
         left: u64,
@@ -137,19 +137,19 @@ impl Session {
         Self {
             readiness: Readiness::new(short_read),
             number,
-            start: shared.payload.start(number),
+            start: settings.payload.start(number),
             greeting,
             in_flight: VecDeque::new(),
             received: 0,
             written: 0,
             offset: 0,
-            able_since: now - dial_lag,
+            sendable_since: now - dial_lag,
             was_full: false,
             rooms: VecDeque::new(),
             dial_lag,
             blocked_since: None,
             left,
-            random: random(shared.seed, Drawn::Sizes, number),
+            random: random(settings.seed, RngStream::Sizes, number),
         }
     }
 
@@ -157,13 +157,13 @@ impl Session {
     pub fn handle_ready(&mut self, ready: Ready, now: u64) {
         self.readiness.note(ready);
         if ready.writable && self.blocked_since.take().is_some() {
-            self.able_since = now;
+            self.sendable_since = now;
         }
     }
 
     /// The load begins at `now`: before it nothing was wanted.
     pub fn handle_begin(&mut self, now: u64) {
-        self.able_since = self.able_since.max(now);
+        self.sendable_since = self.sendable_since.max(now);
     }
 
     /// Reads what has come and sends what is due, until the socket or the schedule says wait.
@@ -171,23 +171,23 @@ impl Session {
         &mut self,
         socket: &mut (impl Read + Write),
         schedule: &mut Schedule,
-        shared: &Shared,
+        settings: &SessionSettings,
         buffer: &mut [u8],
         observer: &mut impl Observer,
-    ) -> Progress {
-        match self.read(socket, shared, buffer, observer) {
-            Progress::Wait => {}
+    ) -> SessionStatus {
+        match self.read(socket, settings, buffer, observer) {
+            SessionStatus::Wait => {}
             progress => return progress,
         }
         if self.readiness.reset() {
-            return Progress::Lost(Failure::Reset);
+            return SessionStatus::Lost(Failure::Reset);
         }
-        if let Err(failure) = self.write(socket, schedule, shared, observer) {
-            return Progress::Lost(failure);
+        if let Err(failure) = self.write(socket, schedule, settings, observer) {
+            return SessionStatus::Lost(failure);
         }
         match self.readiness.readable() {
-            true => Progress::Again,
-            false => Progress::Wait,
+            true => SessionStatus::Again,
+            false => SessionStatus::Wait,
         }
     }
 
@@ -202,12 +202,12 @@ impl Session {
     }
 
     /// Whether another message could be sent at once.
-    pub fn is_able(&self, shared: &Shared) -> bool {
+    pub fn can_send(&self, settings: &SessionSettings) -> bool {
         self.left > 0
             && self.greeting == 0
             && self.readiness.writable()
             && !self.is_writing()
-            && self.in_flight.len() < shared.pipeline
+            && self.in_flight.len() < settings.pipeline
     }
 
     /// Whether it may carry another message.
@@ -224,12 +224,12 @@ impl Session {
     pub fn awaited_since(&self) -> Option<u64> {
         match self.greeting {
             0 => self.in_flight.front().map(|message| message.times.sent),
-            _ => Some(self.able_since),
+            _ => Some(self.sendable_since),
         }
     }
 
     /// Ends the session; the messages whose replies are due, the oldest first.
-    pub fn into_unanswered(self) -> vec_deque::IntoIter<Times> {
+    pub fn into_unanswered(self) -> vec_deque::IntoIter<Timestamps> {
         let times = self.in_flight.into_iter().map(|message| message.times);
         times.collect::<VecDeque<_>>().into_iter()
     }
@@ -241,12 +241,12 @@ impl Session {
 
     /// Bytes that nobody compares are always the same, which a cache holds: a walk through the whole table is a part of
     /// what verifying costs.
-    fn message<'a>(&self, message: &InFlight, shared: &Shared<'a>) -> Message<'a> {
-        let (start, offset) = match shared.verify {
+    fn message<'a>(&self, message: &InFlight, settings: &SessionSettings<'a>) -> Message<'a> {
+        let (start, offset) = match settings.verify {
             true => (self.start, message.offset),
             false => (0, 0),
         };
-        shared.payload.message(start, offset, message.size)
+        settings.payload.message(start, offset, message.size)
     }
 }
 

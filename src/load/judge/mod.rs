@@ -1,5 +1,5 @@
 //! What it is worth.
 
-pub mod pace;
 pub mod slo;
+pub mod throughput;
 pub mod verdict;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::load::measure::percentile::Percentile;
-use crate::load::report::row::RowReport;
-use crate::load::report::schema::Metrics;
+use crate::load::report::row::LatencySummary;
+use crate::load::report::schema::Summary;
 use crate::load::units;
 
 /// Behind the point of a percentage; no smaller one is more than 0.
@@ -45,7 +45,7 @@ pub struct Judgement {
 
 impl Slo {
     /// What becomes of each objective, given `metrics`.
-    pub(crate) fn judge(&self, metrics: &Metrics) -> Vec<Judgement> {
+    pub(crate) fn judge(&self, metrics: &Summary) -> Vec<Judgement> {
         self.0
             .iter()
             .map(|objective| objective.judge(metrics))
@@ -61,7 +61,7 @@ impl Judgement {
 }
 
 impl Objective {
-    fn judge(&self, metrics: &Metrics) -> Judgement {
+    fn judge(&self, metrics: &Summary) -> Judgement {
         let response = &metrics.response_us;
         match *self {
             Self::Percentile(percentile, limit) => {
@@ -79,7 +79,12 @@ impl Objective {
         }
     }
 
-    fn judge_time(&self, row: &RowReport, measured: Option<f64>, limit: Duration) -> Judgement {
+    fn judge_time(
+        &self,
+        row: &LatencySummary,
+        measured: Option<f64>,
+        limit: Duration,
+    ) -> Judgement {
         let is_bound = measured.is_some_and(|value| row.is_lower_bound(value));
         self.judgement(measured, units::microseconds(limit), is_bound)
     }
@@ -127,12 +132,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::load::measure::metrics::Failure;
     use crate::load::measure::results::Results;
-    use crate::load::measure::tally::Failure;
     use crate::load::report::schema::Report;
     use crate::load::testing::results;
 
-    static METRICS: LazyLock<Metrics> = LazyLock::new(|| Report::new(&results(), None).metrics);
+    static SUMMARY: LazyLock<Summary> = LazyLock::new(|| Report::new(&results(), None).metrics);
 
     fn judge(results: &Results, objective: Objective) -> Judgement {
         let slo = Slo(vec![objective]);
@@ -201,7 +206,7 @@ mod tests {
         assert!(!is_met(&results, Objective::Errors(0.2)));
         assert!(is_met(&results, Objective::Errors(0.201)));
 
-        results.total = crate::load::Tally::default();
+        results.total = crate::load::Metrics::default();
         assert!(!is_met(&results, Objective::Errors(1.0)), "nothing ended");
     }
 
@@ -234,13 +239,13 @@ mod tests {
         #[test]
         fn an_objective_is_met_by_what_is_under_its_limit(value: u32, limit in 1..=u32::MAX, which in 0..3_usize, bound: bool) {
             let us = Some(f64::from(value) / 1e3);
-            let mut metrics = METRICS.clone();
-            metrics.response_us = RowReport {
+            let mut metrics = SUMMARY.clone();
+            metrics.response_us = LatencySummary {
                 p90: us,
                 max: us,
                 mean: us,
                 bounded_from: us.filter(|_| bound),
-                ..RowReport::default()
+                ..LatencySummary::default()
             };
             let limit_time = Duration::from_nanos(limit.into());
             let objective = [

@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::pace::{Asked, Pace};
+use super::throughput::{TargetRate, Throughput};
+use crate::load::measure::metrics::LatencyHistogram;
 use crate::load::measure::percentile::Percentile;
 use crate::load::measure::results::Results;
-use crate::load::measure::tally::Row;
-use crate::load::plan::config::{Arrival, Load};
+use crate::load::plan::settings::{Arrival, Load};
 
 /// An open loop whose p99 of the send lag is longer, in nanoseconds, may be late.
 const LATE: u64 = 100_000;
@@ -56,7 +56,7 @@ impl Verdict {
         let open: &[fn(&Results) -> Option<String>] =
             &[late_generator, busy_generator, overload, too_slow];
         let always: &[fn(&Results) -> Option<String>] =
-            &[missing_connections, broken_little, |results| {
+            &[missing_connections, violates_littles_law, |results| {
                 few_samples(&results.total.response)
             }];
         let open = match results.config.load {
@@ -123,12 +123,12 @@ fn too_slow(results: &Results) -> Option<String> {
     let Load::Open { arrival, .. } = results.config.load else {
         return None;
     };
-    let asked = Asked {
+    let asked = TargetRate {
         rate: results.config.own_rate()?,
         is_random: arrival == Arrival::Poisson,
         messages: results.config.length.messages,
     };
-    Pace::of(asked, results.window, &results.total).too_slow()
+    Throughput::of(asked, results.window, &results.total).too_slow()
 }
 
 fn missing_connections(results: &Results) -> Option<String> {
@@ -137,7 +137,7 @@ fn missing_connections(results: &Results) -> Option<String> {
 }
 
 /// Little's law: what is in flight is the product of how much comes and how long it stays.
-fn broken_little(results: &Results) -> Option<String> {
+fn violates_littles_law(results: &Results) -> Option<String> {
     let tally = &results.total;
     let window = results.window.as_nanos() as f64;
     if window == 0.0 || tally.service.histogram.is_empty() {
@@ -151,7 +151,7 @@ fn broken_little(results: &Results) -> Option<String> {
 }
 
 /// What is against so few responses.
-pub(crate) fn few_samples(response: &Row) -> Option<String> {
+pub(crate) fn few_samples(response: &LatencyHistogram) -> Option<String> {
     let count = response.histogram.len();
     let needed = Percentile::P99.samples_needed();
     (count < needed).then(|| {
@@ -169,13 +169,13 @@ fn is_server_full(results: &Results) -> bool {
     }
 }
 
-fn is_queueing(service: &Row) -> bool {
+fn is_queueing(service: &LatencyHistogram) -> bool {
     let histogram = &service.histogram;
     let median = histogram.value_at_quantile(Percentile::P50.quantile());
     median as f64 > QUEUEING * histogram.min() as f64
 }
 
-fn p99(row: &Row) -> Option<u64> {
+fn p99(row: &LatencyHistogram) -> Option<u64> {
     let histogram = &row.histogram;
     let quantile = Percentile::P99.quantile();
     (!histogram.is_empty()).then(|| histogram.value_at_quantile(quantile).min(row.max))
@@ -187,7 +187,7 @@ mod tests {
 
     use super::*;
     use crate::load::measure::results::ServerUsage;
-    use crate::load::plan::config::Shard;
+    use crate::load::plan::settings::Shard;
     use crate::load::testing::{open, results};
 
     /// Changes a valid measurement, and says what is then against it.
@@ -199,7 +199,7 @@ mod tests {
         verdict.reasons
     }
 
-    fn times(row: &mut Row, count: u64, nanoseconds: u64) {
+    fn times(row: &mut LatencyHistogram, count: u64, nanoseconds: u64) {
         for _ in 0..count {
             row.record(nanoseconds);
         }
@@ -285,7 +285,7 @@ mod tests {
             move |r: &mut Results| {
                 r.config.length.messages = Some(2_000);
                 r.window = Duration::from_millis(length);
-                r.total.response = Row::default();
+                r.total.response = LatencyHistogram::default();
                 times(&mut r.total.response, 2_000, 200_000_000);
             }
         };
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn under_1_000_responses_there_is_no_p99() {
         let few = reasons(results(), |r| {
-            r.total.response = Row::default();
+            r.total.response = LatencyHistogram::default();
             times(&mut r.total.response, 999, 1_000);
         });
         assert_eq!(
@@ -349,7 +349,7 @@ mod tests {
     #[test]
     fn nothing_at_all_is_suspect_and_no_division_by_zero() {
         let nothing = reasons(open(), |r| {
-            r.total = crate::load::Tally::default();
+            r.total = crate::load::Metrics::default();
             r.window = Duration::ZERO;
         });
         assert_eq!(nothing.len(), 1, "{nothing:?}");

@@ -1,7 +1,7 @@
 //! What happened.
 
+pub mod metrics;
 pub mod percentile;
 pub mod recorder;
 pub mod results;
-pub mod tally;
 pub mod usage;

@@ -5,14 +5,14 @@
 
 use std::ops::Range;
 
-use super::tally::{Corruption, Failure, Tally, busy};
-use crate::load::drive::session::{Observer, Times};
+use super::metrics::{Corruption, Failure, Metrics, busy};
+use crate::load::drive::session::{Observer, Timestamps};
 
 /// The figures of one loop.
 #[derive(Debug)]
 pub struct Recorder {
     /// Of the interval so far.
-    tally: Box<Tally>,
+    tally: Box<Metrics>,
     /// When that began.
     tally_began: u64,
     /// What is measured, in nanoseconds of the loop's clock.
@@ -114,7 +114,7 @@ impl Recorder {
     }
 
     /// Hands over what was recorded since the last time, and begins anew.
-    pub fn hand_over(&mut self, now: u64) -> Box<Tally> {
+    pub fn hand_over(&mut self, now: u64) -> Box<Metrics> {
         self.settle(now);
         self.tally.elapsed = self.clip(now).saturating_sub(self.clip(self.tally_began));
         self.tally_began = now;
@@ -209,7 +209,7 @@ impl Recorder {
     }
 
     /// A message was lost with its connection.
-    pub fn lost(&mut self, times: &Times, failure: Failure, at: u64) {
+    pub fn lost(&mut self, times: &Timestamps, failure: Failure, at: u64) {
         self.ended(times, at);
         self.failed_message(times.intended, failure, at);
     }
@@ -226,12 +226,12 @@ impl Recorder {
     }
 
     /// A message had a wrong reply, which is counted apart.
-    pub fn dropped(&mut self, times: &Times, at: u64) {
+    pub fn dropped(&mut self, times: &Timestamps, at: u64) {
         self.ended(times, at);
     }
 
     /// A message had no answer when the load ended.
-    pub fn unanswered(&mut self, times: &Times, at: u64) {
+    pub fn unanswered(&mut self, times: &Timestamps, at: u64) {
         self.ended(times, at);
         if self.window.contains(&times.intended) {
             self.tally.unanswered += 1;
@@ -271,7 +271,7 @@ impl Recorder {
         self.tally.response.record_unfinished(age);
     }
 
-    fn ended(&mut self, times: &Times, at: u64) {
+    fn ended(&mut self, times: &Timestamps, at: u64) {
         self.settle(at);
         self.in_flight -= u64::from(self.is_counted(times.intended));
         self.end(times.intended, at);
@@ -320,7 +320,7 @@ impl Observer for Recorder {
         self.dialed > 0 || self.may_dial(intended)
     }
 
-    fn sent(&mut self, times: &Times) {
+    fn sent(&mut self, times: &Timestamps) {
         self.settle(times.sent);
         self.in_flight += u64::from(self.is_counted(times.intended));
         match self.dialed {
@@ -329,7 +329,7 @@ impl Observer for Recorder {
         }
     }
 
-    fn answered(&mut self, times: &Times, size: usize, at: u64) {
+    fn answered(&mut self, times: &Timestamps, size: usize, at: u64) {
         self.ended(times, at);
         let is_measured = self.window.contains(&times.intended);
         let is_in_time = self.window.contains(&at);

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use super::tally::Tally;
-use crate::load::plan::config::Config;
-use crate::load::report::schema::IntervalReport;
+use super::metrics::Metrics;
+use crate::load::plan::settings::Config;
+use crate::load::report::schema::IntervalSummary;
 
 /// The outcome of a measurement.
 #[derive(Clone, Debug)]
@@ -22,9 +22,9 @@ pub struct Results {
     /// the other, and is missing from a failure until another succeeds.
     pub connected: usize,
     /// Everything that was measured in the window.
-    pub total: Tally,
+    pub total: Metrics,
     /// The same in short, interval by interval.
-    pub intervals: Vec<IntervalReport>,
+    pub intervals: Vec<IntervalSummary>,
     /// The share of the window in which the busiest loop neither waited nor looked again; none where no time passed.
     pub busiest: Option<f64>,
     /// CPU time of this process in the window; none where the system does not tell.
@@ -43,7 +43,7 @@ pub struct Interval {
     /// Its length.
     pub length: Duration,
     /// What was measured in it.
-    pub tally: Tally,
+    pub tally: Metrics,
 }
 
 /// What the server took; none where the system does not tell.

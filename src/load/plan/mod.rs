@@ -1,6 +1,6 @@
 //! What is to happen: settings, schedules, bytes.
 
-pub mod config;
 pub mod payload;
 pub mod random;
 pub mod schedule;
+pub mod settings;

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::random::{Drawn, random};
+use super::random::{RngStream, random};
 use crate::conn::{Envelope, Framing};
 
 /// Bytes until the table repeats.
@@ -61,7 +61,7 @@ impl Payload {
 
     /// Where the connection with this number begins in the table.
     pub fn start(&self, connection: u64) -> usize {
-        random(self.seed, Drawn::Start, connection).usize(..PERIOD)
+        random(self.seed, RngStream::Start, connection).usize(..PERIOD)
     }
 
     /// The message of `size` bytes that begins at byte `offset` of a connection that begins at `start`.
@@ -129,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::conn::framing::{Deframer, Found};
+    use crate::conn::framing::{Decoded, Deframer};
 
     fn whole(message: &Message) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -147,7 +147,7 @@ mod tests {
                 let bytes = whole(&payload.message(payload.start(1), 1_000_000, size));
                 assert_eq!(bytes.len(), size, "{framing}");
                 let found = Deframer::default().next(framing, &bytes, usize::MAX);
-                assert_eq!(found, Found::Message(size), "{framing}");
+                assert_eq!(found, Decoded::Message(size), "{framing}");
             }
         }
     }

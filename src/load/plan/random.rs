@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 /// What is drawn. Each has numbers of its own, or the sizes of messages would go with their times.
 #[derive(Clone, Copy, Debug)]
-pub enum Drawn {
+pub enum RngStream {
     /// Where the bytes of a connection begin in the table.
     Start,
     /// How large the messages of a connection are.
@@ -18,7 +18,7 @@ pub enum Drawn {
 /// Generators that begin at seeds close to each other give numbers that go together: of as many connections the arrivals
 /// would be far more even than random ones, and ten measurements with ten seeds nearly one and the same. So all that
 /// tells the connections apart is mixed first.
-pub fn random(seed: u64, drawn: Drawn, connection: u64) -> Rng {
+pub fn random(seed: u64, drawn: RngStream, connection: u64) -> Rng {
     Rng::with_seed(mix(mix(mix(seed) ^ drawn as u64) ^ connection))
 }
 
@@ -41,7 +41,7 @@ mod tests {
     fn no_two_connections_seeds_or_purposes_share_their_numbers() {
         let mut seen = HashSet::new();
         for seed in 0..20 {
-            for drawn in [Drawn::Start, Drawn::Sizes, Drawn::Gaps] {
+            for drawn in [RngStream::Start, RngStream::Sizes, RngStream::Gaps] {
                 for connection in 0..100 {
                     let mut random = random(seed, drawn, connection);
                     for _ in 0..10 {
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_them() {
-        let draw = || random(7, Drawn::Gaps, 3).u64(..);
+        let draw = || random(7, RngStream::Gaps, 3).u64(..);
         assert_eq!(draw(), draw());
     }
 }

@@ -4,8 +4,8 @@
 //! forgiven. What is due is not kept in a queue: a connection that cannot send leaves its schedule where it is, and takes
 //! the old times from it as soon as it can. So debt takes no memory.
 
-use super::config::{Arrival, Config, Load};
-use super::random::{Drawn, random};
+use super::random::{RngStream, random};
+use super::settings::{Arrival, Config, Load};
 
 /// The messages of one connection.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl Schedule {
                 distance,
             },
             Arrival::Poisson => {
-                let mut random = random(config.seed, Drawn::Gaps, connection);
+                let mut random = random(config.seed, RngStream::Gaps, connection);
                 let mean = distance * connections as f64;
                 Self::Poisson {
                     next: begin as f64 + gap(&mut random, mean),

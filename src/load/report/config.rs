@@ -7,9 +7,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::load::measure::results::Results;
-use crate::load::plan::config::{Config, Load, Target};
+use crate::load::plan::settings::{Config, Load, Target};
 use crate::load::units::{counted, rounded};
-use crate::net::Family;
+use crate::net::IpFamily;
 
 /// The timeout if nobody says.
 const USUAL_TIMEOUT_S: f64 = 10.0;
@@ -234,11 +234,11 @@ pub fn rfc3339(moment: SystemTime) -> String {
     whole.format(&Rfc3339).unwrap_or_default()
 }
 
-fn family(family: Family) -> &'static str {
+fn family(family: IpFamily) -> &'static str {
     match family {
-        Family::Any => "any",
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
+        IpFamily::Any => "any",
+        IpFamily::V4 => "ipv4",
+        IpFamily::V6 => "ipv6",
     }
 }
 
@@ -263,7 +263,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::load::plan::config::{Arrival, Close, Shard, Sizes};
+    use crate::load::plan::settings::{Arrival, Close, Shard, Sizes};
     use crate::load::testing::{open, results};
 
     #[test]

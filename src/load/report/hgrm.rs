@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use hdrhistogram::Histogram;
 
-use crate::load::measure::tally::Row;
+use crate::load::measure::metrics::LatencyHistogram;
 
 /// Steps in each halving of the distance to 100 %, as HdrHistogram's own tools have it.
 const TICKS: u32 = 5;
@@ -16,7 +16,7 @@ const NANOSECONDS_A_MILLISECOND: f64 = 1e6;
 /// # Errors
 ///
 /// Those of `output`.
-pub fn write(output: &mut dyn Write, row: &Row) -> io::Result<()> {
+pub fn write(output: &mut dyn Write, row: &LatencyHistogram) -> io::Result<()> {
     let histogram = &row.histogram;
     let milliseconds = |nanoseconds: f64| nanoseconds / NANOSECONDS_A_MILLISECOND;
     let columns = ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"];
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::load::testing::results;
 
-    fn written(row: &Row) -> String {
+    fn written(row: &LatencyHistogram) -> String {
         let mut output = Vec::new();
         write(&mut output, row).expect("memory");
         String::from_utf8(output).expect("text")
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_form_is_that_of_the_tools_of_hdr_histogram() {
-        let mut row = Row::default();
+        let mut row = LatencyHistogram::default();
         (0..3).for_each(|_| row.record(1_000_000));
         row.record(2_500_000);
         assert_eq!(
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn an_empty_row_is_written_too() {
-        let text = written(&Row::default());
+        let text = written(&LatencyHistogram::default());
         assert!(text.contains("Total count    =            0]"), "{text}");
         assert!(!text.contains("NaN"), "{text}");
     }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
-use crate::load::measure::tally::Row;
+use crate::load::measure::metrics::LatencyHistogram;
 
 /// The text of `histogram`.
 pub fn encode(histogram: &Histogram<u64>) -> String {
@@ -18,7 +18,7 @@ pub fn encode(histogram: &Histogram<u64>) -> String {
     STANDARD.encode(bytes)
 }
 
-/// The histogram that `text` holds, with the bounds of a [`Row`].
+/// The histogram that `text` holds, with the bounds of a [`LatencyHistogram`].
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ pub fn encode(histogram: &Histogram<u64>) -> String {
 pub fn decode(text: &str) -> Result<Histogram<u64>, Box<dyn Error>> {
     let bytes = STANDARD.decode(text)?;
     let typed: Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..])?;
-    let mut histogram = Row::default().histogram;
+    let mut histogram = LatencyHistogram::default().histogram;
     histogram.add(typed)?;
     Ok(histogram)
 }
@@ -36,12 +36,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::load::measure::tally::LONGEST;
+    use crate::load::measure::metrics::LONGEST;
 
     proptest! {
         #[test]
         fn a_histogram_reads_as_it_was_written(times in prop::collection::vec(0..=2 * LONGEST, 0..50)) {
-            let mut row = Row::default();
+            let mut row = LatencyHistogram::default();
             times.into_iter().for_each(|time| row.record(time));
             let read = decode(&encode(&row.histogram)).expect("what was written");
             prop_assert_eq!(read, row.histogram);

@@ -69,7 +69,7 @@ mod tests {
 
     use super::super::histogram::decode;
     use super::*;
-    use crate::load::measure::tally::Tally;
+    use crate::load::measure::metrics::Metrics;
     use crate::load::testing::interval;
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
             Interval {
                 start: Duration::from_secs(1),
                 length: Duration::from_millis(250),
-                tally: Tally::default(),
+                tally: Metrics::default(),
             },
         ];
         let began = UNIX_EPOCH + Duration::from_millis(1_800_000_000_500);

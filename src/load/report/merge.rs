@@ -12,10 +12,10 @@ use time::format_description::well_known::Rfc3339;
 
 use super::config::ConfigReport;
 use super::parts::Parts;
-use super::schema::{IntervalReport, IntervalTimes, Report, SCHEMA, ServerReport};
+use super::schema::{IntervalLatency, IntervalSummary, Report, SCHEMA, ServerReport};
 use crate::load::judge::slo::Slo;
 use crate::load::judge::verdict::{TOO_FEW, Verdict, few_samples};
-use crate::load::measure::tally::Row;
+use crate::load::measure::metrics::LatencyHistogram;
 
 /// Intervals that begin, or last, so many seconds apart are not the same.
 const ALIGNED: f64 = 0.001;
@@ -32,7 +32,7 @@ pub struct Merged {
     /// As of one measurement.
     pub report: Report,
     /// The response times of all.
-    pub response: Row,
+    pub response: LatencyHistogram,
 }
 
 /// Why reports cannot be added; one line that names the report.
@@ -263,9 +263,9 @@ fn share_of_core(server: ServerReport, window: Duration) -> ServerReport {
 }
 
 /// One by one, if they are the same pieces of the window. Their percentiles are gone: intervals have no histograms.
-fn add_intervals(sum: Vec<IntervalReport>, more: Vec<IntervalReport>) -> Vec<IntervalReport> {
+fn add_intervals(sum: Vec<IntervalSummary>, more: Vec<IntervalSummary>) -> Vec<IntervalSummary> {
     let is_near = |a: f64, b: f64| (a - b).abs() < ALIGNED;
-    let is_same = |(a, b): (&IntervalReport, &IntervalReport)| {
+    let is_same = |(a, b): (&IntervalSummary, &IntervalSummary)| {
         is_near(a.start_s, b.start_s) && is_near(a.seconds, b.seconds)
     };
     if sum.len() != more.len() || !sum.iter().zip(&more).all(is_same) {
@@ -277,17 +277,17 @@ fn add_intervals(sum: Vec<IntervalReport>, more: Vec<IntervalReport>) -> Vec<Int
         .collect()
 }
 
-fn add_interval(a: IntervalReport, b: IntervalReport) -> IntervalReport {
+fn add_interval(a: IntervalSummary, b: IntervalSummary) -> IntervalSummary {
     let (x, y) = (a.response_us, b.response_us);
     let max = [x.max, y.max].into_iter().flatten().reduce(f64::max);
     let bounded_from = [x.bounded_from, y.bounded_from]
         .into_iter()
         .flatten()
         .reduce(f64::min);
-    IntervalReport {
+    IntervalSummary {
         messages: a.messages + b.messages,
         errors: a.errors + b.errors,
-        response_us: IntervalTimes {
+        response_us: IntervalLatency {
             p50: None,
             p99: None,
             max,

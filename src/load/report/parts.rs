@@ -7,17 +7,17 @@ use std::{error, fmt};
 use super::config::{ConfigReport, rfc3339};
 use super::environment::Environment;
 use super::histogram;
-use super::row::RowReport;
+use super::row::LatencySummary;
 use super::schema::{
-    CorruptionReport, GeneratorReport, IntervalReport, IntervalTimes, Metrics, Report, SCHEMA,
-    ServerReport,
+    CorruptionReport, GeneratorReport, IntervalLatency, IntervalSummary, Report, SCHEMA,
+    ServerReport, Summary,
 };
-use crate::load::judge::pace::{Asked, Pace};
 use crate::load::judge::slo::Slo;
+use crate::load::judge::throughput::{TargetRate, Throughput};
 use crate::load::judge::verdict::{Limit, Verdict};
+use crate::load::measure::metrics::{Corruption, Failure, Failures, LatencyHistogram, Metrics};
 use crate::load::measure::results::{Interval, Results, ServerUsage};
-use crate::load::measure::tally::{Corruption, Failure, Failures, Row, Tally};
-use crate::load::plan::config::Arrival;
+use crate::load::plan::settings::Arrival;
 
 /// Where Nagle's algorithm and a delayed ACK wait for each other, in microseconds: Linux and BSD, Windows.
 const NAGLE: [f64; 2] = [40_000.0, 200_000.0];
@@ -36,10 +36,10 @@ pub struct Parts {
     pub connections_asked: usize,
     pub connections_achieved: usize,
     pub asked_per_sec: Option<f64>,
-    pub total: Tally,
+    pub total: Metrics,
     pub cpu: Option<Duration>,
     pub server: Option<ServerReport>,
-    pub intervals: Vec<IntervalReport>,
+    pub intervals: Vec<IntervalSummary>,
 }
 
 /// A report that holds something else than it should.
@@ -117,19 +117,19 @@ impl Parts {
     }
 
     /// How fast it was, of what was asked; none of a closed loop.
-    pub fn pace(&self) -> Option<Pace> {
-        let asked = Asked {
+    pub fn pace(&self) -> Option<Throughput> {
+        let asked = TargetRate {
             rate: self.asked_per_sec?,
             is_random: self.config.arrival == Some(Arrival::Poisson.to_string()),
             messages: self.config.messages,
         };
-        Some(Pace::of(asked, self.window, &self.total))
+        Some(Throughput::of(asked, self.window, &self.total))
     }
 
-    fn metrics(&self) -> Metrics {
+    fn metrics(&self) -> Summary {
         let (total, window) = (&self.total, self.window.as_secs_f64());
         let per_second = |number: f64| finite(number / window);
-        Metrics {
+        Summary {
             messages: total.messages,
             seconds: window,
             messages_per_sec: per_second(total.messages as f64),
@@ -150,12 +150,12 @@ impl Parts {
             unsent: total.unsent,
             reconnects: total.reconnects,
             in_flight: per_second(total.in_flight as f64 / 1e9),
-            response_us: RowReport::of(&total.response),
-            wait_us: RowReport::of(&total.wait),
-            service_us: RowReport::of(&total.service),
-            send_lag_us: RowReport::of(&total.send_lag),
-            connect_us: RowReport::of(&total.connect),
-            turn_us: RowReport::of(&total.turn),
+            response_us: LatencySummary::of(&total.response),
+            wait_us: LatencySummary::of(&total.wait),
+            service_us: LatencySummary::of(&total.service),
+            send_lag_us: LatencySummary::of(&total.send_lag),
+            connect_us: LatencySummary::of(&total.connect),
+            turn_us: LatencySummary::of(&total.turn),
         }
     }
 
@@ -184,7 +184,7 @@ impl Parts {
 }
 
 /// What the numbers suggest.
-fn hints(response: &RowReport) -> Vec<String> {
+fn hints(response: &LatencySummary) -> Vec<String> {
     let near = |delay: &f64| {
         response
             .p50
@@ -210,12 +210,12 @@ fn server(usage: ServerUsage, window: Duration) -> ServerReport {
     }
 }
 
-fn tally(report: &Report, window: Duration) -> Result<Tally, DecodeError> {
+fn tally(report: &Report, window: Duration) -> Result<Metrics, DecodeError> {
     let metrics = &report.metrics;
-    let row = |name: &str, row: &RowReport| decode_row(report, name, row);
+    let row = |name: &str, row: &LatencySummary| decode_row(report, name, row);
     let generator = &report.generator;
     let in_flight = metrics.in_flight.unwrap_or(0.0) * window.as_nanos() as f64;
-    Ok(Tally {
+    Ok(Metrics {
         response: row("response", &metrics.response_us)?,
         wait: row("wait", &metrics.wait_us)?,
         service: row("service", &metrics.service_us)?,
@@ -237,14 +237,18 @@ fn tally(report: &Report, window: Duration) -> Result<Tally, DecodeError> {
     })
 }
 
-fn decode_row(report: &Report, name: &str, row: &RowReport) -> Result<Row, DecodeError> {
+fn decode_row(
+    report: &Report,
+    name: &str,
+    row: &LatencySummary,
+) -> Result<LatencyHistogram, DecodeError> {
     let text = report
         .histograms
         .get(name)
         .ok_or_else(|| DecodeError(format!("no histogram of {name}")))?;
     let histogram = histogram::decode(text)
         .map_err(|error| DecodeError(format!("the histogram of {name}: {error}")))?;
-    Ok(Row {
+    Ok(LatencyHistogram {
         histogram,
         max: row.max.map_or(0, nanoseconds),
         overflow: row.overflow,
@@ -277,16 +281,16 @@ fn finite(number: f64) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-impl IntervalReport {
+impl IntervalSummary {
     /// Of a part of the window.
     pub fn of(interval: &Interval) -> Self {
-        let times = RowReport::of(&interval.tally.response);
+        let times = LatencySummary::of(&interval.tally.response);
         Self {
             start_s: interval.start.as_secs_f64(),
             seconds: interval.length.as_secs_f64(),
             messages: interval.tally.messages,
             errors: interval.tally.failures.total(),
-            response_us: IntervalTimes {
+            response_us: IntervalLatency {
                 p50: times.p50,
                 p99: times.p99,
                 max: times.max,

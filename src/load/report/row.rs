@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::load::measure::metrics::{LONGEST, LatencyHistogram};
 use crate::load::measure::percentile::Percentile;
-use crate::load::measure::tally::{LONGEST, Row};
 
 /// Times of one kind, in microseconds.
 ///
 /// A percentile is null unless at least ten samples lie above it. It is that of the histogram, which keeps three digits;
 /// `max` is exact. All are null when there was no sample.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RowReport {
+pub struct LatencySummary {
     /// Samples.
     pub count: u64,
     /// The least.
@@ -36,9 +36,9 @@ pub struct RowReport {
     pub overflow: u64,
 }
 
-impl RowReport {
+impl LatencySummary {
     /// Of `row`.
-    pub fn of(row: &Row) -> Self {
+    pub fn of(row: &LatencyHistogram) -> Self {
         let count = row.histogram.len();
         if count == 0 {
             return Self::default();
@@ -83,7 +83,7 @@ impl RowReport {
 }
 
 /// What the histogram cannot tell from an hour is a lower bound too.
-fn bounded_from(row: &Row) -> Option<u64> {
+fn bounded_from(row: &LatencyHistogram) -> Option<u64> {
     let overflow = (row.overflow > 0).then_some(LONGEST);
     [row.bounded_from, overflow].into_iter().flatten().min()
 }
@@ -98,16 +98,16 @@ mod tests {
 
     use super::*;
 
-    fn row(times: impl IntoIterator<Item = u64>) -> Row {
-        let mut row = Row::default();
+    fn row(times: impl IntoIterator<Item = u64>) -> LatencyHistogram {
+        let mut row = LatencyHistogram::default();
         times.into_iter().for_each(|time| row.record(time));
         row
     }
 
     #[test]
     fn a_row_without_samples_has_no_numbers() {
-        let report = RowReport::of(&Row::default());
-        assert_eq!(report, RowReport::default());
+        let report = LatencySummary::of(&LatencyHistogram::default());
+        assert_eq!(report, LatencySummary::default());
         let json = serde_json::to_string(&report).expect("JSON");
         assert!(
             json.starts_with(r#"{"count":0,"min":null,"p50":null"#),
@@ -122,7 +122,7 @@ mod tests {
             .zip([20, 100, 1_000, 10_000, 100_000])
         {
             let [few, enough] = [samples - 1, samples]
-                .map(|count| RowReport::of(&row(1..=count)).percentile(percentile));
+                .map(|count| LatencySummary::of(&row(1..=count)).percentile(percentile));
             assert!(
                 few.is_none() && enough.is_some(),
                 "{} {few:?} {enough:?}",
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_maximum_is_exact_and_no_percentile_exceeds_it() {
-        let report = RowReport::of(&row([1_234_567; 20]));
+        let report = LatencySummary::of(&row([1_234_567; 20]));
         assert_eq!((report.p50, report.max), (Some(1_234.567), Some(1_234.567)));
     }
 
@@ -143,7 +143,7 @@ mod tests {
         for age in 0..20 {
             row.record_unfinished(50_000_000 + age);
         }
-        let report = RowReport::of(&row);
+        let report = LatencySummary::of(&row);
         let is_bound = |value: Option<f64>| report.is_lower_bound(value.expect("a number"));
         assert_eq!(
             [report.p50, report.p99, report.max].map(is_bound),
@@ -156,7 +156,7 @@ mod tests {
     fn more_than_an_hour_is_a_lower_bound() {
         let mut row = row([2 * LONGEST]);
         row.record_unfinished(3 * LONGEST);
-        let report = RowReport::of(&row);
+        let report = LatencySummary::of(&row);
         assert_eq!((report.overflow, report.bounded_from), (2, Some(3_600e6)));
         assert!(report.is_lower_bound(report.max.expect("a maximum")));
     }
@@ -164,7 +164,7 @@ mod tests {
     proptest! {
         #[test]
         fn percentiles_ascend(times in prop::collection::vec(1..10_000_000_000_u64, 1..200)) {
-            let report = RowReport::of(&row(times));
+            let report = LatencySummary::of(&row(times));
             let all = [report.min, report.p50, report.p90, report.max];
             let known: Vec<f64> = all.into_iter().flatten().collect();
             prop_assert!(known.is_sorted(), "{known:?}");

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::config::ConfigReport;
 use super::environment::Environment;
 use super::parts::Parts;
-use super::row::RowReport;
+use super::row::LatencySummary;
 use crate::load::judge::slo::{Judgement, Slo};
 use crate::load::judge::verdict::{Limit, Verdict};
 use crate::load::measure::results::Results;
@@ -44,13 +44,13 @@ pub struct Report {
     /// What became of the objectives; empty without any.
     pub slo: Vec<Judgement>,
     /// What was measured.
-    pub metrics: Metrics,
+    pub metrics: Summary,
     /// What it took.
     pub generator: GeneratorReport,
     /// The server that was started for the measurement; null: there was none.
     pub server: Option<ServerReport>,
     /// The window, piece by piece.
-    pub intervals: Vec<IntervalReport>,
+    pub intervals: Vec<IntervalSummary>,
     /// Of `response`, `wait`, `service`, `send_lag`, `connect` and `turn`, in nanoseconds: base64 of HdrHistogram's V2
     /// encoding with DEFLATE.
     pub histograms: BTreeMap<String, String>,
@@ -58,7 +58,7 @@ pub struct Report {
 
 /// What was measured in the window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Metrics {
+pub struct Summary {
     /// Replies that came in the window, verified unless that was not wanted.
     pub messages: u64,
     /// The length of the window.
@@ -95,17 +95,17 @@ pub struct Metrics {
     /// Unanswered messages, on average over the window.
     pub in_flight: Option<f64>,
     /// Intended until answered.
-    pub response_us: RowReport,
+    pub response_us: LatencySummary,
     /// Intended until the connection could take it: the peer's part of a delay.
-    pub wait_us: RowReport,
+    pub wait_us: LatencySummary,
     /// Sent until answered.
-    pub service_us: RowReport,
+    pub service_us: LatencySummary,
     /// Could be sent until sent: the generator's part of a delay.
-    pub send_lag_us: RowReport,
+    pub send_lag_us: LatencySummary,
     /// Connects.
-    pub connect_us: RowReport,
+    pub connect_us: LatencySummary,
     /// From the poll's return until the read: the generator's own, and part of `service_us`.
-    pub turn_us: RowReport,
+    pub turn_us: LatencySummary,
 }
 
 /// Where a reply differed from what was sent.
@@ -155,7 +155,7 @@ pub struct ServerReport {
 
 /// A part of the window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct IntervalReport {
+pub struct IntervalSummary {
     /// Since the begin of the window.
     pub start_s: f64,
     /// Its length.
@@ -165,12 +165,12 @@ pub struct IntervalReport {
     /// Failures in it, of all kinds. Wrong replies are none of them.
     pub errors: u64,
     /// Of messages of the window that ended in it. Those that ended behind the window are in the last interval.
-    pub response_us: IntervalTimes,
+    pub response_us: IntervalLatency,
 }
 
-/// Response times of an interval, in microseconds. See [`RowReport`].
+/// Response times of an interval, in microseconds. See [`LatencySummary`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct IntervalTimes {
+pub struct IntervalLatency {
     /// The median.
     pub p50: Option<f64>,
     /// 99 % are not longer.
@@ -194,7 +194,7 @@ impl Report {
     }
 }
 
-impl Metrics {
+impl Summary {
     /// Messages of the window that were answered, in it or behind it.
     pub fn answered(&self) -> u64 {
         self.service_us.count

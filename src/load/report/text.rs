@@ -1,12 +1,12 @@
 //! A report as people read it. Everything comes from [`Report`], so it says what the JSON says.
 
 use super::environment::Environment;
-use super::row::RowReport;
-use super::schema::{GeneratorReport, IntervalReport, Metrics, Report, ServerReport};
+use super::row::LatencySummary;
+use super::schema::{GeneratorReport, IntervalSummary, Report, ServerReport, Summary};
 use crate::load::judge::slo::Judgement;
+use crate::load::measure::metrics::Failure;
 use crate::load::measure::percentile::Percentile;
 use crate::load::measure::results::Interval;
-use crate::load::measure::tally::Failure;
 use crate::load::units::{about, counted, rounded};
 
 /// What stands for a number that does not exist.
@@ -40,13 +40,13 @@ pub fn text(report: &Report) -> String {
 
 /// An interval on one line, without an end.
 pub fn interval_line(interval: &Interval) -> String {
-    let report = IntervalReport::of(interval);
+    let report = IntervalSummary::of(interval);
     let end = report.start_s + report.seconds;
     let rate = report.messages as f64 / report.seconds;
     let times = &report.response_us;
-    let row = RowReport {
+    let row = LatencySummary {
         bounded_from: times.bounded_from,
-        ..RowReport::default()
+        ..LatencySummary::default()
     };
     let [p50, p99, max] = [times.p50, times.p99, times.max].map(|time| with_unit(&row, time));
     let errors = report.errors;
@@ -62,7 +62,7 @@ fn headline(report: &Report) -> String {
 }
 
 /// Columns as wide as their widest cell.
-fn table(metrics: &Metrics) -> Vec<String> {
+fn table(metrics: &Summary) -> Vec<String> {
     let head = [
         "", "count", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean",
     ];
@@ -94,7 +94,7 @@ fn aligned(row: &[String], widths: &[usize]) -> String {
     numbers.fold(name, |line, cell| line + &cell)
 }
 
-fn cells(name: &str, row: &RowReport) -> [String; 9] {
+fn cells(name: &str, row: &LatencySummary) -> [String; 9] {
     let [p50, p90, p99, p999, p9999] =
         Percentile::ALL.map(|percentile| cell(row, row.percentile(percentile)));
     let mean = match row.mean {
@@ -115,14 +115,14 @@ fn cells(name: &str, row: &RowReport) -> [String; 9] {
     ]
 }
 
-fn cell(row: &RowReport, time: Option<f64>) -> String {
+fn cell(row: &LatencySummary, time: Option<f64>) -> String {
     match time {
         Some(time) if row.is_lower_bound(time) => format!(">{}", about(time)),
         time => number(time, 1),
     }
 }
 
-fn with_unit(row: &RowReport, time: Option<f64>) -> String {
+fn with_unit(row: &LatencySummary, time: Option<f64>) -> String {
     match time {
         Some(time) if row.is_lower_bound(time) => format!(">{}", about(time)),
         Some(time) => format!("{time:.1} us"),
@@ -130,7 +130,7 @@ fn with_unit(row: &RowReport, time: Option<f64>) -> String {
     }
 }
 
-fn errors(metrics: &Metrics) -> String {
+fn errors(metrics: &Summary) -> String {
     let seen: Vec<_> = Failure::ALL
         .into_iter()
         .filter_map(|failure| metrics.errors.get_key_value(failure.name()))
@@ -202,7 +202,7 @@ fn bound(report: &Report) -> String {
     format!("{bound}; p99 of turn {turn} (the generator's own, inside service)")
 }
 
-fn corruption(metrics: &Metrics) -> Option<String> {
+fn corruption(metrics: &Summary) -> Option<String> {
     let corruption = metrics.corruption.as_ref()?;
     let expected = match corruption.expected.as_str() {
         "" => "nothing",
@@ -262,7 +262,7 @@ mod tests {
 
     use super::*;
     use crate::load::judge::slo::{Objective, Slo};
-    use crate::load::measure::tally::{Corruption, Tally};
+    use crate::load::measure::metrics::{Corruption, Metrics};
     use crate::load::testing::{interval, open, results};
 
     fn somewhere(mut report: Report) -> Report {
@@ -358,7 +358,7 @@ Transfer/sec: 0.13 MB
     fn nothing_at_all_has_dashes_for_numbers() {
         let mut results = results();
         (results.total, results.window, results.generator_cpu) =
-            (Tally::default(), Duration::ZERO, None);
+            (Metrics::default(), Duration::ZERO, None);
         let text = text(&Report::new(&results, None));
         for line in [
             "response      0    -    -    -      -       -    -     -",
@@ -392,7 +392,7 @@ Transfer/sec: 0.13 MB
             interval_line(&interval),
             "3.5 s  2000.0 messages/s  p50 200.1 us  p99 298.2 us  max 300.0 us  errors 0"
         );
-        interval.tally = Tally::default();
+        interval.tally = Metrics::default();
         interval.tally.response.record_unfinished(2_500_000);
         assert_eq!(
             interval_line(&interval),

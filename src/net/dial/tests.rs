@@ -89,26 +89,26 @@ fn a_socket_that_met_itself_is_not_connected_to_anybody() {
 fn a_name_has_the_addresses_of_the_family_that_is_wanted() {
     let only = |target, family| resolve(target, family).map_err(|error| error.failure);
     let v4: SocketAddr = "127.0.0.1:7".parse().unwrap();
-    assert_eq!(only("127.0.0.1:7", Family::Any), Ok(vec![v4]));
-    assert_eq!(only("127.0.0.1:7", Family::V4), Ok(vec![v4]));
+    assert_eq!(only("127.0.0.1:7", IpFamily::Any), Ok(vec![v4]));
+    assert_eq!(only("127.0.0.1:7", IpFamily::V4), Ok(vec![v4]));
     let unresolved = Err(ConnectFailure::Unresolved);
-    assert_eq!(only("127.0.0.1:7", Family::V6), unresolved);
-    assert_eq!(only("[::1]:7", Family::V4), unresolved);
-    assert_eq!(only("name.invalid:7", Family::Any), unresolved);
-    assert_eq!(only("no port", Family::Any), unresolved);
-    assert!(!only("localhost:7", Family::Any).unwrap().is_empty());
+    assert_eq!(only("127.0.0.1:7", IpFamily::V6), unresolved);
+    assert_eq!(only("[::1]:7", IpFamily::V4), unresolved);
+    assert_eq!(only("name.invalid:7", IpFamily::Any), unresolved);
+    assert_eq!(only("no port", IpFamily::Any), unresolved);
+    assert!(!only("localhost:7", IpFamily::Any).unwrap().is_empty());
 }
 
 #[test]
 fn an_address_of_a_link_may_name_its_interface() {
-    let resolved = resolve("[::1]:7", Family::Any).unwrap();
+    let resolved = resolve("[::1]:7", IpFamily::Any).unwrap();
     assert_eq!(resolved, ["[::1]:7".parse().unwrap()]);
     // The one interface whose name is the same everywhere, on the one system that has that.
     if cfg!(target_os = "linux") {
-        let resolved = resolve("[fe80::1%lo]:7", Family::Any).unwrap();
+        let resolved = resolve("[fe80::1%lo]:7", IpFamily::Any).unwrap();
         assert_eq!(resolved, ["[fe80::1%1]:7".parse().unwrap()]);
     }
-    let nowhere = resolve("[fe80::1%nowhere]:7", Family::Any).unwrap_err();
+    let nowhere = resolve("[fe80::1%nowhere]:7", IpFamily::Any).unwrap_err();
     assert_eq!(nowhere.failure, ConnectFailure::Unresolved);
 }
 

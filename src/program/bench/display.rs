@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::Duration;
 
-use mio_echo::load::{Interval, Phase, Progress, interval_line};
+use mio_echo::load::{Interval, RunObserver, RunPhase, interval_line};
 
 use super::progress::{self, Show};
 use crate::program::standard_streams::PATIENCE;
@@ -29,7 +29,7 @@ pub struct Display {
 }
 
 enum Event {
-    Phase(Phase),
+    RunPhase(RunPhase),
     Tick(Duration),
     Interval(String),
     Note(String),
@@ -96,9 +96,9 @@ impl Display {
     }
 }
 
-impl Progress for Display {
-    fn phase(&mut self, phase: Phase) {
-        self.show(Event::Phase(phase));
+impl RunObserver for Display {
+    fn phase(&mut self, phase: RunPhase) {
+        self.show(Event::RunPhase(phase));
     }
 
     fn tick(&mut self, elapsed: Duration) {
@@ -125,7 +125,7 @@ impl Drop for Display {
 impl Event {
     fn show(self, shown: &mut dyn Show) {
         match self {
-            Self::Phase(phase) => shown.phase(phase),
+            Self::RunPhase(phase) => shown.phase(phase),
             Self::Tick(elapsed) => shown.tick(elapsed),
             Self::Interval(line) => shown.interval(line),
             Self::Note(line) => shown.note(&line),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     impl Show for Gated {
-        fn phase(&mut self, _: Phase) {}
+        fn phase(&mut self, _: RunPhase) {}
 
         fn tick(&mut self, _: Duration) {}
 

@@ -14,19 +14,19 @@ pub struct OutputFile {
 
 /// A file that could not be created, or not be filled.
 #[derive(Debug)]
-pub struct Unwritten {
+pub struct WriteError {
     path: PathBuf,
     source: io::Error,
 }
 
 impl OutputFile {
     /// Opens the file, and creates it where there is none.
-    pub fn create(path: PathBuf) -> Result<Self, Unwritten> {
+    pub fn create(path: PathBuf) -> Result<Self, WriteError> {
         let mut options = File::options();
         options.write(true).create(true).truncate(false);
         match options.open(&path) {
             Ok(file) => Ok(Self { path, file }),
-            Err(source) => Err(Unwritten { path, source }),
+            Err(source) => Err(WriteError { path, source }),
         }
     }
 
@@ -34,9 +34,9 @@ impl OutputFile {
     pub fn write(
         self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), Unwritten> {
+    ) -> Result<(), WriteError> {
         let (written, path) = (self.fill(write), self.path);
-        written.map_err(|source| Unwritten { path, source })
+        written.map_err(|source| WriteError { path, source })
     }
 
     fn fill(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
@@ -52,7 +52,7 @@ impl OutputFile {
     }
 }
 
-impl Unwritten {
+impl WriteError {
     /// What kept the file at `path` from being filled.
     pub fn new(path: PathBuf, source: io::Error) -> Self {
         Self { path, source }
@@ -67,13 +67,13 @@ pub fn empty(file: &File) -> io::Result<()> {
     }
 }
 
-impl fmt::Display for Unwritten {
+impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot write {}: {}", self.path.display(), self.source)
     }
 }
 
-impl Error for Unwritten {}
+impl Error for WriteError {}
 
 #[cfg(test)]
 mod tests {

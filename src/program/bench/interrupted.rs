@@ -9,22 +9,25 @@ use std::process;
 use std::thread;
 use std::time::Duration;
 
-use mio_echo::load::{Interrupts, Prepared, Progress, Results, RunError};
+use mio_echo::load::{ReadyRun, Results, RunError, RunObserver, SignalWaiter};
 
 /// How long the report has after a signal. The first one may come when the measurement has just ended, as that of
 /// `timeout 10 mio-echo bench -d 9` does, and a report that is being written is not to be lost by it.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// Measures. When this returns, SIGINT and SIGTERM end the process.
-pub fn run_to_signal(prepared: Prepared, progress: &mut dyn Progress) -> Result<Results, RunError> {
-    let mut interrupts = Interrupts::install()?;
+pub fn run_to_signal(
+    prepared: ReadyRun,
+    progress: &mut dyn RunObserver,
+) -> Result<Results, RunError> {
+    let mut interrupts = SignalWaiter::install()?;
     let results = prepared.run(&mut interrupts, progress);
     exit_at_signal(interrupts);
     results
 }
 
 /// Without a thread, for want of resources, the signals do nothing any more.
-fn exit_at_signal(mut interrupts: Interrupts) {
+fn exit_at_signal(mut interrupts: SignalWaiter) {
     let wait_and_exit = move || {
         let Ok(Some(first)) = interrupts.next(None) else {
             return;

@@ -5,21 +5,21 @@ use std::time::{Duration, SystemTime};
 
 use hdrhistogram::serialization::V2DeflateSerializer;
 use mio_echo::load::hlog::Log;
-use mio_echo::load::{Interval, Phase, Prepared, Progress, Results, RunError};
+use mio_echo::load::{Interval, ReadyRun, Results, RunError, RunObserver, RunPhase};
 
-use super::files::{OutputFile, Unwritten};
+use super::background_writer::spool;
+use super::files::{OutputFile, WriteError};
 use super::interrupted::run_to_signal;
-use super::spool::spool;
 
 /// Longer lines are written in pieces; most are some kilobytes.
 const LINE: usize = 64 << 10;
 
 /// Measures, and logs to `output` what it also tells `progress`. A log that fails does not end the measurement.
 pub fn run(
-    prepared: Prepared,
+    prepared: ReadyRun,
     output: OutputFile,
-    progress: &mut dyn Progress,
-) -> (Result<Results, RunError>, Result<(), Unwritten>) {
+    progress: &mut dyn RunObserver,
+) -> (Result<Results, RunError>, Result<(), WriteError>) {
     let (queue, spool) = spool(output);
     let mut lines = LineWriter::with_capacity(LINE, queue);
     let mut serializer = V2DeflateSerializer::new();
@@ -37,7 +37,7 @@ pub fn run(
 struct Logged<'a, W: Write> {
     log: State<'a, W>,
     written: io::Result<()>,
-    progress: &'a mut dyn Progress,
+    progress: &'a mut dyn RunObserver,
 }
 
 enum State<'a, W: Write> {
@@ -77,9 +77,9 @@ impl<W: Write> Logged<'_, W> {
     }
 }
 
-impl<W: Write> Progress for Logged<'_, W> {
-    fn phase(&mut self, phase: Phase) {
-        if let Phase::Measuring(_) = phase {
+impl<W: Write> RunObserver for Logged<'_, W> {
+    fn phase(&mut self, phase: RunPhase) {
+        if let RunPhase::Measuring(_) = phase {
             let begun = self.begin();
             self.note_failure(begun);
         }

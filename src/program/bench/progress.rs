@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mio_echo::load::Phase;
+use mio_echo::load::RunPhase;
 
 /// Redraws a second: more would take CPU time from the measurement.
 const REDRAWS: u8 = 2;
@@ -14,7 +14,7 @@ const REDRAWS: u8 = 2;
 /// Shows how a measurement goes. Whoever reads may hold it up.
 pub trait Show {
     /// A phase begins.
-    fn phase(&mut self, phase: Phase);
+    fn phase(&mut self, phase: RunPhase);
 
     /// The current phase goes on; `elapsed` since it began.
     fn tick(&mut self, elapsed: Duration);
@@ -52,10 +52,13 @@ impl<W: Write> Lines<W> {
 }
 
 impl<W: Write> Show for Lines<W> {
-    fn phase(&mut self, phase: Phase) {
+    fn phase(&mut self, phase: RunPhase) {
         match phase {
-            Phase::Waiting(time) => self.line(&format!("waiting {:.1} s", time.as_secs_f64())),
-            Phase::Connecting | Phase::WarmUp(_) | Phase::Measuring(_) | Phase::Finishing => {}
+            RunPhase::Waiting(time) => self.line(&format!("waiting {:.1} s", time.as_secs_f64())),
+            RunPhase::Connecting
+            | RunPhase::WarmUp(_)
+            | RunPhase::Measuring(_)
+            | RunPhase::Finishing => {}
         }
     }
 
@@ -102,13 +105,13 @@ impl Bar {
 }
 
 impl Show for Bar {
-    fn phase(&mut self, phase: Phase) {
+    fn phase(&mut self, phase: RunPhase) {
         (self.phase, self.length) = match phase {
-            Phase::Connecting => ("connecting", None),
-            Phase::Waiting(length) => ("waiting", Some(length)),
-            Phase::WarmUp(length) => ("warm-up", Some(length)),
-            Phase::Measuring(length) => ("measuring", length),
-            Phase::Finishing => ("finishing", None),
+            RunPhase::Connecting => ("connecting", None),
+            RunPhase::Waiting(length) => ("waiting", Some(length)),
+            RunPhase::WarmUp(length) => ("warm-up", Some(length)),
+            RunPhase::Measuring(length) => ("measuring", length),
+            RunPhase::Finishing => ("finishing", None),
         };
         match self.length {
             Some(length) => {

@@ -2,8 +2,8 @@
 
 use std::io::{ErrorKind, Read};
 
-use super::{InFlight, Observer, Progress, Session, Shared, lost};
-use crate::load::measure::tally::{Corruption, Failure};
+use super::{InFlight, Observer, Session, SessionSettings, SessionStatus, lost};
+use crate::load::measure::metrics::{Corruption, Failure};
 use crate::load::plan::payload;
 
 /// Reads in one run, before others have their turn.
@@ -13,51 +13,52 @@ impl Session {
     pub(super) fn read(
         &mut self,
         socket: &mut impl Read,
-        shared: &Shared,
+        settings: &SessionSettings,
         buffer: &mut [u8],
         observer: &mut impl Observer,
-    ) -> Progress {
+    ) -> SessionStatus {
         if !self.readiness.readable() {
-            return Progress::Wait;
+            return SessionStatus::Wait;
         }
-        observer.reading((shared.clock)());
+        observer.reading((settings.clock)());
         for _ in 0..READS {
             match socket.read(buffer) {
-                Ok(0) if self.readiness.reset() => return Progress::Lost(Failure::Reset),
-                Ok(0) => return Progress::Lost(Failure::Closed),
+                Ok(0) if self.readiness.reset() => return SessionStatus::Lost(Failure::Reset),
+                Ok(0) => return SessionStatus::Lost(Failure::Closed),
                 Ok(length) => {
                     if length < buffer.len() {
                         self.readiness.read_came_short();
                     }
-                    let at = (shared.clock)();
-                    if let Err(corruption) = self.receive(&buffer[..length], shared, observer, at) {
-                        return Progress::Corrupted(corruption);
+                    let at = (settings.clock)();
+                    if let Err(corruption) = self.receive(&buffer[..length], settings, observer, at)
+                    {
+                        return SessionStatus::Corrupted(corruption);
                     }
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => self.readiness.read_would_block(),
                     ErrorKind::Interrupted => {}
-                    _ => return Progress::Lost(lost(error.kind())),
+                    _ => return SessionStatus::Lost(lost(error.kind())),
                 },
             }
             if !self.readiness.readable() {
                 break;
             }
         }
-        Progress::Wait
+        SessionStatus::Wait
     }
 
     fn receive(
         &mut self,
         bytes: &[u8],
-        shared: &Shared,
+        settings: &SessionSettings,
         observer: &mut impl Observer,
         at: u64,
     ) -> Result<(), Corruption> {
         let (greeting, mut bytes) = bytes.split_at(self.greeting.min(bytes.len()));
         self.greeting -= greeting.len();
         if !greeting.is_empty() && self.greeting == 0 {
-            self.able_since = at - self.dial_lag;
+            self.sendable_since = at - self.dial_lag;
         }
         observer.received(bytes.len(), at);
         while !bytes.is_empty() {
@@ -72,12 +73,12 @@ impl Session {
             if reply.is_empty() {
                 return Err(self.unasked(oldest.offset + self.received as u64, bytes));
             }
-            if shared.verify {
-                self.verify(reply, &oldest, shared)?;
+            if settings.verify {
+                self.verify(reply, &oldest, settings)?;
             }
             self.received += reply.len();
             if self.received == oldest.size {
-                self.complete(&oldest, shared, observer, at);
+                self.complete(&oldest, settings, observer, at);
             }
             bytes = rest;
         }
@@ -87,14 +88,14 @@ impl Session {
     fn complete(
         &mut self,
         oldest: &InFlight,
-        shared: &Shared,
+        settings: &SessionSettings,
         observer: &mut impl Observer,
         at: u64,
     ) {
         // Each reply makes room for one message. Where there was always room, nobody waited for it.
-        if self.in_flight.len() == shared.pipeline {
+        if self.in_flight.len() == settings.pipeline {
             self.was_full = true;
-            self.able_since = at;
+            self.sendable_since = at;
         } else if self.was_full {
             self.rooms.push_back(at);
         }
@@ -103,8 +104,13 @@ impl Session {
         observer.answered(&oldest.times, oldest.size, at);
     }
 
-    fn verify(&self, reply: &[u8], message: &InFlight, shared: &Shared) -> Result<(), Corruption> {
-        let sent = self.message(message, shared);
+    fn verify(
+        &self,
+        reply: &[u8],
+        message: &InFlight,
+        settings: &SessionSettings,
+    ) -> Result<(), Corruption> {
+        let sent = self.message(message, settings);
         match sent.difference(self.received, reply) {
             None => Ok(()),
             Some(at) => Err(Corruption {

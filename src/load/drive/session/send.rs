@@ -2,8 +2,8 @@
 
 use std::io::{ErrorKind, IoSlice, Write};
 
-use super::{InFlight, Observer, Session, Shared, Times, lost};
-use crate::load::measure::tally::Failure;
+use super::{InFlight, Observer, Session, SessionSettings, Timestamps, lost};
+use crate::load::measure::metrics::Failure;
 use crate::load::plan::schedule::Schedule;
 
 impl Session {
@@ -11,7 +11,7 @@ impl Session {
         &mut self,
         socket: &mut impl Write,
         schedule: &mut Schedule,
-        shared: &Shared,
+        settings: &SessionSettings,
         observer: &mut impl Observer,
     ) -> Result<(), Failure> {
         loop {
@@ -20,11 +20,13 @@ impl Session {
                     return Ok(());
                 }
                 let message = self.in_flight[self.in_flight.len() - 1];
-                match self.write_some(socket, &message, self.written, shared)? {
+                match self.write_some(socket, &message, self.written, settings)? {
                     Some(length) => self.written += length,
                     None => return Ok(()),
                 }
-            } else if !self.is_able(shared) || !self.begin(socket, schedule, shared, observer)? {
+            } else if !self.can_send(settings)
+                || !self.begin(socket, schedule, settings, observer)?
+            {
                 return Ok(());
             }
         }
@@ -35,24 +37,24 @@ impl Session {
         &mut self,
         socket: &mut impl Write,
         schedule: &mut Schedule,
-        shared: &Shared,
+        settings: &SessionSettings,
         observer: &mut impl Observer,
     ) -> Result<bool, Failure> {
-        let sent = (shared.clock)();
-        let intended = schedule.next().unwrap_or(self.able_since);
+        let sent = (settings.clock)();
+        let intended = schedule.next().unwrap_or(self.sendable_since);
         if intended > sent || !observer.may_begin(intended) {
             return Ok(false);
         }
         let message = InFlight {
-            times: Times {
+            times: Timestamps {
                 intended,
-                sendable: intended.max(self.able_since),
+                sendable: intended.max(self.sendable_since),
                 sent,
             },
             offset: self.offset,
-            size: shared.sizes.draw(&mut self.random),
+            size: settings.sizes.draw(&mut self.random),
         };
-        let Some(length) = self.write_some(socket, &message, 0, shared)? else {
+        let Some(length) = self.write_some(socket, &message, 0, settings)? else {
             return Ok(false);
         };
         self.in_flight.push_back(message);
@@ -60,7 +62,7 @@ impl Session {
         self.offset += message.size as u64;
         self.left -= 1;
         if let Some(room) = self.rooms.pop_front() {
-            self.able_since = self.able_since.max(room);
+            self.sendable_since = self.sendable_since.max(room);
         }
         schedule.advance();
         observer.sent(&message.times);
@@ -73,10 +75,10 @@ impl Session {
         socket: &mut impl Write,
         message: &InFlight,
         from: usize,
-        shared: &Shared,
+        settings: &SessionSettings,
     ) -> Result<Option<usize>, Failure> {
         loop {
-            let sent = self.message(message, shared);
+            let sent = self.message(message, settings);
             let written = match sent.pieces(from) {
                 [[], body, []] => socket.write(body),
                 pieces => socket.write_vectored(&pieces.map(IoSlice::new)),
@@ -88,7 +90,7 @@ impl Session {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock => {
                         self.readiness.write_would_block();
-                        self.blocked_since = Some((shared.clock)());
+                        self.blocked_since = Some((settings.clock)());
                         return Ok(None);
                     }
                     kind => return Err(lost(kind)),

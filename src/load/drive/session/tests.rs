@@ -21,8 +21,8 @@ fn now() -> u64 {
 /// Everything that was observed.
 #[derive(Default)]
 struct Log {
-    sent: Vec<Times>,
-    answered: Vec<(Times, u64)>,
+    sent: Vec<Timestamps>,
+    answered: Vec<(Timestamps, u64)>,
     /// Messages that may not be begun any more.
     is_closed: bool,
 }
@@ -31,10 +31,10 @@ impl Observer for Log {
     fn may_begin(&mut self, _: u64) -> bool {
         !self.is_closed
     }
-    fn sent(&mut self, times: &Times) {
+    fn sent(&mut self, times: &Timestamps) {
         self.sent.push(*times);
     }
-    fn answered(&mut self, times: &Times, _: usize, at: u64) {
+    fn answered(&mut self, times: &Timestamps, _: usize, at: u64) {
         self.answered.push((*times, at));
     }
     fn received(&mut self, _: usize, _: u64) {}
@@ -69,9 +69,9 @@ impl Bench {
     }
 
     fn session_with(&self, greeting: usize, left: u64, dial_lag: u64) -> Session {
-        let shared = shared(&self.payload, &self.sizes, self.pipeline);
+        let settings = settings(&self.payload, &self.sizes, self.pipeline);
         Session::new(
-            &shared,
+            &settings,
             NUMBER,
             greeting,
             left,
@@ -100,14 +100,14 @@ impl Bench {
         self.session.as_mut().expect("a session")
     }
 
-    fn drive(&mut self, script: &mut Script) -> Progress {
-        let shared = shared(&self.payload, &self.sizes, self.pipeline);
+    fn drive(&mut self, script: &mut Script) -> SessionStatus {
+        let settings = settings(&self.payload, &self.sizes, self.pipeline);
         let session = self.session.as_mut().expect("a session");
         let mut buffer = [0; 4096];
         session.drive(
             script,
             &mut self.schedule,
-            &shared,
+            &settings,
             &mut buffer,
             &mut self.log,
         )
@@ -140,8 +140,8 @@ impl Bench {
     }
 }
 
-fn shared<'a>(payload: &'a Payload, sizes: &'a Sizes, pipeline: usize) -> Shared<'a> {
-    Shared {
+fn settings<'a>(payload: &'a Payload, sizes: &'a Sizes, pipeline: usize) -> SessionSettings<'a> {
+    SessionSettings {
         payload,
         sizes,
         pipeline,
@@ -155,15 +155,15 @@ fn shared<'a>(payload: &'a Payload, sizes: &'a Sizes, pipeline: usize) -> Shared
 fn in_a_closed_loop_a_message_is_intended_when_the_one_before_is_answered() {
     let mut bench = Bench::new(5, 1);
     let mut script = Script::new();
-    assert_eq!(bench.drive(&mut script), Progress::Wait);
+    assert_eq!(bench.drive(&mut script), SessionStatus::Wait);
     script.expect_calls(&["write(5) = 5"]);
 
     let mut script = Script::new().read_gives(&bench.bytes(0, 5));
     bench.readable(150);
-    assert_eq!(bench.drive(&mut script), Progress::Wait);
+    assert_eq!(bench.drive(&mut script), SessionStatus::Wait);
     script.expect_calls(&["read(4096) = 5", "write(5) = 5"]);
     assert_eq!(script.written(), bench.bytes(5, 5));
-    let times = |at| Times {
+    let times = |at| Timestamps {
         intended: at,
         sendable: at,
         sent: at,
@@ -195,7 +195,7 @@ fn an_open_loop_keeps_the_times_of_what_it_could_not_send() {
     let reply = bench.bytes(0, 5);
     bench.readable(125);
     bench.drive(&mut Script::new().read_gives(&reply));
-    let second = Times {
+    let second = Timestamps {
         intended: 110,
         sendable: 125,
         sent: 125,
@@ -214,7 +214,7 @@ fn our_own_delay_is_in_the_send_lag() {
     let mut bench = Bench::new(5, 2).with_schedule(10.0);
     NOW.set(117);
     bench.drive(&mut Script::new());
-    let times = |intended| Times {
+    let times = |intended| Timestamps {
         intended,
         sendable: intended,
         sent: 117,
@@ -258,7 +258,7 @@ fn each_reply_makes_room_for_one_message() {
 fn a_socket_that_takes_nothing_delays_the_message_and_not_us() {
     let mut bench = Bench::new(5, 1);
     let mut script = Script::new().write_blocks();
-    assert_eq!(bench.drive(&mut script), Progress::Wait);
+    assert_eq!(bench.drive(&mut script), SessionStatus::Wait);
     assert!(bench.session().wants_write());
     assert_eq!(bench.log.sent, [], "not one byte of it is handed over");
 
@@ -298,7 +298,7 @@ fn a_wrong_byte_is_named_by_its_offset_on_the_connection() {
         expected,
         got: reply[7..].to_vec(),
     };
-    assert_eq!(progress, Progress::Corrupted(corruption));
+    assert_eq!(progress, SessionStatus::Corrupted(corruption));
     assert_eq!(
         bench.log.answered.len(),
         1,
@@ -317,7 +317,7 @@ fn bytes_that_were_not_sent_yet_are_wrong_however_they_look() {
         let reply = bench.bytes(0, due + 1);
         bench.readable(120);
         match bench.drive(&mut Script::new().read_gives(&reply)) {
-            Progress::Corrupted(corruption) => assert_eq!(corruption.offset, due as u64),
+            SessionStatus::Corrupted(corruption) => assert_eq!(corruption.offset, due as u64),
             progress => panic!("{progress:?}"),
         }
     }
@@ -360,7 +360,7 @@ fn the_end_of_the_peer_and_its_reset_are_different_failures() {
         bench.drive(&mut Script::new());
         bench.readable(120);
         let mut script = script;
-        assert_eq!(bench.drive(&mut script), Progress::Lost(failure));
+        assert_eq!(bench.drive(&mut script), SessionStatus::Lost(failure));
         let unanswered = bench.session.take().expect("a session").into_unanswered();
         assert_eq!(unanswered.len(), 1);
     }
@@ -378,7 +378,10 @@ fn an_end_behind_an_event_that_told_of_a_reset_is_one() {
     };
     bench.session().handle_ready(reset, 120);
     let mut script = Script::new().read_gives(&bench.bytes(0, 3)).read_ends();
-    assert_eq!(bench.drive(&mut script), Progress::Lost(Failure::Reset));
+    assert_eq!(
+        bench.drive(&mut script),
+        SessionStatus::Lost(Failure::Reset)
+    );
     script.expect_calls(&["read(4096) = 3", "read(4096) = 0"]);
 }
 
@@ -413,7 +416,7 @@ proptest! {
             script = script.write_takes(cut).write_blocks();
             bench.readable(200 + step as u64);
             bench.writable(200 + step as u64);
-            prop_assert_eq!(bench.drive(&mut script), Progress::Wait);
+            prop_assert_eq!(bench.drive(&mut script), SessionStatus::Wait);
             written.extend(script.written());
             prop_assert_eq!(bench.log.answered.len(), echoed / size);
             prop_assert!(written.len() <= echoed + (pipeline + 1) * size);

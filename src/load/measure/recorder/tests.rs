@@ -1,7 +1,7 @@
 use super::*;
 
-fn times(intended: u64) -> Times {
-    Times {
+fn times(intended: u64) -> Timestamps {
+    Timestamps {
         intended,
         sendable: intended + 1,
         sent: intended + 3,

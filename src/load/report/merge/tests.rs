@@ -3,7 +3,7 @@ use crate::load::judge::slo::Objective;
 use crate::load::judge::verdict::Limit;
 use crate::load::measure::percentile::Percentile;
 use crate::load::measure::results::Results;
-use crate::load::plan::config::{Arrival, Load, Shard};
+use crate::load::plan::settings::{Arrival, Load, Shard};
 use crate::load::testing::{open, results};
 
 /// The part `index` of two of the load that `whole` is: every second message.
@@ -61,7 +61,7 @@ fn two_shards_are_the_same_as_one_process() {
 #[test]
 fn the_percentiles_are_those_of_all_messages() {
     let mut slow = shard_of(results(), 1);
-    slow.total.response = Row::default();
+    slow.total.response = LatencyHistogram::default();
     (0..2_000).for_each(|_| slow.total.response.record(9_000_000));
     let reports = vec![
         ("a".into(), Report::new(&shard_of(results(), 0), None)),
@@ -145,7 +145,7 @@ fn shards_of_few_responses_may_have_enough_together() {
     let few = |count: u64| {
         let shard = |index| {
             let mut shard = shard_of(results(), index);
-            shard.total.response = Row::default();
+            shard.total.response = LatencyHistogram::default();
             (0..count).for_each(|_| shard.total.response.record(1_000));
             (index.to_string(), Report::new(&shard, None))
         };

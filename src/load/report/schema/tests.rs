@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::load::judge::slo::Objective;
-use crate::load::measure::tally::{Corruption, Failure, Tally};
+use crate::load::measure::metrics::{Corruption, Failure, Metrics};
 use crate::load::testing::{open, results};
 
 fn keys(value: &Value) -> Vec<&str> {
@@ -214,7 +214,7 @@ fn the_numbers_are_those_of_the_measurement() {
 #[test]
 fn a_number_that_does_not_exist_is_null() {
     let mut results = results();
-    results.total = Tally::default();
+    results.total = Metrics::default();
     results.window = std::time::Duration::ZERO;
     let json = json(&Report::new(&results, None));
     for name in ["messages_per_sec", "mb_per_sec", "achieved", "in_flight"] {

@@ -8,18 +8,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
-use super::child::ChildServer;
-use super::control::{Control, News, Reporter, Timeline};
+use super::child_server::ChildServer;
+use super::control::{Control, Timeline, WorkerEvent, WorkerEvents};
 use super::error::RunError;
-use super::interrupts::Interrupts;
-use super::loops::Loops;
-use super::prepare::Prepared;
-use super::progress::{Phase, Progress};
+use super::observer::{RunObserver, RunPhase};
+use super::prepare::ReadyRun;
+use super::signal_waiter::SignalWaiter;
+use super::workers::Workers;
+use crate::load::measure::metrics::Metrics;
 use crate::load::measure::results::{Interval, Results};
-use crate::load::measure::tally::Tally;
 use crate::load::measure::usage::Usages;
-use crate::load::plan::config::Config;
-use crate::load::report::schema::IntervalReport;
+use crate::load::plan::settings::Config;
+use crate::load::report::schema::IntervalSummary;
 use crate::net::platform;
 use crate::net::signals::Request;
 use crate::net::timers::{NEVER, nanoseconds};
@@ -27,7 +27,7 @@ use crate::net::timers::{NEVER, nanoseconds};
 /// How often progress is shown at least.
 const TICK: Duration = Duration::from_millis(500);
 
-impl Prepared {
+impl ReadyRun {
     /// Measures, until that is done or `interrupts` end it.
     ///
     /// # Errors
@@ -35,8 +35,8 @@ impl Prepared {
     /// When there is nothing to measure: nobody can connect, or the system refuses what the connections need.
     pub fn run(
         self,
-        interrupts: &mut Interrupts,
-        progress: &mut dyn Progress,
+        interrupts: &mut SignalWaiter,
+        progress: &mut dyn RunObserver,
     ) -> Result<Results, RunError> {
         let Self {
             config,
@@ -57,10 +57,10 @@ impl Prepared {
 struct Run<'a> {
     config: Arc<Config>,
     address: SocketAddr,
-    interrupts: &'a mut Interrupts,
+    interrupts: &'a mut SignalWaiter,
     control: Arc<Control>,
-    loops: Loops,
-    reports: mpsc::Receiver<News>,
+    loops: Workers,
+    reports: mpsc::Receiver<WorkerEvent>,
     usages: Usages,
     timeline: Option<Timeline>,
     /// Loops that have connected.
@@ -70,9 +70,9 @@ struct Run<'a> {
     /// Connections that were up when all had been tried, and those that were up in the window, on average.
     connections: usize,
     achieved: f64,
-    total: Tally,
+    total: Metrics,
     open_intervals: BTreeMap<usize, OpenInterval>,
-    intervals: Vec<IntervalReport>,
+    intervals: Vec<IntervalSummary>,
     /// When the last loop ended so far that has.
     ended: Option<u64>,
     /// The busiest loop.
@@ -90,7 +90,7 @@ struct OpenInterval {
     reports: usize,
     /// When it ended for the last of them.
     end: u64,
-    tally: Tally,
+    tally: Metrics,
 }
 
 impl<'a> Run<'a> {
@@ -98,14 +98,14 @@ impl<'a> Run<'a> {
         config: Config,
         address: SocketAddr,
         server: Option<u32>,
-        interrupts: &'a mut Interrupts,
+        interrupts: &'a mut SignalWaiter,
     ) -> Result<Self, RunError> {
         let config = Arc::new(config);
         let (sender, reports) = mpsc::channel();
         let control = Arc::default();
-        let reporter = Reporter::new(sender, interrupts.handle());
+        let reporter = WorkerEvents::new(sender, interrupts.handle());
         let loops =
-            Loops::start(&config, address, &control, &reporter).map_err(RunError::System)?;
+            Workers::start(&config, address, &control, &reporter).map_err(RunError::System)?;
         Ok(Self {
             address,
             interrupts,
@@ -118,7 +118,7 @@ impl<'a> Run<'a> {
             done: Vec::new(),
             connections: 0,
             achieved: 0.0,
-            total: Tally::default(),
+            total: Metrics::default(),
             open_intervals: BTreeMap::new(),
             intervals: Vec::new(),
             ended: None,
@@ -131,12 +131,12 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn finish(mut self, progress: &mut dyn Progress) -> Result<Results, RunError> {
-        progress.phase(Phase::Connecting);
+    fn finish(mut self, progress: &mut dyn RunObserver) -> Result<Results, RunError> {
+        progress.phase(RunPhase::Connecting);
         while self.done.len() < self.loops.count() {
             self.wait()?;
             self.tick(progress);
-            self.obey_signals(progress)?;
+            self.handle_signals(progress)?;
             let ended = self.loops.ended();
             self.take_reports(progress)?;
             self.end_window(progress);
@@ -164,7 +164,7 @@ impl<'a> Run<'a> {
             .map_err(RunError::System)
     }
 
-    fn tick(&mut self, progress: &mut dyn Progress) {
+    fn tick(&mut self, progress: &mut dyn RunObserver) {
         let now = platform::monotonic_now();
         if now.saturating_sub(self.ticked) >= nanoseconds(TICK) {
             self.ticked = now;
@@ -172,12 +172,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn show(&mut self, phase: Phase, progress: &mut dyn Progress) {
+    fn show(&mut self, phase: RunPhase, progress: &mut dyn RunObserver) {
         self.phase_began = platform::monotonic_now();
         progress.phase(phase);
     }
 
-    fn obey_signals(&mut self, progress: &mut dyn Progress) -> Result<(), RunError> {
+    fn handle_signals(&mut self, progress: &mut dyn RunObserver) -> Result<(), RunError> {
         for request in self.interrupts.pending().map_err(RunError::System)? {
             match (request, self.signal) {
                 (Request::Report, _) => {}
@@ -200,10 +200,10 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn take_reports(&mut self, progress: &mut dyn Progress) -> Result<(), RunError> {
+    fn take_reports(&mut self, progress: &mut dyn RunObserver) -> Result<(), RunError> {
         while let Ok(report) = self.reports.try_recv() {
             match report {
-                News::Connected { connections, tally } => {
+                WorkerEvent::Connected { connections, tally } => {
                     self.connections += connections;
                     self.connected += 1;
                     self.total += &tally;
@@ -211,15 +211,15 @@ impl<'a> Run<'a> {
                         self.begin(progress)?;
                     }
                 }
-                News::WarmedUp => self.begin_window(progress),
-                News::Interval { index, end, tally } => {
+                WorkerEvent::WarmedUp => self.begin_window(progress),
+                WorkerEvent::Interval { index, end, tally } => {
                     self.add_interval(index, end, &tally);
                     self.close_intervals(progress);
                 }
-                News::PeerDoesNotRead(connection) => progress.note(&format!(
+                WorkerEvent::PeerDoesNotRead(connection) => progress.note(&format!(
                     "connection {connection}: no progress for 5 s: the peer is not reading"
                 )),
-                News::Done {
+                WorkerEvent::Done {
                     connections,
                     ended,
                     busy,
@@ -237,24 +237,24 @@ impl<'a> Run<'a> {
     }
 
     /// The first loop to say that it is warm says so for all.
-    fn begin_window(&mut self, progress: &mut dyn Progress) {
+    fn begin_window(&mut self, progress: &mut dyn RunObserver) {
         if !std::mem::replace(&mut self.is_measuring, true) {
             self.usages.note_begin();
-            self.show(Phase::Measuring(self.config.length.duration), progress);
+            self.show(RunPhase::Measuring(self.config.length.duration), progress);
         }
     }
 
-    fn end_window(&mut self, progress: &mut dyn Progress) {
+    fn end_window(&mut self, progress: &mut dyn RunObserver) {
         let end = self.timeline.map_or(NEVER, |timeline| timeline.end);
         let is_over = self.done.len() == self.loops.count() || platform::monotonic_now() >= end;
         if is_over && !self.usages.has_ended() {
             self.usages.note_end();
-            self.show(Phase::Finishing, progress);
+            self.show(RunPhase::Finishing, progress);
         }
     }
 
     /// All loops are connected: the load can begin.
-    fn begin(&mut self, progress: &mut dyn Progress) -> Result<(), RunError> {
+    fn begin(&mut self, progress: &mut dyn RunObserver) -> Result<(), RunError> {
         // Wrong bytes before the first message are a result: a greeting that nobody announced.
         if self.connections == 0 && self.total.corrupted == 0 {
             return Err(RunError::NotConnected {
@@ -283,8 +283,8 @@ impl<'a> Run<'a> {
         self.timeline = Some(timeline);
         self.show(
             match self.config.start_at {
-                None => Phase::WarmUp(self.config.warmup),
-                Some(_) => Phase::Waiting(Duration::from_nanos(begin - now)),
+                None => RunPhase::WarmUp(self.config.warmup),
+                Some(_) => RunPhase::Waiting(Duration::from_nanos(begin - now)),
             },
             progress,
         );
@@ -294,7 +294,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn add_interval(&mut self, index: usize, end: u64, tally: &Tally) {
+    fn add_interval(&mut self, index: usize, end: u64, tally: &Metrics) {
         let interval = self.open_intervals.entry(index).or_default();
         interval.reports += 1;
         interval.end = interval.end.max(end);
@@ -302,7 +302,7 @@ impl<'a> Run<'a> {
     }
 
     /// Those that every loop has told of, or was done before. They are complete one after the other.
-    fn close_intervals(&mut self, progress: &mut dyn Progress) {
+    fn close_intervals(&mut self, progress: &mut dyn RunObserver) {
         while let Some((&index, interval)) = self.open_intervals.first_key_value() {
             let absent = self.done.iter().filter(|told| **told <= index).count();
             if interval.reports + absent < self.loops.count() {
@@ -313,7 +313,7 @@ impl<'a> Run<'a> {
     }
 
     /// Its histograms end here: an hour of them would fill the memory.
-    fn close_interval(&mut self, index: usize, progress: &mut dyn Progress) {
+    fn close_interval(&mut self, index: usize, progress: &mut dyn RunObserver) {
         let Some(OpenInterval { end, tally, .. }) = self.open_intervals.remove(&index) else {
             return;
         };
@@ -327,7 +327,7 @@ impl<'a> Run<'a> {
                 length,
                 tally,
             };
-            self.intervals.push(IntervalReport::of(&interval));
+            self.intervals.push(IntervalSummary::of(&interval));
             progress.interval(&interval);
         }
     }

@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crate::load::plan::config::Config;
+use crate::load::plan::settings::Config;
 use crate::net;
-use crate::net::Family;
+use crate::net::IpFamily;
 use crate::net::capacity::DEFAULT_CONNECTIONS;
 
 /// A running server. Dropping it ends it.
@@ -31,8 +31,8 @@ impl ChildServer {
         command.args([
             "--listen",
             match config.family {
-                Family::V6 => "[::1]:0",
-                Family::V4 | Family::Any => "127.0.0.1:0",
+                IpFamily::V6 => "[::1]:0",
+                IpFamily::V4 | IpFamily::Any => "127.0.0.1:0",
             },
         ]);
         let connections = config.own_connections();

@@ -5,18 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use super::control::{Control, Reporter};
+use super::control::{Control, WorkerEvents};
 use super::error::RunError;
-use super::generator::{Generator, Part};
+use super::generator::{Generator, WorkerShare};
 use super::prepare::quota;
-use crate::load::plan::config::Config;
 use crate::load::plan::payload::Payload;
+use crate::load::plan::settings::Config;
 use crate::net::Handle;
 
 /// Loops that run, or have ended.
-pub struct Loops(Vec<(JoinHandle<io::Result<()>>, Handle)>);
+pub struct Workers(Vec<(JoinHandle<io::Result<()>>, Handle)>);
 
-impl Loops {
+impl Workers {
     /// Starts them: they connect to `address`, and wait there for what `control` says.
     ///
     /// # Errors
@@ -26,12 +26,12 @@ impl Loops {
         config: &Arc<Config>,
         address: SocketAddr,
         control: &Arc<Control>,
-        reporter: &Reporter,
+        reporter: &WorkerEvents,
     ) -> io::Result<Self> {
         let payload = Arc::new(Payload::new(config.framing, config.seed));
         let threads = config.threads.min(config.own_connections()).max(1);
         let start = |thread| {
-            let part = Part {
+            let part = WorkerShare {
                 thread,
                 threads,
                 quota: quota(config, thread, threads),
@@ -107,7 +107,7 @@ mod tests {
             let _ = waits.recv();
             told.send(()).map_err(io::Error::other)
         });
-        let mut loops = Loops(vec![
+        let mut loops = Workers(vec![
             (fails, handle.clone()),
             (panics, handle.clone()),
             (goes_on, handle),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use crate::net::platform::monotonic_now;
 
-pub(super) struct Lines<W> {
+pub(super) struct ReplyWriter<W> {
     output: W,
     /// How long writing has taken, in nanoseconds.
     held_up: u64,
@@ -13,7 +13,7 @@ pub(super) struct Lines<W> {
     error: Option<io::Error>,
 }
 
-impl<W: Write> Lines<W> {
+impl<W: Write> ReplyWriter<W> {
     pub(super) fn new(output: W) -> Self {
         Self {
             output,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use crate::conn::Framing;
-use crate::net::Family;
+use crate::net::IpFamily;
 
 /// What a measurement is to do. The values are taken to be sensible: the command line checks them.
 #[derive(Clone, Debug)]
@@ -15,13 +15,13 @@ pub struct Config {
     /// Against whom.
     pub target: Target,
     /// Which addresses of the target's name.
-    pub family: Family,
+    pub family: IpFamily,
     /// Connections at once, over all threads.
     pub connections: usize,
     /// Loops, each on a thread of its own, that share the connections. At most as many as connections.
     pub threads: usize,
     /// When it ends. At least one of the two.
-    pub length: Length,
+    pub length: StopCondition,
     /// How large a message is.
     pub sizes: Sizes,
     /// Most unanswered messages a connection.
@@ -69,7 +69,7 @@ pub enum Target {
 
 /// When a measurement ends: whichever comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Length {
+pub struct StopCondition {
     /// After so much time.
     pub duration: Option<Duration>,
     /// After so many messages, over all connections.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::load::measure::tally::Tally;
+use crate::load::measure::metrics::Metrics;
 
 /// An open loop has to achieve this share of its rate.
 const ACHIEVED: f64 = 0.99;
@@ -13,7 +13,7 @@ const CHANCE: f64 = 3.0;
 
 /// How fast an open loop was, beside what it was to reach: messages a second.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct Throughput {
     rate: f64,
     asked: f64,
     /// So many fewer there may be by chance.
@@ -22,7 +22,7 @@ pub struct Pace {
 
 /// The load that an open loop was to be.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked {
+pub struct TargetRate {
     /// Messages a second.
     pub rate: f64,
     /// Whether they are due at random.
@@ -31,10 +31,10 @@ pub struct Asked {
     pub messages: Option<u64>,
 }
 
-impl Pace {
+impl Throughput {
     /// Of a `window` in which `tally` was measured.
-    pub fn of(asked: Asked, window: Duration, tally: &Tally) -> Self {
-        let Asked { rate, .. } = asked;
+    pub fn of(asked: TargetRate, window: Duration, tally: &Metrics) -> Self {
+        let TargetRate { rate, .. } = asked;
         let messages = tally.messages as f64;
         let seconds = match asked.messages {
             None => window.as_secs_f64(),
@@ -71,7 +71,7 @@ impl Pace {
 
 /// In seconds. Where a number of messages was asked for only they count, and before the first of them can be back there
 /// is nothing to count: a server that is far away is not a slow one.
-fn until_first(tally: &Tally) -> f64 {
+fn until_first(tally: &Metrics) -> f64 {
     Duration::from_nanos(tally.response.histogram.min()).as_secs_f64()
 }
 
@@ -86,13 +86,13 @@ mod tests {
 
     #[test]
     fn no_more_is_achieved_than_a_number_of_messages_allows() {
-        let asked = Asked {
+        let asked = TargetRate {
             rate: 1.0,
             is_random: false,
             messages: Some(1),
         };
-        let mut tally = Tally::default();
-        let share = |tally: &Tally| Pace::of(asked, Duration::from_secs(1), tally).share();
+        let mut tally = Metrics::default();
+        let share = |tally: &Metrics| Throughput::of(asked, Duration::from_secs(1), tally).share();
         assert_eq!(share(&tally), Some(0.0), "nothing came back");
         tally.messages = 1;
         tally.response.record(1_000_000_000);

@@ -14,9 +14,9 @@ const WAKER: Token = Token(0);
 const SIGNALS: Token = Token(1);
 
 /// SIGINT and SIGTERM of this process, from [`install`](Self::install) on; on Windows the events of its console. What
-/// they ask for has to be obeyed from then on: during a measurement [`Prepared::run`](super::Prepared::run()) does it,
+/// they ask for has to be obeyed from then on: during a measurement [`ReadyRun::run`](super::Prepared::run()) does it,
 /// afterwards whoever has called that.
-pub struct Interrupts {
+pub struct SignalWaiter {
     poll: Poll,
     events: Events,
     /// Kept to the end: with the last clone of a waker a wake that is pending would go.
@@ -24,7 +24,7 @@ pub struct Interrupts {
     signals: Signals,
 }
 
-impl Interrupts {
+impl SignalWaiter {
     /// Takes the signals of the whole process.
     ///
     /// # Errors

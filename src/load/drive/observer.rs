@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::load::measure::results::Interval;
 
 /// Whoever shows how a measurement goes. Called on the thread that called [`prepare`](super::prepare()) or
-/// [`Prepared::run`](super::Prepared::run()), never from a loop that measures. What loops report, and signals, wait until
+/// [`ReadyRun::run`](super::Prepared::run()), never from a loop that measures. What loops report, and signals, wait until
 /// it returns: it must do so at once, whoever reads what it shows.
-pub trait Progress {
+pub trait RunObserver {
     /// A phase begins.
-    fn phase(&mut self, phase: Phase);
+    fn phase(&mut self, phase: RunPhase);
 
     /// The current phase goes on; `elapsed` since it began. At most twice a second.
     fn tick(&mut self, elapsed: Duration);
@@ -24,7 +24,7 @@ pub trait Progress {
 
 /// What a measurement is about, in the order of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum RunPhase {
     /// Connections are opened.
     Connecting,
     /// The moment is awaited at which the load is to begin; so long from now.

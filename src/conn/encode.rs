@@ -5,11 +5,11 @@ use std::{error, fmt};
 use memchr::memmem;
 
 use super::Framing;
-use super::framing::Family;
+use super::framing::FramingKind;
 
 /// Why a framing cannot carry something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CannotWrap {
+pub enum EncodeError {
     /// A stream does not carry nothing: no echo would answer it.
     Nothing,
     /// It holds what ends a message, or the session.
@@ -48,9 +48,11 @@ impl Framing {
     /// The envelope of a message that has `whole` bytes with it.
     pub(crate) fn envelope(self, whole: usize) -> Envelope {
         let (header, header_size, terminator): (_, _, &[u8]) = match self.family() {
-            Family::Stream => ([0; 2], 0, b""),
-            Family::Delimited { terminator } => ([0; 2], 0, terminator),
-            Family::LengthPrefixed { header, prefix, .. } => (prefix(whole as u16), header, b""),
+            FramingKind::Stream => ([0; 2], 0, b""),
+            FramingKind::Delimited { terminator } => ([0; 2], 0, terminator),
+            FramingKind::LengthPrefixed { header, prefix, .. } => {
+                (prefix(whole as u16), header, b"")
+            }
         };
         Envelope {
             header,
@@ -64,11 +66,11 @@ impl Framing {
     /// # Errors
     ///
     /// When the other side would take it for something else.
-    pub fn wrap(self, payload: &[u8]) -> Result<Vec<u8>, CannotWrap> {
+    pub fn encode(self, payload: &[u8]) -> Result<Vec<u8>, EncodeError> {
         match self.family() {
-            Family::Stream if payload.is_empty() => return Err(CannotWrap::Nothing),
-            Family::Stream | Family::Delimited { .. } => self.expect_no_end(payload)?,
-            Family::LengthPrefixed { header, .. } => expect_length(payload, header)?,
+            FramingKind::Stream if payload.is_empty() => return Err(EncodeError::Nothing),
+            FramingKind::Stream | FramingKind::Delimited { .. } => self.expect_no_end(payload)?,
+            FramingKind::LengthPrefixed { header, .. } => expect_length(payload, header)?,
         }
         let around = self.envelope(0);
         let whole = around.header().len() + payload.len() + around.terminator().len();
@@ -76,7 +78,7 @@ impl Framing {
         Ok([around.header(), payload, around.terminator()].concat())
     }
 
-    fn expect_no_end(self, payload: &[u8]) -> Result<(), CannotWrap> {
+    fn expect_no_end(self, payload: &[u8]) -> Result<(), EncodeError> {
         let (end, terminator): (&[u8], _) = match self {
             Self::Nul => (b"\0", "NUL"),
             Self::Line => (self.envelope(0).terminator(), "LF"),
@@ -84,22 +86,22 @@ impl Framing {
             Self::Raw | Self::Len8 | Self::Len16 | Self::Len16Le => return Ok(()),
         };
         match memmem::find(payload, end) {
-            Some(_) => Err(CannotWrap::Holds { terminator }),
+            Some(_) => Err(EncodeError::Holds { terminator }),
             None => Ok(()),
         }
     }
 }
 
 /// The most that a header of so many bytes can say includes the header.
-fn expect_length(payload: &[u8], header: usize) -> Result<(), CannotWrap> {
+fn expect_length(payload: &[u8], header: usize) -> Result<(), EncodeError> {
     let limit = (1 << (8 * header)) - 1 - header;
     match payload.len() <= limit {
         true => Ok(()),
-        false => Err(CannotWrap::TooLong { limit }),
+        false => Err(EncodeError::TooLong { limit }),
     }
 }
 
-impl fmt::Display for CannotWrap {
+impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("expected at least one byte"),
@@ -109,23 +111,23 @@ impl fmt::Display for CannotWrap {
     }
 }
 
-impl error::Error for CannotWrap {}
+impl error::Error for EncodeError {}
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::framing::{Deframer, Found};
+    use super::super::framing::{Decoded, Deframer};
     use super::*;
 
     #[test]
     fn what_the_other_side_would_misread_is_refused() {
         let text = |length| vec![b'x'; length];
-        let holds = |terminator| Err(CannotWrap::Holds { terminator });
-        let too_long = |limit| Err(CannotWrap::TooLong { limit });
+        let holds = |terminator| Err(EncodeError::Holds { terminator });
+        let too_long = |limit| Err(EncodeError::TooLong { limit });
         for (framing, payload, expected) in [
-            (Framing::Raw, text(0), Err(CannotWrap::Nothing)),
-            (Framing::Nul, text(0), Err(CannotWrap::Nothing)),
+            (Framing::Raw, text(0), Err(EncodeError::Nothing)),
+            (Framing::Nul, text(0), Err(EncodeError::Nothing)),
             (Framing::Nul, b"a\0".to_vec(), holds("NUL")),
             (Framing::Raw, b"a\0\r\n".to_vec(), Ok(b"a\0\r\n".to_vec())),
             (Framing::Line, text(0), Ok(b"\n".to_vec())),
@@ -141,7 +143,7 @@ mod tests {
             (Framing::Len16Le, b"a".to_vec(), Ok(vec![3, 0, b'a'])),
         ] {
             assert_eq!(
-                framing.wrap(&payload),
+                framing.encode(&payload),
                 expected,
                 "{framing} {}",
                 payload.len()
@@ -154,9 +156,9 @@ mod tests {
         fn what_is_wrapped_is_found_as_one_message(payload: Vec<u8>, longest in 60_000_usize..65_533) {
             for (_, framing) in Framing::ALL {
                 for payload in [&payload[..], &vec![b'x'; longest]] {
-                    let Ok(message) = framing.wrap(payload) else { continue };
+                    let Ok(message) = framing.encode(payload) else { continue };
                     let found = Deframer::default().next(framing, &message, usize::MAX);
-                    prop_assert_eq!(found, Found::Message(message.len()));
+                    prop_assert_eq!(found, Decoded::Message(message.len()));
                 }
             }
         }

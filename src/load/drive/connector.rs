@@ -9,14 +9,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use mio::{Registry, Token};
 
-use super::generator::{Generator, Part, shared};
-use super::phases::Phase;
-use super::seat::Line;
-use super::session::{Session, Times};
+use super::client::SocketState;
+use super::generator::{Generator, WorkerShare, session_settings};
+use super::phases::WorkerPhase;
+use super::session::{Session, Timestamps};
 use crate::conn::Ready;
-use crate::load::measure::tally::{Corruption, Failure};
-use crate::load::plan::config::{Close, Config, Shard};
+use crate::load::measure::metrics::{Corruption, Failure};
 use crate::load::plan::schedule::Schedule;
+use crate::load::plan::settings::{Close, Config, Shard};
 use crate::net::registration::Registration;
 use crate::net::timers::NEVER;
 use crate::net::{ConnectError, DialOptions, connected, dial, platform, slot};
@@ -32,7 +32,7 @@ impl Generator {
     pub(crate) fn next_dial(&self) -> u64 {
         let most = (CONNECTING / self.part.threads).max(1);
         match self.config.connect_rate {
-            _ if self.dialed == self.seats.len() => NEVER,
+            _ if self.dialed == self.clients.len() => NEVER,
             Some(rate) => {
                 let shards = self.config.own_shard().count as f64;
                 let distance = 1e9 * self.part.threads as f64 * shards / rate;
@@ -46,18 +46,18 @@ impl Generator {
     /// Connects, or notes why not.
     pub(crate) fn dial(&mut self, key: usize) {
         if self.churns() {
-            let intended = self.seats[key].schedule.next().unwrap_or(self.now);
-            if self.phase != Phase::Loaded || !self.recorder.may_dial(intended) {
+            let intended = self.clients[key].schedule.next().unwrap_or(self.now);
+            if self.phase != WorkerPhase::Loaded || !self.recorder.may_dial(intended) {
                 return;
             }
             self.recorder.dialed(intended);
         }
         self.sockets += 1;
         let number = self.connection_number();
-        let seat = &mut self.seats[key];
-        seat.connection = number;
-        seat.dialed_at = platform::monotonic_now();
-        seat.redial_at = NEVER;
+        let client = &mut self.clients[key];
+        client.connection = number;
+        client.dialed_at = platform::monotonic_now();
+        client.redial_at = NEVER;
         let options = DialOptions {
             source: source(&self.config, self.part, self.sockets),
             socket_buffer: self.config.socket_buffer,
@@ -65,8 +65,8 @@ impl Generator {
         let registry = self.poll.registry();
         match connect(self.address, options, registry, Token(key)) {
             Ok(line) => {
-                seat.line = line;
-                self.plan_check(key);
+                client.line = line;
+                self.arm_timer(key);
             }
             Err(error) => self.fail_connect(key, error.failure.into()),
         }
@@ -74,12 +74,12 @@ impl Generator {
 
     /// Whether a connection is for one message. Those before the load begins only show that there is a server.
     fn churns(&self) -> bool {
-        self.config.churn && !matches!(self.phase, Phase::Connecting | Phase::Waiting)
+        self.config.churn && !matches!(self.phase, WorkerPhase::Connecting | WorkerPhase::Waiting)
     }
 
     pub(crate) fn finish_connect(&mut self, key: usize) {
-        let seat = &mut self.seats[key];
-        let Line::Connecting { socket, .. } = &seat.line else {
+        let client = &mut self.clients[key];
+        let SocketState::Connecting { socket, .. } = &client.line else {
             return;
         };
         match connected(socket) {
@@ -95,32 +95,32 @@ impl Generator {
             true => 1,
             false => u64::MAX,
         };
-        let seat = &mut self.seats[key];
+        let client = &mut self.clients[key];
         let mut session = Session::new(
-            &shared(&self.config, &self.payload),
-            seat.connection,
+            &session_settings(&self.config, &self.payload),
+            client.connection,
             self.config.skip,
             left,
             platform::SHORT_READ,
             now,
-            seat.dial_lag(),
+            client.dial_lag(),
         );
-        if let Line::Connecting {
+        if let SocketState::Connecting {
             socket,
             registration,
             ready,
-        } = std::mem::replace(&mut seat.line, Line::Down)
+        } = std::mem::replace(&mut client.line, SocketState::Down)
         {
             session.handle_ready(ready, now);
-            seat.line = Line::Up {
+            client.line = SocketState::Up {
                 socket,
                 registration,
                 session,
             };
         }
-        self.recorder.connected(now - seat.dialed_at, now);
+        self.recorder.connected(now - client.dialed_at, now);
         self.went_up(key, now);
-        if self.phase == Phase::Connecting {
+        if self.phase == WorkerPhase::Connecting {
             self.connecting -= 1;
             self.up += 1;
         }
@@ -129,7 +129,7 @@ impl Generator {
 
     /// The number of the newest connection among those of all loops, from 1, never given twice.
     pub(crate) fn connection_number(&self) -> u64 {
-        let Part {
+        let WorkerShare {
             thread, threads, ..
         } = self.part;
         let Shard {
@@ -141,20 +141,20 @@ impl Generator {
     }
 
     pub(crate) fn fail_connect(&mut self, key: usize, failure: Failure) {
-        let seat = &mut self.seats[key];
-        seat.line = Line::Down;
-        seat.redial_at = seat.dialed_at.saturating_add(REDIAL);
-        seat.free_at = seat.redial_at;
+        let client = &mut self.clients[key];
+        client.line = SocketState::Down;
+        client.redial_at = client.dialed_at.saturating_add(REDIAL);
+        client.free_at = client.redial_at;
         self.went_down(key);
         match self.phase {
             _ if self.churns() => self.fail_unsent(key, failure),
-            Phase::Connecting => {
+            WorkerPhase::Connecting => {
                 self.connecting -= 1;
                 self.recorder.failed(failure, self.now);
             }
             _ => self.recorder.failed(failure, self.now),
         }
-        self.plan_check(key);
+        self.arm_timer(key);
     }
 
     pub(crate) fn redial(&mut self, key: usize) {
@@ -168,7 +168,7 @@ impl Generator {
     }
 
     /// The connection of `key` is gone, and the replies that were due on it.
-    pub(crate) fn lose(&mut self, key: usize, failure: Failure) {
+    pub(crate) fn fail(&mut self, key: usize, failure: Failure) {
         let is_unsent = self.has_unsent(key);
         let messages = self.end_session(key);
         if is_unsent {
@@ -179,11 +179,11 @@ impl Generator {
         for times in messages {
             self.recorder.lost(&times, failure, self.now);
         }
-        self.plan_check(key);
+        self.arm_timer(key);
     }
 
     /// A reply is wrong. The ones behind it cannot be told apart any more.
-    pub(crate) fn lose_corrupted(&mut self, key: usize, corruption: Corruption) {
+    pub(crate) fn fail_corrupted(&mut self, key: usize, corruption: Corruption) {
         let is_unsent = self.has_unsent(key);
         let mut messages = self.end_session(key);
         self.recorder.corrupted(corruption);
@@ -196,34 +196,34 @@ impl Generator {
         for times in messages {
             self.recorder.lost(&times, Failure::Other, self.now);
         }
-        self.plan_check(key);
+        self.arm_timer(key);
     }
 
     /// The messages whose replies were due.
-    fn end_session(&mut self, key: usize) -> vec_deque::IntoIter<Times> {
-        let seat = &mut self.seats[key];
-        seat.redial_at = seat.dialed_at.saturating_add(REDIAL).max(self.now);
-        seat.free_at = seat.redial_at;
+    fn end_session(&mut self, key: usize) -> vec_deque::IntoIter<Timestamps> {
+        let client = &mut self.clients[key];
+        client.redial_at = client.dialed_at.saturating_add(REDIAL).max(self.now);
+        client.free_at = client.redial_at;
         self.went_down(key);
-        match self.take_line(key) {
-            Line::Up { session, .. } => session.into_unanswered(),
-            Line::Down | Line::Connecting { .. } => VecDeque::new().into_iter(),
+        match self.take_socket(key) {
+            SocketState::Up { session, .. } => session.into_unanswered(),
+            SocketState::Down | SocketState::Connecting { .. } => VecDeque::new().into_iter(),
         }
     }
 
     /// With churn: whether there is a connection for a message, and that is not sent yet.
     pub(crate) fn has_unsent(&self, key: usize) -> bool {
         self.churns()
-            && match &self.seats[key].line {
-                Line::Down => false,
-                Line::Connecting { .. } => true,
-                Line::Up { session, .. } => session.has_more(),
+            && match &self.clients[key].line {
+                SocketState::Down => false,
+                SocketState::Connecting { .. } => true,
+                SocketState::Up { session, .. } => session.has_more(),
             }
     }
 
     /// When that message was intended. The schedule goes on to the next.
     pub(crate) fn take_unsent(&mut self, key: usize) -> u64 {
-        let schedule = &mut self.seats[key].schedule;
+        let schedule = &mut self.clients[key].schedule;
         let intended = schedule.next().unwrap_or(self.now);
         schedule.advance();
         intended
@@ -237,55 +237,55 @@ impl Generator {
 
     /// Connects when the next message of this seat is due.
     pub(crate) fn plan_churn(&mut self, key: usize) {
-        let seat = &mut self.seats[key];
-        seat.redial_at = NEVER;
-        if let Schedule::Dialed { at } = &mut seat.schedule {
-            *at = seat.free_at.max(self.now);
+        let client = &mut self.clients[key];
+        client.redial_at = NEVER;
+        if let Schedule::Dialed { at } = &mut client.schedule {
+            *at = client.free_at.max(self.now);
         }
-        let due = seat.schedule.next().unwrap_or(self.now);
+        let due = client.schedule.next().unwrap_or(self.now);
         if due <= platform::monotonic_now() {
             self.dial(key);
-        } else if seat.slot_at == NEVER && self.recorder.may_dial(due) {
-            seat.slot_at = due;
-            self.slots.add(due, key);
+        } else if client.send_at == NEVER && self.recorder.may_dial(due) {
+            client.send_at = due;
+            self.sends.add(due, key);
         }
     }
 
     /// The one message of a connection is answered: the next one.
     pub(crate) fn next_churn(&mut self, key: usize) {
-        drop(self.hang_up(key));
+        drop(self.close(key));
         self.plan_churn(key);
     }
 
-    pub(crate) fn hang_up(&mut self, key: usize) -> Line {
-        let seat = &mut self.seats[key];
-        if let (Close::Rst, Some(socket)) = (self.config.close, seat.socket()) {
+    pub(crate) fn close(&mut self, key: usize) -> SocketState {
+        let client = &mut self.clients[key];
+        if let (Close::Rst, Some(socket)) = (self.config.close, client.socket()) {
             slot::reset(socket);
         }
-        seat.free_at = platform::monotonic_now();
-        self.take_line(key)
+        client.free_at = platform::monotonic_now();
+        self.take_socket(key)
     }
 
-    fn take_line(&mut self, key: usize) -> Line {
-        std::mem::replace(&mut self.seats[key].line, Line::Down)
+    fn take_socket(&mut self, key: usize) -> SocketState {
+        std::mem::replace(&mut self.clients[key].line, SocketState::Down)
     }
 
     fn went_up(&mut self, key: usize, at: u64) {
-        if !std::mem::replace(&mut self.seats[key].is_up, true) {
+        if !std::mem::replace(&mut self.clients[key].is_up, true) {
             self.recorder.went_up(at);
         }
     }
 
     /// Not with the end of a connection that has done what it was made for.
     fn went_down(&mut self, key: usize) {
-        if std::mem::replace(&mut self.seats[key].is_up, false) {
+        if std::mem::replace(&mut self.clients[key].is_up, false) {
             self.recorder.went_down(self.now);
         }
     }
 }
 
 /// The addresses in turn, so that loops do not begin with the same one.
-fn source(config: &Config, part: Part, sockets: u64) -> Option<IpAddr> {
+fn source(config: &Config, part: WorkerShare, sockets: u64) -> Option<IpAddr> {
     let count = config.sources.len() as u64;
     let turn = sockets * part.threads as u64 + part.thread as u64;
     (count > 0).then(|| config.sources[(turn % count) as usize])
@@ -296,10 +296,10 @@ fn connect(
     options: DialOptions,
     registry: &Registry,
     token: Token,
-) -> Result<Line, ConnectError> {
+) -> Result<SocketState, ConnectError> {
     let mut socket = dial(address, options)?;
     let registration = Registration::connecting(&mut socket, registry, token)?;
-    Ok(Line::Connecting {
+    Ok(SocketState::Connecting {
         socket,
         registration,
         ready: Ready::default(),

@@ -7,11 +7,11 @@ use crate::net::timers::NEVER;
 
 /// Seats with a time each, in nanoseconds of the loop's clock.
 #[derive(Debug, Default)]
-pub struct Agenda {
+pub struct TimerQueue {
     entries: BinaryHeap<Reverse<(u64, u32)>>,
 }
 
-impl Agenda {
+impl TimerQueue {
     /// Adds `seat` at `time`.
     pub fn add(&mut self, time: u64, seat: usize) {
         self.entries.push(Reverse((time, seat as u32)));
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn the_earliest_comes_first_and_nothing_before_its_time() {
-        let mut agenda = Agenda::default();
+        let mut agenda = TimerQueue::default();
         for (time, seat) in [(30, 1), (10, 2), (20, 3), (10, 1)] {
             agenda.add(time, seat);
         }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread;
 
-use super::files::{OutputFile, Unwritten, empty};
+use super::files::{OutputFile, WriteError, empty};
 use crate::program::standard_streams::PATIENCE;
 
 /// Pieces that may wait.
@@ -62,10 +62,10 @@ impl Spool {
     /// # Errors
     ///
     /// What has kept the text from the file.
-    pub fn end(self, queued: io::Result<()>) -> Result<(), Unwritten> {
+    pub fn end(self, queued: io::Result<()>) -> Result<(), WriteError> {
         // The thread knows why the queue has ended.
         let written = self.await_end().and(queued);
-        written.map_err(|source| Unwritten::new(self.path, source))
+        written.map_err(|source| WriteError::new(self.path, source))
     }
 
     fn await_end(&self) -> io::Result<()> {

@@ -16,7 +16,7 @@ pub const DIGITS: u8 = 3;
 
 /// Times in nanoseconds.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct LatencyHistogram {
     /// From 1 ns to [`LONGEST`], to [`DIGITS`] digits.
     pub histogram: Histogram<u64>,
     /// The exact greatest, also over [`LONGEST`].
@@ -61,19 +61,19 @@ pub struct Failures([u64; Failure::ALL.len()]);
 
 /// What was measured in some interval, or in all of them.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
+pub struct Metrics {
     /// Intended until answered.
-    pub response: Row,
+    pub response: LatencyHistogram,
     /// Intended until the connection could take it: the peer's part of a delay.
-    pub wait: Row,
+    pub wait: LatencyHistogram,
     /// Sent until answered.
-    pub service: Row,
+    pub service: LatencyHistogram,
     /// Could be sent until sent: our own part of a delay.
-    pub send_lag: Row,
+    pub send_lag: LatencyHistogram,
     /// Connects, from the first SYN until established.
-    pub connect: Row,
+    pub connect: LatencyHistogram,
     /// From the poll's return until the connection was read: our own, and inside `service`.
-    pub turn: Row,
+    pub turn: LatencyHistogram,
     /// Replies that came in the window, verified.
     pub messages: u64,
     /// Bytes of replies that came in the window.
@@ -113,7 +113,7 @@ pub struct Corruption {
     pub got: Vec<u8>,
 }
 
-impl Row {
+impl LatencyHistogram {
     /// Adds a time.
     pub fn record(&mut self, nanoseconds: u64) {
         self.max = self.max.max(nanoseconds);
@@ -129,7 +129,7 @@ impl Row {
     }
 }
 
-impl Default for Row {
+impl Default for LatencyHistogram {
     fn default() -> Self {
         Self {
             histogram: Histogram::new_with_bounds(1, LONGEST, DIGITS)
@@ -141,8 +141,8 @@ impl Default for Row {
     }
 }
 
-impl AddAssign<&Row> for Row {
-    fn add_assign(&mut self, other: &Row) {
+impl AddAssign<&LatencyHistogram> for LatencyHistogram {
+    fn add_assign(&mut self, other: &LatencyHistogram) {
         self.histogram
             .add(&other.histogram)
             .expect("histograms of the same bounds");
@@ -217,9 +217,9 @@ impl IndexMut<Failure> for Failures {
     }
 }
 
-impl Tally {
+impl Metrics {
     /// The rows with the names that files give them, in the order of reports.
-    pub fn rows(&self) -> [(&'static str, &Row); 6] {
+    pub fn rows(&self) -> [(&'static str, &LatencyHistogram); 6] {
         [
             ("response", &self.response),
             ("wait", &self.wait),
@@ -241,8 +241,8 @@ pub fn busy(idle: u64, elapsed: u64) -> Option<f64> {
     (elapsed > 0).then(|| 1.0 - (idle as f64 / elapsed as f64).min(1.0))
 }
 
-impl AddAssign<&Tally> for Tally {
-    fn add_assign(&mut self, other: &Tally) {
+impl AddAssign<&Metrics> for Metrics {
+    fn add_assign(&mut self, other: &Metrics) {
         self.response += &other.response;
         self.wait += &other.wait;
         self.service += &other.service;

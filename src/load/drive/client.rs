@@ -13,11 +13,11 @@ use crate::net::timers::NEVER;
 const PATIENCE: u64 = 5_000_000_000;
 
 /// The place of one connection.
-pub struct Seat {
+pub struct Client {
     /// Its number among the connections of all threads and shards, from 0.
     pub number: u64,
     /// Its socket.
-    pub line: Line,
+    pub line: SocketState,
     /// Its messages.
     pub schedule: Schedule,
     /// The number of its connection among all that were ever begun, from 1.
@@ -29,7 +29,7 @@ pub struct Seat {
     /// When the next one is due, or [`NEVER`].
     pub redial_at: u64,
     /// The one time for it on the agenda of messages, or [`NEVER`].
-    pub slot_at: u64,
+    pub send_at: u64,
     /// The one time for it on the agenda of checks that counts, or [`NEVER`].
     pub check_at: u64,
     /// Whether the server lets it have what it needs: the last connect, and what came of it, has not failed.
@@ -41,7 +41,7 @@ pub struct Seat {
 }
 
 /// The socket of a seat.
-pub enum Line {
+pub enum SocketState {
     /// None.
     Down,
     /// One that is not established yet.
@@ -64,18 +64,18 @@ pub enum Line {
     },
 }
 
-impl Seat {
+impl Client {
     /// An empty seat.
     pub fn new(number: u64) -> Self {
         Self {
             number,
-            line: Line::Down,
+            line: SocketState::Down,
             schedule: Schedule::Closed,
             connection: 0,
             dialed_at: 0,
             free_at: 0,
             redial_at: NEVER,
-            slot_at: NEVER,
+            send_at: NEVER,
             check_at: NEVER,
             is_up: false,
             is_queued: false,
@@ -86,8 +86,8 @@ impl Seat {
     /// The socket, if there is one.
     pub fn socket(&self) -> Option<&TcpStream> {
         match &self.line {
-            Line::Down => None,
-            Line::Connecting { socket, .. } | Line::Up { socket, .. } => Some(socket),
+            SocketState::Down => None,
+            SocketState::Connecting { socket, .. } | SocketState::Up { socket, .. } => Some(socket),
         }
     }
 
@@ -101,9 +101,9 @@ impl Seat {
     /// When something about this seat must be looked at though no event has come, or [`NEVER`].
     pub fn deadline(&self, timeout: u64) -> u64 {
         match &self.line {
-            Line::Down => self.redial_at,
-            Line::Connecting { .. } => self.dialed_at.saturating_add(timeout),
-            Line::Up { session, .. } => {
+            SocketState::Down => self.redial_at,
+            SocketState::Connecting { .. } => self.dialed_at.saturating_add(timeout),
+            SocketState::Up { session, .. } => {
                 let reply = session
                     .awaited_since()
                     .map(|since| since.saturating_add(timeout));
@@ -117,20 +117,20 @@ impl Seat {
     /// Tells the kernel what the session wants. False: the poll has dropped the socket, because it is dead.
     pub fn tell_kernel(&mut self, registry: &Registry, token: Token) -> bool {
         match &mut self.line {
-            Line::Up {
+            SocketState::Up {
                 socket,
                 registration,
                 session,
             } => registration
                 .arm_write(session.wants_write(), socket, registry, token)
                 .is_ok(),
-            Line::Down | Line::Connecting { .. } => true,
+            SocketState::Down | SocketState::Connecting { .. } => true,
         }
     }
 
     /// Whether its peer has not read for so long that it should be said, once.
     pub fn report_blocked(&mut self, now: u64) -> bool {
-        let Line::Up { session, .. } = &self.line else {
+        let SocketState::Up { session, .. } = &self.line else {
             return false;
         };
         let is_due = session
