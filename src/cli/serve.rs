@@ -215,7 +215,7 @@ impl ServeArgs {
             high_water: self.high_water,
             max_message: self.max_message,
             workers: self.workers,
-            work_time: self.work_time,
+            simulated_work: self.work_time,
             offload: self.offload,
             socket_buffer: self.socket_buffer,
         }

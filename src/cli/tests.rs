@@ -114,7 +114,7 @@ fn every_option_means_its_own_setting() {
         high_water: 11,
         max_message: 14,
         workers: 15,
-        work_time: Duration::from_secs(16),
+        simulated_work: Duration::from_secs(16),
         offload: OffloadPolicy::Large,
         socket_buffer: Some(12),
     };
@@ -396,7 +396,7 @@ fn a_variable_sets_an_option() {
     let framings = serve.config.listen.iter().map(|(_, framing)| *framing);
     assert_eq!(framings.collect::<Vec<_>>(), [Framing::Len16Le; 3]);
     assert_eq!(serve.config.workers, 3);
-    assert_eq!(serve.config.work_time, Duration::from_millis(5));
+    assert_eq!(serve.config.simulated_work, Duration::from_millis(5));
     assert_eq!(serve.config.banner, "hello there ");
     assert_eq!(serve.config.max_connections, Some(50_000));
     assert_eq!(serve.level, LevelFilter::Trace);

@@ -47,7 +47,7 @@ impl Link {
 
     /// Notes what an event reported.
     pub(super) fn note(&mut self, event: &Event) {
-        self.readiness.note(slot::ready(event));
+        self.readiness.record(slot::ready(event));
         if self.readiness.reset() {
             self.readiness.assume_readable();
         }
@@ -139,7 +139,7 @@ impl Link {
         }
         self.is_finished = true;
         match self.socket.shutdown(Shutdown::Write) {
-            Ok(()) => self.readiness.note_fin_sent(),
+            Ok(()) => self.readiness.record_fin_sent(),
             // A connection that is gone by now was reset, and no call has told of it.
             Err(error) if error.kind() == ErrorKind::NotConnected => {
                 self.breaks(ErrorKind::ConnectionReset.into());

@@ -88,12 +88,12 @@ pub struct Connection {
     pub(super) sent: u64,
     /// How many of those come first and are no echo.
     greeting: u32,
-    pub(super) clock_since: u64,
+    pub(super) timer_started: u64,
     pub(super) state: State,
     pub(super) reason: Option<CloseReason>,
     pub(super) readiness: Readiness,
     pub(super) fin_sent: bool,
-    pub(super) orders: u8,
+    pub(super) pending_checks: u8,
     pub(super) truncated: bool,
 }
 
@@ -109,12 +109,12 @@ impl Connection {
             received: 0,
             sent: 0,
             greeting: 0,
-            clock_since: now,
+            timer_started: now,
             state: State::Open,
             reason: None,
             readiness,
             fin_sent: false,
-            orders: 0,
+            pending_checks: 0,
             truncated: false,
         }
     }
@@ -130,73 +130,73 @@ impl Connection {
 
     /// Notes what an event reported.
     pub fn handle_ready(&mut self, ready: Ready) {
-        self.readiness.note(ready);
+        self.readiness.record(ready);
     }
 
-    /// A clock that [`clock`](Self::clock) or [`frame_since`](Self::frame_since) named has run out.
+    /// A clock that [`clock`](Self::clock) or [`frame_timer_started`](Self::frame_since) named has run out.
     pub fn handle_timeout(&mut self, clock: Clock) {
         match clock {
             // After a stall of our own, bytes that came in time are still unread, and their event may not have been
             // seen yet. Only a WouldBlock proves that there are none.
             Clock::Idle => {
-                self.orders |= TRY_READ;
+                self.pending_checks |= TRY_READ;
                 self.readiness.assume_unread();
             }
             Clock::Frame => {
-                self.orders |= TRY_REST;
+                self.pending_checks |= TRY_REST;
                 self.readiness.assume_unread();
             }
             Clock::Write => {
                 // The kernel reports a socket writable only once a good part of its buffer is free, so a steady slow
                 // reader gives no event for a long time. Only a WouldBlock proves that there was no progress.
-                self.orders |= TRY_WRITE;
+                self.pending_checks |= TRY_WRITE;
                 self.readiness.assume_writable();
             }
-            Clock::Linger => self.enter(Event::LingerOver),
+            Clock::Linger => self.enter(Event::LingerExpired),
         }
     }
 
     /// The server stops: what has arrived is still echoed by the next [`drive`](Self::drive) that may read, then the
     /// session ends.
     pub fn handle_shutdown(&mut self) {
-        self.orders |= STOP;
+        self.pending_checks |= STOP;
         // One that has just been accepted has had no event, which would have told of an urgent mark or a FIN.
         self.readiness.assume_unread();
     }
 
     /// The server stops waiting: what is owed now is dropped.
     pub fn handle_drain_deadline(&mut self) {
-        if self.owes() || self.holds_back() {
+        if self.has_pending_output() || self.has_queued_message() {
             self.abort(CloseReason::DrainTimeout);
         } else {
             self.end(CloseReason::Stopped);
-            self.enter(Event::LingerOver);
+            self.enter(Event::LingerExpired);
         }
     }
 
     /// Our FIN has gone out, at `now`.
     pub fn handle_fin_sent(&mut self, now: u64) {
         self.fin_sent = true;
-        self.readiness.note_fin_sent();
-        self.clock_since = now;
+        self.readiness.record_fin_sent();
+        self.timer_started = now;
     }
 
     /// The socket turned out to be dead in a call that was not this connection's own.
     pub fn handle_reset(&mut self) {
-        self.readiness.note_reset();
+        self.readiness.record_reset();
     }
 
     /// Whether the kernel is to report when the socket takes bytes again.
     pub fn wants_write(&self) -> bool {
-        self.owes()
+        self.has_pending_output()
     }
 
     /// The clock that runs now. Derived, like everything that can be. One that has run out runs no more until the read
     /// that it asked for has told what that means.
     pub fn clock(&self) -> Option<Clock> {
-        if self.owes() {
+        if self.has_pending_output() {
             Some(Clock::Write)
-        } else if self.state == State::Open && self.orders == 0 {
+        } else if self.state == State::Open && self.pending_checks == 0 {
             self.inbox
                 .as_ref()
                 .map_or(Some(Clock::Idle), |inbox| inbox.clock())
@@ -206,8 +206,8 @@ impl Connection {
     }
 
     /// When that clock was last started, in nanoseconds of the loop's clock.
-    pub fn clock_since(&self) -> u64 {
-        self.clock_since
+    pub fn timer_started(&self) -> u64 {
+        self.timer_started
     }
 
     /// The number of this connection, unique for the life of the server.
@@ -246,14 +246,14 @@ impl Connection {
     }
 
     /// Whether bytes wait for the kernel to take them.
-    pub(super) fn owes(&self) -> bool {
+    pub(super) fn has_pending_output(&self) -> bool {
         !self.pending.is_empty()
     }
 
     /// Whether a read would be of use. While lingering, input is discarded, so that closing does not meet unread
     /// bytes and turn into a reset.
     pub(super) fn wants_read(&self) -> bool {
-        let has_room = self.pending.len() < self.settings.high_water && !self.holds_back();
+        let has_room = self.pending.len() < self.settings.high_water && !self.has_queued_message();
         self.state == State::Open && has_room || self.state == State::Lingering
     }
 
@@ -261,7 +261,7 @@ impl Connection {
     #[cold]
     pub(super) fn end(&mut self, reason: CloseReason) {
         self.reason.get_or_insert(reason);
-        self.enter(Event::WeEnd);
+        self.enter(Event::LocalClose);
     }
 
     /// We end it at once, and what is owed is lost.
@@ -281,7 +281,7 @@ impl Connection {
             return self.abort(reason);
         }
         // Once all is delivered a reset is only the peer's way to close; the first reason stands.
-        if self.owes() || self.holds_back() {
+        if self.has_pending_output() || self.has_queued_message() {
             self.reason = None;
         }
         self.reason.get_or_insert(reason);
@@ -296,17 +296,17 @@ impl Connection {
         if self.state == from {
             return;
         }
-        if event == Event::PeerFinished {
-            self.reason.get_or_insert(CloseReason::PeerFinished);
+        if event == Event::PeerFin {
+            self.reason.get_or_insert(CloseReason::PeerClosed);
         }
         if self.state == State::Closed {
-            self.readiness.forget();
+            self.readiness.clear();
         }
         let why = match event {
-            Event::WeEnd | Event::Reset | Event::Abort => {
+            Event::LocalClose | Event::Reset | Event::Abort => {
                 self.reason.map_or("", CloseReason::explain)
             }
-            Event::PeerFinished | Event::Delivered | Event::LingerOver => event.explain(),
+            Event::PeerFin | Event::Delivered | Event::LingerExpired => event.explain(),
         };
         trace!("conn {}: {from:?} -> {:?} ({why})", self.id, self.state);
     }

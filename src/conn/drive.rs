@@ -29,23 +29,24 @@ impl Connection {
         if self.readiness.reset() {
             self.fail(ErrorKind::ConnectionReset);
         }
-        if self.owes() {
+        if self.has_pending_output() {
             self.flush(socket, &mut scratch.spare, now);
         }
         if self.inbox.is_some() {
-            self.work_off(socket, &mut scratch.spare, now);
+            self.resume(socket, &mut scratch.spare, now);
         }
         let mut budget = RUN_BYTES;
         while budget > 0 && self.readiness.readable() && self.wants_read() {
             let got = self.fill(socket, scratch, now);
             budget = budget.saturating_sub(got.max(READ_COST));
         }
-        let is_uneventful = self.state == State::Open && self.inbox.is_none() && self.orders == 0;
+        let is_uneventful =
+            self.state == State::Open && self.inbox.is_none() && self.pending_checks == 0;
         if is_uneventful {
             self.wait_or_go_on()
         } else {
             let has_read = budget < RUN_BYTES;
-            self.settle(scratch, now, has_read)
+            self.apply_transitions(scratch, now, has_read)
         }
     }
 
@@ -99,15 +100,15 @@ impl Connection {
         if fresh.is_empty() {
             return;
         }
-        while !self.owes() && self.readiness.writable() {
+        while !self.has_pending_output() && self.readiness.writable() {
             let result = socket.write(fresh);
             fresh = &fresh[self.note_written(result, now)..];
             if fresh.is_empty() {
                 return;
             }
         }
-        if !self.owes() {
-            self.clock_since = now;
+        if !self.has_pending_output() {
+            self.timer_started = now;
         }
         self.pending.push(fresh, spare, self.settings.most_pending);
     }
@@ -115,12 +116,12 @@ impl Connection {
     /// Writes what waits.
     #[inline(never)]
     fn flush(&mut self, socket: &mut impl Write, spare: &mut BufferPool, now: u64) {
-        while self.owes() && self.readiness.writable() {
+        while self.has_pending_output() && self.readiness.writable() {
             let result = socket.write(self.pending.front());
             let taken = self.note_written(result, now);
             self.pending.consume(taken);
         }
-        if !self.owes() {
+        if !self.has_pending_output() {
             self.pending.release(spare);
         }
     }
@@ -131,7 +132,7 @@ impl Connection {
             Ok(0) => ErrorKind::WriteZero,
             Ok(taken) => {
                 self.sent += taken as u64;
-                self.clock_since = now;
+                self.timer_started = now;
                 return taken;
             }
             Err(error) => error.kind(),
@@ -146,27 +147,38 @@ impl Connection {
 
     /// What follows from a run after which the connection is not simply open as before.
     #[cold]
-    fn settle(&mut self, scratch: &mut ReadBuffer, now: u64, has_read: bool) -> Progress {
-        let took_bytes = self.clock_since == now;
-        let is_overdue = self.orders & TRY_WRITE != 0 && !took_bytes;
-        self.orders &= !TRY_WRITE;
+    fn apply_transitions(
+        &mut self,
+        scratch: &mut ReadBuffer,
+        now: u64,
+        has_read: bool,
+    ) -> Progress {
+        let took_bytes = self.timer_started == now;
+        let is_overdue = self.pending_checks & TRY_WRITE != 0 && !took_bytes;
+        self.pending_checks &= !TRY_WRITE;
         match self.state {
-            State::Open | State::Finishing | State::Lingering if is_overdue && self.owes() => {
+            State::Open | State::Finishing | State::Lingering
+                if is_overdue && self.has_pending_output() =>
+            {
                 self.abort(CloseReason::WriteTimeout);
             }
-            State::Open if self.orders & STOP != 0 => {
+            State::Open if self.pending_checks & STOP != 0 => {
                 // Behind a job or too many pending bytes there was no read yet. What has arrived is echoed after them.
                 if has_read {
                     self.end(CloseReason::Stopped);
                 }
             }
             State::Open => self.end_if_silent(now),
-            State::Finishing if !self.owes() && !self.holds_back() => self.enter(Event::Delivered),
+            State::Finishing if !self.has_pending_output() && !self.has_queued_message() => {
+                self.enter(Event::Delivered)
+            }
             State::Finishing | State::Lingering | State::Closed => {}
         }
         match self.state {
             State::Closed => self.close(scratch),
-            State::Lingering if !self.owes() && !self.holds_back() && !self.fin_sent => {
+            State::Lingering
+                if !self.has_pending_output() && !self.has_queued_message() && !self.fin_sent =>
+            {
                 Progress::SendFin
             }
             // Even where a lingering connection could go on discarding input: that is believed until the reply comes and
@@ -181,20 +193,21 @@ impl Connection {
     /// If a clock of the peer's input has run out, and everything that had come is read by now.
     fn end_if_silent(&mut self, now: u64) {
         // What came in this run is an answer, even if there is more to read in the next one.
-        if self.clock_since == now {
-            self.orders &= !TRY_READ;
+        if self.timer_started == now {
+            self.pending_checks &= !TRY_READ;
         }
-        if self.frame_since().is_none_or(|since| since == now) {
-            self.orders &= !TRY_REST;
+        if self.frame_timer_started().is_none_or(|since| since == now) {
+            self.pending_checks &= !TRY_REST;
         }
         if self.readiness.readable() && self.wants_read() {
             return;
         }
-        let orders = std::mem::take(&mut self.orders);
-        if orders & TRY_REST != 0 {
+        let pending_checks = std::mem::take(&mut self.pending_checks);
+        if pending_checks & TRY_REST != 0 {
             self.drop_begun_message();
             self.end(CloseReason::FrameTimeout);
-        } else if orders & TRY_READ != 0 && matches!(self.clock(), Some(Clock::Idle | Clock::Frame))
+        } else if pending_checks & TRY_READ != 0
+            && matches!(self.clock(), Some(Clock::Idle | Clock::Frame))
         {
             self.drop_begun_message();
             self.end(CloseReason::IdleTimeout);
@@ -203,7 +216,7 @@ impl Connection {
 
     fn wait_or_go_on(&self) -> Progress {
         let can_read = self.readiness.readable() && self.wants_read();
-        let can_write = self.owes() && self.readiness.writable();
+        let can_write = self.has_pending_output() && self.readiness.writable();
         if can_read || can_write {
             Progress::Again
         } else {
@@ -213,7 +226,7 @@ impl Connection {
 
     /// The end. What is still owed is dropped, and then the peer must see that.
     fn close(&mut self, scratch: &mut ReadBuffer) -> Progress {
-        self.truncated |= self.owes() || self.holds_back();
+        self.truncated |= self.has_pending_output() || self.has_queued_message();
         self.inbox = None;
         self.pending.release(&mut scratch.spare);
         if self.truncated {
@@ -228,6 +241,6 @@ impl Connection {
         if self.drop_begun_message() {
             self.reason.get_or_insert(CloseReason::Truncated);
         }
-        self.enter(Event::PeerFinished);
+        self.enter(Event::PeerFin);
     }
 }

@@ -32,14 +32,14 @@ pub(super) struct Inbox {
     start: usize,
     deframer: Deframer,
     /// What stops us from going on with it.
-    pub hold: Hold,
+    pub state: InboxState,
     /// When its frame clock was started; none while it does not run.
-    pub frame_since: Option<u64>,
+    pub frame_timer_started: Option<u64>,
 }
 
 /// What stops us from going on with the first message.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) enum Hold {
+pub(super) enum InboxState {
     /// Nothing but its own missing end.
     #[default]
     Incomplete,
@@ -56,7 +56,7 @@ pub(super) enum Hold {
 
 /// Why no more messages can be echoed at once.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum SplitEnd {
     /// There are enough for now.
     Full,
     /// The next message has not come whole.
@@ -68,11 +68,11 @@ pub(super) enum Stop {
 }
 
 impl Inbox {
-    pub(super) fn boxed(bytes: &[u8], deframer: Deframer, hold: Hold) -> Box<Self> {
+    pub(super) fn boxed(bytes: &[u8], deframer: Deframer, state: InboxState) -> Box<Self> {
         Box::new(Self {
             bytes: bytes.to_vec(),
             deframer,
-            hold,
+            state,
             ..Self::default()
         })
     }
@@ -94,9 +94,9 @@ impl Inbox {
         &self.bytes[self.start..]
     }
 
-    /// How many of its bytes can be echoed now, and why not more. See [`measure`].
-    pub(super) fn measure(&mut self, settings: &Settings, room: usize) -> (usize, Stop) {
-        measure(
+    /// How many of its bytes can be echoed now, and why not more. See [`split_messages`].
+    pub(super) fn split_messages(&mut self, settings: &Settings, room: usize) -> (usize, SplitEnd) {
+        split_messages(
             settings,
             &mut self.deframer,
             &self.bytes[self.start..],
@@ -108,14 +108,14 @@ impl Inbox {
     pub(super) fn consume(&mut self, n: usize) {
         self.start += n;
         if n > 0 {
-            self.frame_since = None;
+            self.frame_timer_started = None;
         }
     }
 
     /// The clock that runs while nothing is pending.
     #[cold]
     pub(super) fn clock(&self) -> Option<Clock> {
-        match self.frame_since {
+        match self.frame_timer_started {
             _ if self.waits_for_a_worker() => None,
             Some(_) => Some(Clock::Frame),
             None => Some(Clock::Idle),
@@ -124,31 +124,34 @@ impl Inbox {
 
     /// Whether a worker has or is to get a message.
     pub(super) fn waits_for_a_worker(&self) -> bool {
-        matches!(self.hold, Hold::JobWanted(_) | Hold::JobInFlight)
+        matches!(
+            self.state,
+            InboxState::JobWanted(_) | InboxState::JobInFlight
+        )
     }
 }
 
 /// How many of the first bytes are whole messages that can be echoed, and why it is not more. Stops before there are more
 /// than `room` of them, but has one message at least.
-pub(super) fn measure(
+pub(super) fn split_messages(
     settings: &Settings,
     deframer: &mut Deframer,
     bytes: &[u8],
     room: usize,
-) -> (usize, Stop) {
+) -> (usize, SplitEnd) {
     let mut whole = 0;
     loop {
         match deframer.next(settings.framing, &bytes[whole..], settings.max_message) {
             // That of a worker comes back later, and needs room then.
             Decoded::Message(length) if whole > 0 && length > room.saturating_sub(whole) => {
-                return (whole, Stop::Full);
+                return (whole, SplitEnd::Full);
             }
             Decoded::Message(length) if settings.offload.takes(length) => {
-                return (whole, Stop::Job(length));
+                return (whole, SplitEnd::Job(length));
             }
             Decoded::Message(length) => whole += length,
-            Decoded::Incomplete => return (whole, Stop::Incomplete),
-            Decoded::Bad(bad) => return (whole, Stop::Bad(bad)),
+            Decoded::Incomplete => return (whole, SplitEnd::Incomplete),
+            Decoded::Bad(bad) => return (whole, SplitEnd::Bad(bad)),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::mem;
 use memchr::memchr;
 
 use super::framing::{Deframer, Framing};
-use super::inbox::{Hold, Inbox, Stop, measure};
+use super::inbox::{Inbox, InboxState, SplitEnd, split_messages};
 use super::write_buffer::BufferPool;
 use super::{CloseReason, Connection, State};
 
@@ -21,7 +21,7 @@ impl Connection {
     /// A worker is done with the message that [`poll_job`](Self::poll_job) gave away. Drive the connection next.
     pub fn handle_completion(&mut self, outcome: Result<Vec<u8>, WorkerPanicked>) {
         match (outcome, &mut self.inbox) {
-            (Ok(reply), Some(inbox)) => inbox.hold = Hold::JobDone(reply),
+            (Ok(reply), Some(inbox)) => inbox.state = InboxState::JobDone(reply),
             (Ok(_), None) => {}
             (Err(WorkerPanicked), _) => self.abort(CloseReason::WorkerPanicked),
         }
@@ -31,12 +31,12 @@ impl Connection {
     /// and afterwards until [`handle_completion`](Self::handle_completion).
     pub fn poll_job(&mut self) -> Option<Vec<u8>> {
         let inbox = self.inbox.as_mut()?;
-        let Hold::JobWanted(length) = inbox.hold else {
+        let InboxState::JobWanted(length) = inbox.state else {
             return None;
         };
         let message = inbox.bytes()[..length].to_vec();
         inbox.consume(length);
-        inbox.hold = Hold::JobInFlight;
+        inbox.state = InboxState::JobInFlight;
         Some(message)
     }
 
@@ -44,12 +44,12 @@ impl Connection {
     pub fn wants_job(&self) -> bool {
         self.inbox
             .as_ref()
-            .is_some_and(|inbox| matches!(inbox.hold, Hold::JobWanted(_)))
+            .is_some_and(|inbox| matches!(inbox.state, InboxState::JobWanted(_)))
     }
 
     /// When the frame clock was started; see [`Clock::Frame`](super::Clock::Frame).
-    pub fn frame_since(&self) -> Option<u64> {
-        self.inbox.as_ref()?.frame_since
+    pub fn frame_timer_started(&self) -> Option<u64> {
+        self.inbox.as_ref()?.frame_timer_started
     }
 
     /// Takes in what has been read.
@@ -61,27 +61,29 @@ impl Connection {
         spare: &mut BufferPool,
         now: u64,
     ) {
-        if !self.owes() {
-            self.clock_since = now;
+        if !self.has_pending_output() {
+            self.timer_started = now;
         }
         if self.settings.framing == Framing::Nul {
             return self.receive_until_nul(fresh, socket, spare, now);
         }
         if let Some(inbox) = &mut self.inbox {
             inbox.push(fresh);
-            return self.work_off(socket, spare, now);
+            return self.resume(socket, spare, now);
         }
         let mut deframer = Deframer::default();
-        let (whole, stop) = measure(&self.settings, &mut deframer, fresh, usize::MAX);
+        let (whole, end_of_split) =
+            split_messages(&self.settings, &mut deframer, fresh, usize::MAX);
         self.echo(&fresh[..whole], socket, spare, now);
         let rest = &fresh[whole..];
-        match stop {
-            Stop::Bad(bad) => self.end(CloseReason::BadFrame(bad)),
-            Stop::Job(length) => {
-                self.keep(Inbox::boxed(rest, deframer, Hold::JobWanted(length)), now)
-            }
-            Stop::Full | Stop::Incomplete => {
-                self.keep(Inbox::boxed(rest, deframer, Hold::Incomplete), now)
+        match end_of_split {
+            SplitEnd::Bad(bad) => self.end(CloseReason::BadFrame(bad)),
+            SplitEnd::Job(length) => self.keep(
+                Inbox::boxed(rest, deframer, InboxState::JobWanted(length)),
+                now,
+            ),
+            SplitEnd::Full | SplitEnd::Incomplete => {
+                self.keep(Inbox::boxed(rest, deframer, InboxState::Incomplete), now)
             }
         }
     }
@@ -89,43 +91,43 @@ impl Connection {
     /// Goes on with what was held back, as far as that is possible now: in pieces as large as may be pending at all, so
     /// that small messages do not cost a write each however low the high-water mark is.
     #[cold]
-    pub(super) fn work_off(&mut self, socket: &mut impl Write, spare: &mut BufferPool, now: u64) {
+    pub(super) fn resume(&mut self, socket: &mut impl Write, spare: &mut BufferPool, now: u64) {
         let is_closed = self.state == State::Closed;
         let can_go_on = |inbox: &mut Box<Inbox>| !is_closed && !inbox.waits_for_a_worker();
         let Some(mut inbox) = self.inbox.take_if(can_go_on) else {
             return;
         };
-        if let Hold::JobDone(reply) = mem::take(&mut inbox.hold) {
+        if let InboxState::JobDone(reply) = mem::take(&mut inbox.state) {
             self.echo(&reply, socket, spare, now);
         }
         while self.pending.len() < self.settings.high_water && self.state != State::Closed {
             let room = self.settings.most_pending - self.pending.len();
-            let (whole, stop) = inbox.measure(&self.settings, room);
+            let (whole, end_of_split) = inbox.split_messages(&self.settings, room);
             self.echo(&inbox.bytes()[..whole], socket, spare, now);
             inbox.consume(whole);
-            match stop {
-                Stop::Full => continue,
-                Stop::Incomplete => {}
-                Stop::Job(length) => inbox.hold = Hold::JobWanted(length),
-                Stop::Bad(bad) => return self.end(CloseReason::BadFrame(bad)),
+            match end_of_split {
+                SplitEnd::Full => continue,
+                SplitEnd::Incomplete => {}
+                SplitEnd::Job(length) => inbox.state = InboxState::JobWanted(length),
+                SplitEnd::Bad(bad) => return self.end(CloseReason::BadFrame(bad)),
             }
             return self.keep(inbox, now);
         }
-        inbox.hold = Hold::Pending;
+        inbox.state = InboxState::Pending;
         self.keep(inbox, now);
     }
 
     /// Whether a whole message waits here, or with a worker: it is owed.
-    pub(super) fn holds_back(&self) -> bool {
+    pub(super) fn has_queued_message(&self) -> bool {
         self.inbox
             .as_ref()
-            .is_some_and(|inbox| inbox.hold != Hold::Incomplete)
+            .is_some_and(|inbox| inbox.state != InboxState::Incomplete)
     }
 
     /// The peer has finished sending. Returns whether it did so within a message, which is dropped.
     pub(super) fn drop_begun_message(&mut self) -> bool {
         self.inbox
-            .take_if(|inbox| inbox.hold == Hold::Incomplete)
+            .take_if(|inbox| inbox.state == InboxState::Incomplete)
             .is_some()
     }
 
@@ -145,13 +147,13 @@ impl Connection {
 
     /// Keeps what could not be echoed, if it still can be, and lets its frame clock run.
     fn keep(&mut self, mut inbox: Box<Inbox>, now: u64) {
-        let is_begun = inbox.hold == Hold::Incomplete;
+        let is_begun = inbox.state == InboxState::Incomplete;
         let can_go_on = self.state == State::Open && !inbox.bytes().is_empty();
         if is_begun && !can_go_on {
             return;
         }
-        let runs = is_begun && !self.owes();
-        inbox.frame_since = runs.then(|| inbox.frame_since.unwrap_or(now));
+        let runs = is_begun && !self.has_pending_output();
+        inbox.frame_timer_started = runs.then(|| inbox.frame_timer_started.unwrap_or(now));
         self.inbox = Some(inbox);
     }
 }

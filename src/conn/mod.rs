@@ -28,12 +28,12 @@
 //!
 //! A unit test reads this table and compares each cell with [`State::next`].
 //!
-//! | state     | PeerFinished | WeEnd     | Delivered | LingerOver | Reset  | Abort  |
-//! |-----------|--------------|-----------|-----------|------------|--------|--------|
-//! | Open      | Finishing    | Lingering | Open      | Open       | Closed | Closed |
-//! | Finishing | Finishing    | Finishing | Closed    | Finishing  | Closed | Closed |
-//! | Lingering | Finishing    | Lingering | Lingering | Closed     | Closed | Closed |
-//! | Closed    | Closed       | Closed    | Closed    | Closed     | Closed | Closed |
+//! | state     | PeerFin   | LocalClose | Delivered | LingerExpired | Reset  | Abort  |
+//! |-----------|-----------|------------|-----------|---------------|--------|--------|
+//! | Open      | Finishing | Lingering  | Open      | Open          | Closed | Closed |
+//! | Finishing | Finishing | Finishing  | Closed    | Finishing     | Closed | Closed |
+//! | Lingering | Finishing | Lingering  | Lingering | Closed        | Closed | Closed |
+//! | Closed    | Closed    | Closed     | Closed    | Closed        | Closed | Closed |
 //!
 //! # Messages
 //!
@@ -162,13 +162,13 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A read returned 0.
-    PeerFinished,
+    PeerFin,
     /// We end the session and owe nothing new: idle timeout, stop.
-    WeEnd,
+    LocalClose,
     /// The kernel has taken everything that was owed.
     Delivered,
     /// The peer did not answer our FIN in time.
-    LingerOver,
+    LingerExpired,
     /// The socket is dead.
     Reset,
     /// We give up although bytes are owed.
@@ -182,22 +182,22 @@ impl State {
             (State::Closed, _) => State::Closed,
             (_, Event::Reset | Event::Abort) => State::Closed,
 
-            (State::Open, Event::PeerFinished) => State::Finishing,
-            (State::Open, Event::WeEnd) => State::Lingering,
+            (State::Open, Event::PeerFin) => State::Finishing,
+            (State::Open, Event::LocalClose) => State::Lingering,
             // An open connection is always delivering, and has sent no FIN that could be answered.
-            (State::Open, Event::Delivered | Event::LingerOver) => State::Open,
+            (State::Open, Event::Delivered | Event::LingerExpired) => State::Open,
 
             (State::Finishing, Event::Delivered) => State::Closed,
             // It ends as soon as it can already: the peer waits for nothing but what is pending.
-            (State::Finishing, Event::PeerFinished | Event::WeEnd | Event::LingerOver) => {
+            (State::Finishing, Event::PeerFin | Event::LocalClose | Event::LingerExpired) => {
                 State::Finishing
             }
 
             // Both sides have finished; what is still pending keeps it from closing.
-            (State::Lingering, Event::PeerFinished) => State::Finishing,
-            (State::Lingering, Event::LingerOver) => State::Closed,
+            (State::Lingering, Event::PeerFin) => State::Finishing,
+            (State::Lingering, Event::LingerExpired) => State::Closed,
             // Delivered: the FIN comes next, and the wait for the peer's.
-            (State::Lingering, Event::WeEnd | Event::Delivered) => State::Lingering,
+            (State::Lingering, Event::LocalClose | Event::Delivered) => State::Lingering,
         }
     }
 }
@@ -206,10 +206,10 @@ impl Event {
     /// A few words for the log.
     pub fn explain(self) -> &'static str {
         match self {
-            Event::PeerFinished => "peer finished sending",
-            Event::WeEnd => "we end the session",
+            Event::PeerFin => "peer finished sending",
+            Event::LocalClose => "we end the session",
             Event::Delivered => "everything is delivered",
-            Event::LingerOver => "the wait for the peer's FIN is over",
+            Event::LingerExpired => "the wait for the peer's FIN is over",
             Event::Reset => "the socket is dead",
             Event::Abort => "we give up",
         }
@@ -220,7 +220,7 @@ impl Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// The peer finished sending, and got all of its echo.
-    PeerFinished,
+    PeerClosed,
     /// The peer reset the connection, or the network did.
     Reset,
     /// A read or write failed for a reason of ours (out of buffers, for instance).
@@ -251,7 +251,7 @@ impl CloseReason {
 
     /// One of each, in the order of [`index`](Self::index).
     pub const ALL: [Self; Self::COUNT] = [
-        Self::PeerFinished,
+        Self::PeerClosed,
         Self::Reset,
         Self::Failed(io::ErrorKind::Other),
         Self::IdleTimeout,
@@ -271,7 +271,7 @@ impl CloseReason {
     /// Its place in an array of counters.
     pub fn index(self) -> usize {
         match self {
-            Self::PeerFinished => 0,
+            Self::PeerClosed => 0,
             Self::Reset => 1,
             Self::Failed(_) => 2,
             Self::IdleTimeout => 3,
@@ -289,7 +289,7 @@ impl CloseReason {
     /// A few words for the log.
     pub fn explain(self) -> &'static str {
         match self {
-            Self::PeerFinished => "peer finished",
+            Self::PeerClosed => "peer finished",
             Self::Reset => "reset",
             Self::Failed(_) => "failed",
             Self::IdleTimeout => "idle timeout",

@@ -66,7 +66,7 @@ impl Readiness {
     }
 
     /// Adds what an event reported.
-    pub(crate) fn note(&mut self, ready: Ready) {
+    pub(crate) fn record(&mut self, ready: Ready) {
         self.set(READABLE, ready.readable);
         self.set(WRITABLE, ready.writable);
         // Data and FIN that are queued together give one event, and a read stops short at an urgent mark without
@@ -77,7 +77,7 @@ impl Readiness {
     }
 
     /// Our own FIN has closed the sending side: that is no sign of a reset any more.
-    pub(crate) fn note_fin_sent(&mut self) {
+    pub(crate) fn record_fin_sent(&mut self) {
         self.fatal = FAILED;
     }
 
@@ -98,12 +98,12 @@ impl Readiness {
     }
 
     /// The socket has failed for good.
-    pub(crate) fn note_reset(&mut self) {
+    pub(crate) fn record_reset(&mut self) {
         self.bits |= FAILED;
     }
 
     /// The socket is not to be used any more: nothing is believed of it.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.bits = 0;
     }
 

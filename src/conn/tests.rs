@@ -182,10 +182,10 @@ mod in_every_state {
     ];
 
     const EVENTS: [Event; 6] = [
-        Event::PeerFinished,
-        Event::WeEnd,
+        Event::PeerFin,
+        Event::LocalClose,
         Event::Delivered,
-        Event::LingerOver,
+        Event::LingerExpired,
         Event::Reset,
         Event::Abort,
     ];
@@ -231,17 +231,19 @@ mod in_every_state {
         for reset in resets {
             for (situation, mut rig) in Rig::in_every_situation() {
                 let first_reason = rig.connection.close_reason();
-                let owes = rig.connection.pending() > 0;
+                let has_pending_output = rig.connection.pending() > 0;
 
                 reset(&mut rig.connection);
 
-                let progress = if owes {
+                let progress = if has_pending_output {
                     Progress::Abort
                 } else {
                     Progress::Close
                 };
                 assert_eq!(rig.drive(), progress, "{situation}");
-                let expected = first_reason.filter(|_| !owes).unwrap_or(CloseReason::Reset);
+                let expected = first_reason
+                    .filter(|_| !has_pending_output)
+                    .unwrap_or(CloseReason::Reset);
                 assert_eq!(rig.ended_by(), expected, "{situation}");
                 rig.socket.expect_calls(&[]);
             }
@@ -252,8 +254,8 @@ mod in_every_state {
     fn a_closed_sending_side_is_a_reset_until_we_have_sent_a_fin() {
         for (situation, mut rig) in Rig::in_every_situation() {
             let fin_sent = rig.connection.clock() == Some(Clock::Linger);
-            let owes = rig.connection.pending() > 0;
-            let expected = match (fin_sent, owes) {
+            let has_pending_output = rig.connection.pending() > 0;
+            let expected = match (fin_sent, has_pending_output) {
                 (true, _) => Progress::Wait,
                 (false, true) => Progress::Abort,
                 (false, false) => Progress::Close,
@@ -288,9 +290,9 @@ mod in_every_state {
     #[test]
     fn the_drain_deadline_aborts_only_what_owes() {
         for (situation, mut rig) in Rig::in_every_situation() {
-            let owes = rig.connection.pending() > 0;
+            let has_pending_output = rig.connection.pending() > 0;
             rig.connection.handle_drain_deadline();
-            let (progress, reason) = if owes {
+            let (progress, reason) = if has_pending_output {
                 (Progress::Abort, CloseReason::DrainTimeout)
             } else {
                 (Progress::Close, CloseReason::Stopped)
@@ -372,7 +374,7 @@ mod open {
             ..readable()
         };
         assert_eq!(rig.ready(event), Progress::Close);
-        assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+        assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
         rig.socket
             .expect_calls(&["read(16) = 4", "write(4) = 4", "read(16) = 0"]);
     }
@@ -407,7 +409,7 @@ mod open {
                     let mut rig = Rig::sized(scratch, HIGH_WATER, socket);
                     assert_eq!(rig.run_dry(), Progress::Close);
                     assert_eq!(rig.socket.written(), pattern(len), "call {call}");
-                    assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+                    assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
                 }
             }
         }
@@ -595,19 +597,19 @@ mod open {
         rig.now = SECOND;
         rig.ready(readable_and_writable());
         assert_eq!(rig.connection.clock(), Some(Clock::Idle));
-        assert_eq!(rig.connection.clock_since(), 0, "nothing came");
+        assert_eq!(rig.connection.timer_started(), 0, "nothing came");
 
         rig.now = 2 * SECOND;
         rig.ready(readable());
         assert_eq!(rig.connection.clock(), Some(Clock::Idle));
-        assert_eq!(rig.connection.clock_since(), 2 * SECOND, "bytes came");
+        assert_eq!(rig.connection.timer_started(), 2 * SECOND, "bytes came");
 
         // Bytes that only go restart it too: what was owed since 2 s is taken at 3 s.
         let mut rig = Rig::paused();
         rig.now = 3 * SECOND;
         rig.ready(writable());
         assert_eq!(rig.connection.clock(), Some(Clock::Idle));
-        assert_eq!(rig.connection.clock_since(), 3 * SECOND, "bytes went");
+        assert_eq!(rig.connection.timer_started(), 3 * SECOND, "bytes went");
     }
 
     #[test]
@@ -625,7 +627,7 @@ mod open {
     fn bytes_that_came_in_time_keep_the_session_even_if_they_take_a_whole_run() {
         let mut rig = Rig::sized(1, HIGH_WATER, Script::new().read_gives(&pattern(16)));
         assert_eq!(rig.timeout(), Progress::Again);
-        assert_eq!(rig.connection.clock_since(), SECOND);
+        assert_eq!(rig.connection.timer_started(), SECOND);
         rig.now += 1;
         assert_eq!(rig.drive(), Progress::Wait);
         assert_eq!(rig.connection.clock(), Some(Clock::Idle));
@@ -652,7 +654,7 @@ mod open {
             rig.now = second * SECOND;
             rig.ready(event);
             assert_eq!(rig.connection.clock(), Some(Clock::Write));
-            assert_eq!(rig.connection.clock_since(), since * SECOND, "{second} s");
+            assert_eq!(rig.connection.timer_started(), since * SECOND, "{second} s");
         }
     }
 
@@ -664,7 +666,7 @@ mod open {
         assert_eq!(rig.timeout(), Progress::Wait);
         rig.socket
             .expect_calls(&["write(16) = 1", "write(15) = WouldBlock"]);
-        assert_eq!(rig.connection.clock_since(), SECOND);
+        assert_eq!(rig.connection.timer_started(), SECOND);
 
         assert_eq!(rig.timeout(), Progress::Abort);
         rig.socket.expect_calls(&["write(15) = WouldBlock"]);
@@ -732,7 +734,7 @@ mod open {
         let mut rig = Rig::new(Script::new().read_gives(b"data").read_ends());
         rig.connection.handle_shutdown();
         assert_eq!(rig.drive(), Progress::Close);
-        assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+        assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
     }
 }
 
@@ -745,7 +747,7 @@ mod finishing {
         assert_eq!(rig.connection.clock(), Some(Clock::Write));
         assert_eq!(rig.ready(readable_and_writable()), Progress::Close);
         rig.socket.expect_calls(&["write(4) = 4"]);
-        assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+        assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
     }
 
     #[test]
@@ -762,7 +764,7 @@ mod finishing {
         assert_eq!(rig.drive(), Progress::Wait);
         assert_eq!(rig.connection.state(), State::Finishing);
         assert_eq!(rig.ready(writable()), Progress::Close);
-        assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+        assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
     }
 
     #[test]
@@ -802,7 +804,7 @@ mod lingering {
         rig.now = 2 * SECOND;
         rig.ready(readable_and_writable());
         assert_eq!(rig.connection.clock(), Some(Clock::Linger));
-        assert_eq!(rig.connection.clock_since(), SECOND);
+        assert_eq!(rig.connection.timer_started(), SECOND);
     }
 
     #[test]
@@ -1067,7 +1069,7 @@ mod worked_traces {
                 outcome += " | WRITABLE armed";
             }
             if let Some(clock) = connection.clock() {
-                let since = connection.clock_since() / SECOND;
+                let since = connection.timer_started() / SECOND;
                 outcome += &format!(" | {clock:?} clock since {since} s");
             }
             self.text.push(outcome);

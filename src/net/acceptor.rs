@@ -9,7 +9,7 @@ use log::{debug, warn};
 
 use super::connections::Connections;
 use super::listener::{AcceptError, Listener};
-use super::seldom::Seldom;
+use super::log_throttle::LogThrottle;
 use super::timers::{NEVER, nanoseconds};
 use super::{ACCEPT_RETRY, WhenFull};
 
@@ -22,13 +22,13 @@ pub(super) struct Acceptor {
     ready: bool,
     /// Whose turn it is: a free slot goes to the listeners one after the other.
     next: usize,
-    exhausted: Option<Exhausted>,
-    failures: Seldom,
+    pause: Option<AcceptPause>,
+    failures: LogThrottle,
 }
 
 /// The process had no descriptor or memory for another socket.
 #[derive(Clone, Copy, Debug)]
-struct Exhausted {
+struct AcceptPause {
     retry_at: u64,
     /// Connections that had ended by then. One more, and there may be a descriptor again.
     ended: u64,
@@ -41,15 +41,15 @@ impl Acceptor {
             when_full,
             ready: false,
             next: 0,
-            exhausted: None,
-            failures: Seldom::default(),
+            pause: None,
+            failures: LogThrottle::default(),
         }
     }
 
     /// Somebody may be waiting at this listener.
-    pub(super) fn note(&mut self, index: usize) {
+    pub(super) fn mark_ready(&mut self, index: usize) {
         if let Some(listener) = self.listeners.get_mut(index) {
-            listener.note_ready();
+            listener.mark_ready();
             self.ready = true;
         }
     }
@@ -59,7 +59,7 @@ impl Acceptor {
         if !self.is_runnable(connections, now) {
             return;
         }
-        self.exhausted = None;
+        self.pause = None;
         self.listeners.iter_mut().for_each(Listener::refill);
         // Who could not be taken in has not had its turn.
         while self.takes_clients(connections)
@@ -68,14 +68,16 @@ impl Acceptor {
             let listener = &mut self.listeners[index];
             match listener.accept() {
                 Ok((socket, peer)) if connections.are_full() => {
-                    connections.refuse(socket, peer, "all slots are taken", now);
+                    connections.reject(socket, peer, "all slots are taken", now);
                 }
                 Ok((socket, peer)) => connections.admit(socket, peer, &listener.settings, now),
                 Err((AcceptError::Empty, _)) => {}
-                Err((AcceptError::OneClient, error)) => {
+                Err((AcceptError::Transient, error)) => {
                     debug!("a client had gone before it was accepted: {error}")
                 }
-                Err((AcceptError::Later, error)) => return self.pause(&error, connections, now),
+                Err((AcceptError::Exhausted, error)) => {
+                    return self.pause(&error, connections, now);
+                }
             }
         }
     }
@@ -85,13 +87,13 @@ impl Acceptor {
         self.ready
             && self.takes_clients(connections)
             && self
-                .exhausted
+                .pause
                 .is_none_or(|then| now >= then.retry_at || connections.ended() > then.ended)
     }
 
     /// When to try again after the process ran out of descriptors, or [`NEVER`].
     pub(super) fn next_deadline(&self) -> u64 {
-        self.exhausted.map_or(NEVER, |then| then.retry_at)
+        self.pause.map_or(NEVER, |then| then.retry_at)
     }
 
     /// Takes in everybody who has queued, then stops listening. Those who find no slot get a FIN: closing the listener
@@ -103,19 +105,19 @@ impl Acceptor {
             for _ in 0..2 * (u64::from(listener.backlog()) + 1) {
                 match listener.accept() {
                     Ok((socket, peer)) if connections.are_full() => {
-                        connections.dismiss(&socket, peer)
+                        connections.close_gracefully(&socket, peer)
                     }
                     Ok((socket, peer)) => connections.admit(socket, peer, &listener.settings, now),
-                    Err((AcceptError::OneClient, _)) => {}
+                    Err((AcceptError::Transient, _)) => {}
                     Err((AcceptError::Empty, _)) => break,
-                    Err((AcceptError::Later, error)) => {
+                    Err((AcceptError::Exhausted, error)) => {
                         warn!("stopped with clients still queued: {error}");
                         break;
                     }
                 }
             }
         }
-        self.exhausted = None;
+        self.pause = None;
     }
 
     #[cfg(test)]
@@ -143,7 +145,7 @@ impl Acceptor {
 
     fn pause(&mut self, error: &io::Error, connections: &Connections, now: u64) {
         let retry_at = now + nanoseconds(ACCEPT_RETRY);
-        self.exhausted = Some(Exhausted {
+        self.pause = Some(AcceptPause {
             retry_at,
             ended: connections.ended(),
         });

@@ -1,8 +1,8 @@
 //! How many connections there may be and what they may take, decided once, at the start.
 
-use super::line::LINE_BYTES;
 use super::per_address::SOURCE_BYTES;
 use super::pool::{QUEUE_BYTES, REPLY_BYTES};
+use super::run_queue::RUN_QUEUE_BYTES;
 use super::slot::SLOT_BYTES;
 use super::{Config, StartError, platform};
 use crate::conn::{INBOX_BYTES, SPARE_BUFFERS};
@@ -86,7 +86,7 @@ fn connection_bytes(config: &Config, pending: usize) -> usize {
             .saturating_add(INBOX_BYTES),
     };
     [pending, inbox, job_bytes(config)].into_iter().fold(
-        SLOT_BYTES + lines * LINE_BYTES + source,
+        SLOT_BYTES + lines * RUN_QUEUE_BYTES + source,
         usize::saturating_add,
     )
 }
@@ -182,7 +182,7 @@ mod tests {
             let each = bound(2, &config) - bound(1, &config);
             assert_eq!(
                 each,
-                SLOT_BYTES + LINE_BYTES + pending + inbox,
+                SLOT_BYTES + RUN_QUEUE_BYTES + pending + inbox,
                 "{config:?}"
             );
         }

@@ -51,7 +51,7 @@ pub struct Config {
     /// Threads that work on messages before they are echoed. 0: the loop echoes them itself.
     pub workers: usize,
     /// What a worker spends on each message: it stands for a call that blocks.
-    pub work_time: Duration,
+    pub simulated_work: Duration,
     /// Which messages the workers get.
     pub offload: OffloadPolicy,
     /// SO_SNDBUF and SO_RCVBUF in bytes. None: the system's autotuning.
@@ -108,7 +108,7 @@ impl Default for Config {
             high_water: 64 * 1024,
             max_message: 64 * 1024,
             workers: 0,
-            work_time: Duration::ZERO,
+            simulated_work: Duration::ZERO,
             offload: OffloadPolicy::All,
             socket_buffer: None,
         }

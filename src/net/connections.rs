@@ -16,11 +16,11 @@ use mio::{Events, Registry, Token};
 use slab::Slab;
 use socket2::SockRef;
 
-use super::line::Line;
+use super::log_throttle::LogThrottle;
 use super::per_address::PerAddress;
 use super::pool::Pool;
 use super::registration::Registration;
-use super::seldom::Seldom;
+use super::run_queue::RunQueue;
 use super::slot::{self, Slot};
 use super::timers::{NEVER, Timer, Timers};
 use super::{Config, LINGER, Stats, bind, platform};
@@ -31,18 +31,18 @@ pub(super) struct Connections {
     pub(super) slots: Slab<Slot>,
     capacity: usize,
     /// Whose budget ran out.
-    backlog: Line,
+    backlog: RunQueue,
     timers: Timers,
     scratch: ReadBuffer,
     registry: Registry,
     per_address: Option<PerAddress>,
     pub(super) pool: Option<Pool>,
     /// Who found no room in the pool.
-    pub(super) waiting: Line,
+    pub(super) waiting: RunQueue,
     config: Arc<Config>,
     next_id: u64,
     stats: Stats,
-    refusals: Seldom,
+    refusals: LogThrottle,
 }
 
 impl Connections {
@@ -57,7 +57,7 @@ impl Connections {
         Self {
             slots: Slab::with_capacity(capacity),
             capacity,
-            backlog: Line::new(capacity),
+            backlog: RunQueue::new(capacity),
             timers: Timers::new(|clock| match clock {
                 Clock::Idle => config.idle_timeout,
                 Clock::Write => config.write_timeout,
@@ -70,19 +70,19 @@ impl Connections {
                 .max_per_ip
                 .map(|limit| PerAddress::new(limit, capacity)),
             pool,
-            waiting: Line::new(most_waiting),
+            waiting: RunQueue::new(most_waiting),
             config,
             next_id: 1,
             stats: Stats::default(),
-            refusals: Seldom::default(),
+            refusals: LogThrottle::default(),
         }
     }
 
     /// Notes what an event reported. An event for a key without a connection is stale.
     #[inline(always)]
-    pub(super) fn note(&mut self, key: usize, event: &Event) {
+    pub(super) fn mark_ready(&mut self, key: usize, event: &Event) {
         if let Some(slot) = self.slots.get_mut(key) {
-            slot.note(event);
+            slot.mark_ready(event);
         }
     }
 
@@ -103,7 +103,7 @@ impl Connections {
 
     /// Drives the connection that has waited longest in the backlog.
     pub(super) fn run_one_of_backlog(&mut self, now: u64) {
-        if let Some(key) = self.backlog.next(&self.slots) {
+        if let Some(key) = self.backlog.pop(&self.slots) {
             self.slots[key].in_backlog = false;
             self.drive(key, now);
         }
@@ -135,7 +135,7 @@ impl Connections {
             .as_mut()
             .is_some_and(|counts| !counts.enter(peer))
         {
-            return self.refuse(socket, peer, "too many from its address", now);
+            return self.reject(socket, peer, "too many from its address", now);
         }
         let id = self.next_id;
         self.next_id += 1;
@@ -159,13 +159,13 @@ impl Connections {
             }
             Err(error) => {
                 debug!("conn {id} from {peer}: {error}");
-                self.forget(peer, CloseReason::Failed(error.kind()));
+                self.record_end(peer, CloseReason::Failed(error.kind()));
             }
         }
     }
 
     /// Turns a client away, with a reset.
-    pub(super) fn refuse(&mut self, socket: TcpStream, peer: SocketAddr, why: &str, now: u64) {
+    pub(super) fn reject(&mut self, socket: TcpStream, peer: SocketAddr, why: &str, now: u64) {
         self.stats.refused += 1;
         if let Some(times) = self.refusals.count(now) {
             warn!("refused {peer}: {why} ({times} refused since the last such line)");
@@ -174,7 +174,7 @@ impl Connections {
     }
 
     /// Turns a client away that came before the stop, with a FIN.
-    pub(super) fn dismiss(&mut self, socket: &TcpStream, peer: SocketAddr) {
+    pub(super) fn close_gracefully(&mut self, socket: &TcpStream, peer: SocketAddr) {
         self.stats.refused += 1;
         let fin = socket.shutdown(Shutdown::Write);
         debug!("{peer} came as the server stopped, without a free slot: {fin:?}");
@@ -186,7 +186,7 @@ impl Connections {
     }
 
     /// Ends everybody who is still there.
-    pub(super) fn cut(&mut self, now: u64) {
+    pub(super) fn abort_all(&mut self, now: u64) {
         self.each(now, Connection::handle_drain_deadline);
     }
 
@@ -260,7 +260,7 @@ impl Connections {
             Progress::Close | Progress::Abort => return self.close(key, progress),
             Progress::Again if !slot.in_backlog => {
                 slot.in_backlog = true;
-                self.backlog.join(key, &self.slots);
+                self.backlog.push(key, &self.slots);
             }
             Progress::Offload if !slot.in_waiting => self.offload(key),
             Progress::Again | Progress::Offload | Progress::Wait | Progress::SendFin => {}
@@ -294,22 +294,20 @@ impl Connections {
             ..
         } = self.slots.remove(key);
         let peer = SocketAddr::from(peer);
-        let reason = connection
-            .close_reason()
-            .unwrap_or(CloseReason::PeerFinished);
+        let reason = connection.close_reason().unwrap_or(CloseReason::PeerClosed);
         let (id, received, sent) = (connection.id(), connection.received(), connection.sent());
         debug!("conn {id} from {peer}: {reason}, {received} bytes in, {sent} out");
         if in_pool && let Some(pool) = &self.pool {
             pool.withdraw(id);
         }
         self.stats.echoed += connection.echoed();
-        self.forget(peer, reason);
+        self.record_end(peer, reason);
         if how == Progress::Abort {
             slot::reset(&socket);
         }
     }
 
-    fn forget(&mut self, peer: SocketAddr, reason: CloseReason) {
+    fn record_end(&mut self, peer: SocketAddr, reason: CloseReason) {
         self.stats.closed[reason.index()] += 1;
         if let Some(counts) = &mut self.per_address {
             counts.leave(peer);

@@ -9,11 +9,11 @@ use mio::Waker;
 /// Stops a running [`Server`](super::Server) from any thread. Clones reach the same server.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    state: Arc<HandleState>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct HandleState {
     stop: AtomicBool,
     waker: Waker,
 }
@@ -21,7 +21,7 @@ struct Shared {
 impl Handle {
     pub(crate) fn new(waker: Waker) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            state: Arc::new(HandleState {
                 stop: AtomicBool::new(false),
                 waker,
             }),
@@ -34,17 +34,17 @@ impl Handle {
     ///
     /// When the loop could not be woken. The request stands, and is seen at its next event.
     pub fn stop(&self) -> io::Result<()> {
-        self.shared.stop.store(true, Ordering::Release);
+        self.state.stop.store(true, Ordering::Release);
         self.wake()
     }
 
     /// Ends the loop's wait. What it is to see must have been published before.
     pub(crate) fn wake(&self) -> io::Result<()> {
-        self.shared.waker.wake()
+        self.state.waker.wake()
     }
 
     /// Whether somebody asked for a stop. The loop looks before every wait, because a wake is only a hint.
     pub(crate) fn stop_requested(&self) -> bool {
-        self.shared.stop.load(Ordering::Acquire)
+        self.state.stop.load(Ordering::Acquire)
     }
 }

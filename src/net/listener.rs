@@ -23,9 +23,9 @@ pub(super) enum AcceptError {
     /// Nobody is waiting.
     Empty,
     /// One client has gone; the next may be there.
-    OneClient,
+    Transient,
     /// There is no descriptor or memory for another socket, or it is not known what is wrong: try again later.
-    Later,
+    Exhausted,
 }
 
 /// One listening socket.
@@ -64,7 +64,7 @@ impl Listener {
     }
 
     /// Somebody may be waiting.
-    pub(super) fn note_ready(&mut self) {
+    pub(super) fn mark_ready(&mut self) {
         self.accept_ready = true;
     }
 
@@ -113,10 +113,10 @@ impl Listener {
 pub(super) fn classify(error: &io::Error) -> AcceptError {
     match error {
         error if error.kind() == ErrorKind::WouldBlock => AcceptError::Empty,
-        error if platform::is_of_one_client(error) || is_without_address(error) => {
-            AcceptError::OneClient
+        error if platform::is_transient_accept_error(error) || is_without_address(error) => {
+            AcceptError::Transient
         }
-        _ => AcceptError::Later,
+        _ => AcceptError::Exhausted,
     }
 }
 
@@ -132,40 +132,40 @@ mod tests {
 
     #[test]
     fn fault_a5_each_error_of_accept_has_one_meaning() {
-        use AcceptError::{Empty, Later, OneClient};
+        use AcceptError::{Empty, Exhausted, Transient};
         #[cfg(unix)]
         let table = [
             (libc::EAGAIN, Empty),
-            (libc::ECONNABORTED, OneClient),
-            (libc::ECONNRESET, OneClient),
-            (libc::EPROTO, OneClient),
-            (libc::ENETDOWN, OneClient),
-            (libc::ENETUNREACH, OneClient),
-            (libc::EHOSTDOWN, OneClient),
-            (libc::EHOSTUNREACH, OneClient),
-            (libc::EOPNOTSUPP, OneClient),
-            (libc::EINTR, OneClient),
-            (libc::EPERM, OneClient),
-            (libc::EMFILE, Later),
-            (libc::ENFILE, Later),
-            (libc::ENOBUFS, Later),
-            (libc::ENOMEM, Later),
-            (libc::EINVAL, Later),
-            (libc::EBADF, Later),
+            (libc::ECONNABORTED, Transient),
+            (libc::ECONNRESET, Transient),
+            (libc::EPROTO, Transient),
+            (libc::ENETDOWN, Transient),
+            (libc::ENETUNREACH, Transient),
+            (libc::EHOSTDOWN, Transient),
+            (libc::EHOSTUNREACH, Transient),
+            (libc::EOPNOTSUPP, Transient),
+            (libc::EINTR, Transient),
+            (libc::EPERM, Transient),
+            (libc::EMFILE, Exhausted),
+            (libc::ENFILE, Exhausted),
+            (libc::ENOBUFS, Exhausted),
+            (libc::ENOMEM, Exhausted),
+            (libc::EINVAL, Exhausted),
+            (libc::EBADF, Exhausted),
         ];
         // WSAEWOULDBLOCK, WSAEINTR, WSAENETDOWN, WSAECONNABORTED, WSAECONNRESET,
         // WSAENOTCONN; WSAEMFILE, WSAENOBUFS, WSAEINVAL.
         #[cfg(windows)]
         let table = [
             (10_035, Empty),
-            (10_004, OneClient),
-            (10_050, OneClient),
-            (10_053, OneClient),
-            (10_054, OneClient),
-            (10_057, OneClient),
-            (10_024, Later),
-            (10_055, Later),
-            (10_022, Later),
+            (10_004, Transient),
+            (10_050, Transient),
+            (10_053, Transient),
+            (10_054, Transient),
+            (10_057, Transient),
+            (10_024, Exhausted),
+            (10_055, Exhausted),
+            (10_022, Exhausted),
         ];
         for (errno, meaning) in table {
             let error = io::Error::from_raw_os_error(errno);
@@ -175,13 +175,13 @@ mod tests {
 
     #[test]
     fn fault_a6_fault_a7_a_client_without_an_address_is_one_client_and_no_other_error_of_mio_is() {
-        use AcceptError::{Empty, Later, OneClient};
+        use AcceptError::{Empty, Exhausted, Transient};
         for (kind, meaning) in [
-            (ErrorKind::InvalidInput, OneClient),
+            (ErrorKind::InvalidInput, Transient),
             (ErrorKind::WouldBlock, Empty),
             // The poll has dropped the listener: to accept again at once would spin.
-            (ErrorKind::NotFound, Later),
-            (ErrorKind::Other, Later),
+            (ErrorKind::NotFound, Exhausted),
+            (ErrorKind::Other, Exhausted),
         ] {
             assert_eq!(classify(&kind.into()), meaning, "{kind}");
         }

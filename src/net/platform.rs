@@ -56,7 +56,7 @@ pub(super) const ACCEPTED_INHERIT_OPTIONS: bool =
 /// What every connection is registered for, from its first turn to its last.
 ///
 /// Where a short read is trusted, an urgent mark must be seen too: it cuts a read short without draining the socket.
-pub(crate) fn for_life() -> Interest {
+pub(crate) fn base_interest() -> Interest {
     #[cfg(all(
         any(target_os = "linux", target_os = "android"),
         not(mio_unsupported_force_poll_poll)
@@ -72,7 +72,7 @@ pub(crate) fn for_life() -> Interest {
 /// Whether accepting failed for a client that has gone already, or for a packet of its own. Linux hands the pending
 /// network error of a new socket to accept(2); its manual page lists them and says to treat them like `EAGAIN`.
 #[cfg(unix)]
-pub(super) fn is_of_one_client(error: &io::Error) -> bool {
+pub(super) fn is_transient_accept_error(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(
@@ -95,7 +95,7 @@ pub(super) fn is_of_one_client(error: &io::Error) -> bool {
 /// Whether accepting failed for a client that has gone already: `WSAEINTR`, `WSAENETDOWN`, `WSAECONNABORTED`,
 /// `WSAECONNRESET`; `WSAENOTCONN`, when it has gone before its address is asked for.
 #[cfg(windows)]
-pub(super) fn is_of_one_client(error: &io::Error) -> bool {
+pub(super) fn is_transient_accept_error(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(10_004 | 10_050 | 10_053 | 10_054 | 10_057)
@@ -105,7 +105,7 @@ pub(super) fn is_of_one_client(error: &io::Error) -> bool {
 /// An error of a read or a write, by its kind: a reset has that one also where the standard library knows none. Darwin
 /// answers `EPROTOTYPE` to a write while it tears the connection down; `WSAENETRESET` says that keepalive found it dead.
 #[inline(always)]
-pub(super) fn by_meaning(error: io::Error) -> io::Error {
+pub(super) fn normalize_error(error: io::Error) -> io::Error {
     #[cfg(target_vendor = "apple")]
     let reset = Some(libc::EPROTOTYPE);
     #[cfg(windows)]
@@ -338,10 +338,10 @@ mod tests {
         #[cfg(windows)]
         const RESETS: [i32; 2] = [10_052, 10_054];
         for number in RESETS {
-            let error = by_meaning(io::Error::from_raw_os_error(number));
+            let error = normalize_error(io::Error::from_raw_os_error(number));
             assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{number}");
         }
-        let other = by_meaning(io::ErrorKind::WouldBlock.into());
+        let other = normalize_error(io::ErrorKind::WouldBlock.into());
         assert_eq!(other.kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -29,7 +29,7 @@ pub(super) type Work = Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>;
 
 /// Worker threads and the queues to and from them.
 pub(super) struct Pool {
-    shared: Arc<Shared>,
+    state: Arc<PoolState>,
     capacity: usize,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Completion {
     pub outcome: Result<Vec<u8>, WorkerPanicked>,
 }
 
-struct Shared {
+struct PoolState {
     jobs: Mutex<Jobs>,
     more: Condvar,
     completions: Mutex<Vec<Completion>>,
@@ -69,7 +69,7 @@ impl Pool {
     /// Starts `workers` threads that do `work`, and wake the loop of `handle` when they are done.
     pub(super) fn start(workers: usize, work: &Work, handle: Handle) -> io::Result<Self> {
         let capacity = workers * QUEUE_PER_WORKER;
-        let shared = Arc::new(Shared {
+        let state = Arc::new(PoolState {
             jobs: Mutex::new(Jobs {
                 queue: VecDeque::with_capacity(capacity),
                 is_closed: false,
@@ -78,52 +78,52 @@ impl Pool {
             completions: Mutex::default(),
             handle,
         });
-        let pool = Self { shared, capacity };
+        let pool = Self { state, capacity };
         for number in 1..=workers {
-            let (shared, work) = (Arc::clone(&pool.shared), Arc::clone(work));
+            let (state, work) = (Arc::clone(&pool.state), Arc::clone(work));
             thread::Builder::new()
                 .name(format!("worker {number}"))
-                .spawn(move || shared.work_off(&work))?;
+                .spawn(move || state.run_jobs(&work))?;
         }
         Ok(pool)
     }
 
     /// Whether another job can wait.
     pub(super) fn has_room(&self) -> bool {
-        lock(&self.shared.jobs).queue.len() < self.capacity
+        lock(&self.state.jobs).queue.len() < self.capacity
     }
 
     /// Hands out a job.
     pub(super) fn submit(&self, job: Job) {
-        lock(&self.shared.jobs).queue.push_back(job);
-        self.shared.more.notify_one();
+        lock(&self.state.jobs).queue.push_back(job);
+        self.state.more.notify_one();
     }
 
     /// Skips a job of a connection that has gone, if no worker has it yet.
     pub(super) fn withdraw(&self, id: u64) {
-        lock(&self.shared.jobs).queue.retain(|job| job.id != id);
+        lock(&self.state.jobs).queue.retain(|job| job.id != id);
     }
 
     /// Whether there are replies.
     pub(super) fn has_completions(&self) -> bool {
-        !lock(&self.shared.completions).is_empty()
+        !lock(&self.state.completions).is_empty()
     }
 
     /// Takes all replies at once.
     pub(super) fn take_completions(&self) -> Vec<Completion> {
-        mem::take(&mut *lock(&self.shared.completions))
+        mem::take(&mut *lock(&self.state.completions))
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        lock(&self.shared.jobs).is_closed = true;
-        self.shared.more.notify_all();
+        lock(&self.state.jobs).is_closed = true;
+        self.state.more.notify_all();
     }
 }
 
-impl Shared {
-    fn work_off(&self, work: &Work) {
+impl PoolState {
+    fn run_jobs(&self, work: &Work) {
         while let Some(Job {
             key,
             id,

@@ -24,7 +24,7 @@ impl Registration {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        registry.register(socket, token, platform::for_life())?;
+        registry.register(socket, token, platform::base_interest())?;
         Ok(Self { write_armed: false })
     }
 
@@ -35,7 +35,11 @@ impl Registration {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        registry.register(socket, token, platform::for_life() | Interest::WRITABLE)?;
+        registry.register(
+            socket,
+            token,
+            platform::base_interest() | Interest::WRITABLE,
+        )?;
         Ok(Self { write_armed: true })
     }
 
@@ -64,9 +68,9 @@ impl Registration {
         token: Token,
     ) -> io::Result<()> {
         let interest = if wanted {
-            platform::for_life() | Interest::WRITABLE
+            platform::base_interest() | Interest::WRITABLE
         } else {
-            platform::for_life()
+            platform::base_interest()
         };
         registry.reregister(socket, token, interest)?;
         self.write_armed = wanted;

@@ -88,8 +88,8 @@ impl Server {
     ///
     /// When an address cannot be listened on, or the process may not open enough descriptors.
     pub fn bind(config: Config) -> Result<Self, StartError> {
-        let work_time = config.work_time;
-        Self::bind_with(config, Arc::new(move |_| thread::sleep(work_time)))
+        let simulated_work = config.simulated_work;
+        Self::bind_with(config, Arc::new(move |_| thread::sleep(simulated_work)))
     }
 
     /// Binds with what a worker does to a message.
@@ -179,10 +179,10 @@ impl Server {
     /// One turn of the loop. Some: it was the last one.
     fn turn(&mut self) -> io::Result<Option<Outcome>> {
         self.wait()?;
-        self.note();
-        if let Some(signal) = self.obey_signals()? {
+        self.mark_ready();
+        if let Some(signal) = self.handle_signals()? {
             // Who is owed something must not take what it has for the whole.
-            self.connections.cut(self.now);
+            self.connections.abort_all(self.now);
             return Ok(Some(Outcome::Interrupted { signal }));
         }
         self.run_ready();
@@ -218,13 +218,13 @@ impl Server {
         timers::wait_for(deadline, self.now)
     }
 
-    fn note(&mut self) {
+    fn mark_ready(&mut self) {
         for event in &self.events {
             match event.token() {
-                Token(key) if key < LISTENERS => self.connections.note(key, event),
+                Token(key) if key < LISTENERS => self.connections.mark_ready(key, event),
                 WAKER => {}
-                SIGNALS => self.signals.iter_mut().for_each(Signals::note_ready),
-                Token(listener) => self.acceptor.note(listener - LISTENERS),
+                SIGNALS => self.signals.iter_mut().for_each(Signals::mark_ready),
+                Token(listener) => self.acceptor.mark_ready(listener - LISTENERS),
             }
         }
     }
@@ -237,7 +237,7 @@ impl Server {
     }
 
     /// Some: a second signal, which ends the server at once.
-    fn obey_signals(&mut self) -> io::Result<Option<i32>> {
+    fn handle_signals(&mut self) -> io::Result<Option<i32>> {
         let Some(signals) = &mut self.signals else {
             return Ok(None);
         };
@@ -282,7 +282,7 @@ impl Server {
                     until: self.now.saturating_add(timeout),
                 };
             }
-            Phase::Draining { until } if self.now >= until => self.connections.cut(self.now),
+            Phase::Draining { until } if self.now >= until => self.connections.abort_all(self.now),
             Phase::Delaying { .. } | Phase::Draining { .. } => {}
         }
         matches!(self.phase, Phase::Draining { .. }) && self.connections.are_none()

@@ -82,7 +82,7 @@ mod system {
         }
 
         /// A signal may have come.
-        pub(crate) fn note_ready(&mut self) {
+        pub(crate) fn mark_ready(&mut self) {
             self.ready = true;
         }
 
@@ -158,7 +158,7 @@ mod system {
         }
 
         /// The handler has counted already.
-        pub(crate) fn note_ready(&mut self) {}
+        pub(crate) fn mark_ready(&mut self) {}
 
         /// What has been asked for since the last call.
         pub(crate) fn pending(&mut self, _: &Registry) -> io::Result<Vec<Request>> {

@@ -49,7 +49,7 @@ impl Timed for Slot {
 
 impl Slot {
     /// Notes what an event reported.
-    pub(super) fn note(&mut self, event: &Event) {
+    pub(super) fn mark_ready(&mut self, event: &Event) {
         self.connection.handle_ready(ready(event));
     }
 
@@ -103,8 +103,11 @@ impl Slot {
 
     /// The clocks that run, and since when: beside the frame clock, the idle clock.
     fn clocks(&self) -> impl Iterator<Item = (Clock, u64)> {
-        let since = self.connection.clock_since();
-        let clocks = match (self.connection.clock(), self.connection.frame_since()) {
+        let since = self.connection.timer_started();
+        let clocks = match (
+            self.connection.clock(),
+            self.connection.frame_timer_started(),
+        ) {
             (Some(Clock::Frame), begun) => [
                 Some((Clock::Idle, since)),
                 begun.map(|begun| (Clock::Frame, begun)),
@@ -129,14 +132,14 @@ struct Wire<'a>(&'a mut TcpStream);
 impl Read for Wire<'_> {
     #[inline(always)]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.read(into).map_err(platform::by_meaning)
+        self.0.read(into).map_err(platform::normalize_error)
     }
 }
 
 impl Write for Wire<'_> {
     #[inline(always)]
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        self.0.write(from).map_err(platform::by_meaning)
+        self.0.write(from).map_err(platform::normalize_error)
     }
 
     fn flush(&mut self) -> io::Result<()> {

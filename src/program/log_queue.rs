@@ -32,7 +32,7 @@ const TARGET: &str = "mio_echo";
 #[derive(Clone)]
 pub struct LogQueue {
     level: LevelFilter,
-    shared: Arc<Shared>,
+    state: Arc<QueueState>,
 }
 
 impl LogQueue {
@@ -49,48 +49,46 @@ impl LogQueue {
     /// error would keep us waiting.
     pub fn end_start(&self) {
         // Two or three lines are less than a page.
-        let lines = self.shared.end_start(takes_at_once(&io::stderr(), PAGE));
+        let lines = self.state.end_start(takes_at_once(&io::stderr(), PAGE));
         for line in lines {
-            line.write(&*self.shared.sink);
+            line.write(&*self.state.sink);
         }
         self.start_thread_if_needed();
     }
 
     /// Waits until all lines are written, for [`PATIENCE`] at most; says whether they are.
     pub fn flush(&self) -> bool {
-        self.shared.end_start(false);
+        self.state.end_start(false);
         self.start_thread_if_needed();
         let (backlog, _) = self
-            .shared
+            .state
             .changed
-            .wait_timeout_while(self.shared.lock(), PATIENCE, |backlog| {
-                !backlog.is_written()
-            })
+            .wait_timeout_while(self.state.lock(), PATIENCE, |backlog| !backlog.is_written())
             .unwrap_or_else(PoisonError::into_inner);
         backlog.is_written()
     }
 
     fn new(level: LevelFilter, sink: impl Log + 'static) -> Self {
-        let shared = Shared {
+        let state = QueueState {
             backlog: Mutex::default(),
             changed: Condvar::new(),
             sink: Box::new(sink),
         };
         Self {
             level,
-            shared: Arc::new(shared),
+            state: Arc::new(state),
         }
     }
 
     /// Without a thread, for want of resources, the lines stay where they are, and the next one tries again.
     fn start_thread_if_needed(&self) {
-        if !self.shared.claim_thread() {
+        if !self.state.claim_thread() {
             return;
         }
-        let writer = Arc::clone(&self.shared);
+        let writer = Arc::clone(&self.state);
         let thread = thread::Builder::new().name(THREAD.into());
         if thread.spawn(move || writer.write_for_ever()).is_err() {
-            self.shared.lock().has_thread = false;
+            self.state.lock().has_thread = false;
         }
     }
 }
@@ -103,7 +101,7 @@ impl Log for LogQueue {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            self.shared.push(Line {
+            self.state.push(Line {
                 level: record.level(),
                 target: record.target().to_owned(),
                 text: record.args().to_string(),
@@ -117,7 +115,7 @@ impl Log for LogQueue {
     }
 }
 
-struct Shared {
+struct QueueState {
     backlog: Mutex<Backlog>,
     changed: Condvar,
     sink: Box<dyn Log>,
@@ -138,7 +136,7 @@ struct Line {
     text: String,
 }
 
-impl Shared {
+impl QueueState {
     fn push(&self, line: Line) {
         let mut backlog = self.lock();
         if backlog.lines.len() < room(line.level) {

@@ -295,7 +295,9 @@ impl World<'_> {
         if connection.clock() != expected {
             return Err("another clock runs");
         }
-        if !is_trying && connection.frame_since().is_some() != (expected == Some(Clock::Frame)) {
+        if !is_trying
+            && connection.frame_timer_started().is_some() != (expected == Some(Clock::Frame))
+        {
             return Err("the frame clock has no start");
         }
         Ok(())
@@ -324,7 +326,7 @@ impl World<'_> {
         } = self.machine;
         let whole = self.machine.rules.tape.whole[peer_sent];
         match reason {
-            CloseReason::PeerFinished if echoed < peer_sent => {
+            CloseReason::PeerClosed if echoed < peer_sent => {
                 return Err("the echo is incomplete");
             }
             CloseReason::Truncated if echoed < whole => return Err("the echo is incomplete"),
@@ -415,7 +417,7 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
 
 /// How every world can end.
 const ALWAYS: [CloseReason; 6] = [
-    CloseReason::PeerFinished,
+    CloseReason::PeerClosed,
     CloseReason::Reset,
     CloseReason::IdleTimeout,
     CloseReason::WriteTimeout,

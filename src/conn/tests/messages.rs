@@ -137,7 +137,7 @@ mod framings {
             let mut rig = Rig::with(settings(Framing::Len8), scratch, socket);
             assert_eq!(rig.serve(), Progress::Close);
             assert_eq!(rig.socket.written(), stream);
-            assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+            assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
         }
     }
 
@@ -164,7 +164,7 @@ mod framings {
                         let mut rig = Rig::with(settings(framing), scratch, socket);
                         assert_eq!(rig.serve(), Progress::Close);
                         assert_eq!(rig.socket.written(), packet);
-                        assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+                        assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
                     }
                 }
             }
@@ -183,7 +183,7 @@ mod framings {
                 _ => length.to_le_bytes(),
             };
             let good = message(framing, 5);
-            expect(&settings, &good, &good, CloseReason::PeerFinished);
+            expect(&settings, &good, &good, CloseReason::PeerClosed);
             for (length, reason) in [
                 (0, too_short(0, 2)),
                 (1, too_short(1, 2)),
@@ -208,7 +208,7 @@ mod framings {
             (b"\n\r\n", b"\n\r\n"),
             (b"\x80\xff\0\r\n", b"\x80\xff\0\r\n"),
         ] {
-            expect(&settings, stream, echo, CloseReason::PeerFinished);
+            expect(&settings, stream, echo, CloseReason::PeerClosed);
         }
         for unfinished in [&b"a"[..], b"\r", b"\n", b"a\r", b"a\n", b"\r\r"] {
             let stream = [b"x\r\n", unfinished].concat();
@@ -220,7 +220,7 @@ mod framings {
     fn fault_f3_line_ends_with_lf_and_cr_is_data() {
         let settings = settings(Framing::Line);
         let stream = b"ab\ncd\r\n\n\re\r\x80\xff\0\n";
-        expect(&settings, stream, stream, CloseReason::PeerFinished);
+        expect(&settings, stream, stream, CloseReason::PeerClosed);
         expect(&settings, b"x\ny\r", b"x\n", CloseReason::Truncated);
     }
 
@@ -234,7 +234,7 @@ mod framings {
             };
             for length in [LIMIT - 1, LIMIT] {
                 let line = message(framing, length);
-                expect(&settings, &line, &line, CloseReason::PeerFinished);
+                expect(&settings, &line, &line, CloseReason::PeerClosed);
             }
             let bad = too_long(LIMIT as u32 + 1, LIMIT as u32);
             let good = message(framing, 5);
@@ -270,8 +270,8 @@ mod framings {
         }
         expect(&settings, b"\0", b"", CloseReason::NulReceived);
         expect(&settings, b"a\0b\0c", b"a", CloseReason::NulReceived);
-        expect(&settings, &data, &data, CloseReason::PeerFinished);
-        expect(&settings, b"", b"", CloseReason::PeerFinished);
+        expect(&settings, &data, &data, CloseReason::PeerClosed);
+        expect(&settings, b"", b"", CloseReason::PeerClosed);
     }
 
     #[test]
@@ -480,7 +480,7 @@ mod jobs {
         rig.now = 100 * SECOND;
         assert_eq!(rig.complete(&message), Progress::Wait);
         assert_eq!(rig.connection.clock(), Some(Clock::Idle));
-        assert_eq!(rig.connection.clock_since(), 100 * SECOND);
+        assert_eq!(rig.connection.timer_started(), 100 * SECOND);
     }
 
     #[test]
@@ -545,7 +545,7 @@ mod jobs {
         let message = rig.connection.poll_job().unwrap();
         assert_eq!(rig.complete(&message), Progress::Close);
         assert_eq!(rig.socket.written(), b"\x02a\x03bc");
-        assert_eq!(rig.ended_by(), CloseReason::PeerFinished);
+        assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
     }
 
     #[test]
@@ -610,7 +610,10 @@ mod frame_clock {
         rig.now = second * SECOND;
         rig.socket = Script::new().read_gives(data);
         rig.ready(readable());
-        let since = rig.connection.frame_since().map(|since| since / SECOND);
+        let since = rig
+            .connection
+            .frame_timer_started()
+            .map(|since| since / SECOND);
         (rig.connection.clock(), since)
     }
 
@@ -646,7 +649,7 @@ mod frame_clock {
         assert_eq!(rig.socket.written(), b"ab\n");
         let reason = rig.connection.close_reason();
         assert_eq!(reason, Some(CloseReason::FrameTimeout));
-        assert_eq!(rig.connection.frame_since(), None);
+        assert_eq!(rig.connection.frame_timer_started(), None);
     }
 
     #[test]
@@ -678,7 +681,7 @@ mod frame_clock {
         *whole_run.last_mut().unwrap() = b'c';
         rig.socket = Script::new().read_gives(&whole_run);
         assert_eq!(rig.timeout(), Progress::Again);
-        assert_eq!(rig.connection.frame_since(), Some(SECOND));
+        assert_eq!(rig.connection.frame_timer_started(), Some(SECOND));
         rig.now += 1;
         assert_eq!(rig.drive(), Progress::Wait);
         assert_eq!(rig.connection.clock(), Some(Clock::Frame));
@@ -691,12 +694,12 @@ mod frame_clock {
         rig.now = SECOND;
         rig.ready(readable());
         assert_eq!(rig.connection.clock(), Some(Clock::Write));
-        assert_eq!(rig.connection.frame_since(), None);
+        assert_eq!(rig.connection.frame_timer_started(), None);
 
         rig.now = 2 * SECOND;
         rig.ready(writable());
         assert_eq!(rig.connection.clock(), Some(Clock::Frame));
-        assert_eq!(rig.connection.frame_since(), Some(2 * SECOND));
+        assert_eq!(rig.connection.frame_timer_started(), Some(2 * SECOND));
     }
 
     #[test]
@@ -704,14 +707,14 @@ mod frame_clock {
         let mut rig = Rig::offloading(Script::new().read_gives(b"\x02a\x05b"));
         rig.now = SECOND;
         rig.ready(readable());
-        assert_eq!(rig.connection.frame_since(), None);
+        assert_eq!(rig.connection.frame_timer_started(), None);
         let message = rig.connection.poll_job().unwrap();
-        assert_eq!(rig.connection.frame_since(), None);
+        assert_eq!(rig.connection.frame_timer_started(), None);
 
         rig.now = 9 * SECOND;
         rig.complete(&message);
         assert_eq!(rig.connection.clock(), Some(Clock::Frame));
-        assert_eq!(rig.connection.frame_since(), Some(9 * SECOND));
+        assert_eq!(rig.connection.frame_timer_started(), Some(9 * SECOND));
     }
 }
 
@@ -836,7 +839,7 @@ mod properties {
 
             prop_assert_eq!(rig.socket.written(), messages);
             let reason = match begun {
-                [] => CloseReason::PeerFinished,
+                [] => CloseReason::PeerClosed,
                 _ => CloseReason::Truncated,
             };
             prop_assert_eq!(rig.ended_by(), reason);
@@ -860,7 +863,7 @@ mod properties {
             let written = rig.socket.written();
             prop_assert_eq!(written, &stream[..written.len()]);
             match rig.connection.close_reason().unwrap() {
-                CloseReason::PeerFinished => prop_assert_eq!(written.len(), stream.len()),
+                CloseReason::PeerClosed => prop_assert_eq!(written.len(), stream.len()),
                 CloseReason::Truncated
                 | CloseReason::BadFrame(_)
                 | CloseReason::NulReceived => prop_assert!(written.len() < stream.len()),

@@ -155,7 +155,7 @@ impl Session {
 
     /// Notes what the poll reported at `now`.
     pub fn handle_ready(&mut self, ready: Ready, now: u64) {
-        self.readiness.note(ready);
+        self.readiness.record(ready);
         if ready.writable && self.blocked_since.take().is_some() {
             self.sendable_since = now;
         }

@@ -55,7 +55,7 @@ impl SignalWaiter {
             platform::monotonic_now().saturating_add(nanoseconds(longest))
         });
         // One that has come already may have no event any more.
-        self.signals.note_ready();
+        self.signals.mark_ready();
         loop {
             let signal = self.pending()?.into_iter().find_map(Request::signal);
             let left = until.saturating_sub(platform::monotonic_now());
@@ -78,7 +78,7 @@ impl SignalWaiter {
             Ok(()) | Err(_) => {}
         }
         if self.events.iter().any(|event| event.token() == SIGNALS) {
-            self.signals.note_ready();
+            self.signals.mark_ready();
         }
         Ok(())
     }

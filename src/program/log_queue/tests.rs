@@ -31,7 +31,7 @@ fn gated() -> (LogQueue, Receiver<String>, Sender<()>) {
         gate: Mutex::new(gate),
     };
     let queue = LogQueue::new(LevelFilter::Debug, sink);
-    queue.shared.end_start(false);
+    queue.state.end_start(false);
     (queue, lines, open)
 }
 

@@ -4,16 +4,16 @@
 //! within a connection, and its own reply is what holds it back.
 
 use super::connections::Connections;
-use super::line::Ticket;
 use super::pool::{Completion, Job};
+use super::run_queue::SlotRef;
 
 impl Connections {
     /// Hands out what the workers have brought back, and their freed places to those who wait.
     pub(super) fn run_completed(&mut self, now: u64) {
         let Some(pool) = &self.pool else { return };
         for Completion { key, id, outcome } in pool.take_completions() {
-            let ticket = Ticket { key, id };
-            if let Some(slot) = ticket.holder(&mut self.slots) {
+            let entry = SlotRef { key, id };
+            if let Some(slot) = entry.resolve(&mut self.slots) {
                 slot.in_pool = false;
                 slot.connection.handle_completion(outcome);
                 self.drive(key, now);
@@ -25,7 +25,7 @@ impl Connections {
     /// Puts a connection's message in line for a worker.
     pub(super) fn offload(&mut self, key: usize) {
         self.slots[key].in_waiting = true;
-        self.waiting.join(key, &self.slots);
+        self.waiting.push(key, &self.slots);
         self.hand_out_jobs();
     }
 
@@ -33,7 +33,7 @@ impl Connections {
     fn hand_out_jobs(&mut self) {
         let Some(pool) = &self.pool else { return };
         while pool.has_room()
-            && let Some(key) = self.waiting.next(&self.slots)
+            && let Some(key) = self.waiting.pop(&self.slots)
         {
             let slot = &mut self.slots[key];
             slot.in_waiting = false;

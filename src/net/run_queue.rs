@@ -10,72 +10,72 @@ use slab::Slab;
 use super::slot::Slot;
 
 /// What a line costs a connection at most, in bytes: two places, and two more while it grows and is copied.
-pub(super) const LINE_BYTES: usize = 4 * size_of::<Ticket>();
+pub(super) const RUN_QUEUE_BYTES: usize = 4 * size_of::<SlotRef>();
 
 /// How many can wait before a line allocates, in 1 KiB. How many find themselves there at once is chance.
 const RESERVED: usize = 32;
 
 /// Connections that wait. Whoever joins remembers it, and has one place at most.
 #[derive(Debug)]
-pub(super) struct Line {
-    tickets: VecDeque<Ticket>,
+pub(super) struct RunQueue {
+    entries: VecDeque<SlotRef>,
 }
 
 /// A place in a line, or with a worker. A connection can end while it waits there, and its key be given to another.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ticket {
+pub(super) struct SlotRef {
     pub key: usize,
     pub id: u64,
 }
 
-impl Ticket {
+impl SlotRef {
     /// The connection that has this place, if it has not ended.
-    pub(super) fn holder(self, slots: &mut Slab<Slot>) -> Option<&mut Slot> {
-        self.is_held(slots).then(|| &mut slots[self.key])
+    pub(super) fn resolve(self, slots: &mut Slab<Slot>) -> Option<&mut Slot> {
+        self.is_current(slots).then(|| &mut slots[self.key])
     }
 
-    fn is_held(self, slots: &Slab<Slot>) -> bool {
+    fn is_current(self, slots: &Slab<Slot>) -> bool {
         slots
             .get(self.key)
             .is_some_and(|slot| slot.connection.id() == self.id)
     }
 }
 
-impl Line {
+impl RunQueue {
     /// A line for some of `connections`, the most there can be.
     pub(super) fn new(connections: usize) -> Self {
         Self {
-            tickets: VecDeque::with_capacity(2 * connections.min(RESERVED)),
+            entries: VecDeque::with_capacity(2 * connections.min(RESERVED)),
         }
     }
 
     /// Whether nobody waits. There may be places of those who have gone.
     pub(super) fn is_empty(&self) -> bool {
-        self.tickets.is_empty()
+        self.entries.is_empty()
     }
 
     /// The last place is that of the connection at `key`.
-    pub(super) fn join(&mut self, key: usize, slots: &Slab<Slot>) {
-        if self.tickets.len() == self.tickets.capacity() {
+    pub(super) fn push(&mut self, key: usize, slots: &Slab<Slot>) {
+        if self.entries.len() == self.entries.capacity() {
             self.make_room(slots);
         }
         let id = slots[key].connection.id();
-        self.tickets.push_back(Ticket { key, id });
+        self.entries.push_back(SlotRef { key, id });
     }
 
     /// Half of the places are free afterwards, so that this is seldom, and there are no more than two for each of those who
     /// wait and for the one who joins them.
     #[cold]
     fn make_room(&mut self, slots: &Slab<Slot>) {
-        self.tickets.retain(|ticket| ticket.is_held(slots));
-        self.tickets.reserve_exact(self.tickets.len() + 2);
+        self.entries.retain(|entry| entry.is_current(slots));
+        self.entries.reserve_exact(self.entries.len() + 2);
     }
 
     /// Whose turn it is.
-    pub(super) fn next(&mut self, slots: &Slab<Slot>) -> Option<usize> {
-        while let Some(ticket) = self.tickets.pop_front() {
-            if ticket.is_held(slots) {
-                return Some(ticket.key);
+    pub(super) fn pop(&mut self, slots: &Slab<Slot>) -> Option<usize> {
+        while let Some(entry) = self.entries.pop_front() {
+            if entry.is_current(slots) {
+                return Some(entry.key);
             }
         }
         None
@@ -118,16 +118,16 @@ mod tests {
         let poll = Poll::new().expect("a poll");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         for connections in [1, RESERVED] {
-            let (mut slots, mut line) = (Slab::new(), Line::new(connections));
-            let reserved = line.tickets.capacity();
+            let (mut slots, mut line) = (Slab::new(), RunQueue::new(connections));
+            let reserved = line.entries.capacity();
             for id in 0..10 * connections as u64 {
                 let key = id as usize % connections;
                 if slots.contains(key) {
                     slots.remove(key);
                 }
                 let key = slots.insert(slot(id, &poll, &listener));
-                line.join(key, &slots);
-                assert_eq!(line.tickets.capacity(), reserved);
+                line.push(key, &slots);
+                assert_eq!(line.entries.capacity(), reserved);
             }
         }
     }
@@ -137,21 +137,21 @@ mod tests {
         const CONNECTIONS: usize = 5;
         let poll = Poll::new().expect("a poll");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let (mut slots, mut line) = (Slab::new(), Line::new(0));
+        let (mut slots, mut line) = (Slab::new(), RunQueue::new(0));
         for id in 0..CONNECTIONS as u64 {
             let key = slots.insert(slot(id, &poll, &listener));
-            line.join(key, &slots);
+            line.push(key, &slots);
         }
         // All but one leave again and again, and others with their keys wait in their place.
         for id in CONNECTIONS as u64..100 {
             let key = 1 + id as usize % (CONNECTIONS - 1);
             slots[key] = slot(id, &poll, &listener);
-            line.join(key, &slots);
-            let places = line.tickets.capacity();
+            line.push(key, &slots);
+            let places = line.entries.capacity();
             assert!(places <= 2 * CONNECTIONS, "{places} places");
         }
         let mut served = Vec::new();
-        while let Some(key) = line.next(&slots) {
+        while let Some(key) = line.pop(&slots) {
             served.push(slots[key].connection.id());
         }
         assert_eq!(served, [0, 96, 97, 98, 99]);
