@@ -31,7 +31,7 @@ mod testing;
 mod units;
 
 pub use drive::error::RunError;
-pub use drive::observer::{RunObserver, RunPhase};
+pub use drive::event::{RunEvent, RunPhase};
 pub use drive::prepare::{ReadyRun, prepare};
 pub use drive::session;
 pub use drive::signal_waiter::SignalWaiter;

@@ -48,11 +48,12 @@ fn measure(asked: Measure) -> Result<ExitCode, Box<dyn Error>> {
     let log = hlog.map(OutputFile::create).transpose()?;
     let files = Files::create(&outputs)?;
     let (results, is_logged) = {
-        let mut display = Display::start();
-        let prepared = load::prepare(config, &mut display)?;
+        let display = Display::start();
+        let on_event = &mut |event: load::RunEvent| display.handle(event);
+        let prepared = load::prepare(config, on_event)?;
         match log {
-            None => (run_to_signal(prepared, &mut display), Ok(())),
-            Some(log) => logged::run(prepared, log, &mut display),
+            None => (run_to_signal(prepared, on_event), Ok(())),
+            Some(log) => logged::run(prepared, log, on_event),
         }
     };
     let results = results?;

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use super::child_server::ChildServer;
 use super::control::{Control, Timeline, WorkerEvent, WorkerEvents};
 use super::error::RunError;
-use super::observer::{RunObserver, RunPhase};
+use super::event::{RunEvent, RunPhase};
 use super::prepare::ReadyRun;
 use super::signal_waiter::SignalWaiter;
 use super::workers::Workers;
@@ -36,7 +36,7 @@ impl ReadyRun {
     pub fn run(
         self,
         interrupts: &mut SignalWaiter,
-        progress: &mut dyn RunObserver,
+        on_event: &mut dyn FnMut(RunEvent),
     ) -> Result<Results, RunError> {
         let Self {
             config,
@@ -44,10 +44,12 @@ impl ReadyRun {
             mut server,
         } = self;
         let pid = server.as_ref().map(ChildServer::pid);
-        let results = Run::start(config, address, pid, interrupts)?.finish(progress);
+        let results = Run::start(config, address, pid, interrupts)?.finish(on_event);
         // The server stays until the figures are complete.
         if let Some(end) = server.as_mut().and_then(ChildServer::end) {
-            progress.note(&format!("the server that was started has ended: {end}"));
+            on_event(RunEvent::Note(format!(
+                "the server that was started has ended: {end}"
+            )));
         }
         results
     }
@@ -131,15 +133,15 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn finish(mut self, progress: &mut dyn RunObserver) -> Result<Results, RunError> {
-        progress.phase(RunPhase::Connecting);
+    fn finish(mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<Results, RunError> {
+        on_event(RunEvent::PhaseBegan(RunPhase::Connecting));
         while self.done.len() < self.loops.count() {
             self.wait()?;
-            self.tick(progress);
-            self.handle_signals(progress)?;
+            self.tick(on_event);
+            self.handle_signals(on_event)?;
             let ended = self.loops.ended();
-            self.take_reports(progress)?;
-            self.end_window(progress);
+            self.take_reports(on_event)?;
+            self.end_window(on_event);
             // A loop that ended without a word has failed, and the others need not go on.
             if ended > self.done.len() {
                 self.control.cut();
@@ -164,20 +166,22 @@ impl<'a> Run<'a> {
             .map_err(RunError::System)
     }
 
-    fn tick(&mut self, progress: &mut dyn RunObserver) {
+    fn tick(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
         let now = platform::monotonic_now();
         if now.saturating_sub(self.ticked) >= nanoseconds(TICK) {
             self.ticked = now;
-            progress.tick(Duration::from_nanos(now.saturating_sub(self.phase_began)));
+            on_event(RunEvent::Tick(Duration::from_nanos(
+                now.saturating_sub(self.phase_began),
+            )));
         }
     }
 
-    fn show(&mut self, phase: RunPhase, progress: &mut dyn RunObserver) {
+    fn show(&mut self, phase: RunPhase, on_event: &mut dyn FnMut(RunEvent)) {
         self.phase_began = platform::monotonic_now();
-        progress.phase(phase);
+        on_event(RunEvent::PhaseBegan(phase));
     }
 
-    fn handle_signals(&mut self, progress: &mut dyn RunObserver) -> Result<(), RunError> {
+    fn handle_signals(&mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
         for request in self.interrupts.pending().map_err(RunError::System)? {
             match (request, self.signal) {
                 (Request::Report, _) => {}
@@ -190,7 +194,9 @@ impl<'a> Run<'a> {
                 (Request::Stop(signal), None) => {
                     self.signal = Some(signal);
                     if self.timeline.is_some() {
-                        progress.note("interrupted: the figures so far follow");
+                        on_event(RunEvent::Note(
+                            "interrupted: the figures so far follow".to_owned(),
+                        ));
                     }
                     self.control.cut();
                     self.loops.wake();
@@ -200,7 +206,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn take_reports(&mut self, progress: &mut dyn RunObserver) -> Result<(), RunError> {
+    fn take_reports(&mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
         while let Ok(report) = self.reports.try_recv() {
             match report {
                 WorkerEvent::Connected { connections, tally } => {
@@ -208,17 +214,17 @@ impl<'a> Run<'a> {
                     self.connected += 1;
                     self.total += &tally;
                     if self.connected == self.loops.count() && self.signal.is_none() {
-                        self.begin(progress)?;
+                        self.begin(on_event)?;
                     }
                 }
-                WorkerEvent::WarmedUp => self.begin_window(progress),
+                WorkerEvent::WarmedUp => self.begin_window(on_event),
                 WorkerEvent::Interval { index, end, tally } => {
                     self.add_interval(index, end, &tally);
-                    self.close_intervals(progress);
+                    self.close_intervals(on_event);
                 }
-                WorkerEvent::PeerDoesNotRead(connection) => progress.note(&format!(
+                WorkerEvent::PeerDoesNotRead(connection) => on_event(RunEvent::Note(format!(
                     "connection {connection}: no progress for 5 s: the peer is not reading"
-                )),
+                ))),
                 WorkerEvent::Done {
                     connections,
                     ended,
@@ -227,7 +233,7 @@ impl<'a> Run<'a> {
                 } => {
                     self.done.push(intervals);
                     self.achieved += connections;
-                    self.close_intervals(progress);
+                    self.close_intervals(on_event);
                     self.ended = self.ended.max(Some(ended));
                     self.busiest = [self.busiest, busy].into_iter().flatten().reduce(f64::max);
                 }
@@ -237,24 +243,24 @@ impl<'a> Run<'a> {
     }
 
     /// The first loop to say that it is warm says so for all.
-    fn begin_window(&mut self, progress: &mut dyn RunObserver) {
+    fn begin_window(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
         if !std::mem::replace(&mut self.is_measuring, true) {
             self.usages.note_begin();
-            self.show(RunPhase::Measuring(self.config.length.duration), progress);
+            self.show(RunPhase::Measuring(self.config.length.duration), on_event);
         }
     }
 
-    fn end_window(&mut self, progress: &mut dyn RunObserver) {
+    fn end_window(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
         let end = self.timeline.map_or(NEVER, |timeline| timeline.end);
         let is_over = self.done.len() == self.loops.count() || platform::monotonic_now() >= end;
         if is_over && !self.usages.has_ended() {
             self.usages.note_end();
-            self.show(RunPhase::Finishing, progress);
+            self.show(RunPhase::Finishing, on_event);
         }
     }
 
     /// All loops are connected: the load can begin.
-    fn begin(&mut self, progress: &mut dyn RunObserver) -> Result<(), RunError> {
+    fn begin(&mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
         // Wrong bytes before the first message are a result: a greeting that nobody announced.
         if self.connections == 0 && self.total.corrupted == 0 {
             return Err(RunError::NotConnected {
@@ -286,7 +292,7 @@ impl<'a> Run<'a> {
                 None => RunPhase::WarmUp(self.config.warmup),
                 Some(_) => RunPhase::Waiting(Duration::from_nanos(begin - now)),
             },
-            progress,
+            on_event,
         );
         // Nobody else sets it.
         let _ = self.control.timeline.set(timeline);
@@ -302,18 +308,18 @@ impl<'a> Run<'a> {
     }
 
     /// Those that every loop has told of, or was done before. They are complete one after the other.
-    fn close_intervals(&mut self, progress: &mut dyn RunObserver) {
+    fn close_intervals(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
         while let Some((&index, interval)) = self.open_intervals.first_key_value() {
             let absent = self.done.iter().filter(|told| **told <= index).count();
             if interval.reports + absent < self.loops.count() {
                 return;
             }
-            self.close_interval(index, progress);
+            self.close_interval(index, on_event);
         }
     }
 
     /// Its histograms end here: an hour of them would fill the memory.
-    fn close_interval(&mut self, index: usize, progress: &mut dyn RunObserver) {
+    fn close_interval(&mut self, index: usize, on_event: &mut dyn FnMut(RunEvent)) {
         let Some(OpenInterval { end, tally, .. }) = self.open_intervals.remove(&index) else {
             return;
         };
@@ -328,7 +334,7 @@ impl<'a> Run<'a> {
                 tally,
             };
             self.intervals.push(IntervalSummary::of(&interval));
-            progress.interval(&interval);
+            on_event(RunEvent::IntervalFinished(&interval));
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::child_server::ChildServer;
 use super::error::RunError;
-use super::observer::RunObserver;
+use super::event::RunEvent;
 use crate::load::plan::settings::{Close, Config, Target};
 use crate::load::units::rounded;
 use crate::net::{platform, resolve, try_source};
@@ -32,19 +32,21 @@ pub struct ReadyRun {
 ///
 /// When there is nothing to measure: the target does not resolve, the server of our own does not start, nothing can come
 /// from a source address, or the system refuses the descriptors for the connections.
-pub fn prepare(config: Config, progress: &mut dyn RunObserver) -> Result<ReadyRun, RunError> {
+pub fn prepare(config: Config, on_event: &mut dyn FnMut(RunEvent)) -> Result<ReadyRun, RunError> {
     claim_descriptors(&config)?;
     check_sources(&config)?;
     let (server, address) = match &config.target {
         Target::Child(program) => {
             let server = ChildServer::start(program, &config).map_err(RunError::Server)?;
             let address = server.address();
-            progress.note(&format!("no target: started mio-echo serve on {address}"));
+            on_event(RunEvent::Note(format!(
+                "no target: started mio-echo serve on {address}"
+            )));
             (Some(server), address)
         }
         Target::Remote(target) => (None, choose_address(target, &config)?),
     };
-    warn_of_ports(&config, progress);
+    warn_of_ports(&config, on_event);
     Ok(ReadyRun {
         config,
         address,
@@ -84,7 +86,7 @@ fn choose_address(target: &str, config: &Config) -> Result<SocketAddr, RunError>
 }
 
 /// A connection that was closed keeps its port for a minute (TIME_WAIT); a reset one does not.
-fn warn_of_ports(config: &Config, progress: &mut dyn RunObserver) {
+fn warn_of_ports(config: &Config, on_event: &mut dyn FnMut(RunEvent)) {
     let (Some(rate), true, Close::Fin) = (config.own_rate(), config.churn, config.close) else {
         return;
     };
@@ -95,10 +97,10 @@ fn warn_of_ports(config: &Config, progress: &mut dyn RunObserver) {
     let needed = (rate * TIME_WAIT.as_secs_f64()) as u64;
     if needed > ports * sources {
         let rate = rounded(rate, 3);
-        progress.note(&format!(
+        on_event(RunEvent::Note(format!(
             "{rate} connections a second keep {needed} ports in TIME_WAIT; there are {ports} on each of {sources} \
              source addresses: use --source, or --close rst"
-        ));
+        )));
     }
 }
 

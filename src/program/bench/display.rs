@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::Duration;
 
-use mio_echo::load::{Interval, RunObserver, RunPhase, interval_line};
+use mio_echo::load::{RunEvent, RunPhase, interval_line};
 
 use super::progress::{self, Show};
 use crate::program::standard_streams::PATIENCE;
@@ -68,6 +68,22 @@ impl Display {
         }
     }
 
+    /// Queues `event`. An interval or a note that finds the queue full is counted as lost.
+    pub fn handle(&self, event: RunEvent) {
+        match event {
+            RunEvent::PhaseBegan(phase) => {
+                self.show(Event::RunPhase(phase));
+            }
+            RunEvent::Tick(elapsed) => {
+                self.show(Event::Tick(elapsed));
+            }
+            RunEvent::IntervalFinished(interval) => {
+                self.show_line(Event::Interval(interval_line(interval)));
+            }
+            RunEvent::Note(line) => self.show_line(Event::Note(line)),
+        }
+    }
+
     /// Shows `line`, or counts it as lost.
     fn show_line(&self, line: Event) {
         if !self.show(line) {
@@ -93,24 +109,6 @@ impl Display {
     fn queue(&self, event: Event) -> bool {
         let queue = self.queue.as_ref();
         queue.is_some_and(|queue| queue.try_send(event).is_ok())
-    }
-}
-
-impl RunObserver for Display {
-    fn phase(&mut self, phase: RunPhase) {
-        self.show(Event::RunPhase(phase));
-    }
-
-    fn tick(&mut self, elapsed: Duration) {
-        self.show(Event::Tick(elapsed));
-    }
-
-    fn interval(&mut self, interval: &Interval) {
-        self.show_line(Event::Interval(interval_line(interval)));
-    }
-
-    fn note(&mut self, line: &str) {
-        self.show_line(Event::Note(line.to_owned()));
     }
 }
 
@@ -166,6 +164,10 @@ mod tests {
         }
     }
 
+    fn note(display: &Display, line: &str) {
+        display.handle(RunEvent::Note(line.to_owned()));
+    }
+
     /// With room for two.
     fn gated() -> (Display, Receiver<String>, Sender<()>) {
         let (shown, lines) = mpsc::channel();
@@ -176,17 +178,17 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_lost_and_the_loss_is_told_when_there_is_some() {
-        let (mut display, lines, open) = gated();
-        display.note("1");
+        let (display, lines, open) = gated();
+        note(&display, "1");
         assert_eq!(lines.recv().as_deref(), Ok("1"));
         for line in ["2", "3", "lost", "lost"] {
-            display.note(line);
+            note(&display, line);
         }
         for line in ["2", "3"] {
             open.send(()).expect("it waits");
             assert_eq!(lines.recv().as_deref(), Ok(line));
         }
-        display.note("4");
+        note(&display, "4");
         drop(open);
         drop(display);
         let rest: Vec<_> = lines.iter().collect();
@@ -195,11 +197,11 @@ mod tests {
 
     #[test]
     fn the_end_tells_of_the_last_loss() {
-        let (mut display, lines, open) = gated();
-        display.note("1");
+        let (display, lines, open) = gated();
+        note(&display, "1");
         assert_eq!(lines.recv().as_deref(), Ok("1"));
         for line in ["2", "3", "lost"] {
-            display.note(line);
+            note(&display, line);
         }
         drop(open);
         drop(display);
@@ -209,11 +211,11 @@ mod tests {
 
     #[test]
     fn a_tick_that_finds_no_room_is_no_loss() {
-        let (mut display, lines, open) = gated();
-        display.note("1");
+        let (display, lines, open) = gated();
+        note(&display, "1");
         assert_eq!(lines.recv().as_deref(), Ok("1"));
         for _ in 0..5 {
-            display.tick(Duration::ZERO);
+            display.handle(RunEvent::Tick(Duration::ZERO));
         }
         drop(open);
         drop(display);
@@ -222,8 +224,8 @@ mod tests {
 
     #[test]
     fn the_end_waits_no_longer_than_its_patience() {
-        let (mut display, lines, _open) = gated();
-        display.note("1");
+        let (display, lines, _open) = gated();
+        note(&display, "1");
         assert_eq!(lines.recv().as_deref(), Ok("1"));
         let begun = Instant::now();
         drop(display);

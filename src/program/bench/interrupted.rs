@@ -9,7 +9,7 @@ use std::process;
 use std::thread;
 use std::time::Duration;
 
-use mio_echo::load::{ReadyRun, Results, RunError, RunObserver, SignalWaiter};
+use mio_echo::load::{ReadyRun, Results, RunError, RunEvent, SignalWaiter};
 
 /// How long the report has after a signal. The first one may come when the measurement has just ended, as that of
 /// `timeout 10 mio-echo bench -d 9` does, and a report that is being written is not to be lost by it.
@@ -18,10 +18,10 @@ const GRACE: Duration = Duration::from_millis(100);
 /// Measures. When this returns, SIGINT and SIGTERM end the process.
 pub fn run_to_signal(
     prepared: ReadyRun,
-    progress: &mut dyn RunObserver,
+    on_event: &mut dyn FnMut(RunEvent),
 ) -> Result<Results, RunError> {
     let mut interrupts = SignalWaiter::install()?;
-    let results = prepared.run(&mut interrupts, progress);
+    let results = prepared.run(&mut interrupts, on_event);
     exit_at_signal(interrupts);
     results
 }

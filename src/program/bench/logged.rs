@@ -1,11 +1,11 @@
 //! A measurement whose intervals are logged while it goes on.
 
 use std::io::{self, LineWriter, Write};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use hdrhistogram::serialization::V2DeflateSerializer;
 use mio_echo::load::hlog::Log;
-use mio_echo::load::{Interval, ReadyRun, Results, RunError, RunObserver, RunPhase};
+use mio_echo::load::{Interval, ReadyRun, Results, RunError, RunEvent, RunPhase};
 
 use super::background_writer::spool;
 use super::files::{OutputFile, WriteError};
@@ -14,11 +14,11 @@ use super::interrupted::run_to_signal;
 /// Longer lines are written in pieces; most are some kilobytes.
 const LINE: usize = 64 << 10;
 
-/// Measures, and logs to `output` what it also tells `progress`. A log that fails does not end the measurement.
+/// Measures, and logs to `output` the intervals that `on_event` is also told of. A log that fails does not end the measurement.
 pub fn run(
     prepared: ReadyRun,
     output: OutputFile,
-    progress: &mut dyn RunObserver,
+    on_event: &mut dyn FnMut(RunEvent),
 ) -> (Result<Results, RunError>, Result<(), WriteError>) {
     let (queue, spool) = spool(output);
     let mut lines = LineWriter::with_capacity(LINE, queue);
@@ -26,9 +26,11 @@ pub fn run(
     let mut logged = Logged {
         log: State::Closed(&mut lines, &mut serializer),
         written: Ok(()),
-        progress,
     };
-    let results = run_to_signal(prepared, &mut logged);
+    let results = run_to_signal(prepared, &mut |event| {
+        logged.handle(&event);
+        on_event(event);
+    });
     let queued = logged.written;
     drop(lines);
     (results, spool.end(queued))
@@ -37,7 +39,6 @@ pub fn run(
 struct Logged<'a, W: Write> {
     log: State<'a, W>,
     written: io::Result<()>,
-    progress: &'a mut dyn RunObserver,
 }
 
 enum State<'a, W: Write> {
@@ -48,6 +49,15 @@ enum State<'a, W: Write> {
 }
 
 impl<W: Write> Logged<'_, W> {
+    fn handle(&mut self, event: &RunEvent) {
+        let written = match event {
+            RunEvent::PhaseBegan(RunPhase::Measuring(_)) => self.begin(),
+            RunEvent::IntervalFinished(interval) => self.write(interval),
+            RunEvent::PhaseBegan(_) | RunEvent::Tick(_) | RunEvent::Note(_) => Ok(()),
+        };
+        self.note_failure(written);
+    }
+
     /// The window begins now.
     fn begin(&mut self) -> io::Result<()> {
         self.log = match std::mem::replace(&mut self.log, State::Failed) {
@@ -74,29 +84,5 @@ impl<W: Write> Logged<'_, W> {
         if written.is_err() {
             self.written = written;
         }
-    }
-}
-
-impl<W: Write> RunObserver for Logged<'_, W> {
-    fn phase(&mut self, phase: RunPhase) {
-        if let RunPhase::Measuring(_) = phase {
-            let begun = self.begin();
-            self.note_failure(begun);
-        }
-        self.progress.phase(phase);
-    }
-
-    fn tick(&mut self, elapsed: Duration) {
-        self.progress.tick(elapsed);
-    }
-
-    fn interval(&mut self, interval: &Interval) {
-        self.progress.interval(interval);
-        let written = self.write(interval);
-        self.note_failure(written);
-    }
-
-    fn note(&mut self, line: &str) {
-        self.progress.note(line);
     }
 }
