@@ -1,8 +1,8 @@
 //! From a name to a link: its addresses in turn, each with a time to answer.
 
+use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
-use std::{io, mem};
 
 use mio::event::Event;
 use mio::{Events, Poll, Registry, Token};
@@ -10,8 +10,8 @@ use mio::{Events, Poll, Registry, Token};
 use super::link::Link;
 use super::{Config, Failure};
 use crate::net::platform::monotonic_now;
-use crate::net::timers::{NEVER, nanoseconds, wait_for};
-use crate::net::{ConnectError, resolve};
+use crate::net::timers::{NEVER, nanoseconds};
+use crate::net::{ConnectError, poll, resolve};
 
 /// An address that could not be connected to.
 #[derive(Debug)]
@@ -161,10 +161,7 @@ pub(super) fn wait_until(
     poll: &mut Poll,
     events: &mut Events,
 ) -> Result<(), Failure> {
-    match poll.poll(events, wait_for(deadline, now)) {
-        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(Failure::polling(error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    poll::wait(poll, events, poll::timeout_until(deadline, now)).map_err(Failure::polling)
 }
 
 #[cfg(test)]
@@ -204,7 +201,7 @@ mod tests {
         assert!(link.can_write());
         assert_eq!(link.write(b"hello"), 5);
         let mut got = [0; 5];
-        io::Read::read_exact(&mut peer, &mut got).unwrap();
+        std::io::Read::read_exact(&mut peer, &mut got).unwrap();
         assert_eq!(&got, b"hello");
     }
 

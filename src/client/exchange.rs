@@ -14,10 +14,8 @@ use super::link::Link;
 use super::reply_writer::ReplyWriter;
 use super::{Config, ExchangeSummary, Failure, Messages};
 use crate::net::platform;
+use crate::net::poll::EVENTS_PER_WAIT;
 use crate::net::timers::NEVER;
-
-/// Events taken from the poll at once.
-const EVENTS: usize = 1024;
 
 /// Where reads land; a larger reply takes several.
 const SCRATCH: usize = 64 * 1024;
@@ -110,7 +108,7 @@ struct Active {
 
 impl<W: Write> Exchange<'_, W> {
     fn run(mut self) -> Result<ExchangeSummary, Failure> {
-        let mut events = Events::with_capacity(EVENTS);
+        let mut events = Events::with_capacity(EVENTS_PER_WAIT);
         loop {
             self.dial_more();
             self.lines.flush();

@@ -11,8 +11,9 @@ use mio::net::TcpStream;
 use mio::{Registry, Token};
 
 use crate::conn::Readiness;
+use crate::net::poll::readiness_of;
 use crate::net::registration::Registration;
-use crate::net::{ConnectError, DialOptions, connected, dial, platform, slot};
+use crate::net::{ConnectError, DialOptions, connected, dial, platform};
 
 /// A socket on its way to a connection, or connected.
 pub(super) struct Link {
@@ -47,7 +48,7 @@ impl Link {
 
     /// Notes what an event reported.
     pub(super) fn note(&mut self, event: &Event) {
-        self.readiness.record(slot::ready(event));
+        self.readiness.record(readiness_of(event));
         if self.readiness.reset() {
             self.readiness.assume_readable();
         }

@@ -16,12 +16,13 @@ use mio::{Events, Registry, Token};
 use slab::Slab;
 use socket2::SockRef;
 
+use super::abortive_close::reset_on_close;
 use super::log_throttle::LogThrottle;
 use super::per_address::PerAddress;
 use super::pool::Pool;
 use super::registration::Registration;
 use super::run_queue::RunQueue;
-use super::slot::{self, Slot};
+use super::slot::Slot;
 use super::timers::{NEVER, Timer, Timers};
 use super::{Config, LINGER, Stats, bind, platform};
 use crate::conn::{Clock, CloseReason, Connection, Progress, ReadBuffer, Settings};
@@ -170,7 +171,7 @@ impl Connections {
         if let Some(times) = self.refusals.count(now) {
             warn!("refused {peer}: {why} ({times} refused since the last such line)");
         }
-        slot::reset(&socket);
+        reset_on_close(&socket);
     }
 
     /// Turns a client away that came before the stop, with a FIN.
@@ -303,7 +304,7 @@ impl Connections {
         self.stats.echoed += connection.echoed();
         self.record_end(peer, reason);
         if how == Progress::Abort {
-            slot::reset(&socket);
+            reset_on_close(&socket);
         }
     }
 

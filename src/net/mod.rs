@@ -1,5 +1,6 @@
 //! Readiness: the loop, and everything that it knows of sockets, signals and the system.
 
+pub(crate) mod abortive_close;
 mod acceptor;
 mod bind;
 pub(crate) mod capacity;
@@ -14,12 +15,13 @@ mod log_throttle;
 mod offload;
 mod per_address;
 pub(crate) mod platform;
+pub(crate) mod poll;
 mod pool;
 pub(crate) mod registration;
 mod run_queue;
 mod server;
 pub(crate) mod signals;
-pub(crate) mod slot;
+mod slot;
 mod stats;
 pub mod timers;
 
@@ -38,9 +40,6 @@ pub use handle::Handle;
 pub use platform::BACK_END;
 pub use server::{Outcome, Server};
 pub use stats::Stats;
-
-/// Events taken from the poll at once. A wait that returns fewer costs nothing more, and 1,024 of them are 12 KiB.
-const EVENTS: usize = 1024;
 
 /// How long a session that we end waits for the peer's FIN, counted from ours: room for a retransmission after the
 /// initial timeout of one second (RFC 6298, section 2), and little enough not to hold up a stop.

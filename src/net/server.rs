@@ -28,10 +28,11 @@ use super::acceptor::Acceptor;
 use super::capacity::Capacity;
 use super::connections::Connections;
 use super::listener::Listener;
+use super::poll::{self, EVENTS_PER_WAIT};
 use super::pool::{Pool, Work};
 use super::signals::{Request, Signals};
-use super::timers::{self, NEVER, nanoseconds};
-use super::{Config, EVENTS, Handle, StartError, bind, platform};
+use super::timers::{NEVER, nanoseconds};
+use super::{Config, Handle, StartError, bind, platform};
 use crate::conn::{Framing, Settings};
 
 /// Tokens below this are keys of connections; from here on they are listeners.
@@ -111,7 +112,7 @@ impl Server {
         Ok(Self {
             addresses: addresses.map_err(StartError::Poll)?,
             poll,
-            events: Events::with_capacity(EVENTS),
+            events: Events::with_capacity(EVENTS_PER_WAIT),
             acceptor: Acceptor::new(listeners, config.when_full),
             connections: Connections::new(
                 capacity.connections,
@@ -196,10 +197,7 @@ impl Server {
             self.begin_stop();
         }
         let timeout = self.timeout();
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        poll::wait(&mut self.poll, &mut self.events, timeout)?;
         self.now = platform::monotonic_now();
         Ok(())
     }
@@ -215,7 +213,7 @@ impl Server {
             .next_deadline()
             .min(self.acceptor.next_deadline())
             .min(self.phase.ends());
-        timers::wait_for(deadline, self.now)
+        poll::timeout_until(deadline, self.now)
     }
 
     fn mark_ready(&mut self) {

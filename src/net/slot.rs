@@ -5,18 +5,16 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown};
-use std::time::Duration;
 
-use log::debug;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
-use socket2::SockRef;
 
 use super::platform;
+use super::poll::readiness_of;
 use super::registration::Registration;
 use super::timers::{NEVER, Timed, Timer, Timers};
-use crate::conn::{Clock, Connection, Progress, ReadBuffer, Ready};
+use crate::conn::{Clock, Connection, Progress, ReadBuffer};
 
 /// One connection and what the loop keeps beside it.
 pub(super) struct Slot {
@@ -50,11 +48,11 @@ impl Timed for Slot {
 impl Slot {
     /// Notes what an event reported.
     pub(super) fn mark_ready(&mut self, event: &Event) {
-        self.connection.handle_ready(ready(event));
+        self.connection.handle_ready(readiness_of(event));
     }
 
-    #[inline(always)]
     /// Drives the connection, does what it asks for that is not reading or writing, and tells the kernel what it wants.
+    #[inline(always)]
     pub(super) fn drive(
         &mut self,
         scratch: &mut ReadBuffer,
@@ -144,24 +142,5 @@ impl Write for Wire<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
-    }
-}
-
-/// What an event of the poll says of its socket.
-pub(crate) fn ready(event: &Event) -> Ready {
-    Ready {
-        readable: event.is_readable(),
-        writable: event.is_writable(),
-        read_closed: event.is_read_closed(),
-        write_closed: event.is_write_closed(),
-        priority: event.is_priority(),
-        error: event.is_error(),
-    }
-}
-
-/// Makes the close that follows a reset. If even that fails, the socket has no peer any more.
-pub(crate) fn reset(socket: &TcpStream) {
-    if let Err(error) = SockRef::from(socket).set_linger(Some(Duration::ZERO)) {
-        debug!("no reset could be asked for: {error}");
     }
 }

@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::platform::LONGEST_WAIT;
 use crate::conn::Clock;
 
 /// The deadline of a clock that does not run.
@@ -236,12 +235,6 @@ fn close_gap<T: Timed>(slots: &mut Slab<T>, gone: u32, timer: &Timer) {
     }
 }
 
-/// How long to wait at `now` for `deadline`; none: for ever. It may be less than is left, never more.
-pub(crate) fn wait_for(deadline: u64, now: u64) -> Option<Duration> {
-    (deadline != NEVER)
-        .then(|| Duration::from_nanos(deadline.saturating_sub(now)).min(LONGEST_WAIT))
-}
-
 /// Saturates at the 584 years that 64 bits hold.
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -352,24 +345,6 @@ mod tests {
         set(&mut timers, &mut slots, 0, Clock::Idle, 5);
         assert_eq!(due(&mut timers, &mut slots, 5), [0_usize; 0]);
         assert_eq!(due(&mut timers, &mut slots, 6), [0]);
-    }
-
-    #[test]
-    fn fault_t3_no_wait_is_longer_than_every_system_takes() {
-        const DAY: u64 = 24 * 60 * 60 * 1000 * MS;
-        for (deadline, now, expected) in [
-            (NEVER, 5, None),
-            (5, 9, Some(0)),
-            (9, 5, Some(4)),
-            (DAY + 5, 5, Some(DAY)),
-            (DAY + 6, 5, Some(DAY)),
-            // 30,000 h, which Darwin refuses, and the longest there is.
-            (30_000 * 60 * 60 * 1000 * MS, 0, Some(DAY)),
-            (NEVER - 1, 0, Some(DAY)),
-        ] {
-            let expected = expected.map(Duration::from_nanos);
-            assert_eq!(wait_for(deadline, now), expected, "{deadline} at {now}");
-        }
     }
 
     #[derive(Clone, Copy, Debug)]

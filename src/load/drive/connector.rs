@@ -17,9 +17,10 @@ use crate::conn::Ready;
 use crate::load::measure::metrics::{Corruption, Failure};
 use crate::load::plan::schedule::Schedule;
 use crate::load::plan::settings::{Close, Config, Shard};
+use crate::net::abortive_close::reset_on_close;
 use crate::net::registration::Registration;
 use crate::net::timers::NEVER;
-use crate::net::{ConnectError, DialOptions, connected, dial, platform, slot};
+use crate::net::{ConnectError, DialOptions, connected, dial, platform};
 
 /// Connects in flight at the start, over all threads, unless their rate is given.
 const CONNECTING: usize = 256;
@@ -260,7 +261,7 @@ impl Generator {
     pub(crate) fn close(&mut self, key: usize) -> SocketState {
         let client = &mut self.clients[key];
         if let (Close::Rst, Some(socket)) = (self.config.close, client.socket()) {
-            slot::reset(socket);
+            reset_on_close(socket);
         }
         client.free_at = platform::monotonic_now();
         self.take_socket(key)

@@ -29,11 +29,9 @@ use crate::load::measure::metrics::Failure;
 use crate::load::measure::recorder::Recorder;
 use crate::load::plan::payload::{PIECE, Payload};
 use crate::load::plan::settings::Config;
-use crate::net::timers::{NEVER, nanoseconds, wait_for};
-use crate::net::{ConnectError, Handle, platform, slot};
-
-/// Events taken from the poll at once.
-const EVENTS: usize = 1024;
+use crate::net::poll::{self, EVENTS_PER_WAIT, readiness_of, timeout_until};
+use crate::net::timers::{NEVER, nanoseconds};
+use crate::net::{ConnectError, Handle, platform};
 
 const WAKER: Token = Token(usize::MAX - 1);
 
@@ -106,7 +104,7 @@ impl Generator {
         let now = platform::monotonic_now();
         let generator = Self {
             poll,
-            events: Events::with_capacity(EVENTS),
+            events: Events::with_capacity(EVENTS_PER_WAIT),
             clients: clients(&config, part),
             address,
             payload,
@@ -160,10 +158,7 @@ impl Generator {
             true => Some(Duration::ZERO),
             false => self.timeout(),
         };
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        poll::wait(&mut self.poll, &mut self.events, timeout)?;
         self.now = platform::monotonic_now();
         let found_nothing = self.events.is_empty() && self.sends.next() > self.now;
         if is_spinning && found_nothing {
@@ -194,7 +189,7 @@ impl Generator {
             .min(self.next_interval)
             .min(self.next_dial())
             .min(self.phase_ends());
-        wait_for(deadline, self.now)
+        timeout_until(deadline, self.now)
     }
 
     fn note(&mut self) {
@@ -347,7 +342,7 @@ pub(crate) fn session_settings<'a>(
 }
 
 fn note(client: &mut Client, event: &Event, now: u64) {
-    let reported = slot::ready(event);
+    let reported = readiness_of(event);
     match &mut client.line {
         SocketState::Down => {}
         SocketState::Connecting { ready, .. } => *ready = reported,

@@ -8,7 +8,7 @@ use mio::{Events, Poll, Token, Waker};
 use super::error::RunError;
 use crate::net::signals::{Request, Signals};
 use crate::net::timers::{NEVER, nanoseconds};
-use crate::net::{Handle, platform};
+use crate::net::{Handle, platform, poll};
 
 const WAKER: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -73,10 +73,7 @@ impl SignalWaiter {
 
     /// Waits for a wake or a signal, at most for `longest`.
     pub(crate) fn wait(&mut self, longest: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, longest) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        poll::wait(&mut self.poll, &mut self.events, longest)?;
         if self.events.iter().any(|event| event.token() == SIGNALS) {
             self.signals.mark_ready();
         }

@@ -1,0 +1,85 @@
+//! The one wait of every loop, and what an event means to a connection.
+//!
+//! The server, the client, the load generator and its signal waiter call [`wait`], so interrupted system calls and
+//! very long timeouts are handled in one place.
+
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::{Events, Poll};
+
+use super::platform::LONGEST_WAIT;
+use super::timers::NEVER;
+use crate::conn::Ready;
+
+/// Most events that one wait returns. The buffer takes 12 KiB on Linux; events that do not fit come with the next wait.
+pub(crate) const EVENTS_PER_WAIT: usize = 1024;
+
+/// Waits until a registered source has an event or `timeout` is over. `None` waits without a limit.
+///
+/// A wait that a signal interrupts (`EINTR`) returns without events. Callers compute their timeout anew every turn, so
+/// they simply wait again.
+///
+/// # Errors
+///
+/// Returns the error of the poll itself. No peer can cause one.
+#[inline]
+pub(crate) fn wait(
+    poll: &mut Poll,
+    events: &mut Events,
+    timeout: Option<Duration>,
+) -> io::Result<()> {
+    match poll.poll(events, timeout) {
+        Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Returns how long to wait at `now` for `deadline`, or `None` for [`NEVER`].
+///
+/// The result is never longer than the time left. It may be shorter: see [`LONGEST_WAIT`].
+pub(crate) fn timeout_until(deadline: u64, now: u64) -> Option<Duration> {
+    (deadline != NEVER)
+        .then(|| Duration::from_nanos(deadline.saturating_sub(now)).min(LONGEST_WAIT))
+}
+
+/// Translates an event of the poll into the terms of a connection.
+pub(crate) fn readiness_of(event: &Event) -> Ready {
+    Ready {
+        readable: event.is_readable(),
+        writable: event.is_writable(),
+        read_closed: event.is_read_closed(),
+        write_closed: event.is_write_closed(),
+        priority: event.is_priority(),
+        error: event.is_error(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_t3_no_timeout_is_longer_than_every_system_accepts() {
+        const DAY: u64 = 24 * 60 * 60 * 1_000_000_000;
+        const HOUR: u64 = DAY / 24;
+        for (deadline, now, expected) in [
+            (NEVER, 5, None),
+            (5, 9, Some(0)),
+            (9, 5, Some(4)),
+            (DAY + 5, 5, Some(DAY)),
+            (DAY + 6, 5, Some(DAY)),
+            // Darwin refuses 30,000 hours.
+            (30_000 * HOUR, 0, Some(DAY)),
+            (NEVER - 1, 0, Some(DAY)),
+        ] {
+            let expected = expected.map(Duration::from_nanos);
+            assert_eq!(
+                timeout_until(deadline, now),
+                expected,
+                "deadline {deadline}, now {now}"
+            );
+        }
+    }
+}
