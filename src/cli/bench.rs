@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 use clap::error::ErrorKind;
 use clap::{Args, Subcommand};
 use mio_echo::conn::Framing;
-use mio_echo::load::{Arrival, Close, Config, Load, Shard, Sizes, StopCondition, Target};
+use mio_echo::load::{Arrival, Close, Load, RunSettings, Shard, Sizes, StopCondition, Target};
 use mio_echo::net::IpFamily;
 
 use super::option_takes_hyphens;
@@ -61,7 +61,7 @@ pub enum Bench {
 #[derive(Clone, Debug)]
 pub struct Measure {
     /// For the load generator.
-    pub config: Config,
+    pub config: RunSettings,
     /// Where every interval's histograms go.
     pub hlog: Option<PathBuf>,
     /// What becomes of the results.
@@ -254,10 +254,14 @@ impl BenchArgs {
         }
     }
 
-    fn parts(self, target: Target, shard: Option<Shard>) -> (Config, Option<PathBuf>, OutputArgs) {
-        let config = Config {
+    fn parts(
+        self,
+        target: Target,
+        shard: Option<Shard>,
+    ) -> (RunSettings, Option<PathBuf>, OutputArgs) {
+        let config = RunSettings {
             family: self.family(),
-            length: self.length(),
+            stop: self.stop(),
             pipeline: self.depth(),
             load: self.load(),
             target,
@@ -295,7 +299,7 @@ impl BenchArgs {
         }
     }
 
-    fn length(&self) -> StopCondition {
+    fn stop(&self) -> StopCondition {
         let usual = self.count.is_none().then_some(USUAL_DURATION);
         StopCondition {
             duration: self.duration.or(usual),

@@ -44,7 +44,7 @@ pub use measure::percentile::Percentile;
 pub use measure::recorder;
 pub use measure::results::{Interval, Results, ServerUsage};
 pub use plan::schedule::Schedule;
-pub use plan::settings::{Arrival, Close, Config, Load, Shard, Sizes, StopCondition, Target};
+pub use plan::settings::{Arrival, Close, Load, RunSettings, Shard, Sizes, StopCondition, Target};
 pub use plan::{payload, schedule};
 pub use report::exit::exit_code;
 pub use report::merge::{MergeError, Merged, merge, read};

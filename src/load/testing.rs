@@ -5,14 +5,16 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::conn::Framing;
 use crate::load::measure::metrics::Metrics;
 use crate::load::measure::results::{Interval, Results, ServerUsage};
-use crate::load::plan::settings::{Arrival, Close, Config, Load, Sizes, StopCondition, Target};
+use crate::load::plan::settings::{
+    Arrival, Close, Load, RunSettings, Sizes, StopCondition, Target,
+};
 use crate::load::report::schema::IntervalSummary;
 use crate::net::IpFamily;
 
 /// A closed loop of two connections, one second, 2,000 messages that took 101 to 300 us, evenly.
 pub fn results() -> Results {
     Results {
-        config: config(),
+        settings: settings(),
         address: ([127, 0, 0, 1], 7007).into(),
         began: UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
         window: Duration::from_secs(1),
@@ -38,9 +40,9 @@ pub fn interval() -> Interval {
 /// The same, with a schedule of 2,000 messages a second, and a server of its own.
 pub fn open() -> Results {
     let mut results = results();
-    results.config.target = Target::Child("mio-echo".into());
-    results.config.pipeline = 1024;
-    results.config.load = Load::Open {
+    results.settings.target = Target::Child("mio-echo".into());
+    results.settings.pipeline = 1024;
+    results.settings.load = Load::Open {
         rate: 2_000.0,
         arrival: Arrival::Constant,
     };
@@ -52,13 +54,13 @@ pub fn open() -> Results {
     results
 }
 
-fn config() -> Config {
-    Config {
+fn settings() -> RunSettings {
+    RunSettings {
         target: Target::Remote("localhost:7007".into()),
         family: IpFamily::Any,
         connections: 2,
         threads: 1,
-        length: StopCondition {
+        stop: StopCondition {
             duration: Some(Duration::from_secs(1)),
             messages: None,
         },

@@ -19,7 +19,7 @@ fn measure(arguments: &str) -> Measure {
     }
 }
 
-fn config(arguments: &str) -> Config {
+fn config(arguments: &str) -> RunSettings {
     measure(arguments).config
 }
 
@@ -48,12 +48,12 @@ fn the_defaults_are_those_of_the_contract() {
         hlog,
         outputs,
     } = measure("");
-    let expected = Config {
+    let expected = RunSettings {
         target: Target::Child(program),
         family: IpFamily::Any,
         connections: 64,
         threads: 1,
-        length: StopCondition {
+        stop: StopCondition {
             duration: Some(Duration::from_secs(10)),
             messages: None,
         },
@@ -111,12 +111,12 @@ fn every_option_means_its_own_setting() {
          --connect-rate 15 --close rst --no-verify --seed 16 --source 10.0.0.1 -4 --socket-buffer 17 --skip 18 \
          --framing line --shard 1/2 -o a --hgrm b --hlog c -J --slo p99<1ms --strict",
     );
-    let expected = Config {
+    let expected = RunSettings {
         target: Target::Remote("host:2".into()),
         family: IpFamily::V4,
         connections: 3,
         threads: 1,
-        length: StopCondition {
+        stop: StopCondition {
             duration: Some(Duration::from_secs(4)),
             messages: Some(5),
         },
@@ -160,8 +160,8 @@ fn every_option_means_its_own_setting() {
 #[test]
 fn options_that_other_tools_spell_differently_mean_the_same() {
     for duration in ["-d 3s", "-z 3s", "--duration 3s"] {
-        let length = config(duration).length;
-        assert_eq!(length.duration, Some(Duration::from_secs(3)), "{duration}");
+        let stop = config(duration).stop;
+        assert_eq!(stop.duration, Some(Duration::from_secs(3)), "{duration}");
     }
     for rate in ["-r 50k", "-R 50k", "--rate 50k", "--qps 50k"] {
         let load = Load::Open {
@@ -174,7 +174,7 @@ fn options_that_other_tools_spell_differently_mean_the_same() {
 
 #[test]
 fn what_is_not_given_follows_from_what_is() {
-    assert_eq!(config("-n 5").length.duration, None);
+    assert_eq!(config("-n 5").stop.duration, None);
     for (typed, depth) in [
         ("", 1),
         ("-r 1", 1024),

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crate::load::plan::settings::Config;
+use crate::load::plan::settings::RunSettings;
 use crate::net;
 use crate::net::IpFamily;
 use crate::net::capacity::DEFAULT_CONNECTIONS;
@@ -25,25 +25,25 @@ impl ChildServer {
     /// # Errors
     ///
     /// When it cannot be started, or says something else than where it listens.
-    pub fn start(program: &Path, config: &Config) -> io::Result<Self> {
+    pub fn start(program: &Path, settings: &RunSettings) -> io::Result<Self> {
         let mut command = Command::new(program);
         command.args(["serve", "--stop-on-eof", "--quiet"]);
         command.args([
             "--listen",
-            match config.family {
+            match settings.family {
                 IpFamily::V6 => "[::1]:0",
                 IpFamily::V4 | IpFamily::Any => "127.0.0.1:0",
             },
         ]);
-        let connections = config.own_connections();
+        let connections = settings.shard_connections();
         if connections > DEFAULT_CONNECTIONS {
             command.args(["--max-connections", &connections.to_string()]);
         }
-        command.args(["--framing", &config.framing.to_string()]);
+        command.args(["--framing", &settings.framing.to_string()]);
         let default_message = net::Config::default().max_message;
         command.args([
             "--max-message",
-            &config.sizes.largest().max(default_message).to_string(),
+            &settings.sizes.largest().max(default_message).to_string(),
         ]);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("MIO_ECHO_") {

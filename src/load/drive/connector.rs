@@ -16,7 +16,7 @@ use super::session::{Session, Timestamps};
 use crate::conn::Ready;
 use crate::load::measure::metrics::{Corruption, Failure};
 use crate::load::plan::schedule::Schedule;
-use crate::load::plan::settings::{Close, Config, Shard};
+use crate::load::plan::settings::{Close, RunSettings, Shard};
 use crate::net::abortive_close::reset_on_close;
 use crate::net::registration::Registration;
 use crate::net::timers::NEVER;
@@ -32,10 +32,10 @@ impl Generator {
     /// When the next seat is to be tried for the first time, or [`NEVER`].
     pub(crate) fn next_dial(&self) -> u64 {
         let most = (CONNECTING / self.part.threads).max(1);
-        match self.config.connect_rate {
+        match self.settings.connect_rate {
             _ if self.dialed == self.clients.len() => NEVER,
             Some(rate) => {
-                let shards = self.config.own_shard().count as f64;
+                let shards = self.settings.this_shard().count as f64;
                 let distance = 1e9 * self.part.threads as f64 * shards / rate;
                 self.started + (self.dialed as f64 * distance) as u64
             }
@@ -60,8 +60,8 @@ impl Generator {
         client.dialed_at = platform::monotonic_now();
         client.redial_at = NEVER;
         let options = DialOptions {
-            source: source(&self.config, self.part, self.sockets),
-            socket_buffer: self.config.socket_buffer,
+            source: source(&self.settings, self.part, self.sockets),
+            socket_buffer: self.settings.socket_buffer,
         };
         let registry = self.poll.registry();
         match connect(self.address, options, registry, Token(key)) {
@@ -75,7 +75,7 @@ impl Generator {
 
     /// Whether a connection is for one message. Those before the load begins only show that there is a server.
     fn churns(&self) -> bool {
-        self.config.churn && !matches!(self.phase, WorkerPhase::Connecting | WorkerPhase::Waiting)
+        self.settings.churn && !matches!(self.phase, WorkerPhase::Connecting | WorkerPhase::Waiting)
     }
 
     pub(crate) fn finish_connect(&mut self, key: usize) {
@@ -98,9 +98,9 @@ impl Generator {
         };
         let client = &mut self.clients[key];
         let mut session = Session::new(
-            &session_settings(&self.config, &self.payload),
+            &session_settings(&self.settings, &self.payload),
             client.connection,
-            self.config.skip,
+            self.settings.skip,
             left,
             platform::SHORT_READ,
             now,
@@ -136,7 +136,7 @@ impl Generator {
         let Shard {
             index: shard,
             count: shards,
-        } = self.config.own_shard();
+        } = self.settings.this_shard();
         let loops = (threads * shards) as u64;
         1 + (self.sockets - 1) * loops + (thread * shards + shard) as u64
     }
@@ -159,7 +159,7 @@ impl Generator {
     }
 
     pub(crate) fn redial(&mut self, key: usize) {
-        match self.config.churn {
+        match self.settings.churn {
             true => self.plan_churn(key),
             false => {
                 self.recorder.reconnected(self.now);
@@ -260,7 +260,7 @@ impl Generator {
 
     pub(crate) fn close(&mut self, key: usize) -> SocketState {
         let client = &mut self.clients[key];
-        if let (Close::Rst, Some(socket)) = (self.config.close, client.socket()) {
+        if let (Close::Rst, Some(socket)) = (self.settings.close, client.socket()) {
             reset_on_close(socket);
         }
         client.free_at = platform::monotonic_now();
@@ -286,10 +286,10 @@ impl Generator {
 }
 
 /// The addresses in turn, so that loops do not begin with the same one.
-fn source(config: &Config, part: WorkerShare, sockets: u64) -> Option<IpAddr> {
-    let count = config.sources.len() as u64;
+fn source(settings: &RunSettings, part: WorkerShare, sockets: u64) -> Option<IpAddr> {
+    let count = settings.sources.len() as u64;
     let turn = sockets * part.threads as u64 + part.thread as u64;
-    (count > 0).then(|| config.sources[(turn % count) as usize])
+    (count > 0).then(|| settings.sources[(turn % count) as usize])
 }
 
 fn connect(

@@ -18,7 +18,7 @@ use super::workers::Workers;
 use crate::load::measure::metrics::Metrics;
 use crate::load::measure::results::{Interval, Results};
 use crate::load::measure::usage::Usages;
-use crate::load::plan::settings::Config;
+use crate::load::plan::settings::RunSettings;
 use crate::load::report::schema::IntervalSummary;
 use crate::net::platform;
 use crate::net::signals::Request;
@@ -39,12 +39,12 @@ impl ReadyRun {
         on_event: &mut dyn FnMut(RunEvent),
     ) -> Result<Results, RunError> {
         let Self {
-            config,
+            settings,
             address,
             mut server,
         } = self;
         let pid = server.as_ref().map(ChildServer::pid);
-        let results = Run::start(config, address, pid, interrupts)?.finish(on_event);
+        let results = Run::start(settings, address, pid, interrupts)?.finish(on_event);
         // The server stays until the figures are complete.
         if let Some(end) = server.as_mut().and_then(ChildServer::end) {
             on_event(RunEvent::Note(format!(
@@ -57,7 +57,7 @@ impl ReadyRun {
 
 /// A measurement that has begun.
 struct Run<'a> {
-    config: Arc<Config>,
+    settings: Arc<RunSettings>,
     address: SocketAddr,
     interrupts: &'a mut SignalWaiter,
     control: Arc<Control>,
@@ -97,17 +97,17 @@ struct OpenInterval {
 
 impl<'a> Run<'a> {
     fn start(
-        config: Config,
+        settings: RunSettings,
         address: SocketAddr,
         server: Option<u32>,
         interrupts: &'a mut SignalWaiter,
     ) -> Result<Self, RunError> {
-        let config = Arc::new(config);
+        let settings = Arc::new(settings);
         let (sender, reports) = mpsc::channel();
         let control = Arc::default();
         let reporter = WorkerEvents::new(sender, interrupts.handle());
         let loops =
-            Workers::start(&config, address, &control, &reporter).map_err(RunError::System)?;
+            Workers::start(&settings, address, &control, &reporter).map_err(RunError::System)?;
         Ok(Self {
             address,
             interrupts,
@@ -129,7 +129,7 @@ impl<'a> Run<'a> {
             is_measuring: false,
             phase_began: platform::monotonic_now(),
             ticked: 0,
-            config,
+            settings,
         })
     }
 
@@ -246,7 +246,7 @@ impl<'a> Run<'a> {
     fn begin_window(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
         if !std::mem::replace(&mut self.is_measuring, true) {
             self.usages.note_begin();
-            self.show(RunPhase::Measuring(self.config.length.duration), on_event);
+            self.show(RunPhase::Measuring(self.settings.stop.duration), on_event);
         }
     }
 
@@ -270,7 +270,7 @@ impl<'a> Run<'a> {
         }
         self.usages.note_connected();
         let now = platform::monotonic_now();
-        let begin = match self.config.start_at {
+        let begin = match self.settings.start_at {
             None => now,
             Some(at) => {
                 let left = at
@@ -279,8 +279,8 @@ impl<'a> Run<'a> {
                 now + nanoseconds(left)
             }
         };
-        let window = begin + nanoseconds(self.config.warmup);
-        let duration = self.config.length.duration.map_or(NEVER, nanoseconds);
+        let window = begin + nanoseconds(self.settings.warmup);
+        let duration = self.settings.stop.duration.map_or(NEVER, nanoseconds);
         let timeline = Timeline {
             begin,
             window,
@@ -288,8 +288,8 @@ impl<'a> Run<'a> {
         };
         self.timeline = Some(timeline);
         self.show(
-            match self.config.start_at {
-                None => RunPhase::WarmUp(self.config.warmup),
+            match self.settings.start_at {
+                None => RunPhase::WarmUp(self.settings.warmup),
                 Some(_) => RunPhase::Waiting(Duration::from_nanos(begin - now)),
             },
             on_event,
@@ -324,7 +324,7 @@ impl<'a> Run<'a> {
             return;
         };
         self.total += &tally;
-        let start = self.config.interval * index as u32;
+        let start = self.settings.interval * index as u32;
         let length = self.since_window(end).saturating_sub(start);
         // A load that was cut before its window has an interval without a length.
         if !length.is_zero() {
@@ -356,14 +356,14 @@ impl<'a> Run<'a> {
             address: self.address,
             began: SystemTime::now() - age,
             window,
-            connected: whole(self.achieved, self.config.own_connections()),
+            connected: whole(self.achieved, self.settings.shard_connections()),
             busiest: self.busiest,
             generator_cpu: self.usages.generator_cpu(),
             server: self.usages.server(self.connections),
             interrupted: self.signal,
             intervals: self.intervals,
             total: self.total,
-            config: Arc::unwrap_or_clone(self.config),
+            settings: Arc::unwrap_or_clone(self.settings),
         })
     }
 }

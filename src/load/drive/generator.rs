@@ -28,7 +28,7 @@ use super::timer_queue::TimerQueue;
 use crate::load::measure::metrics::Failure;
 use crate::load::measure::recorder::Recorder;
 use crate::load::plan::payload::{PIECE, Payload};
-use crate::load::plan::settings::Config;
+use crate::load::plan::settings::RunSettings;
 use crate::net::poll::{self, EVENTS_PER_WAIT, readiness_of, timeout_until};
 use crate::net::timers::{NEVER, nanoseconds};
 use crate::net::{ConnectError, Handle, platform};
@@ -50,7 +50,7 @@ pub struct WorkerShare {
 pub struct Generator {
     pub(crate) poll: Poll,
     pub(crate) events: Events,
-    pub(crate) config: Arc<Config>,
+    pub(crate) settings: Arc<RunSettings>,
     pub(crate) address: SocketAddr,
     pub(crate) payload: Arc<Payload>,
     pub(crate) control: Arc<Control>,
@@ -92,7 +92,7 @@ impl Generator {
     ///
     /// When the system does not give it a poll.
     pub fn new(
-        config: Arc<Config>,
+        settings: Arc<RunSettings>,
         address: SocketAddr,
         payload: Arc<Payload>,
         control: Arc<Control>,
@@ -105,7 +105,7 @@ impl Generator {
         let generator = Self {
             poll,
             events: Events::with_capacity(EVENTS_PER_WAIT),
-            clients: clients(&config, part),
+            clients: clients(&settings, part),
             address,
             payload,
             control,
@@ -129,7 +129,7 @@ impl Generator {
             is_idle: false,
             is_cut: false,
             now,
-            config,
+            settings,
         };
         Ok((generator, handle))
     }
@@ -236,7 +236,7 @@ impl Generator {
     pub(crate) fn run_slot(&mut self, key: usize) {
         self.clients[key].send_at = NEVER;
         match self.clients[key].line {
-            SocketState::Down if self.config.churn => self.dial(key),
+            SocketState::Down if self.settings.churn => self.dial(key),
             SocketState::Down | SocketState::Connecting { .. } => {}
             SocketState::Up { .. } => self.run_session(key),
         }
@@ -253,7 +253,7 @@ impl Generator {
         let progress = session.drive(
             socket,
             &mut client.schedule,
-            &session_settings(&self.config, &self.payload),
+            &session_settings(&self.settings, &self.payload),
             &mut self.buffer,
             &mut self.recorder,
         );
@@ -286,7 +286,7 @@ impl Generator {
         let Some(next) = client.schedule.next() else {
             return;
         };
-        let is_free = session.can_send(&session_settings(&self.config, &self.payload));
+        let is_free = session.can_send(&session_settings(&self.settings, &self.payload));
         if is_free && client.send_at == NEVER && self.recorder.may_begin(next) {
             client.send_at = next;
             self.sends.add(next, key);
@@ -295,7 +295,7 @@ impl Generator {
 
     pub(crate) fn arm_timer(&mut self, key: usize) {
         let client = &mut self.clients[key];
-        let deadline = client.deadline(nanoseconds(self.config.timeout));
+        let deadline = client.deadline(nanoseconds(self.settings.timeout));
         if deadline < client.check_at {
             client.check_at = deadline;
             self.checks.add(deadline, key);
@@ -308,7 +308,7 @@ impl Generator {
             self.reporter.tell(WorkerEvent::PeerDoesNotRead(connection));
         }
         let client = &mut self.clients[key];
-        if client.deadline(nanoseconds(self.config.timeout)) > self.now {
+        if client.deadline(nanoseconds(self.settings.timeout)) > self.now {
             return self.arm_timer(key);
         }
         match client.line {
@@ -322,21 +322,21 @@ impl Generator {
     }
 }
 
-fn clients(config: &Config, part: WorkerShare) -> Vec<Client> {
-    let numbers = config.own_numbers(part.thread, part.threads);
+fn clients(settings: &RunSettings, part: WorkerShare) -> Vec<Client> {
+    let numbers = settings.thread_connections(part.thread, part.threads);
     numbers.map(|number| Client::new(number as u64)).collect()
 }
 
 pub(crate) fn session_settings<'a>(
-    config: &'a Config,
+    settings: &'a RunSettings,
     payload: &'a Payload,
 ) -> SessionSettings<'a> {
     SessionSettings {
         payload,
-        sizes: &config.sizes,
-        pipeline: config.pipeline,
-        verify: config.verify,
-        seed: config.seed,
+        sizes: &settings.sizes,
+        pipeline: settings.pipeline,
+        verify: settings.verify,
+        seed: settings.seed,
         clock: platform::monotonic_now,
     }
 }

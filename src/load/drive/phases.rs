@@ -53,7 +53,7 @@ impl Generator {
             }
             WorkerPhase::Waiting => self.begin_in_time(),
             WorkerPhase::Loaded if self.is_over() => {
-                let patience = nanoseconds(self.config.timeout);
+                let patience = nanoseconds(self.settings.timeout);
                 self.drain(self.window_ends(), self.now.saturating_add(patience));
             }
             WorkerPhase::Draining { until } if self.now >= until || self.recorder.is_idle() => {
@@ -102,8 +102,8 @@ impl Generator {
         self.scheduled_until = timeline.window.saturating_add(self.schedule_length());
         for key in 0..self.clients.len() {
             let client = &mut self.clients[key];
-            client.schedule = Schedule::new(&self.config, client.number, timeline.begin);
-            if self.config.churn {
+            client.schedule = Schedule::new(&self.settings, client.number, timeline.begin);
+            if self.settings.churn {
                 self.next_churn(key);
             } else if let SocketState::Up { session, .. } = &mut client.line {
                 session.handle_begin(self.now);
@@ -118,7 +118,7 @@ impl Generator {
     /// How long an open loop has for a number of messages: its last message has a time of its own, as each has. All loops
     /// of a load have the same.
     fn schedule_length(&self) -> u64 {
-        match (self.config.load, self.config.length.messages) {
+        match (self.settings.load, self.settings.stop.messages) {
             (Load::Open { rate, .. }, Some(messages)) => {
                 Duration::try_from_secs_f64(messages as f64 / rate).map_or(NEVER, nanoseconds)
             }
@@ -135,7 +135,7 @@ impl Generator {
         } else {
             self.end_interval(self.next_interval);
         }
-        self.next_interval += nanoseconds(self.config.interval);
+        self.next_interval += nanoseconds(self.settings.interval);
         if self.next_interval >= window.end {
             self.next_interval = NEVER;
         }
@@ -157,7 +157,7 @@ impl Generator {
 
     /// Whether messages are counted and, for so long that each could have been tried twice, one was due and none ended.
     fn is_stuck(&self) -> bool {
-        let patience = nanoseconds(self.config.timeout).saturating_add(REDIAL);
+        let patience = nanoseconds(self.settings.timeout).saturating_add(REDIAL);
         let patience = patience.saturating_mul(2);
         // The look at all seats is left to loops in which nothing ends.
         self.recorder.is_stuck(self.now, patience)
@@ -189,7 +189,7 @@ impl Generator {
         self.next_interval = NEVER;
         self.send_last();
         self.phase = WorkerPhase::Draining { until };
-        if !self.config.churn {
+        if !self.settings.churn {
             self.recorder.stop();
         }
         if self.recorder.is_idle() {

@@ -10,7 +10,7 @@ use super::error::RunError;
 use super::generator::{Generator, WorkerShare};
 use super::prepare::quota;
 use crate::load::plan::payload::Payload;
-use crate::load::plan::settings::Config;
+use crate::load::plan::settings::RunSettings;
 use crate::net::Handle;
 
 /// Loops that run, or have ended.
@@ -23,21 +23,21 @@ impl Workers {
     ///
     /// When the system gives no thread or no poll.
     pub fn start(
-        config: &Arc<Config>,
+        settings: &Arc<RunSettings>,
         address: SocketAddr,
         control: &Arc<Control>,
         reporter: &WorkerEvents,
     ) -> io::Result<Self> {
-        let payload = Arc::new(Payload::new(config.framing, config.seed));
-        let threads = config.threads.min(config.own_connections()).max(1);
+        let payload = Arc::new(Payload::new(settings.framing, settings.seed));
+        let threads = settings.threads.min(settings.shard_connections()).max(1);
         let start = |thread| {
             let part = WorkerShare {
                 thread,
                 threads,
-                quota: quota(config, thread, threads),
+                quota: quota(settings, thread, threads),
             };
             let (generator, handle) = Generator::new(
-                Arc::clone(config),
+                Arc::clone(settings),
                 address,
                 Arc::clone(&payload),
                 Arc::clone(control),

@@ -59,7 +59,7 @@ impl Verdict {
             &[missing_connections, violates_littles_law, |results| {
                 few_samples(&results.total.response)
             }];
-        let open = match results.config.load {
+        let open = match results.settings.load {
             Load::Open { .. } => open,
             Load::Closed => &[],
         };
@@ -79,7 +79,7 @@ impl Verdict {
 impl Limit {
     /// Of a closed loop; an open one is bound by its schedule.
     pub fn of(results: &Results) -> Option<Self> {
-        let is_closed = results.config.load == Load::Closed;
+        let is_closed = results.settings.load == Load::Closed;
         is_closed.then(|| match () {
             () if results.busiest.is_some_and(|busy| busy > BUSY) => Self::Generator,
             () if is_server_full(results) => Self::Server,
@@ -115,24 +115,24 @@ fn busy_generator(results: &Results) -> Option<String> {
 /// One message a connection may be caught by the end of the window behind a reply that is on its way.
 fn overload(results: &Results) -> Option<String> {
     let unsent = results.total.unsent;
-    (unsent > results.config.own_connections() as u64)
+    (unsent > results.settings.shard_connections() as u64)
         .then(|| format!("overload: {unsent} messages of the schedule were never sent"))
 }
 
 fn too_slow(results: &Results) -> Option<String> {
-    let Load::Open { arrival, .. } = results.config.load else {
+    let Load::Open { arrival, .. } = results.settings.load else {
         return None;
     };
     let asked = TargetRate {
-        rate: results.config.own_rate()?,
+        rate: results.settings.shard_rate()?,
         is_random: arrival == Arrival::Poisson,
-        messages: results.config.length.messages,
+        messages: results.settings.stop.messages,
     };
     Throughput::of(asked, results.window, &results.total).too_slow()
 }
 
 fn missing_connections(results: &Results) -> Option<String> {
-    let (asked, connected) = (results.config.own_connections(), results.connected);
+    let (asked, connected) = (results.settings.shard_connections(), results.connected);
     (connected < asked).then(|| format!("achieved {connected} of {asked} connections"))
 }
 
@@ -207,7 +207,7 @@ mod tests {
 
     /// Another rate was asked for.
     fn asked(rate: f64, arrival: Arrival) -> impl Fn(&mut Results) {
-        move |r| r.config.load = Load::Open { rate, arrival }
+        move |r| r.settings.load = Load::Open { rate, arrival }
     }
 
     #[test]
@@ -269,8 +269,8 @@ mod tests {
         );
         let half = |r: &mut Results| {
             slower(4_000.0)(r);
-            r.config.connections = 4;
-            r.config.shard = Some(Shard { index: 0, count: 2 });
+            r.settings.connections = 4;
+            r.settings.shard = Some(Shard { index: 0, count: 2 });
         };
         assert_eq!(
             reasons(open(), half),
@@ -283,7 +283,7 @@ mod tests {
     fn a_number_of_messages_is_not_slower_because_the_server_is_far_away() {
         let far = |length: u64| {
             move |r: &mut Results| {
-                r.config.length.messages = Some(2_000);
+                r.settings.stop.messages = Some(2_000);
                 r.window = Duration::from_millis(length);
                 r.total.response = LatencyHistogram::default();
                 times(&mut r.total.response, 2_000, 200_000_000);

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::metrics::Metrics;
-use crate::load::plan::settings::Config;
+use crate::load::plan::settings::RunSettings;
 use crate::load::report::schema::IntervalSummary;
 
 /// The outcome of a measurement.
 #[derive(Clone, Debug)]
 pub struct Results {
     /// What was asked for.
-    pub config: Config,
+    pub settings: RunSettings,
     /// The address that was measured.
     pub address: SocketAddr,
     /// When the window began, on the system's clock.

@@ -5,7 +5,7 @@
 //! the old times from it as soon as it can. So debt takes no memory.
 
 use super::random::{RngStream, random};
-use super::settings::{Arrival, Config, Load};
+use super::settings::{Arrival, Load, RunSettings};
 
 /// The messages of one connection.
 #[derive(Clone, Debug)]
@@ -41,10 +41,10 @@ pub enum Schedule {
 
 impl Schedule {
     /// The schedule of `connection`, from 0, over all shards, of a load that begins at `begin`.
-    pub fn new(config: &Config, connection: u64, begin: u64) -> Self {
-        let connections = config.connections as u64;
-        let Load::Open { rate, arrival } = config.load else {
-            return match config.churn {
+    pub fn new(settings: &RunSettings, connection: u64, begin: u64) -> Self {
+        let connections = settings.connections as u64;
+        let Load::Open { rate, arrival } = settings.load else {
+            return match settings.churn {
                 true => Self::Dialed { at: begin },
                 false => Self::Closed,
             };
@@ -58,7 +58,7 @@ impl Schedule {
                 distance,
             },
             Arrival::Poisson => {
-                let mut random = random(config.seed, RngStream::Gaps, connection);
+                let mut random = random(settings.seed, RngStream::Gaps, connection);
                 let mean = distance * connections as f64;
                 Self::Poisson {
                     next: begin as f64 + gap(&mut random, mean),
@@ -183,15 +183,15 @@ mod tests {
 
     #[test]
     fn poisson_arrivals_of_many_connections_scatter_as_those_of_one_would() {
-        let mut config = open().config;
-        config.connections = 64;
-        config.load = Load::Open {
+        let mut settings = open().settings;
+        settings.connections = 64;
+        settings.load = Load::Open {
             rate: 1_000.0,
             arrival: Arrival::Poisson,
         };
         let mut count = |seed| {
-            config.seed = seed;
-            let of_one = |connection| times(Schedule::new(&config, connection, 0), 2 * SECOND);
+            settings.seed = seed;
+            let of_one = |connection| times(Schedule::new(&settings, connection, 0), 2 * SECOND);
             (0..64).map(of_one).map(|times| times.len()).sum::<usize>()
         };
         let counts: Vec<_> = (0..400).map(|seed| count(seed) as f64).collect();

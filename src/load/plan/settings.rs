@@ -11,7 +11,7 @@ use crate::net::IpFamily;
 
 /// What a measurement is to do. The values are taken to be sensible: the command line checks them.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct RunSettings {
     /// Against whom.
     pub target: Target,
     /// Which addresses of the target's name.
@@ -21,7 +21,7 @@ pub struct Config {
     /// Loops, each on a thread of its own, that share the connections. At most as many as connections.
     pub threads: usize,
     /// When it ends. At least one of the two.
-    pub length: StopCondition,
+    pub stop: StopCondition,
     /// How large a message is.
     pub sizes: Sizes,
     /// Most unanswered messages a connection.
@@ -162,34 +162,34 @@ impl Sizes {
     }
 }
 
-impl Config {
+impl RunSettings {
     /// The part of the load that this process is: all of it, unless it is a shard.
-    pub fn own_shard(&self) -> Shard {
+    pub fn this_shard(&self) -> Shard {
         self.shard.unwrap_or(Shard { index: 0, count: 1 })
     }
 
     /// Connections of this process: its share of all, if it is a shard.
-    pub fn own_connections(&self) -> usize {
-        self.own_numbers(0, 1).len()
+    pub fn shard_connections(&self) -> usize {
+        self.thread_connections(0, 1).len()
     }
 
     /// The numbers of the connections that a loop of this process has, among those of all shards, from 0: first the
     /// shards take turns, then the loops.
-    pub(crate) fn own_numbers(
+    pub(crate) fn thread_connections(
         &self,
         thread: usize,
         threads: usize,
     ) -> impl ExactSizeIterator<Item = usize> + use<> {
-        let Shard { index, count } = self.own_shard();
+        let Shard { index, count } = self.this_shard();
         (index + thread * count..self.connections).step_by(count * threads)
     }
 
     /// Messages a second that this process is to send in an open loop: as much of all as it has of the connections.
-    pub fn own_rate(&self) -> Option<f64> {
+    pub fn shard_rate(&self) -> Option<f64> {
         match self.load {
             Load::Closed => None,
             Load::Open { rate, .. } => {
-                Some(rate * (self.own_connections() as f64 / self.connections as f64))
+                Some(rate * (self.shard_connections() as f64 / self.connections as f64))
             }
         }
     }

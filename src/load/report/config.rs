@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::load::measure::results::Results;
-use crate::load::plan::settings::{Config, Load, Target};
+use crate::load::plan::settings::{Load, RunSettings, Target};
 use crate::load::units::{counted, rounded};
 use crate::net::IpFamily;
 
@@ -92,47 +92,47 @@ pub struct ShardReport {
 impl ConfigReport {
     /// Of a measurement.
     pub fn of(results: &Results) -> Self {
-        let config = &results.config;
-        let (rate, arrival) = match config.load {
+        let settings = &results.settings;
+        let (rate, arrival) = match settings.load {
             Load::Closed => (None, None),
             Load::Open { rate, arrival } => (Some(rate), Some(arrival.to_string())),
         };
         Self {
-            target: match &config.target {
+            target: match &settings.target {
                 Target::Child(_) => None,
                 Target::Remote(target) => Some(target.clone()),
             },
             address: results.address.to_string(),
-            family: family(config.family).into(),
-            connections: config.connections,
-            threads: config.threads,
-            duration_s: config.length.duration.map(|time| time.as_secs_f64()),
-            messages: config.length.messages,
-            sizes: sizes(config),
-            pipeline: config.pipeline,
+            family: family(settings.family).into(),
+            connections: settings.connections,
+            threads: settings.threads,
+            duration_s: settings.stop.duration.map(|time| time.as_secs_f64()),
+            messages: settings.stop.messages,
+            sizes: sizes(settings),
+            pipeline: settings.pipeline,
             rate_per_s: rate,
             arrival,
-            warmup_s: config.warmup.as_secs_f64(),
-            interval_s: config.interval.as_secs_f64(),
-            timeout_s: config.timeout.as_secs_f64(),
-            connect_rate_per_s: config.connect_rate,
-            churn: config.churn,
-            close: config.close.to_string(),
-            verify: config.verify,
-            seed: config.seed,
-            sources: config
+            warmup_s: settings.warmup.as_secs_f64(),
+            interval_s: settings.interval.as_secs_f64(),
+            timeout_s: settings.timeout.as_secs_f64(),
+            connect_rate_per_s: settings.connect_rate,
+            churn: settings.churn,
+            close: settings.close.to_string(),
+            verify: settings.verify,
+            seed: settings.seed,
+            sources: settings
                 .sources
                 .iter()
                 .map(|source| source.to_string())
                 .collect(),
-            socket_buffer_bytes: config.socket_buffer,
-            skip_bytes: config.skip,
-            framing: config.framing.to_string(),
-            shard: config.shard.map(|shard| ShardReport {
+            socket_buffer_bytes: settings.socket_buffer,
+            skip_bytes: settings.skip,
+            framing: settings.framing.to_string(),
+            shard: settings.shard.map(|shard| ShardReport {
                 index: shard.index,
                 count: shard.count,
             }),
-            start_at: config.start_at.map(rfc3339),
+            start_at: settings.start_at.map(rfc3339),
         }
     }
 
@@ -242,13 +242,13 @@ fn family(family: IpFamily) -> &'static str {
     }
 }
 
-fn sizes(config: &Config) -> Vec<SizeReport> {
+fn sizes(settings: &RunSettings) -> Vec<SizeReport> {
     let size = |(range, weight): &(std::ops::RangeInclusive<usize>, u64)| SizeReport {
         from_bytes: *range.start(),
         to_bytes: *range.end(),
         weight: *weight,
     };
-    config.sizes.0.iter().map(size).collect()
+    settings.sizes.0.iter().map(size).collect()
 }
 
 fn counted_addresses(number: usize) -> String {
@@ -274,20 +274,20 @@ mod tests {
              warm-up 0.5 s, 1 s"
         );
         let mut unusual = open();
-        let config = &mut unusual.config;
-        config.load = Load::Open {
+        let settings = &mut unusual.settings;
+        settings.load = Load::Open {
             rate: 0.5,
             arrival: Arrival::Poisson,
         };
-        config.sizes = Sizes(vec![(1..=4096, 9), (8..=8, 1)]);
-        (config.churn, config.close, config.verify) = (true, Close::Rst, false);
-        config.shard = Some(Shard { index: 1, count: 4 });
-        config.sources = vec![([10, 0, 0, 1]).into()];
-        config.socket_buffer = Some(4096);
-        config.skip = 24;
-        config.timeout = Duration::from_millis(200);
-        config.connect_rate = Some(1000.0);
-        config.length.messages = Some(7);
+        settings.sizes = Sizes(vec![(1..=4096, 9), (8..=8, 1)]);
+        (settings.churn, settings.close, settings.verify) = (true, Close::Rst, false);
+        settings.shard = Some(Shard { index: 1, count: 4 });
+        settings.sources = vec![([10, 0, 0, 1]).into()];
+        settings.socket_buffer = Some(4096);
+        settings.skip = 24;
+        settings.timeout = Duration::from_millis(200);
+        settings.connect_rate = Some(1000.0);
+        settings.stop.messages = Some(7);
         assert_eq!(
             ConfigReport::of(&unusual).line(),
             "127.0.0.1:7007 (a server of its own): raw, messages of 1 to 4096 B x9 + 8 B x1, 2 connections, 1 thread, \

@@ -8,14 +8,14 @@ use crate::load::testing::{open, results};
 
 /// The part `index` of two of the load that `whole` is: every second message.
 fn shard_of(mut whole: Results, index: usize) -> Results {
-    whole.config.connections = 4;
-    if let Load::Open { rate, .. } = whole.config.load {
-        whole.config.load = Load::Open {
+    whole.settings.connections = 4;
+    if let Load::Open { rate, .. } = whole.settings.load {
+        whole.settings.load = Load::Open {
             rate: 2.0 * rate,
             arrival: Arrival::Constant,
         };
     }
-    whole.config.shard = Some(Shard { index, count: 2 });
+    whole.settings.shard = Some(Shard { index, count: 2 });
     whole
 }
 
@@ -35,7 +35,7 @@ fn refused(reports: Vec<(String, Report)>) -> String {
 fn two_shards_are_the_same_as_one_process() {
     let mut one = shard_of(open(), 0);
     let other = one.clone();
-    one.config.shard = None;
+    one.settings.shard = None;
     one.total += &other.total;
     one.connected = 4;
     one.generator_cpu = one.generator_cpu.map(|cpu| 2 * cpu);
