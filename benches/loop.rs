@@ -9,9 +9,9 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use mio_echo::conn::framing::{Decoded, Deframer};
 use mio_echo::conn::{
-    Clock, Connection, Framing, Progress, ReadBuffer, Ready, Settings, ShortRead, WriteBuffer,
+    Connection, Framing, Progress, ReadBuffer, Ready, Settings, ShortRead, Timer, WriteBuffer,
 };
-use mio_echo::net::timers::{NEVER, Timed, Timer, Timers};
+use mio_echo::net::timers::{NEVER, Timed, TimerNode, Timers};
 use slab::Slab;
 
 /// A peer that sends one message an event and keeps up with the echo.
@@ -131,18 +131,18 @@ fn message(framing: Framing, len: usize) -> Vec<u8> {
 }
 
 #[derive(Default)]
-struct Slot(Timer);
+struct Slot(TimerNode);
 
 impl Timed for Slot {
-    fn timer(&self) -> &Timer {
+    fn timer_node(&self) -> &TimerNode {
         &self.0
     }
-    fn timer_mut(&mut self) -> &mut Timer {
+    fn timer_node_mut(&mut self) -> &mut TimerNode {
         &mut self.0
     }
 }
 
-/// Ten thousand connections whose clocks all run: each is restarted; each runs out, and on from when its last byte came;
+/// Ten thousand connections whose timers all run: each is restarted; each runs out, and on from when its last byte came;
 /// all run out.
 fn timers(criterion: &mut Criterion) {
     const SLOTS: usize = 10_000;
@@ -191,8 +191,8 @@ fn set_all(timers: &mut Timers, slots: &mut Slab<Slot>, now: u64) {
 }
 
 fn set(timers: &mut Timers, slots: &mut Slab<Slot>, key: usize, since: u64) {
-    let deadline = timers.deadline(Clock::Idle, since);
-    timers.set(slots, key, Some(Clock::Idle), deadline);
+    let deadline = timers.deadline(Timer::Idle, since);
+    timers.set(slots, key, Some(Timer::Idle), deadline);
 }
 
 criterion_group!(

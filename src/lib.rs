@@ -4,7 +4,7 @@
 //!             events                       what happened              one read, one write
 //!   kernel ------------> net::Server ------------------> Connection <--------------------> socket
 //!      ^                      |                               |
-//!      |   only what changes  |    wants_write, clock         |
+//!      |   only what changes  |    wants_write, timer         |
 //!      +----------------------+<------------------------------+
 //! ```
 //!

@@ -13,9 +13,9 @@ use super::framing::Framing;
 use super::inbox::Inbox;
 use super::readiness::Readiness;
 use super::write_buffer::{ReadBuffer, WriteBuffer};
-use super::{Clock, CloseReason, Event, Offload, Ready, ShortRead, State};
+use super::{CloseReason, Event, Offload, Ready, ShortRead, State, Timer};
 
-/// Orders for the next run: the server stops; a clock has run out, and only a write or a read tells what that means.
+/// Orders for the next run: the server stops; a timer has run out, and only a write or a read tells what that means.
 pub(super) const STOP: u8 = 1;
 pub(super) const TRY_WRITE: u8 = 2;
 pub(super) const TRY_READ: u8 = 4;
@@ -76,7 +76,7 @@ pub enum Progress {
 /// The state machine of one connection.
 ///
 /// Order of calls: any number of `handle_*`, then [`drive`](Self::drive), then what its [`Progress`] asks for; after
-/// that [`wants_write`](Self::wants_write) and [`clock`](Self::clock) tell what to register and which timer to run.
+/// that [`wants_write`](Self::wants_write) and [`timer`](Self::timer) tell what to register and which timer to run.
 #[derive(Debug)]
 pub struct Connection {
     pub(super) id: u64,
@@ -133,26 +133,26 @@ impl Connection {
         self.readiness.record(ready);
     }
 
-    /// A clock that [`clock`](Self::clock) or [`frame_timer_started`](Self::frame_since) named has run out.
-    pub fn handle_timeout(&mut self, clock: Clock) {
-        match clock {
+    /// A timer that [`timer`](Self::timer) or [`frame_timer_started`](Self::frame_since) named has run out.
+    pub fn handle_timeout(&mut self, timer: Timer) {
+        match timer {
             // After a stall of our own, bytes that came in time are still unread, and their event may not have been
             // seen yet. Only a WouldBlock proves that there are none.
-            Clock::Idle => {
+            Timer::Idle => {
                 self.pending_checks |= TRY_READ;
                 self.readiness.assume_unread();
             }
-            Clock::Frame => {
+            Timer::Frame => {
                 self.pending_checks |= TRY_REST;
                 self.readiness.assume_unread();
             }
-            Clock::Write => {
+            Timer::Write => {
                 // The kernel reports a socket writable only once a good part of its buffer is free, so a steady slow
                 // reader gives no event for a long time. Only a WouldBlock proves that there was no progress.
                 self.pending_checks |= TRY_WRITE;
                 self.readiness.assume_writable();
             }
-            Clock::Linger => self.enter(Event::LingerExpired),
+            Timer::Linger => self.enter(Event::LingerExpired),
         }
     }
 
@@ -191,21 +191,21 @@ impl Connection {
         self.has_pending_output()
     }
 
-    /// The clock that runs now. Derived, like everything that can be. One that has run out runs no more until the read
+    /// The timer that runs now. Derived, like everything that can be. One that has run out runs no more until the read
     /// that it asked for has told what that means.
-    pub fn clock(&self) -> Option<Clock> {
+    pub fn timer(&self) -> Option<Timer> {
         if self.has_pending_output() {
-            Some(Clock::Write)
+            Some(Timer::Write)
         } else if self.state == State::Open && self.pending_checks == 0 {
             self.inbox
                 .as_ref()
-                .map_or(Some(Clock::Idle), |inbox| inbox.clock())
+                .map_or(Some(Timer::Idle), |inbox| inbox.timer())
         } else {
-            (self.state == State::Lingering && self.fin_sent).then_some(Clock::Linger)
+            (self.state == State::Lingering && self.fin_sent).then_some(Timer::Linger)
         }
     }
 
-    /// When that clock was last started, in nanoseconds of the loop's clock.
+    /// When that timer was last started, in nanoseconds of the loop's clock.
     pub fn timer_started(&self) -> u64 {
         self.timer_started
     }

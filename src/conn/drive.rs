@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use super::connection::{STOP, TRY_READ, TRY_REST, TRY_WRITE};
 use super::framing::Framing;
 use super::write_buffer::{BufferPool, ReadBuffer};
-use super::{Clock, CloseReason, Connection, Event, Progress, State};
+use super::{CloseReason, Connection, Event, Progress, State, Timer};
 
 /// Most bytes read in one run: one full default scratch buffer, so that no peer holds the loop for longer than the
 /// copy of 256 KiB takes (about 0.1 ms).
@@ -190,7 +190,7 @@ impl Connection {
         }
     }
 
-    /// If a clock of the peer's input has run out, and everything that had come is read by now.
+    /// If a timer of the peer's input has run out, and everything that had come is read by now.
     fn end_if_silent(&mut self, now: u64) {
         // What came in this run is an answer, even if there is more to read in the next one.
         if self.timer_started == now {
@@ -207,7 +207,7 @@ impl Connection {
             self.drop_begun_message();
             self.end(CloseReason::FrameTimeout);
         } else if pending_checks & TRY_READ != 0
-            && matches!(self.clock(), Some(Clock::Idle | Clock::Frame))
+            && matches!(self.timer(), Some(Timer::Idle | Timer::Frame))
         {
             self.drop_begun_message();
             self.end(CloseReason::IdleTimeout);

@@ -5,7 +5,7 @@
 //! is read while a whole message waits.
 
 use super::framing::{BadFrame, Decoded, Deframer};
-use super::{Clock, Settings};
+use super::{Settings, Timer};
 
 /// Growth is rounded up to so many bytes, so that a message that trickles in is not copied for each of its bytes.
 const INBOX_STEP: usize = 4096;
@@ -33,7 +33,7 @@ pub(super) struct Inbox {
     deframer: Deframer,
     /// What stops us from going on with it.
     pub state: InboxState,
-    /// When its frame clock was started; none while it does not run.
+    /// When its frame timer was started; none while it does not run.
     pub frame_timer_started: Option<u64>,
 }
 
@@ -112,13 +112,13 @@ impl Inbox {
         }
     }
 
-    /// The clock that runs while nothing is pending.
+    /// The timer that runs while nothing is pending.
     #[cold]
-    pub(super) fn clock(&self) -> Option<Clock> {
+    pub(super) fn timer(&self) -> Option<Timer> {
         match self.frame_timer_started {
             _ if self.waits_for_a_worker() => None,
-            Some(_) => Some(Clock::Frame),
-            None => Some(Clock::Idle),
+            Some(_) => Some(Timer::Frame),
+            None => Some(Timer::Idle),
         }
     }
 

@@ -47,7 +47,7 @@ impl Connection {
             .is_some_and(|inbox| matches!(inbox.state, InboxState::JobWanted(_)))
     }
 
-    /// When the frame clock was started; see [`Clock::Frame`](super::Clock::Frame).
+    /// When the frame timer was started; see [`Timer::Frame`](super::Timer::Frame).
     pub fn frame_timer_started(&self) -> Option<u64> {
         self.inbox.as_ref()?.frame_timer_started
     }
@@ -145,7 +145,7 @@ impl Connection {
         }
     }
 
-    /// Keeps what could not be echoed, if it still can be, and lets its frame clock run.
+    /// Keeps what could not be echoed, if it still can be, and lets its frame timer run.
     fn keep(&mut self, mut inbox: Box<Inbox>, now: u64) {
         let is_begun = inbox.state == InboxState::Incomplete;
         let can_go_on = self.state == State::Open && !inbox.bytes().is_empty();

@@ -20,7 +20,7 @@
 //! - `Open`: bytes come in and go back.
 //! - `Finishing`: the peer has finished sending; deliver what is pending, then close.
 //! - `Lingering`: we end the session. Input is discarded from here on; what is pending is delivered first, then our
-//!   FIN goes out, then the peer's FIN or the linger clock ends it. Closing at once could meet unread input, which
+//!   FIN goes out, then the peer's FIN or the linger timer ends it. Closing at once could meet unread input, which
 //!   turns the close into a reset and eats the peer's last echo.
 //! - `Closed`: the socket is to be dropped, with a reset if bytes are owed.
 //!
@@ -66,17 +66,17 @@
 //! 1 s: event readable
 //!     read(16) = 5
 //!     write(5) = 5
-//! -> Wait | Idle clock since 1 s
+//! -> Wait | Idle timer since 1 s
 //! 2 s: event readable
 //!     read(16) = 5
 //!     write(5) = 5
-//! -> Wait | Idle clock since 2 s
+//! -> Wait | Idle timer since 2 s
 //! ```
 //!
 //! ## A slow reader
 //!
 //! The second read is only made because 6 pending bytes are under the mark; at 22 reading pauses, with the belief kept.
-//! The expired clock finds one byte of room of which no event told, and starts afresh.
+//! The expired timer finds one byte of room of which no event told, and starts afresh.
 //!
 //! ```text
 //! 1 s: event readable
@@ -84,16 +84,16 @@
 //!     write(16) = 10
 //!     write(6) = WouldBlock
 //!     read(16) = 16
-//! -> Wait | WRITABLE armed | Write clock since 1 s
-//! 31 s: the write clock runs out
+//! -> Wait | WRITABLE armed | Write timer since 1 s
+//! 31 s: the write timer runs out
 //!     write(22) = 1
 //!     write(21) = WouldBlock
-//! -> Wait | WRITABLE armed | Write clock since 31 s
+//! -> Wait | WRITABLE armed | Write timer since 31 s
 //! 32 s: event writable
 //!     write(21) = 21
 //!     read(16) = 3
 //!     write(3) = 3
-//! -> Wait | Idle clock since 32 s
+//! -> Wait | Idle timer since 32 s
 //! ```
 //!
 //! ## A half-close
@@ -107,7 +107,7 @@
 //!     write(3) = WouldBlock
 //!     read(16) = 0
 //!     conn 7: Open -> Finishing (peer finished sending)
-//! -> Wait | WRITABLE armed | Write clock since 1 s
+//! -> Wait | WRITABLE armed | Write timer since 1 s
 //! 2 s: event writable
 //!     write(3) = 3
 //!     conn 7: Finishing -> Closed (everything is delivered)
@@ -316,19 +316,19 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// The clocks of a connection. At most one runs at a time, but for the last.
+/// The timers of a connection. At most one runs at a time, but for the last.
 ///
 /// Time alone ends nothing but the linger. Where one of the others runs out, the socket is asked first: a write or a read
 /// that answers `WouldBlock` is the proof that nothing went or came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clock {
+pub enum Timer {
     /// Nothing came or went; restarted by any byte in either direction.
     Idle,
     /// Bytes are pending; restarted by each byte that the kernel takes.
     Write,
     /// Our FIN went out; never extended.
     Linger,
-    /// A message has begun, and not ended for no reason of ours: the frame clock runs, which its bytes do not restart,
-    /// and the idle clock beside it.
+    /// A message has begun, and not ended for no reason of ours: the frame timer runs, which its bytes do not restart,
+    /// and the idle timer beside it.
     Frame,
 }

@@ -38,7 +38,7 @@ pub enum ShortRead {
 /// |----------------|--------------------------------------|----------------------------------------------|
 /// | `READABLE`     | an event, a FIN hint, an urgent mark | `WouldBlock`; a short read where that drains |
 /// | `WRITABLE`     | an event; birth                      | `WouldBlock`                                 |
-/// | `TO_THE_END`   | a FIN hint, an urgent mark, a clock  | `WouldBlock`                                 |
+/// | `TO_THE_END`   | a FIN hint, an urgent mark, a timer  | `WouldBlock`                                 |
 /// | `WRITE_CLOSED` | an event                             | nothing: it is a fact                        |
 /// | `FAILED`       | an error                             | nothing: it is a fact                        |
 #[derive(Clone, Copy, Debug)]

@@ -115,7 +115,7 @@ enum Step {
     Panic,
     // The server.
     AdmitJob,
-    ClockRunsOut(Clock),
+    ClockRunsOut(Timer),
     Stop,
     DrainDeadline,
 }

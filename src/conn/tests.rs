@@ -105,11 +105,11 @@ impl Rig {
         self.drive()
     }
 
-    /// The clock runs out after a second, and the connection is driven.
+    /// The timer runs out after a second, and the connection is driven.
     fn timeout(&mut self) -> Progress {
         self.now += SECOND;
-        let clock = self.connection.clock().expect("a clock that runs");
-        self.connection.handle_timeout(clock);
+        let timer = self.connection.timer().expect("a timer that runs");
+        self.connection.handle_timeout(timer);
         self.drive()
     }
 
@@ -253,7 +253,7 @@ mod in_every_state {
     #[test]
     fn a_closed_sending_side_is_a_reset_until_we_have_sent_a_fin() {
         for (situation, mut rig) in Rig::in_every_situation() {
-            let fin_sent = rig.connection.clock() == Some(Clock::Linger);
+            let fin_sent = rig.connection.timer() == Some(Timer::Linger);
             let has_pending_output = rig.connection.pending() > 0;
             let expected = match (fin_sent, has_pending_output) {
                 (true, _) => Progress::Wait,
@@ -311,12 +311,12 @@ mod in_every_state {
 
             rig.connection.handle_shutdown();
             rig.connection.handle_drain_deadline();
-            rig.connection.handle_timeout(Clock::Idle);
+            rig.connection.handle_timeout(Timer::Idle);
             assert_eq!(rig.ready(readable_and_writable()), progress, "{situation}");
             assert_eq!(rig.ready(error()), progress, "{situation}");
 
             assert_eq!(rig.ended_by(), reason, "{situation}");
-            assert_eq!(rig.connection.clock(), None, "{situation}");
+            assert_eq!(rig.connection.timer(), None, "{situation}");
             assert!(!rig.connection.wants_write(), "{situation}");
             rig.socket.expect_calls(&[]);
         }
@@ -455,8 +455,8 @@ mod open {
             let mut seen = vec![];
             for event in [readable(), writable(), readable()] {
                 let progress = rig.ready(event);
-                let clock = rig.connection.clock();
-                seen.push(format!("{progress:?} {clock:?}"));
+                let timer = rig.connection.timer();
+                seen.push(format!("{progress:?} {timer:?}"));
                 seen.extend(rig.socket.take_calls());
             }
             seen.retain(|line| !line.contains("Interrupted"));
@@ -592,23 +592,23 @@ mod open {
     }
 
     #[test]
-    fn the_idle_clock_restarts_on_activity_alone() {
+    fn the_idle_timer_restarts_on_activity_alone() {
         let mut rig = Rig::new(Script::new().read_blocks().read_gives(b"data"));
         rig.now = SECOND;
         rig.ready(readable_and_writable());
-        assert_eq!(rig.connection.clock(), Some(Clock::Idle));
+        assert_eq!(rig.connection.timer(), Some(Timer::Idle));
         assert_eq!(rig.connection.timer_started(), 0, "nothing came");
 
         rig.now = 2 * SECOND;
         rig.ready(readable());
-        assert_eq!(rig.connection.clock(), Some(Clock::Idle));
+        assert_eq!(rig.connection.timer(), Some(Timer::Idle));
         assert_eq!(rig.connection.timer_started(), 2 * SECOND, "bytes came");
 
         // Bytes that only go restart it too: what was owed since 2 s is taken at 3 s.
         let mut rig = Rig::paused();
         rig.now = 3 * SECOND;
         rig.ready(writable());
-        assert_eq!(rig.connection.clock(), Some(Clock::Idle));
+        assert_eq!(rig.connection.timer(), Some(Timer::Idle));
         assert_eq!(rig.connection.timer_started(), 3 * SECOND, "bytes went");
     }
 
@@ -630,11 +630,11 @@ mod open {
         assert_eq!(rig.connection.timer_started(), SECOND);
         rig.now += 1;
         assert_eq!(rig.drive(), Progress::Wait);
-        assert_eq!(rig.connection.clock(), Some(Clock::Idle));
+        assert_eq!(rig.connection.timer(), Some(Timer::Idle));
     }
 
     #[test]
-    fn the_write_clock_restarts_on_progress_alone() {
+    fn the_write_timer_restarts_on_progress_alone() {
         let socket = Script::new()
             .read_gives(b"data")
             .write_blocks()
@@ -653,13 +653,13 @@ mod open {
         ] {
             rig.now = second * SECOND;
             rig.ready(event);
-            assert_eq!(rig.connection.clock(), Some(Clock::Write));
+            assert_eq!(rig.connection.timer(), Some(Timer::Write));
             assert_eq!(rig.connection.timer_started(), since * SECOND, "{second} s");
         }
     }
 
     #[test]
-    fn an_expired_write_clock_aborts_only_without_progress() {
+    fn an_expired_write_timer_aborts_only_without_progress() {
         let mut rig = Rig::paused();
         rig.socket = Script::new().write_takes(1).write_blocks().write_blocks();
 
@@ -674,7 +674,7 @@ mod open {
     }
 
     #[test]
-    fn an_expired_write_clock_forgives_what_it_has_once_seen_move() {
+    fn an_expired_write_timer_forgives_what_it_has_once_seen_move() {
         let mut rig = Rig::paused();
         rig.socket = Script::new().write_takes(1).write_blocks().write_blocks();
         assert_eq!(rig.timeout(), Progress::Wait);
@@ -744,7 +744,7 @@ mod finishing {
     #[test]
     fn what_is_pending_is_delivered_before_the_close() {
         let mut rig = Rig::finishing();
-        assert_eq!(rig.connection.clock(), Some(Clock::Write));
+        assert_eq!(rig.connection.timer(), Some(Timer::Write));
         assert_eq!(rig.ready(readable_and_writable()), Progress::Close);
         rig.socket.expect_calls(&["write(4) = 4"]);
         assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
@@ -782,7 +782,7 @@ mod lingering {
     #[test]
     fn the_fin_waits_for_what_is_pending() {
         let mut rig = Rig::lingering_and_owing();
-        assert_eq!(rig.connection.clock(), Some(Clock::Write));
+        assert_eq!(rig.connection.timer(), Some(Timer::Write));
         assert_eq!(rig.ready(writable()), Progress::SendFin);
         assert_eq!(rig.socket.written(), b"data");
     }
@@ -798,17 +798,17 @@ mod lingering {
     }
 
     #[test]
-    fn the_linger_clock_counts_from_the_fin_and_is_never_extended() {
+    fn the_linger_timer_counts_from_the_fin_and_is_never_extended() {
         let mut rig = Rig::lingering();
         rig.socket = Script::new().read_gives(b"too late");
         rig.now = 2 * SECOND;
         rig.ready(readable_and_writable());
-        assert_eq!(rig.connection.clock(), Some(Clock::Linger));
+        assert_eq!(rig.connection.timer(), Some(Timer::Linger));
         assert_eq!(rig.connection.timer_started(), SECOND);
     }
 
     #[test]
-    fn the_end_of_the_linger_clock_closes() {
+    fn the_end_of_the_linger_timer_closes() {
         let mut rig = Rig::lingering();
         assert_eq!(rig.timeout(), Progress::Close);
         assert_eq!(rig.ended_by(), CloseReason::Stopped);
@@ -992,7 +992,7 @@ mod worked_traces {
             .write_blocks();
         let mut trace = Trace::new(Rig::built(16, 8, ShortRead::Drains, socket));
         trace.ready(1, "event readable", readable());
-        trace.timeout(31, "the write clock runs out");
+        trace.timeout(31, "the write timer runs out");
         trace.ready(32, "event writable", writable());
         trace.is_documented_as("A slow reader");
     }
@@ -1052,8 +1052,8 @@ mod worked_traces {
         }
 
         fn timeout(&mut self, second: u64, what: &str) {
-            let clock = self.rig.connection.clock().expect("a clock that runs");
-            self.rig.connection.handle_timeout(clock);
+            let timer = self.rig.connection.timer().expect("a timer that runs");
+            self.rig.connection.handle_timeout(timer);
             self.drive(second, what);
         }
 
@@ -1068,9 +1068,9 @@ mod worked_traces {
             if connection.wants_write() {
                 outcome += " | WRITABLE armed";
             }
-            if let Some(clock) = connection.clock() {
+            if let Some(timer) = connection.timer() {
                 let since = connection.timer_started() / SECOND;
-                outcome += &format!(" | {clock:?} clock since {since} s");
+                outcome += &format!(" | {timer:?} timer since {since} s");
             }
             self.text.push(outcome);
         }

@@ -23,9 +23,9 @@ use super::pool::Pool;
 use super::registration::Registration;
 use super::run_queue::RunQueue;
 use super::slot::Slot;
-use super::timers::{NEVER, Timer, Timers};
+use super::timers::{NEVER, TimerNode, Timers};
 use super::{Config, LINGER, Stats, bind, platform};
-use crate::conn::{Clock, CloseReason, Connection, Progress, ReadBuffer, Settings};
+use crate::conn::{CloseReason, Connection, Progress, ReadBuffer, Settings, Timer};
 
 /// The connections of one loop.
 pub(super) struct Connections {
@@ -59,11 +59,11 @@ impl Connections {
             slots: Slab::with_capacity(capacity),
             capacity,
             backlog: RunQueue::new(capacity),
-            timers: Timers::new(|clock| match clock {
-                Clock::Idle => config.idle_timeout,
-                Clock::Write => config.write_timeout,
-                Clock::Frame => config.frame_timeout,
-                Clock::Linger => Some(LINGER),
+            timers: Timers::new(|timer| match timer {
+                Timer::Idle => config.idle_timeout,
+                Timer::Write => config.write_timeout,
+                Timer::Frame => config.frame_timeout,
+                Timer::Linger => Some(LINGER),
             }),
             scratch: ReadBuffer::new(config.read_buffer),
             registry,
@@ -96,7 +96,7 @@ impl Connections {
                 continue;
             };
             let progress = slot.drive(&mut self.scratch, &self.registry, Token(key), now);
-            if progress != Progress::Wait || slot.timer.clock() != slot.connection.clock() {
+            if progress != Progress::Wait || slot.timer_node.timer() != slot.connection.timer() {
                 self.follow_up(key, progress);
             }
         }
@@ -110,12 +110,12 @@ impl Connections {
         }
     }
 
-    /// Ends what has waited too long, and lets a clock that was restarted run on.
+    /// Ends what has waited too long, and lets a timer that was restarted run on.
     pub(super) fn expire(&mut self, now: u64) {
         while let Some(key) = self.timers.pop_due(&mut self.slots, now) {
             let slot = &mut self.slots[key];
-            if let Some(clock) = slot.ran_out(&self.timers, now) {
-                slot.connection.handle_timeout(clock);
+            if let Some(timer) = slot.ran_out(&self.timers, now) {
+                slot.connection.handle_timeout(timer);
                 self.drive(key, now);
             } else {
                 self.set_timer(key);
@@ -149,7 +149,7 @@ impl Connections {
                     connection,
                     socket,
                     peer: (peer.ip(), peer.port()),
-                    timer: Timer::new(),
+                    timer_node: TimerNode::new(),
                     registration,
                     in_backlog: false,
                     in_waiting: false,
@@ -253,7 +253,7 @@ impl Connections {
         self.follow_up(key, progress);
     }
 
-    /// Does what a run of a connection asks for, and lets its clock run.
+    /// Does what a run of a connection asks for, and lets its timer run.
     #[cold]
     fn follow_up(&mut self, key: usize, progress: Progress) {
         let slot = &mut self.slots[key];
@@ -269,10 +269,10 @@ impl Connections {
         self.set_timer(key);
     }
 
-    /// Sets the timer for whichever clock of the connection runs out first.
+    /// Sets the timer for whichever timer of the connection runs out first.
     fn set_timer(&mut self, key: usize) {
-        let (clock, deadline) = self.slots[key].deadline(&self.timers);
-        self.timers.set(&mut self.slots, key, clock, deadline);
+        let (timer, deadline) = self.slots[key].deadline(&self.timers);
+        self.timers.set(&mut self.slots, key, timer, deadline);
     }
 
     fn each(&mut self, now: u64, tell: fn(&mut Connection)) {

@@ -91,7 +91,7 @@ mod tests {
     use mio::{Poll, Token};
 
     use super::super::registration::Registration;
-    use super::super::timers::Timer;
+    use super::super::timers::TimerNode;
     use super::*;
     use crate::conn::{Connection, Settings, ShortRead};
 
@@ -106,7 +106,7 @@ mod tests {
                 .expect("a poll"),
             socket,
             peer: (IpAddr::V4(Ipv4Addr::LOCALHOST), 1),
-            timer: Timer::new(),
+            timer_node: TimerNode::new(),
             in_backlog: false,
             in_waiting: false,
             in_pool: false,

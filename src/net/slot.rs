@@ -13,8 +13,8 @@ use mio::{Registry, Token};
 use super::platform;
 use super::poll::readiness_of;
 use super::registration::Registration;
-use super::timers::{NEVER, Timed, Timer, Timers};
-use crate::conn::{Clock, Connection, Progress, ReadBuffer};
+use super::timers::{NEVER, Timed, TimerNode, Timers};
+use crate::conn::{Connection, Progress, ReadBuffer, Timer};
 
 /// One connection and what the loop keeps beside it.
 pub(super) struct Slot {
@@ -22,7 +22,7 @@ pub(super) struct Slot {
     pub socket: TcpStream,
     /// Apart, these take 12 bytes less than a `SocketAddr` with its room for IPv6 scopes.
     pub peer: (IpAddr, u16),
-    pub timer: Timer,
+    pub timer_node: TimerNode,
     pub registration: Registration,
     /// Whether it waits for another run; it has one place there at most.
     pub in_backlog: bool,
@@ -37,11 +37,11 @@ pub(super) const SLOT_BYTES: usize = size_of::<Slot>();
 const _: () = assert!(SLOT_BYTES - size_of::<TcpStream>() <= 160);
 
 impl Timed for Slot {
-    fn timer(&self) -> &Timer {
-        &self.timer
+    fn timer_node(&self) -> &TimerNode {
+        &self.timer_node
     }
-    fn timer_mut(&mut self) -> &mut Timer {
-        &mut self.timer
+    fn timer_node_mut(&mut self) -> &mut TimerNode {
+        &mut self.timer_node
     }
 }
 
@@ -80,39 +80,39 @@ impl Slot {
         }
     }
 
-    /// Which clock runs, and when the first one runs out.
-    pub(super) fn deadline(&self, timers: &Timers) -> (Option<Clock>, u64) {
-        let clock = self.connection.clock();
+    /// Which timer runs, and when the first one runs out.
+    pub(super) fn deadline(&self, timers: &Timers) -> (Option<Timer>, u64) {
+        let timer = self.connection.timer();
         (
-            clock,
-            self.clocks()
-                .map(|(clock, since)| timers.deadline(clock, since))
+            timer,
+            self.running_timers()
+                .map(|(timer, since)| timers.deadline(timer, since))
                 .min()
                 .unwrap_or(NEVER),
         )
     }
 
-    /// The clock that has run out at `now`, if it has not been restarted.
-    pub(super) fn ran_out(&self, timers: &Timers, now: u64) -> Option<Clock> {
-        self.clocks()
-            .find(|(clock, since)| timers.deadline(*clock, *since) <= now)
-            .map(|(clock, _)| clock)
+    /// The timer that has run out at `now`, if it has not been restarted.
+    pub(super) fn ran_out(&self, timers: &Timers, now: u64) -> Option<Timer> {
+        self.running_timers()
+            .find(|(timer, since)| timers.deadline(*timer, *since) <= now)
+            .map(|(timer, _)| timer)
     }
 
-    /// The clocks that run, and since when: beside the frame clock, the idle clock.
-    fn clocks(&self) -> impl Iterator<Item = (Clock, u64)> {
+    /// The timers that run, and since when: beside the frame timer, the idle timer.
+    fn running_timers(&self) -> impl Iterator<Item = (Timer, u64)> {
         let since = self.connection.timer_started();
-        let clocks = match (
-            self.connection.clock(),
+        let timers = match (
+            self.connection.timer(),
             self.connection.frame_timer_started(),
         ) {
-            (Some(Clock::Frame), begun) => [
-                Some((Clock::Idle, since)),
-                begun.map(|begun| (Clock::Frame, begun)),
+            (Some(Timer::Frame), begun) => [
+                Some((Timer::Idle, since)),
+                begun.map(|begun| (Timer::Frame, begun)),
             ],
-            (clock, _) => [clock.map(|clock| (clock, since)), None],
+            (timer, _) => [timer.map(|timer| (timer, since)), None],
         };
-        clocks.into_iter().flatten()
+        timers.into_iter().flatten()
     }
 
     #[cold]

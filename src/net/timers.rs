@@ -8,10 +8,10 @@
 //!          7---5          pop    the root's children are melded in pairs, then the pairs into one: O(log n) amortised
 //! ```
 //!
-//! The links live in the slab's slots: nothing is allocated, and a timer is as large as with the links of a list. A clock
+//! The links live in the slab's slots: nothing is allocated, and a timer is as large as with the links of a list. A timer
 //! that is restarted by every byte is not set anew by every byte: its owner looks at it when it runs out, and if it has
 //! been restarted since, sets what is left. That may be anything up to the whole period, which is why a sorted list for
-//! each clock will not do: of connections that send twice a period, each would pass a quarter of all others on its way.
+//! each timer will not do: of connections that send twice a period, each would pass a quarter of all others on its way.
 //!
 //! The heap: M. L. Fredman, R. Sedgewick, D. D. Sleator, R. E. Tarjan, "The pairing heap: a new form of self-adjusting
 //! heap", Algorithmica 1, 1986. Times are nanoseconds of the loop's clock in 64 bits, which last 584 years.
@@ -20,9 +20,9 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use crate::conn::Clock;
+use crate::conn::Timer;
 
-/// The deadline of a clock that does not run.
+/// The deadline of a timer that does not run.
 pub const NEVER: u64 = u64::MAX;
 
 /// The key of no slot.
@@ -30,21 +30,21 @@ const NONE: u32 = u32::MAX;
 
 /// The part of a slot that the timers own.
 #[derive(Debug)]
-pub struct Timer {
+pub struct TimerNode {
     deadline: u64,
     first_child: u32,
     next: u32,
     /// The sibling before it; of a first child, the parent; of the root, none.
     previous: u32,
-    clock: Option<Clock>,
+    timer: Option<Timer>,
 }
 
 /// A slot with room for a timer.
 pub trait Timed {
     /// The timer of this slot.
-    fn timer(&self) -> &Timer;
+    fn timer_node(&self) -> &TimerNode;
     /// The timer of this slot, to change it.
-    fn timer_mut(&mut self) -> &mut Timer;
+    fn timer_node_mut(&mut self) -> &mut TimerNode;
 }
 
 /// The timers of all connections of a loop.
@@ -55,7 +55,7 @@ pub struct Timers {
     root: u32,
 }
 
-/// Nanoseconds from the start of each clock to its end.
+/// Nanoseconds from the start of each timer to its end.
 #[derive(Debug)]
 struct Periods {
     idle: u64,
@@ -64,7 +64,7 @@ struct Periods {
     frame: u64,
 }
 
-impl Timer {
+impl TimerNode {
     /// A timer that does not run.
     pub const fn new() -> Self {
         Self {
@@ -72,32 +72,32 @@ impl Timer {
             first_child: NONE,
             next: NONE,
             previous: NONE,
-            clock: None,
+            timer: None,
         }
     }
 
     /// What it was last set for, even if that never runs out.
-    pub fn clock(&self) -> Option<Clock> {
-        self.clock
+    pub fn timer(&self) -> Option<Timer> {
+        self.timer
     }
 }
 
-impl Default for Timer {
+impl Default for TimerNode {
     fn default() -> Self {
         Self::new()
     }
 }
 
 impl Timers {
-    /// `period` tells how long each clock runs, a nanosecond at least; none: for ever.
-    pub fn new(period: impl Fn(Clock) -> Option<Duration>) -> Self {
+    /// `period` tells how long each timer runs, a nanosecond at least; none: for ever.
+    pub fn new(period: impl Fn(Timer) -> Option<Duration>) -> Self {
         let period =
-            |clock| period(clock).map_or(NEVER, |period: Duration| nanoseconds(period).max(1));
+            |timer| period(timer).map_or(NEVER, |period: Duration| nanoseconds(period).max(1));
         let periods = Periods {
-            idle: period(Clock::Idle),
-            write: period(Clock::Write),
-            linger: period(Clock::Linger),
-            frame: period(Clock::Frame),
+            idle: period(Timer::Idle),
+            write: period(Timer::Write),
+            linger: period(Timer::Linger),
+            frame: period(Timer::Frame),
         };
         Self {
             periods,
@@ -105,25 +105,25 @@ impl Timers {
         }
     }
 
-    /// When `clock`, started at `since`, runs out, or [`NEVER`].
-    pub fn deadline(&self, clock: Clock, since: u64) -> u64 {
-        since.saturating_add(self.periods.of(clock))
+    /// When `timer`, started at `since`, runs out, or [`NEVER`].
+    pub fn deadline(&self, timer: Timer, since: u64) -> u64 {
+        since.saturating_add(self.periods.of(timer))
     }
 
-    /// Lets the timer of the slot at `key` run out at `deadline`, as `clock`, and at no other time.
+    /// Lets the timer of the slot at `key` run out at `deadline`, as `timer`, and at no other time.
     #[inline(never)]
     pub fn set<T: Timed>(
         &mut self,
         slots: &mut Slab<T>,
         key: usize,
-        clock: Option<Clock>,
+        timer: Option<Timer>,
         deadline: u64,
     ) {
         self.remove(slots, key);
-        let timer = slots[key].timer_mut();
-        timer.clock = clock;
-        if clock.is_some() && deadline != NEVER {
-            timer.deadline = deadline;
+        let node = slots[key].timer_node_mut();
+        node.timer = timer;
+        if timer.is_some() && deadline != NEVER {
+            node.deadline = deadline;
             self.root = meld(slots, self.root, key as u32);
         }
     }
@@ -131,39 +131,41 @@ impl Timers {
     /// The earliest deadline, or [`NEVER`].
     pub fn next_deadline<T: Timed>(&self, slots: &Slab<T>) -> u64 {
         let root = slots.get(self.root as usize);
-        root.map_or(NEVER, |slot| slot.timer().deadline)
+        root.map_or(NEVER, |slot| slot.timer_node().deadline)
     }
 
     /// Takes one timer that is due at `now` out.
     pub fn pop_due<T: Timed>(&mut self, slots: &mut Slab<T>, now: u64) -> Option<usize> {
         let key = self.root as usize;
-        slots.get(key).filter(|slot| slot.timer().deadline <= now)?;
+        slots
+            .get(key)
+            .filter(|slot| slot.timer_node().deadline <= now)?;
         self.remove(slots, key);
         Some(key)
     }
 
     fn remove<T: Timed>(&mut self, slots: &mut Slab<T>, key: usize) {
-        let timer = std::mem::take(slots[key].timer_mut());
-        if timer.deadline == NEVER {
+        let node = std::mem::take(slots[key].timer_node_mut());
+        if node.deadline == NEVER {
             return;
         }
-        let orphans = meld_all(slots, timer.first_child);
+        let orphans = meld_all(slots, node.first_child);
         if self.root == key as u32 {
             self.root = orphans;
         } else {
-            close_gap(slots, key as u32, &timer);
+            close_gap(slots, key as u32, &node);
             self.root = meld(slots, self.root, orphans);
         }
     }
 }
 
 impl Periods {
-    fn of(&self, clock: Clock) -> u64 {
-        match clock {
-            Clock::Idle => self.idle,
-            Clock::Write => self.write,
-            Clock::Linger => self.linger,
-            Clock::Frame => self.frame,
+    fn of(&self, timer: Timer) -> u64 {
+        match timer {
+            Timer::Idle => self.idle,
+            Timer::Write => self.write,
+            Timer::Linger => self.linger,
+            Timer::Frame => self.frame,
         }
     }
 }
@@ -174,18 +176,18 @@ fn meld<T: Timed>(slots: &mut Slab<T>, one: u32, other: u32) -> u32 {
         (NONE, root) | (root, NONE) => return root,
         _ => {}
     }
-    let deadline = |key: u32| slots[key as usize].timer().deadline;
+    let deadline = |key: u32| slots[key as usize].timer_node().deadline;
     let (earlier, later) = if deadline(other) < deadline(one) {
         (other, one)
     } else {
         (one, other)
     };
-    let parent = slots[earlier as usize].timer_mut();
+    let parent = slots[earlier as usize].timer_node_mut();
     let sibling = std::mem::replace(&mut parent.first_child, later);
-    let child = slots[later as usize].timer_mut();
+    let child = slots[later as usize].timer_node_mut();
     (child.previous, child.next) = (earlier, sibling);
     if sibling != NONE {
-        slots[sibling as usize].timer_mut().previous = later;
+        slots[sibling as usize].timer_node_mut().previous = later;
     }
     earlier
 }
@@ -199,7 +201,7 @@ fn meld_all<T: Timed>(slots: &mut Slab<T>, first: u32) -> u32 {
         let other = take_next(slots, one);
         rest = take_next(slots, other);
         let pair = meld(slots, one, other);
-        slots[pair as usize].timer_mut().next = pairs;
+        slots[pair as usize].timer_node_mut().next = pairs;
         pairs = pair;
     }
     let mut root = NONE;
@@ -209,7 +211,7 @@ fn meld_all<T: Timed>(slots: &mut Slab<T>, first: u32) -> u32 {
         root = meld(slots, root, pair);
     }
     if root != NONE {
-        slots[root as usize].timer_mut().previous = NONE;
+        slots[root as usize].timer_node_mut().previous = NONE;
     }
     root
 }
@@ -218,20 +220,20 @@ fn meld_all<T: Timed>(slots: &mut Slab<T>, first: u32) -> u32 {
 fn take_next<T: Timed>(slots: &mut Slab<T>, key: u32) -> u32 {
     let slot = slots.get_mut(key as usize);
     slot.map_or(NONE, |slot| {
-        std::mem::replace(&mut slot.timer_mut().next, NONE)
+        std::mem::replace(&mut slot.timer_node_mut().next, NONE)
     })
 }
 
 /// Links whoever stood before and behind `gone` to each other.
-fn close_gap<T: Timed>(slots: &mut Slab<T>, gone: u32, timer: &Timer) {
-    let before = slots[timer.previous as usize].timer_mut();
+fn close_gap<T: Timed>(slots: &mut Slab<T>, gone: u32, node: &TimerNode) {
+    let before = slots[node.previous as usize].timer_node_mut();
     if before.first_child == gone {
-        before.first_child = timer.next;
+        before.first_child = node.next;
     } else {
-        before.next = timer.next;
+        before.next = node.next;
     }
-    if timer.next != NONE {
-        slots[timer.next as usize].timer_mut().previous = timer.previous;
+    if node.next != NONE {
+        slots[node.next as usize].timer_node_mut().previous = node.previous;
     }
 }
 
@@ -257,37 +259,37 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    struct Slot(Timer);
+    struct Slot(TimerNode);
 
     impl Timed for Slot {
-        fn timer(&self) -> &Timer {
+        fn timer_node(&self) -> &TimerNode {
             LOOKS.set(LOOKS.get() + 1);
             &self.0
         }
-        fn timer_mut(&mut self) -> &mut Timer {
+        fn timer_node_mut(&mut self) -> &mut TimerNode {
             LOOKS.set(LOOKS.get() + 1);
             &mut self.0
         }
     }
 
     fn slots(n: usize) -> Slab<Slot> {
-        (0..n).map(|key| (key, Slot(Timer::new()))).collect()
+        (0..n).map(|key| (key, Slot(TimerNode::new()))).collect()
     }
 
     fn timers() -> Timers {
-        Timers::new(|clock| {
-            Some(Duration::from_secs(match clock {
-                Clock::Idle => 1,
-                Clock::Write => 3,
-                Clock::Linger => 2,
-                Clock::Frame => 10,
+        Timers::new(|timer| {
+            Some(Duration::from_secs(match timer {
+                Timer::Idle => 1,
+                Timer::Write => 3,
+                Timer::Linger => 2,
+                Timer::Frame => 10,
             }))
         })
     }
 
-    fn set(timers: &mut Timers, slots: &mut Slab<Slot>, key: usize, clock: Clock, since: u64) {
-        let deadline = timers.deadline(clock, since);
-        timers.set(slots, key, Some(clock), deadline);
+    fn set(timers: &mut Timers, slots: &mut Slab<Slot>, key: usize, timer: Timer, since: u64) {
+        let deadline = timers.deadline(timer, since);
+        timers.set(slots, key, Some(timer), deadline);
     }
 
     fn due(timers: &mut Timers, slots: &mut Slab<Slot>, now: u64) -> Vec<usize> {
@@ -295,31 +297,31 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_started_earlier_finds_its_place() {
+    fn a_timer_that_was_started_earlier_finds_its_place() {
         let (mut timers, mut slots) = (timers(), slots(4));
         for (key, since) in [(0, 100), (1, 300), (2, 200), (3, 0)] {
-            set(&mut timers, &mut slots, key, Clock::Frame, since * MS);
+            set(&mut timers, &mut slots, key, Timer::Frame, since * MS);
         }
         assert_eq!(due(&mut timers, &mut slots, 20_000 * MS), [3, 0, 2, 1]);
     }
 
     #[test]
-    fn the_next_deadline_is_the_earliest_of_all_clocks() {
+    fn the_next_deadline_is_the_earliest_of_all_timers() {
         let (mut timers, mut slots) = (timers(), slots(2));
         assert_eq!(timers.next_deadline(&slots), NEVER);
-        set(&mut timers, &mut slots, 0, Clock::Write, 0);
+        set(&mut timers, &mut slots, 0, Timer::Write, 0);
         assert_eq!(timers.next_deadline(&slots), 3000 * MS);
-        set(&mut timers, &mut slots, 1, Clock::Idle, 500 * MS);
+        set(&mut timers, &mut slots, 1, Timer::Idle, 500 * MS);
         assert_eq!(timers.next_deadline(&slots), 1500 * MS);
     }
 
     #[test]
-    fn a_restarted_clock_moves_behind_the_others() {
+    fn a_restarted_timer_moves_behind_the_others() {
         let (mut timers, mut slots) = (timers(), slots(3));
         for key in 0..3 {
-            set(&mut timers, &mut slots, key, Clock::Idle, key as u64);
+            set(&mut timers, &mut slots, key, Timer::Idle, key as u64);
         }
-        set(&mut timers, &mut slots, 0, Clock::Idle, 100 * MS);
+        set(&mut timers, &mut slots, 0, Timer::Idle, 100 * MS);
         assert_eq!(due(&mut timers, &mut slots, 1000 * MS + 2), [1, 2]);
         assert_eq!(due(&mut timers, &mut slots, 1100 * MS - 1), [0_usize; 0]);
         assert_eq!(due(&mut timers, &mut slots, 1100 * MS), [0]);
@@ -327,22 +329,22 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_clock_and_one_without_end_never_run_out() {
+    fn a_stopped_timer_and_one_without_end_never_run_out() {
         let mut timers =
-            Timers::new(|clock| (clock == Clock::Write).then_some(Duration::from_secs(3)));
+            Timers::new(|timer| (timer == Timer::Write).then_some(Duration::from_secs(3)));
         let mut slots = slots(2);
-        set(&mut timers, &mut slots, 0, Clock::Idle, 0);
-        set(&mut timers, &mut slots, 1, Clock::Write, 0);
+        set(&mut timers, &mut slots, 0, Timer::Idle, 0);
+        set(&mut timers, &mut slots, 1, Timer::Write, 0);
         timers.set(&mut slots, 1, None, NEVER);
         assert_eq!(timers.next_deadline(&slots), NEVER);
         assert_eq!(due(&mut timers, &mut slots, u64::MAX), [0_usize; 0]);
     }
 
     #[test]
-    fn a_clock_of_no_length_does_not_run_out_as_it_starts() {
+    fn a_timer_of_no_length_does_not_run_out_as_it_starts() {
         let mut timers = Timers::new(|_| Some(Duration::ZERO));
         let mut slots = slots(1);
-        set(&mut timers, &mut slots, 0, Clock::Idle, 5);
+        set(&mut timers, &mut slots, 0, Timer::Idle, 5);
         assert_eq!(due(&mut timers, &mut slots, 5), [0_usize; 0]);
         assert_eq!(due(&mut timers, &mut slots, 6), [0]);
     }
@@ -373,7 +375,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Set { key, deadline } => {
-                        timers.set(&mut slots, key, Some(Clock::Idle), deadline);
+                        timers.set(&mut slots, key, Some(Timer::Idle), deadline);
                         deadlines.insert(key, deadline);
                     }
                     Step::Stop { key } => {
@@ -393,19 +395,19 @@ mod tests {
     }
 
     #[test]
-    fn clocks_restarted_twice_a_period_run_on_without_passing_all_others() {
+    fn timers_restarted_twice_a_period_run_on_without_passing_all_others() {
         const N: usize = 10_000;
         let (mut timers, mut slots) = (timers(), slots(N));
         for key in 0..N {
             let since = key as u64 * 1000 * MS / N as u64;
-            set(&mut timers, &mut slots, key, Clock::Idle, since);
+            set(&mut timers, &mut slots, key, Timer::Idle, since);
         }
         LOOKS.set(0);
         for round in 0..10 * N {
             let now = timers.next_deadline(&slots);
             let key = timers.pop_due(&mut slots, now).expect("all run");
             let silent = [0, 500 * MS][round % 2];
-            set(&mut timers, &mut slots, key, Clock::Idle, now - silent);
+            set(&mut timers, &mut slots, key, Timer::Idle, now - silent);
         }
         let looks = LOOKS.get() / (10 * N);
         assert!(
@@ -424,7 +426,7 @@ mod tests {
                     &mut timers,
                     &mut slots,
                     key,
-                    Clock::Idle,
+                    Timer::Idle,
                     start + key as u64 * 500 * MS,
                 );
             }

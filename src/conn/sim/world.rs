@@ -17,9 +17,9 @@ struct World<'a> {
     job: Option<(u64, Vec<u8>)>,
     /// The connection found no room in the pool.
     waiting: bool,
-    /// The idle clock has run out, and the read that it asked for has not told yet.
+    /// The idle timer has run out, and the read that it asked for has not told yet.
     trying_for_a_byte: bool,
-    /// The same of the frame clock.
+    /// The same of the frame timer.
     trying_for_the_rest: bool,
     scratch: &'a mut ReadBuffer,
     backlog: bool,
@@ -65,9 +65,9 @@ impl World<'_> {
         if self.waiting {
             steps.push(Step::AdmitJob);
         }
-        steps.extend(self.connection.clock().map(Step::ClockRunsOut));
-        if self.connection.clock() == Some(Clock::Frame) {
-            steps.push(Step::ClockRunsOut(Clock::Idle));
+        steps.extend(self.connection.timer().map(Step::ClockRunsOut));
+        if self.connection.timer() == Some(Timer::Frame) {
+            steps.push(Step::ClockRunsOut(Timer::Idle));
         }
         steps.push(if self.stopping {
             Step::DrainDeadline
@@ -103,10 +103,10 @@ impl World<'_> {
                 self.submit();
                 return Ok(());
             }
-            Step::ClockRunsOut(clock) => {
-                self.trying_for_a_byte |= clock == Clock::Idle;
-                self.trying_for_the_rest |= clock == Clock::Frame;
-                self.connection.handle_timeout(clock);
+            Step::ClockRunsOut(timer) => {
+                self.trying_for_a_byte |= timer == Timer::Idle;
+                self.trying_for_the_rest |= timer == Timer::Frame;
+                self.connection.handle_timeout(timer);
             }
             Step::Stop => {
                 self.stopping = true;
@@ -176,7 +176,7 @@ impl World<'_> {
         if self.connection.wants_job() && !self.closed() && !self.waiting {
             self.offload();
         }
-        self.check_clocks()
+        self.check_timers()
     }
 
     /// Gives the message to the worker, or finds the queue full.
@@ -279,26 +279,26 @@ impl World<'_> {
         !was_silent || !self.machine.inbound.is_empty()
     }
 
-    fn check_clocks(&self) -> Checked {
+    fn check_timers(&self) -> Checked {
         let (machine, connection) = (&self.machine, &self.connection);
         let is_trying = self.trying_for_a_byte || self.trying_for_the_rest;
         let expected = match connection.state() {
             State::Open | State::Finishing | State::Lingering if connection.pending() > 0 => {
-                Some(Clock::Write)
+                Some(Timer::Write)
             }
             State::Open if self.job.is_some() || self.waiting || is_trying => None,
-            State::Open if machine.to_echo > machine.whole() => Some(Clock::Frame),
-            State::Open => Some(Clock::Idle),
-            State::Lingering => machine.fin_sent.then_some(Clock::Linger),
+            State::Open if machine.to_echo > machine.whole() => Some(Timer::Frame),
+            State::Open => Some(Timer::Idle),
+            State::Lingering => machine.fin_sent.then_some(Timer::Linger),
             State::Finishing | State::Closed => None,
         };
-        if connection.clock() != expected {
-            return Err("another clock runs");
+        if connection.timer() != expected {
+            return Err("another timer runs");
         }
         if !is_trying
-            && connection.frame_timer_started().is_some() != (expected == Some(Clock::Frame))
+            && connection.frame_timer_started().is_some() != (expected == Some(Timer::Frame))
         {
-            return Err("the frame clock has no start");
+            return Err("the frame timer has no start");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The rules of messages: how each framing cuts them, how they travel to a worker and back, and what their clock does.
+//! The rules of messages: how each framing cuts them, how they travel to a worker and back, and what their timer does.
 
 use super::*;
 
@@ -469,28 +469,28 @@ mod jobs {
     }
 
     #[test]
-    fn no_clock_runs_while_a_job_waits_or_is_in_flight_and_its_end_is_activity() {
+    fn no_timer_runs_while_a_job_waits_or_is_in_flight_and_its_end_is_activity() {
         let mut rig = Rig::offloading(Script::new().read_gives(b"\x02a"));
         rig.now = SECOND;
         assert_eq!(rig.ready(readable()), Progress::Offload);
-        assert_eq!(rig.connection.clock(), None);
+        assert_eq!(rig.connection.timer(), None);
         let message = rig.connection.poll_job().unwrap();
-        assert_eq!(rig.connection.clock(), None);
+        assert_eq!(rig.connection.timer(), None);
 
         rig.now = 100 * SECOND;
         assert_eq!(rig.complete(&message), Progress::Wait);
-        assert_eq!(rig.connection.clock(), Some(Clock::Idle));
+        assert_eq!(rig.connection.timer(), Some(Timer::Idle));
         assert_eq!(rig.connection.timer_started(), 100 * SECOND);
     }
 
     #[test]
-    fn the_write_clock_runs_beside_a_job() {
+    fn the_write_timer_runs_beside_a_job() {
         let socket = Script::new().read_gives(b"\x02a\x04bcd").write_blocks();
         let mut rig = Rig::offloading_some(Offload::LargerThan(2), socket);
         rig.now = SECOND;
         assert_eq!(rig.ready(readable()), Progress::Offload);
         rig.connection.poll_job().unwrap();
-        assert_eq!(rig.connection.clock(), Some(Clock::Write));
+        assert_eq!(rig.connection.timer(), Some(Timer::Write));
         rig.socket = Script::new().write_blocks();
         assert_eq!(rig.timeout(), Progress::Abort);
         assert_eq!(rig.ended_by(), CloseReason::WriteTimeout);
@@ -516,7 +516,7 @@ mod jobs {
             rig.socket.take_calls();
             assert_eq!(rig.ready(error()), Progress::Abort);
             assert_eq!(rig.ended_by(), CloseReason::Reset);
-            assert_eq!(rig.connection.clock(), None);
+            assert_eq!(rig.connection.timer(), None);
             rig.socket.expect_calls(&[]);
         }
     }
@@ -602,11 +602,11 @@ mod jobs {
     }
 }
 
-mod frame_clock {
+mod frame_timer {
     use super::*;
 
     /// What runs after `second`, in which `data` comes.
-    fn clock_after(rig: &mut Rig, second: u64, data: &[u8]) -> (Option<Clock>, Option<u64>) {
+    fn timer_after(rig: &mut Rig, second: u64, data: &[u8]) -> (Option<Timer>, Option<u64>) {
         rig.now = second * SECOND;
         rig.socket = Script::new().read_gives(data);
         rig.ready(readable());
@@ -614,7 +614,7 @@ mod frame_clock {
             .connection
             .frame_timer_started()
             .map(|since| since / SECOND);
-        (rig.connection.clock(), since)
+        (rig.connection.timer(), since)
     }
 
     #[test]
@@ -630,13 +630,13 @@ mod frame_clock {
             (Framing::Len16, b"\x00", b"\x03", b"a\x00", b"\x02"),
         ] {
             let mut rig = Rig::framed(framing, Script::new());
-            let idle = (Some(Clock::Idle), None);
-            assert_eq!(rig.connection.clock(), Some(Clock::Idle));
-            let begun = |second| (Some(Clock::Frame), Some(second));
-            assert_eq!(clock_after(&mut rig, 2, begin), begun(2));
-            assert_eq!(clock_after(&mut rig, 3, more), begun(2));
-            assert_eq!(clock_after(&mut rig, 4, end_and_begin), begun(4));
-            assert_eq!(clock_after(&mut rig, 5, end), idle);
+            let idle = (Some(Timer::Idle), None);
+            assert_eq!(rig.connection.timer(), Some(Timer::Idle));
+            let begun = |second| (Some(Timer::Frame), Some(second));
+            assert_eq!(timer_after(&mut rig, 2, begin), begun(2));
+            assert_eq!(timer_after(&mut rig, 3, more), begun(2));
+            assert_eq!(timer_after(&mut rig, 4, end_and_begin), begun(4));
+            assert_eq!(timer_after(&mut rig, 5, end), idle);
         }
     }
 
@@ -654,14 +654,14 @@ mod frame_clock {
 
     #[test]
     fn a_rest_that_came_before_its_end_is_read_first() {
-        for (rest, clock) in [(&b"d\n"[..], Clock::Idle), (b"d\ne", Clock::Frame)] {
+        for (rest, timer) in [(&b"d\n"[..], Timer::Idle), (b"d\ne", Timer::Frame)] {
             let socket = Script::new().read_gives(b"ab\ncd").read_blocks();
             let mut rig = Rig::framed(Framing::Line, socket);
             rig.ready(readable());
             rig.socket = Script::new().read_gives(rest);
             assert_eq!(rig.timeout(), Progress::Wait);
             assert_eq!(rig.socket.written(), b"cdd\n");
-            assert_eq!(rig.connection.clock(), Some(clock), "begun anew");
+            assert_eq!(rig.connection.timer(), Some(timer), "begun anew");
         }
         // A part of the rest is not enough.
         let mut rig = Rig::framed(Framing::Line, Script::new().read_gives(b"cd"));
@@ -684,7 +684,7 @@ mod frame_clock {
         assert_eq!(rig.connection.frame_timer_started(), Some(SECOND));
         rig.now += 1;
         assert_eq!(rig.drive(), Progress::Wait);
-        assert_eq!(rig.connection.clock(), Some(Clock::Frame));
+        assert_eq!(rig.connection.timer(), Some(Timer::Frame));
     }
 
     #[test]
@@ -693,12 +693,12 @@ mod frame_clock {
         let mut rig = Rig::framed(Framing::Line, socket);
         rig.now = SECOND;
         rig.ready(readable());
-        assert_eq!(rig.connection.clock(), Some(Clock::Write));
+        assert_eq!(rig.connection.timer(), Some(Timer::Write));
         assert_eq!(rig.connection.frame_timer_started(), None);
 
         rig.now = 2 * SECOND;
         rig.ready(writable());
-        assert_eq!(rig.connection.clock(), Some(Clock::Frame));
+        assert_eq!(rig.connection.timer(), Some(Timer::Frame));
         assert_eq!(rig.connection.frame_timer_started(), Some(2 * SECOND));
     }
 
@@ -713,7 +713,7 @@ mod frame_clock {
 
         rig.now = 9 * SECOND;
         rig.complete(&message);
-        assert_eq!(rig.connection.clock(), Some(Clock::Frame));
+        assert_eq!(rig.connection.timer(), Some(Timer::Frame));
         assert_eq!(rig.connection.frame_timer_started(), Some(9 * SECOND));
     }
 }
