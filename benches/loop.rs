@@ -1,4 +1,4 @@
-//! What one turn costs beside the system calls: a connection over a transport in memory, its buffer, its deframers and
+//! What one turn costs beside the system calls: a connection over a transport in memory, its buffer, its decoders and
 //! its timers.
 
 use std::hint::black_box;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use mio_echo::conn::framing::{Decoded, Deframer};
+use mio_echo::conn::framing::{Decoded, Decoder};
 use mio_echo::conn::{
-    Connection, Framing, Progress, ReadBuffer, Ready, Settings, ShortRead, Timer, WriteBuffer,
+    Buffers, Connection, Framing, Progress, Ready, Settings, ShortRead, Timer, WriteBuffer,
 };
 use mio_echo::net::timers::{NEVER, Timed, TimerNode, Timers};
 use slab::Slab;
@@ -47,9 +47,9 @@ impl Write for Peer {
 fn run_of_a_connection(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("run of a connection");
     for (name, len) in [("64 B", 64), ("16 KiB", 16 * 1024)] {
-        let settings = Settings::raw(64 * 1024, ShortRead::Drains);
+        let settings = Settings::raw(64 * 1024, ShortRead::ProvesEmpty);
         let mut connection = Connection::new(1, Arc::new(settings), 0);
-        let mut scratch = ReadBuffer::new(256 * 1024);
+        let mut buffers = Buffers::new(256 * 1024);
         let mut peer = Peer {
             message: vec![b'x'; len],
             waiting: 0,
@@ -63,7 +63,7 @@ fn run_of_a_connection(criterion: &mut Criterion) {
             bencher.iter(|| {
                 peer.waiting = len;
                 connection.handle_ready(black_box(readable));
-                let progress = connection.drive(&mut peer, &mut scratch, 0);
+                let progress = connection.drive(&mut peer, &mut buffers, 0);
                 assert_eq!(progress, Progress::Wait);
             });
         });
@@ -76,27 +76,27 @@ fn write_buffer(criterion: &mut Criterion) {
     const LEN: usize = 16 * 1024;
     let mut group = criterion.benchmark_group("write buffer");
     let bytes = vec![b'x'; LEN];
-    let mut spare = Vec::new();
+    let mut pool = Vec::new();
     group.throughput(Throughput::Bytes(LEN as u64));
     group.bench_function("push, consume, release", |bencher| {
         bencher.iter(|| {
             let mut buffer = WriteBuffer::new();
-            buffer.push(black_box(&bytes), &mut spare, usize::MAX);
+            buffer.push(black_box(&bytes), &mut pool, usize::MAX);
             while !buffer.is_empty() {
                 let taken = black_box(buffer.front()).len().min(LEN / 4);
                 buffer.consume(taken);
             }
-            buffer.release(&mut spare);
+            buffer.release(&mut pool);
         });
     });
     group.finish();
 }
 
 /// A read full of small messages.
-fn deframers(criterion: &mut Criterion) {
+fn decoders(criterion: &mut Criterion) {
     const MESSAGES: usize = 1024;
     const LEN: usize = 64;
-    let mut group = criterion.benchmark_group("deframer, 64 KiB of 64 B messages");
+    let mut group = criterion.benchmark_group("decoder, 64 KiB of 64 B messages");
     group.throughput(Throughput::Bytes((MESSAGES * LEN) as u64));
     for (name, framing) in Framing::ALL {
         if !framing.has_messages() {
@@ -105,9 +105,9 @@ fn deframers(criterion: &mut Criterion) {
         let bytes = message(framing, LEN).repeat(MESSAGES);
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let mut deframer = Deframer::default();
+                let mut decoder = Decoder::default();
                 let mut rest = black_box(&bytes[..]);
-                while let Decoded::Message(length) = deframer.next(framing, rest, usize::MAX) {
+                while let Decoded::Message(length) = decoder.decode(framing, rest, usize::MAX) {
                     rest = &rest[length..];
                 }
                 assert!(rest.is_empty());
@@ -195,11 +195,5 @@ fn set(timers: &mut Timers, slots: &mut Slab<Slot>, key: usize, since: u64) {
     timers.set(slots, key, Some(Timer::Idle), deadline);
 }
 
-criterion_group!(
-    benches,
-    run_of_a_connection,
-    write_buffer,
-    deframers,
-    timers
-);
+criterion_group!(benches, run_of_a_connection, write_buffer, decoders, timers);
 criterion_main!(benches);

@@ -49,7 +49,7 @@ impl Link {
     /// Notes what an event reported.
     pub(super) fn note(&mut self, event: &Event) {
         self.readiness.record(readiness_of(event));
-        if self.readiness.reset() {
+        if self.readiness.is_reset() {
             self.readiness.assume_readable();
         }
     }
@@ -59,7 +59,7 @@ impl Link {
         if connected(&self.socket)?.is_some() {
             return Ok(true);
         }
-        if self.readiness.reset() {
+        if self.readiness.is_reset() {
             return Err(io::Error::from(ErrorKind::ConnectionReset).into());
         }
         // Where an event disarms its direction, only this arms it again: no call on the socket has blocked.
@@ -76,16 +76,16 @@ impl Link {
     }
 
     pub(super) fn can_read(&self) -> bool {
-        self.readiness.readable()
+        self.readiness.is_readable()
     }
 
     pub(super) fn can_write(&self) -> bool {
-        self.readiness.writable() && !self.is_broken()
+        self.readiness.is_writable() && !self.is_broken()
     }
 
     /// Whether nothing can be sent any more.
     pub(super) fn is_broken(&self) -> bool {
-        self.broken.is_some() || self.readiness.reset()
+        self.broken.is_some() || self.readiness.is_reset()
     }
 
     /// Believes in a read without an event: the next one will tell.

@@ -12,7 +12,7 @@ use log::trace;
 use super::framing::Framing;
 use super::inbox::Inbox;
 use super::readiness::Readiness;
-use super::write_buffer::{ReadBuffer, WriteBuffer};
+use super::write_buffer::{Buffers, WriteBuffer};
 use super::{CloseReason, Event, Offload, Ready, ShortRead, State, Timer};
 
 /// Orders for the next run: the server stops; a timer has run out, and only a write or a read tells what that means.
@@ -28,7 +28,7 @@ pub struct Settings {
     pub high_water: usize,
     /// The most bytes that can be pending then, but for a greeting: those, and one read or one message, whichever may be
     /// larger.
-    pub most_pending: usize,
+    pub max_pending: usize,
     /// What a short read proves on this system.
     pub short_read: ShortRead,
     /// How the stream is cut into messages.
@@ -44,7 +44,7 @@ impl Settings {
     pub fn raw(high_water: usize, short_read: ShortRead) -> Self {
         Self {
             high_water,
-            most_pending: usize::MAX,
+            max_pending: usize::MAX,
             short_read,
             framing: Framing::Raw,
             max_message: usize::MAX,
@@ -94,7 +94,7 @@ pub struct Connection {
     pub(super) readiness: Readiness,
     pub(super) fin_sent: bool,
     pub(super) pending_checks: u8,
-    pub(super) truncated: bool,
+    pub(super) must_abort: bool,
 }
 
 impl Connection {
@@ -115,15 +115,15 @@ impl Connection {
             readiness,
             fin_sent: false,
             pending_checks: 0,
-            truncated: false,
+            must_abort: false,
         }
     }
 
     /// Puts a greeting in front of the first echo.
-    pub fn greet(&mut self, banner: &[u8], scratch: &mut ReadBuffer) {
+    pub fn greet(&mut self, banner: &[u8], buffers: &mut Buffers) {
         if !banner.is_empty() {
-            let most = self.settings.most_pending;
-            self.pending.push(banner, &mut scratch.spare, most);
+            let most = self.settings.max_pending;
+            self.pending.push(banner, &mut buffers.pool, most);
             self.greeting = banner.len().try_into().unwrap_or(u32::MAX);
         }
     }
@@ -277,7 +277,7 @@ impl Connection {
         let reason = CloseReason::from(kind);
         if reason != CloseReason::Reset {
             // What the peer has sent may still be unread.
-            self.truncated = true;
+            self.must_abort = true;
             return self.abort(reason);
         }
         // Once all is delivered a reset is only the peer's way to close; the first reason stands.

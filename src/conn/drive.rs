@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use super::connection::{STOP, TRY_READ, TRY_REST, TRY_WRITE};
 use super::framing::Framing;
-use super::write_buffer::{BufferPool, ReadBuffer};
+use super::write_buffer::{BufferPool, Buffers};
 use super::{CloseReason, Connection, Event, Progress, State, Timer};
 
 /// Most bytes read in one run: one full default scratch buffer, so that no peer holds the loop for longer than the
@@ -23,44 +23,39 @@ impl Connection {
     pub fn drive(
         &mut self,
         socket: &mut (impl Read + Write),
-        scratch: &mut ReadBuffer,
+        buffers: &mut Buffers,
         now: u64,
     ) -> Progress {
-        if self.readiness.reset() {
+        if self.readiness.is_reset() {
             self.fail(ErrorKind::ConnectionReset);
         }
         if self.has_pending_output() {
-            self.flush(socket, &mut scratch.spare, now);
+            self.flush(socket, &mut buffers.pool, now);
         }
         if self.inbox.is_some() {
-            self.resume(socket, &mut scratch.spare, now);
+            self.resume(socket, &mut buffers.pool, now);
         }
         let mut budget = RUN_BYTES;
-        while budget > 0 && self.readiness.readable() && self.wants_read() {
-            let got = self.fill(socket, scratch, now);
+        while budget > 0 && self.readiness.is_readable() && self.wants_read() {
+            let got = self.fill(socket, buffers, now);
             budget = budget.saturating_sub(got.max(READ_COST));
         }
         let is_uneventful =
             self.state == State::Open && self.inbox.is_none() && self.pending_checks == 0;
         if is_uneventful {
-            self.wait_or_go_on()
+            self.wait_or_continue()
         } else {
             let has_read = budget < RUN_BYTES;
-            self.apply_transitions(scratch, now, has_read)
+            self.apply_transitions(buffers, now, has_read)
         }
     }
 
     /// One read, and the echo of what it brought. Returns the bytes read.
-    fn fill(
-        &mut self,
-        socket: &mut (impl Read + Write),
-        scratch: &mut ReadBuffer,
-        now: u64,
-    ) -> usize {
-        let ReadBuffer { read, spare } = scratch;
+    fn fill(&mut self, socket: &mut (impl Read + Write), buffers: &mut Buffers, now: u64) -> usize {
+        let Buffers { read, pool } = buffers;
         match socket.read(read) {
             Ok(0) => {
-                self.note_peer_finished();
+                self.handle_peer_fin();
                 0
             }
             Ok(got) => {
@@ -70,9 +65,9 @@ impl Connection {
                 if self.state == State::Open {
                     self.received += got as u64;
                     if self.settings.framing == Framing::Raw {
-                        self.echo(&read[..got], socket, spare, now);
+                        self.echo(&read[..got], socket, pool, now);
                     } else {
-                        self.receive(&read[..got], socket, spare, now);
+                        self.receive(&read[..got], socket, pool, now);
                     }
                 }
                 got
@@ -94,15 +89,15 @@ impl Connection {
         &mut self,
         mut fresh: &[u8],
         socket: &mut impl Write,
-        spare: &mut BufferPool,
+        pool: &mut BufferPool,
         now: u64,
     ) {
         if fresh.is_empty() {
             return;
         }
-        while !self.has_pending_output() && self.readiness.writable() {
+        while !self.has_pending_output() && self.readiness.is_writable() {
             let result = socket.write(fresh);
-            fresh = &fresh[self.note_written(result, now)..];
+            fresh = &fresh[self.record_write(result, now)..];
             if fresh.is_empty() {
                 return;
             }
@@ -110,24 +105,24 @@ impl Connection {
         if !self.has_pending_output() {
             self.timer_started = now;
         }
-        self.pending.push(fresh, spare, self.settings.most_pending);
+        self.pending.push(fresh, pool, self.settings.max_pending);
     }
 
     /// Writes what waits.
     #[inline(never)]
-    fn flush(&mut self, socket: &mut impl Write, spare: &mut BufferPool, now: u64) {
-        while self.has_pending_output() && self.readiness.writable() {
+    fn flush(&mut self, socket: &mut impl Write, pool: &mut BufferPool, now: u64) {
+        while self.has_pending_output() && self.readiness.is_writable() {
             let result = socket.write(self.pending.front());
-            let taken = self.note_written(result, now);
+            let taken = self.record_write(result, now);
             self.pending.consume(taken);
         }
         if !self.has_pending_output() {
-            self.pending.release(spare);
+            self.pending.release(pool);
         }
     }
 
     /// What a write means. Returns the bytes that the socket took.
-    fn note_written(&mut self, result: io::Result<usize>, now: u64) -> usize {
+    fn record_write(&mut self, result: io::Result<usize>, now: u64) -> usize {
         let kind = match result {
             Ok(0) => ErrorKind::WriteZero,
             Ok(taken) => {
@@ -147,12 +142,7 @@ impl Connection {
 
     /// What follows from a run after which the connection is not simply open as before.
     #[cold]
-    fn apply_transitions(
-        &mut self,
-        scratch: &mut ReadBuffer,
-        now: u64,
-        has_read: bool,
-    ) -> Progress {
+    fn apply_transitions(&mut self, buffers: &mut Buffers, now: u64, has_read: bool) -> Progress {
         let took_bytes = self.timer_started == now;
         let is_overdue = self.pending_checks & TRY_WRITE != 0 && !took_bytes;
         self.pending_checks &= !TRY_WRITE;
@@ -168,14 +158,14 @@ impl Connection {
                     self.end(CloseReason::Stopped);
                 }
             }
-            State::Open => self.end_if_silent(now),
+            State::Open => self.expire_input_timers(now),
             State::Finishing if !self.has_pending_output() && !self.has_queued_message() => {
                 self.enter(Event::Delivered)
             }
             State::Finishing | State::Lingering | State::Closed => {}
         }
         match self.state {
-            State::Closed => self.close(scratch),
+            State::Closed => self.close(buffers),
             State::Lingering
                 if !self.has_pending_output() && !self.has_queued_message() && !self.fin_sent =>
             {
@@ -186,12 +176,12 @@ impl Connection {
             State::Open | State::Finishing | State::Lingering if self.wants_job() => {
                 Progress::Offload
             }
-            State::Open | State::Finishing | State::Lingering => self.wait_or_go_on(),
+            State::Open | State::Finishing | State::Lingering => self.wait_or_continue(),
         }
     }
 
     /// If a timer of the peer's input has run out, and everything that had come is read by now.
-    fn end_if_silent(&mut self, now: u64) {
+    fn expire_input_timers(&mut self, now: u64) {
         // What came in this run is an answer, even if there is more to read in the next one.
         if self.timer_started == now {
             self.pending_checks &= !TRY_READ;
@@ -199,7 +189,7 @@ impl Connection {
         if self.frame_timer_started().is_none_or(|since| since == now) {
             self.pending_checks &= !TRY_REST;
         }
-        if self.readiness.readable() && self.wants_read() {
+        if self.readiness.is_readable() && self.wants_read() {
             return;
         }
         let pending_checks = std::mem::take(&mut self.pending_checks);
@@ -214,9 +204,9 @@ impl Connection {
         }
     }
 
-    fn wait_or_go_on(&self) -> Progress {
-        let can_read = self.readiness.readable() && self.wants_read();
-        let can_write = self.has_pending_output() && self.readiness.writable();
+    fn wait_or_continue(&self) -> Progress {
+        let can_read = self.readiness.is_readable() && self.wants_read();
+        let can_write = self.has_pending_output() && self.readiness.is_writable();
         if can_read || can_write {
             Progress::Again
         } else {
@@ -225,11 +215,11 @@ impl Connection {
     }
 
     /// The end. What is still owed is dropped, and then the peer must see that.
-    fn close(&mut self, scratch: &mut ReadBuffer) -> Progress {
-        self.truncated |= self.has_pending_output() || self.has_queued_message();
+    fn close(&mut self, buffers: &mut Buffers) -> Progress {
+        self.must_abort |= self.has_pending_output() || self.has_queued_message();
         self.inbox = None;
-        self.pending.release(&mut scratch.spare);
-        if self.truncated {
+        self.pending.release(&mut buffers.pool);
+        if self.must_abort {
             Progress::Abort
         } else {
             Progress::Close
@@ -237,7 +227,7 @@ impl Connection {
     }
 
     #[cold]
-    fn note_peer_finished(&mut self) {
+    fn handle_peer_fin(&mut self) {
         if self.drop_begun_message() {
             self.reason.get_or_insert(CloseReason::Truncated);
         }

@@ -1,19 +1,19 @@
-//! The reverse of the deframer: a message, made of what it is to carry.
+//! The reverse of the decoder: a message, made of what it is to carry.
 
 use std::{error, fmt};
 
 use memchr::memmem;
 
 use super::Framing;
-use super::framing::FramingKind;
+use super::framing::WireFormat;
 
 /// Why a framing cannot carry something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncodeError {
     /// A stream does not carry nothing: no echo would answer it.
-    Nothing,
+    Empty,
     /// It holds what ends a message, or the session.
-    Holds {
+    ContainsTerminator {
         /// What that is called.
         terminator: &'static str,
     },
@@ -26,13 +26,13 @@ pub enum EncodeError {
 
 /// What lies around the payload of a message.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Envelope {
+pub(crate) struct Overhead {
     header: [u8; 2],
     header_size: usize,
     terminator: &'static [u8],
 }
 
-impl Envelope {
+impl Overhead {
     /// In front of the payload.
     pub(crate) fn header(&self) -> &[u8] {
         &self.header[..self.header_size]
@@ -45,16 +45,16 @@ impl Envelope {
 }
 
 impl Framing {
-    /// The envelope of a message that has `whole` bytes with it.
-    pub(crate) fn envelope(self, whole: usize) -> Envelope {
-        let (header, header_size, terminator): (_, _, &[u8]) = match self.family() {
-            FramingKind::Stream => ([0; 2], 0, b""),
-            FramingKind::Delimited { terminator } => ([0; 2], 0, terminator),
-            FramingKind::LengthPrefixed { header, prefix, .. } => {
+    /// The overhead of a message that has `whole` bytes with it.
+    pub(crate) fn overhead(self, whole: usize) -> Overhead {
+        let (header, header_size, terminator): (_, _, &[u8]) = match self.wire_format() {
+            WireFormat::Stream => ([0; 2], 0, b""),
+            WireFormat::Delimited { terminator } => ([0; 2], 0, terminator),
+            WireFormat::LengthPrefixed { header, prefix, .. } => {
                 (prefix(whole as u16), header, b"")
             }
         };
-        Envelope {
+        Overhead {
             header,
             header_size,
             terminator,
@@ -67,26 +67,26 @@ impl Framing {
     ///
     /// When the other side would take it for something else.
     pub fn encode(self, payload: &[u8]) -> Result<Vec<u8>, EncodeError> {
-        match self.family() {
-            FramingKind::Stream if payload.is_empty() => return Err(EncodeError::Nothing),
-            FramingKind::Stream | FramingKind::Delimited { .. } => self.expect_no_end(payload)?,
-            FramingKind::LengthPrefixed { header, .. } => expect_length(payload, header)?,
+        match self.wire_format() {
+            WireFormat::Stream if payload.is_empty() => return Err(EncodeError::Empty),
+            WireFormat::Stream | WireFormat::Delimited { .. } => self.expect_no_end(payload)?,
+            WireFormat::LengthPrefixed { header, .. } => expect_length(payload, header)?,
         }
-        let around = self.envelope(0);
+        let around = self.overhead(0);
         let whole = around.header().len() + payload.len() + around.terminator().len();
-        let around = self.envelope(whole);
+        let around = self.overhead(whole);
         Ok([around.header(), payload, around.terminator()].concat())
     }
 
     fn expect_no_end(self, payload: &[u8]) -> Result<(), EncodeError> {
         let (end, terminator): (&[u8], _) = match self {
             Self::Nul => (b"\0", "NUL"),
-            Self::Line => (self.envelope(0).terminator(), "LF"),
-            Self::Crlf => (self.envelope(0).terminator(), "CR LF"),
+            Self::Line => (self.overhead(0).terminator(), "LF"),
+            Self::Crlf => (self.overhead(0).terminator(), "CR LF"),
             Self::Raw | Self::Len8 | Self::Len16 | Self::Len16Le => return Ok(()),
         };
         match memmem::find(payload, end) {
-            Some(_) => Err(EncodeError::Holds { terminator }),
+            Some(_) => Err(EncodeError::ContainsTerminator { terminator }),
             None => Ok(()),
         }
     }
@@ -104,8 +104,10 @@ fn expect_length(payload: &[u8], header: usize) -> Result<(), EncodeError> {
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => f.write_str("expected at least one byte"),
-            Self::Holds { terminator } => write!(f, "expected text without {terminator}"),
+            Self::Empty => f.write_str("expected at least one byte"),
+            Self::ContainsTerminator { terminator } => {
+                write!(f, "expected text without {terminator}")
+            }
             Self::TooLong { limit } => write!(f, "expected at most {limit} bytes"),
         }
     }
@@ -117,17 +119,17 @@ impl error::Error for EncodeError {}
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::framing::{Decoded, Deframer};
+    use super::super::framing::{Decoded, Decoder};
     use super::*;
 
     #[test]
     fn what_the_other_side_would_misread_is_refused() {
         let text = |length| vec![b'x'; length];
-        let holds = |terminator| Err(EncodeError::Holds { terminator });
+        let holds = |terminator| Err(EncodeError::ContainsTerminator { terminator });
         let too_long = |limit| Err(EncodeError::TooLong { limit });
         for (framing, payload, expected) in [
-            (Framing::Raw, text(0), Err(EncodeError::Nothing)),
-            (Framing::Nul, text(0), Err(EncodeError::Nothing)),
+            (Framing::Raw, text(0), Err(EncodeError::Empty)),
+            (Framing::Nul, text(0), Err(EncodeError::Empty)),
             (Framing::Nul, b"a\0".to_vec(), holds("NUL")),
             (Framing::Raw, b"a\0\r\n".to_vec(), Ok(b"a\0\r\n".to_vec())),
             (Framing::Line, text(0), Ok(b"\n".to_vec())),
@@ -157,7 +159,7 @@ mod tests {
             for (_, framing) in Framing::ALL {
                 for payload in [&payload[..], &vec![b'x'; longest]] {
                     let Ok(message) = framing.encode(payload) else { continue };
-                    let found = Deframer::default().next(framing, &message, usize::MAX);
+                    let found = Decoder::default().decode(framing, &message, usize::MAX);
                     prop_assert_eq!(found, Decoded::Message(message.len()));
                 }
             }

@@ -54,17 +54,17 @@ pub enum Decoded {
     /// The begin of one, or nothing.
     Incomplete,
     /// No message, whatever follows.
-    Bad(BadFrame),
+    BadFrame(BadFrame),
 }
 
 /// Finds the messages of one stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deframer {
+pub struct Decoder {
     /// How much of the first message has been looked at in vain.
     scanned: usize,
 }
 
-pub(super) enum FramingKind {
+pub(super) enum WireFormat {
     Stream,
     Delimited {
         terminator: &'static [u8],
@@ -93,27 +93,27 @@ impl Framing {
 
     /// Whether there are messages at all, and with them limits and jobs.
     pub fn has_messages(self) -> bool {
-        !matches!(self.family(), FramingKind::Stream)
+        !matches!(self.wire_format(), WireFormat::Stream)
     }
 
-    pub(super) fn family(self) -> FramingKind {
+    pub(super) fn wire_format(self) -> WireFormat {
         match self {
-            Self::Raw | Self::Nul => FramingKind::Stream,
-            Self::Line => FramingKind::Delimited { terminator: b"\n" },
-            Self::Crlf => FramingKind::Delimited {
+            Self::Raw | Self::Nul => WireFormat::Stream,
+            Self::Line => WireFormat::Delimited { terminator: b"\n" },
+            Self::Crlf => WireFormat::Delimited {
                 terminator: b"\r\n",
             },
-            Self::Len8 => FramingKind::LengthPrefixed {
+            Self::Len8 => WireFormat::LengthPrefixed {
                 header: 1,
                 length: |h| u16::from(h[0]),
                 prefix: |length| [length as u8, 0],
             },
-            Self::Len16 => FramingKind::LengthPrefixed {
+            Self::Len16 => WireFormat::LengthPrefixed {
                 header: 2,
                 length: |h| u16::from_be_bytes([h[0], h[1]]),
                 prefix: u16::to_be_bytes,
             },
-            Self::Len16Le => FramingKind::LengthPrefixed {
+            Self::Len16Le => WireFormat::LengthPrefixed {
                 header: 2,
                 length: |h| u16::from_le_bytes([h[0], h[1]]),
                 prefix: u16::to_le_bytes,
@@ -145,15 +145,15 @@ impl fmt::Display for BadFrame {
     }
 }
 
-impl Deframer {
+impl Decoder {
     /// The next message of `bytes`, which begin where the last one ended and hold all that came since. `limit` is the
     /// most bytes that a message may have, header or terminator included.
-    pub fn next(&mut self, framing: Framing, bytes: &[u8], limit: usize) -> Decoded {
-        let found = match framing.family() {
-            FramingKind::Stream if bytes.is_empty() => Decoded::Incomplete,
-            FramingKind::Stream => Decoded::Message(bytes.len()),
-            FramingKind::Delimited { terminator } => self.delimited(terminator, bytes, limit),
-            FramingKind::LengthPrefixed { header, length, .. } => {
+    pub fn decode(&mut self, framing: Framing, bytes: &[u8], limit: usize) -> Decoded {
+        let found = match framing.wire_format() {
+            WireFormat::Stream if bytes.is_empty() => Decoded::Incomplete,
+            WireFormat::Stream => Decoded::Message(bytes.len()),
+            WireFormat::Delimited { terminator } => self.delimited(terminator, bytes, limit),
+            WireFormat::LengthPrefixed { header, length, .. } => {
                 length_prefixed(header, length, bytes, limit)
             }
         };
@@ -187,7 +187,7 @@ fn length_prefixed(header: usize, length: fn(&[u8]) -> u16, bytes: &[u8], limit:
     }
     let length = length(bytes);
     match usize::from(length) {
-        whole if whole < header => Decoded::Bad(BadFrame::TooShort {
+        whole if whole < header => Decoded::BadFrame(BadFrame::TooShort {
             length,
             header: header as u8,
         }),
@@ -199,7 +199,7 @@ fn length_prefixed(header: usize, length: fn(&[u8]) -> u16, bytes: &[u8], limit:
 
 fn too_long(length: usize, limit: usize) -> Decoded {
     let clamped = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
-    Decoded::Bad(BadFrame::TooLong {
+    Decoded::BadFrame(BadFrame::TooLong {
         length: clamped(length),
         limit: clamped(limit),
     })
@@ -227,11 +227,11 @@ mod tests {
                 (Framing::Len16Le, length.to_le_bytes()),
             ] {
                 bytes[..2].copy_from_slice(&header);
-                let mut deframer = Deframer::default();
+                let mut decoder = Decoder::default();
                 let whole = usize::from(length);
-                let found = deframer.next(framing, &bytes[..whole - 1], NO_LIMIT);
+                let found = decoder.decode(framing, &bytes[..whole - 1], NO_LIMIT);
                 assert_eq!(found, Decoded::Incomplete);
-                let found = deframer.next(framing, &bytes, NO_LIMIT);
+                let found = decoder.decode(framing, &bytes, NO_LIMIT);
                 assert_eq!(found, Decoded::Message(whole));
             }
         }
@@ -242,40 +242,40 @@ mod tests {
         for framing in [Framing::Line, Framing::Crlf] {
             let mut line = vec![b'x'; 1 << 16];
             line.extend(b"\r\n");
-            let mut deframer = Deframer::default();
+            let mut decoder = Decoder::default();
             for come in 1..line.len() {
-                let found = deframer.next(framing, &line[..come], NO_LIMIT);
+                let found = decoder.decode(framing, &line[..come], NO_LIMIT);
                 assert_eq!(found, Decoded::Incomplete);
-                assert_eq!(deframer.scanned, come, "the next look begins here");
+                assert_eq!(decoder.scanned, come, "the next look begins here");
             }
-            let found = deframer.next(framing, &line, NO_LIMIT);
+            let found = decoder.decode(framing, &line, NO_LIMIT);
             assert_eq!(found, Decoded::Message(line.len()));
-            assert_eq!(deframer.scanned, 0);
+            assert_eq!(decoder.scanned, 0);
         }
     }
 
     #[test]
     fn a_line_full_of_false_ends_is_looked_at_once() {
         let line = [b'\n'; 1 << 16];
-        let mut deframer = Deframer::default();
+        let mut decoder = Decoder::default();
         for come in 1..=line.len() {
-            let found = deframer.next(Framing::Crlf, &line[..come], NO_LIMIT);
-            assert_eq!((found, deframer.scanned), (Decoded::Incomplete, come));
+            let found = decoder.decode(Framing::Crlf, &line[..come], NO_LIMIT);
+            assert_eq!((found, decoder.scanned), (Decoded::Incomplete, come));
         }
     }
 
     #[test]
     fn a_line_that_is_too_long_is_bad_as_soon_as_that_is_sure() {
-        let mut deframer = Deframer::default();
+        let mut decoder = Decoder::default();
         let bytes = [b'x'; 20];
-        let bad = Decoded::Bad(BadFrame::TooLong {
+        let bad = Decoded::BadFrame(BadFrame::TooLong {
             length: 11,
             limit: 10,
         });
         for (come, expected) in [(9, Decoded::Incomplete), (10, bad)] {
-            let found = deframer.next(Framing::Line, &bytes[..come], 10);
+            let found = decoder.decode(Framing::Line, &bytes[..come], 10);
             assert_eq!(found, expected);
         }
-        assert_eq!(Deframer::default().next(Framing::Line, &bytes, 10), bad);
+        assert_eq!(Decoder::default().decode(Framing::Line, &bytes, 10), bad);
     }
 }

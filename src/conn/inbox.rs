@@ -4,14 +4,14 @@
 //! A stream of messages that come whole never has one. Holds one read and one message at most, because nothing more
 //! is read while a whole message waits.
 
-use super::framing::{BadFrame, Decoded, Deframer};
+use super::framing::{BadFrame, Decoded, Decoder};
 use super::{Settings, Timer};
 
 /// Growth is rounded up to so many bytes, so that a message that trickles in is not copied for each of its bytes.
 const INBOX_STEP: usize = 4096;
 
 /// What one takes at most beside one read and one message, in bytes.
-pub(crate) const INBOX_BYTES: usize = size_of::<Inbox>() + INBOX_STEP;
+pub(crate) const INBOX_OVERHEAD: usize = size_of::<Inbox>() + INBOX_STEP;
 
 /// Which messages go to a worker before they are echoed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) struct Inbox {
     bytes: Vec<u8>,
     /// Where the first message begins; what is before it has been taken.
     start: usize,
-    deframer: Deframer,
+    decoder: Decoder,
     /// What stops us from going on with it.
     pub state: InboxState,
     /// When its frame timer was started; none while it does not run.
@@ -45,7 +45,7 @@ pub(super) enum InboxState {
     Incomplete,
     /// Too many bytes are pending. Nobody has looked whether it is whole; until they are fewer it counts as owed, which
     /// changes nothing, since they are.
-    Pending,
+    AboveHighWater,
     /// It is whole, so many bytes long, and waits for a worker.
     JobWanted(usize),
     /// A worker has the message before it.
@@ -58,20 +58,20 @@ pub(super) enum InboxState {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SplitEnd {
     /// There are enough for now.
-    Full,
+    NoRoom,
     /// The next message has not come whole.
     Incomplete,
     /// The next message, of so many bytes, is for a worker.
-    Job(usize),
+    JobWanted(usize),
     /// What comes next is no message.
-    Bad(BadFrame),
+    BadFrame(BadFrame),
 }
 
 impl Inbox {
-    pub(super) fn boxed(bytes: &[u8], deframer: Deframer, state: InboxState) -> Box<Self> {
+    pub(super) fn boxed(bytes: &[u8], decoder: Decoder, state: InboxState) -> Box<Self> {
         Box::new(Self {
             bytes: bytes.to_vec(),
-            deframer,
+            decoder,
             state,
             ..Self::default()
         })
@@ -96,12 +96,7 @@ impl Inbox {
 
     /// How many of its bytes can be echoed now, and why not more. See [`split_messages`].
     pub(super) fn split_messages(&mut self, settings: &Settings, room: usize) -> (usize, SplitEnd) {
-        split_messages(
-            settings,
-            &mut self.deframer,
-            &self.bytes[self.start..],
-            room,
-        )
+        split_messages(settings, &mut self.decoder, &self.bytes[self.start..], room)
     }
 
     /// Drops the first `n` bytes, whole messages that have gone their way. What follows has only begun now.
@@ -135,23 +130,23 @@ impl Inbox {
 /// than `room` of them, but has one message at least.
 pub(super) fn split_messages(
     settings: &Settings,
-    deframer: &mut Deframer,
+    decoder: &mut Decoder,
     bytes: &[u8],
     room: usize,
 ) -> (usize, SplitEnd) {
     let mut whole = 0;
     loop {
-        match deframer.next(settings.framing, &bytes[whole..], settings.max_message) {
+        match decoder.decode(settings.framing, &bytes[whole..], settings.max_message) {
             // That of a worker comes back later, and needs room then.
             Decoded::Message(length) if whole > 0 && length > room.saturating_sub(whole) => {
-                return (whole, SplitEnd::Full);
+                return (whole, SplitEnd::NoRoom);
             }
             Decoded::Message(length) if settings.offload.takes(length) => {
-                return (whole, SplitEnd::Job(length));
+                return (whole, SplitEnd::JobWanted(length));
             }
             Decoded::Message(length) => whole += length,
             Decoded::Incomplete => return (whole, SplitEnd::Incomplete),
-            Decoded::Bad(bad) => return (whole, SplitEnd::Bad(bad)),
+            Decoded::BadFrame(bad) => return (whole, SplitEnd::BadFrame(bad)),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::mem;
 
 use memchr::memchr;
 
-use super::framing::{Deframer, Framing};
+use super::framing::{Decoder, Framing};
 use super::inbox::{Inbox, InboxState, SplitEnd, split_messages};
 use super::write_buffer::BufferPool;
 use super::{CloseReason, Connection, State};
@@ -58,32 +58,31 @@ impl Connection {
         &mut self,
         fresh: &[u8],
         socket: &mut impl Write,
-        spare: &mut BufferPool,
+        pool: &mut BufferPool,
         now: u64,
     ) {
         if !self.has_pending_output() {
             self.timer_started = now;
         }
         if self.settings.framing == Framing::Nul {
-            return self.receive_until_nul(fresh, socket, spare, now);
+            return self.receive_until_nul(fresh, socket, pool, now);
         }
         if let Some(inbox) = &mut self.inbox {
             inbox.push(fresh);
-            return self.resume(socket, spare, now);
+            return self.resume(socket, pool, now);
         }
-        let mut deframer = Deframer::default();
-        let (whole, end_of_split) =
-            split_messages(&self.settings, &mut deframer, fresh, usize::MAX);
-        self.echo(&fresh[..whole], socket, spare, now);
+        let mut decoder = Decoder::default();
+        let (whole, end_of_split) = split_messages(&self.settings, &mut decoder, fresh, usize::MAX);
+        self.echo(&fresh[..whole], socket, pool, now);
         let rest = &fresh[whole..];
         match end_of_split {
-            SplitEnd::Bad(bad) => self.end(CloseReason::BadFrame(bad)),
-            SplitEnd::Job(length) => self.keep(
-                Inbox::boxed(rest, deframer, InboxState::JobWanted(length)),
+            SplitEnd::BadFrame(bad) => self.end(CloseReason::BadFrame(bad)),
+            SplitEnd::JobWanted(length) => self.store_inbox(
+                Inbox::boxed(rest, decoder, InboxState::JobWanted(length)),
                 now,
             ),
-            SplitEnd::Full | SplitEnd::Incomplete => {
-                self.keep(Inbox::boxed(rest, deframer, InboxState::Incomplete), now)
+            SplitEnd::NoRoom | SplitEnd::Incomplete => {
+                self.store_inbox(Inbox::boxed(rest, decoder, InboxState::Incomplete), now)
             }
         }
     }
@@ -91,30 +90,30 @@ impl Connection {
     /// Goes on with what was held back, as far as that is possible now: in pieces as large as may be pending at all, so
     /// that small messages do not cost a write each however low the high-water mark is.
     #[cold]
-    pub(super) fn resume(&mut self, socket: &mut impl Write, spare: &mut BufferPool, now: u64) {
+    pub(super) fn resume(&mut self, socket: &mut impl Write, pool: &mut BufferPool, now: u64) {
         let is_closed = self.state == State::Closed;
         let can_go_on = |inbox: &mut Box<Inbox>| !is_closed && !inbox.waits_for_a_worker();
         let Some(mut inbox) = self.inbox.take_if(can_go_on) else {
             return;
         };
         if let InboxState::JobDone(reply) = mem::take(&mut inbox.state) {
-            self.echo(&reply, socket, spare, now);
+            self.echo(&reply, socket, pool, now);
         }
         while self.pending.len() < self.settings.high_water && self.state != State::Closed {
-            let room = self.settings.most_pending - self.pending.len();
+            let room = self.settings.max_pending - self.pending.len();
             let (whole, end_of_split) = inbox.split_messages(&self.settings, room);
-            self.echo(&inbox.bytes()[..whole], socket, spare, now);
+            self.echo(&inbox.bytes()[..whole], socket, pool, now);
             inbox.consume(whole);
             match end_of_split {
-                SplitEnd::Full => continue,
+                SplitEnd::NoRoom => continue,
                 SplitEnd::Incomplete => {}
-                SplitEnd::Job(length) => inbox.state = InboxState::JobWanted(length),
-                SplitEnd::Bad(bad) => return self.end(CloseReason::BadFrame(bad)),
+                SplitEnd::JobWanted(length) => inbox.state = InboxState::JobWanted(length),
+                SplitEnd::BadFrame(bad) => return self.end(CloseReason::BadFrame(bad)),
             }
-            return self.keep(inbox, now);
+            return self.store_inbox(inbox, now);
         }
-        inbox.state = InboxState::Pending;
-        self.keep(inbox, now);
+        inbox.state = InboxState::AboveHighWater;
+        self.store_inbox(inbox, now);
     }
 
     /// Whether a whole message waits here, or with a worker: it is owed.
@@ -135,18 +134,18 @@ impl Connection {
         &mut self,
         fresh: &[u8],
         socket: &mut impl Write,
-        spare: &mut BufferPool,
+        pool: &mut BufferPool,
         now: u64,
     ) {
         let nul = memchr(0, fresh);
-        self.echo(&fresh[..nul.unwrap_or(fresh.len())], socket, spare, now);
+        self.echo(&fresh[..nul.unwrap_or(fresh.len())], socket, pool, now);
         if nul.is_some() {
             self.end(CloseReason::NulReceived);
         }
     }
 
     /// Keeps what could not be echoed, if it still can be, and lets its frame timer run.
-    fn keep(&mut self, mut inbox: Box<Inbox>, now: u64) {
+    fn store_inbox(&mut self, mut inbox: Box<Inbox>, now: u64) {
         let is_begun = inbox.state == InboxState::Incomplete;
         let can_go_on = self.state == State::Open && !inbox.bytes().is_empty();
         if is_begun && !can_go_on {

@@ -135,15 +135,15 @@ use std::{fmt, io};
 pub use connection::{Connection, Progress, Settings};
 pub use encode::EncodeError;
 #[cfg(feature = "bench")]
-pub(crate) use encode::Envelope;
+pub(crate) use encode::Overhead;
 pub use framing::{BadFrame, Framing};
-pub(crate) use inbox::INBOX_BYTES;
+pub(crate) use inbox::INBOX_OVERHEAD;
 pub use inbox::Offload;
 pub use messages::WorkerPanicked;
 #[cfg(any(feature = "client", feature = "bench"))]
 pub(crate) use readiness::Readiness;
 pub use readiness::{Ready, ShortRead};
-pub use write_buffer::{BufferPool, ReadBuffer, SPARE_BUFFERS, WriteBuffer};
+pub use write_buffer::{BufferPool, Buffers, POOLED_BUFFERS, WriteBuffer};
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,7 +298,7 @@ impl CloseReason {
             Self::DrainTimeout => "drain timeout",
             Self::NulReceived => "nul received",
             Self::BadFrame(_) => "bad frame",
-            Self::Truncated => "truncated",
+            Self::Truncated => "must_abort",
             Self::FrameTimeout => "frame timeout",
             Self::WorkerPanicked => "worker panicked",
         }

@@ -26,7 +26,7 @@ pub struct Ready {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShortRead {
     /// The socket was drained, and the next arrival is a new event (epoll).
-    Drains,
+    ProvesEmpty,
     /// Nothing: the next event comes only after `WouldBlock` (Windows, poll(2)), or the system is not trusted to
     /// behave otherwise (kqueue).
     ProvesNothing,
@@ -38,7 +38,7 @@ pub enum ShortRead {
 /// |----------------|--------------------------------------|----------------------------------------------|
 /// | `READABLE`     | an event, a FIN hint, an urgent mark | `WouldBlock`; a short read where that drains |
 /// | `WRITABLE`     | an event; birth                      | `WouldBlock`                                 |
-/// | `TO_THE_END`   | a FIN hint, an urgent mark, a timer  | `WouldBlock`                                 |
+/// | `READ_UNTIL_BLOCKED`   | a FIN hint, an urgent mark, a timer  | `WouldBlock`                                 |
 /// | `WRITE_CLOSED` | an event                             | nothing: it is a fact                        |
 /// | `FAILED`       | an error                             | nothing: it is a fact                        |
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ pub(crate) struct Readiness {
 
 const READABLE: u8 = 1;
 const WRITABLE: u8 = 2;
-const TO_THE_END: u8 = 4;
+const READ_UNTIL_BLOCKED: u8 = 4;
 const WRITE_CLOSED: u8 = 8;
 const FAILED: u8 = 16;
 
@@ -71,7 +71,10 @@ impl Readiness {
         self.set(WRITABLE, ready.writable);
         // Data and FIN that are queued together give one event, and a read stops short at an urgent mark without
         // another event to follow: in both cases a short read must not be taken for an empty socket.
-        self.set(READABLE | TO_THE_END, ready.read_closed | ready.priority);
+        self.set(
+            READABLE | READ_UNTIL_BLOCKED,
+            ready.read_closed | ready.priority,
+        );
         self.set(WRITE_CLOSED, ready.write_closed);
         self.set(FAILED, ready.error);
     }
@@ -89,7 +92,7 @@ impl Readiness {
 
     /// Believes in a read without an event, and in what it tells only when that is `WouldBlock`.
     pub(crate) fn assume_unread(&mut self) {
-        self.bits |= READABLE | TO_THE_END;
+        self.bits |= READABLE | READ_UNTIL_BLOCKED;
     }
 
     /// Believes in a write without an event.
@@ -109,12 +112,12 @@ impl Readiness {
 
     /// A read answered `WouldBlock`.
     pub(crate) fn read_would_block(&mut self) {
-        self.bits &= !(READABLE | TO_THE_END);
+        self.bits &= !(READABLE | READ_UNTIL_BLOCKED);
     }
 
     /// A read returned fewer bytes than the buffer had room for.
     pub(crate) fn read_came_short(&mut self) {
-        if self.short_read == ShortRead::Drains && self.bits & TO_THE_END == 0 {
+        if self.short_read == ShortRead::ProvesEmpty && self.bits & READ_UNTIL_BLOCKED == 0 {
             self.bits &= !READABLE;
         }
     }
@@ -124,15 +127,15 @@ impl Readiness {
         self.bits &= !WRITABLE;
     }
 
-    pub(crate) fn readable(self) -> bool {
+    pub(crate) fn is_readable(self) -> bool {
         self.bits & READABLE != 0
     }
 
-    pub(crate) fn writable(self) -> bool {
+    pub(crate) fn is_writable(self) -> bool {
         self.bits & WRITABLE != 0
     }
 
-    pub(crate) fn reset(self) -> bool {
+    pub(crate) fn is_reset(self) -> bool {
         self.bits & self.fatal != 0
     }
 

@@ -5,7 +5,7 @@
 //! makes it go both ways, in all combinations. After each schedule the worker brings back what it has, the peer takes
 //! all that it is owed and finishes, the loop runs until it would sleep, and then nothing may be left over.
 //!
-//! The world is small: 2 bytes of scratch, a high-water mark of 2, a send buffer of 3, messages of 1 to 3 bytes. Bugs
+//! The world is small: 2 bytes of read_buffer, a high-water mark of 2, a send buffer of 3, messages of 1 to 3 bytes. Bugs
 //! in this kind of code need few steps, but just the right ones. A new input of the connection is a new [`Step`].
 
 mod tape;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use self::tape::Tape;
 use super::*;
 
-const SCRATCH: usize = 2;
+const READ_BUFFER: usize = 2;
 const HIGH_WATER: usize = 2;
 const SEND_BUFFER: usize = 3;
 

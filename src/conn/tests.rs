@@ -10,35 +10,35 @@ use super::*;
 
 const SECOND: u64 = 1_000_000_000;
 
-const SCRATCH: usize = 16;
+const READ_BUFFER: usize = 16;
 const HIGH_WATER: usize = 8;
 
 /// A connection with everything it is handed.
 struct Rig {
     connection: Connection,
     socket: Script,
-    scratch: ReadBuffer,
+    buffers: Buffers,
     now: u64,
 }
 
 impl Rig {
     fn new(socket: Script) -> Self {
-        Self::sized(SCRATCH, HIGH_WATER, socket)
+        Self::sized(READ_BUFFER, HIGH_WATER, socket)
     }
 
-    fn sized(scratch: usize, high_water: usize, socket: Script) -> Self {
-        Self::built(scratch, high_water, ShortRead::ProvesNothing, socket)
+    fn sized(read_buffer: usize, high_water: usize, socket: Script) -> Self {
+        Self::built(read_buffer, high_water, ShortRead::ProvesNothing, socket)
     }
 
-    fn built(scratch: usize, high_water: usize, short_read: ShortRead, socket: Script) -> Self {
-        Self::with(Settings::raw(high_water, short_read), scratch, socket)
+    fn built(read_buffer: usize, high_water: usize, short_read: ShortRead, socket: Script) -> Self {
+        Self::with(Settings::raw(high_water, short_read), read_buffer, socket)
     }
 
-    fn with(settings: Settings, scratch: usize, socket: Script) -> Self {
+    fn with(settings: Settings, read_buffer: usize, socket: Script) -> Self {
         Self {
             connection: Connection::new(7, Arc::new(settings), 0),
             socket,
-            scratch: ReadBuffer::new(scratch),
+            buffers: Buffers::new(read_buffer),
             now: 0,
         }
     }
@@ -97,7 +97,7 @@ impl Rig {
 
     fn drive(&mut self) -> Progress {
         self.connection
-            .drive(&mut self.socket, &mut self.scratch, self.now)
+            .drive(&mut self.socket, &mut self.buffers, self.now)
     }
 
     fn ready(&mut self, ready: Ready) -> Progress {
@@ -352,14 +352,17 @@ mod open {
     #[test]
     fn a_short_read_drains_only_where_it_proves_that() {
         for (short_read, calls) in [
-            (ShortRead::Drains, &["read(16) = 4", "write(4) = 4"][..]),
+            (
+                ShortRead::ProvesEmpty,
+                &["read(16) = 4", "write(4) = 4"][..],
+            ),
             (
                 ShortRead::ProvesNothing,
                 &["read(16) = 4", "write(4) = 4", "read(16) = WouldBlock"],
             ),
         ] {
             let socket = Script::new().read_gives(b"data");
-            let mut rig = Rig::built(SCRATCH, HIGH_WATER, short_read, socket);
+            let mut rig = Rig::built(READ_BUFFER, HIGH_WATER, short_read, socket);
             assert_eq!(rig.ready(readable()), Progress::Wait);
             rig.socket.expect_calls(calls);
         }
@@ -368,7 +371,7 @@ mod open {
     #[test]
     fn fault_r9_data_and_fin_in_one_event_are_read_to_the_end() {
         let socket = Script::new().read_gives(b"data").read_ends();
-        let mut rig = Rig::built(SCRATCH, HIGH_WATER, ShortRead::Drains, socket);
+        let mut rig = Rig::built(READ_BUFFER, HIGH_WATER, ShortRead::ProvesEmpty, socket);
         let event = Ready {
             read_closed: true,
             ..readable()
@@ -382,7 +385,7 @@ mod open {
     #[test]
     fn fault_r6_data_behind_an_urgent_mark_is_read_too() {
         let socket = Script::new().read_gives(b"before").read_gives(b"after");
-        let mut rig = Rig::built(SCRATCH, HIGH_WATER, ShortRead::Drains, socket);
+        let mut rig = Rig::built(READ_BUFFER, HIGH_WATER, ShortRead::ProvesEmpty, socket);
         let event = Ready {
             priority: true,
             ..readable()
@@ -398,7 +401,7 @@ mod open {
             Script::write_takes_all_but_one,
             Script::write_blocks,
         ];
-        for (scratch, len) in [(1, 12), (8, 100), (4096, 20_000)] {
+        for (read_buffer, len) in [(1, 12), (8, 100), (4096, 20_000)] {
             for hitch in hitches {
                 for call in 0..40 {
                     let mut socket = Script::new();
@@ -406,7 +409,7 @@ mod open {
                         socket = socket.write_takes_all();
                     }
                     let socket = hitch(socket).read_gives(&pattern(len)).read_ends();
-                    let mut rig = Rig::sized(scratch, HIGH_WATER, socket);
+                    let mut rig = Rig::sized(read_buffer, HIGH_WATER, socket);
                     assert_eq!(rig.run_dry(), Progress::Close);
                     assert_eq!(rig.socket.written(), pattern(len), "call {call}");
                     assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
@@ -417,12 +420,12 @@ mod open {
 
     #[test]
     fn fault_w1_every_write_cut_short_loses_nothing() {
-        for scratch in [1, 8, 4096] {
+        for read_buffer in [1, 8, 4096] {
             let mut socket = Script::new().read_gives(&pattern(500)).read_ends();
             for _ in 0..250 {
                 socket = socket.write_takes(1).write_blocks();
             }
-            let mut rig = Rig::sized(scratch, HIGH_WATER, socket);
+            let mut rig = Rig::sized(read_buffer, HIGH_WATER, socket);
             assert_eq!(rig.run_dry(), Progress::Close);
             assert_eq!(rig.socket.written(), pattern(500));
         }
@@ -528,12 +531,12 @@ mod open {
 
     #[test]
     fn pending_stays_under_high_water_and_one_read() {
-        for scratch in [1, 8, 64] {
+        for read_buffer in [1, 8, 64] {
             let socket = Script::new().read_gives(&pattern(1000)).write_blocks();
-            let mut rig = Rig::sized(scratch, HIGH_WATER, socket);
+            let mut rig = Rig::sized(read_buffer, HIGH_WATER, socket);
             while rig.ready(readable()) == Progress::Again {}
             let pending = rig.connection.pending();
-            assert!((HIGH_WATER..HIGH_WATER + scratch).contains(&pending));
+            assert!((HIGH_WATER..HIGH_WATER + read_buffer).contains(&pending));
         }
     }
 
@@ -549,12 +552,12 @@ mod open {
     #[test]
     fn a_run_ends_after_256_kib_and_reads_once_at_least() {
         let data = pattern(1 << 20);
-        for (scratch, in_one_run) in [
+        for (read_buffer, in_one_run) in [
             (64 << 10, 256 << 10),
             (256 << 10, 256 << 10),
             (512 << 10, 512 << 10),
         ] {
-            let mut rig = Rig::sized(scratch, HIGH_WATER, Script::new().read_gives(&data));
+            let mut rig = Rig::sized(read_buffer, HIGH_WATER, Script::new().read_gives(&data));
             assert_eq!(rig.ready(readable()), Progress::Again);
             assert_eq!(rig.socket.written().len(), in_one_run);
         }
@@ -564,7 +567,7 @@ mod open {
     fn a_greeting_precedes_the_echo() {
         let socket = Script::new().read_gives(b"data").write_takes(3);
         let mut rig = Rig::new(socket);
-        rig.connection.greet(b"hello ", &mut rig.scratch);
+        rig.connection.greet(b"hello ", &mut rig.buffers);
         assert!(rig.connection.wants_write());
         assert_eq!(rig.ready(readable()), Progress::Wait);
         assert_eq!(rig.socket.written(), b"hello data");
@@ -574,7 +577,7 @@ mod open {
     fn a_greeting_is_sent_and_is_no_echo() {
         let socket = Script::new().write_takes(3).write_blocks();
         let mut rig = Rig::new(socket.read_gives(b"data"));
-        rig.connection.greet(b"hello ", &mut rig.scratch);
+        rig.connection.greet(b"hello ", &mut rig.buffers);
         rig.drive();
         assert_eq!((rig.connection.sent(), rig.connection.echoed()), (3, 0));
         rig.run_dry();
@@ -585,10 +588,10 @@ mod open {
     fn no_greeting_takes_no_buffer() {
         let mut rig = Rig::paused();
         rig.run_dry();
-        assert_eq!(rig.scratch.spare.len(), 1);
-        let settings = Arc::new(Settings::raw(HIGH_WATER, ShortRead::Drains));
-        Connection::new(8, settings, 0).greet(b"", &mut rig.scratch);
-        assert_eq!(rig.scratch.spare.len(), 1);
+        assert_eq!(rig.buffers.pool.len(), 1);
+        let settings = Arc::new(Settings::raw(HIGH_WATER, ShortRead::ProvesEmpty));
+        Connection::new(8, settings, 0).greet(b"", &mut rig.buffers);
+        assert_eq!(rig.buffers.pool.len(), 1);
     }
 
     #[test]
@@ -685,7 +688,7 @@ mod open {
     fn fault_r6_stop_echoes_what_lies_behind_an_urgent_mark_of_which_no_event_has_told() {
         let socket = Script::new().read_gives(b"ab").read_gives(b"cd");
         let socket = socket.read_blocks();
-        let mut rig = Rig::built(SCRATCH, HIGH_WATER, ShortRead::Drains, socket);
+        let mut rig = Rig::built(READ_BUFFER, HIGH_WATER, ShortRead::ProvesEmpty, socket);
         rig.connection.handle_shutdown();
         assert_eq!(rig.drive(), Progress::SendFin);
         assert_eq!(rig.socket.written(), b"abcd");
@@ -858,15 +861,15 @@ mod buffers {
     fn a_peer_that_keeps_up_costs_no_buffer() {
         let mut rig = Rig::new(Script::new().read_gives(&pattern(100)));
         rig.run_dry();
-        assert!(rig.scratch.spare.is_empty(), "none was ever taken");
+        assert!(rig.buffers.pool.is_empty(), "none was ever taken");
     }
 
     #[test]
     fn an_emptied_buffer_goes_back() {
         let mut rig = Rig::paused();
-        assert!(rig.scratch.spare.is_empty());
+        assert!(rig.buffers.pool.is_empty());
         rig.run_dry();
-        assert_eq!(rig.scratch.spare.len(), 1);
+        assert_eq!(rig.buffers.pool.len(), 1);
     }
 
     #[test]
@@ -878,30 +881,30 @@ mod buffers {
         );
         rig.ready(readable());
         rig.run_dry();
-        let spare = rig.scratch.spare[0].capacity();
+        let spare = rig.buffers.pool[0].capacity();
 
         let socket = Script::new().read_gives(b"b").write_blocks();
         let mut next = Rig::sized(4096, 4096, socket);
-        next.scratch = rig.scratch;
+        next.buffers = rig.buffers;
         next.ready(readable());
-        assert!(next.scratch.spare.is_empty(), "the buffer is in use again");
+        assert!(next.buffers.pool.is_empty(), "the buffer is in use again");
         next.run_dry();
         assert_eq!(next.socket.written(), b"b");
-        assert_eq!(next.scratch.spare[0].capacity(), spare);
+        assert_eq!(next.buffers.pool[0].capacity(), spare);
     }
 
     #[test]
     fn eight_spare_buffers_are_kept_and_no_more() {
-        let mut spare = Vec::new();
-        let mut buffers: [WriteBuffer; SPARE_BUFFERS + 2] = Default::default();
+        let mut pool = Vec::new();
+        let mut buffers: [WriteBuffer; POOLED_BUFFERS + 2] = Default::default();
         for buffer in &mut buffers {
-            buffer.push(b"data", &mut spare, usize::MAX);
+            buffer.push(b"data", &mut pool, usize::MAX);
         }
         for buffer in &mut buffers {
             buffer.consume(4);
-            buffer.release(&mut spare);
+            buffer.release(&mut pool);
         }
-        assert_eq!(spare.len(), SPARE_BUFFERS);
+        assert_eq!(pool.len(), POOLED_BUFFERS);
     }
 
     #[test]
@@ -909,17 +912,17 @@ mod buffers {
         let mut rig = Rig::paused();
         rig.socket = Script::new().write_fails(ErrorKind::BrokenPipe);
         assert_eq!(rig.ready(writable()), Progress::Abort);
-        assert!(rig.scratch.spare.iter().all(|b| b.capacity() > 0));
+        assert!(rig.buffers.pool.iter().all(|b| b.capacity() > 0));
     }
 
     /// What a buffer takes for `first` bytes and `more` behind them, where `most` are expected.
     fn capacity(first: usize, more: usize, most: usize) -> usize {
-        let (mut buffer, mut spare) = (WriteBuffer::new(), Vec::new());
-        buffer.push(&pattern(first), &mut spare, most);
-        buffer.push(&pattern(more), &mut spare, most);
+        let (mut buffer, mut pool) = (WriteBuffer::new(), Vec::new());
+        buffer.push(&pattern(first), &mut pool, most);
+        buffer.push(&pattern(more), &mut pool, most);
         buffer.consume(first + more);
-        buffer.release(&mut spare);
-        spare[0].capacity()
+        buffer.release(&mut pool);
+        pool[0].capacity()
     }
 
     #[test]
@@ -950,13 +953,13 @@ mod buffers {
 
     #[test]
     fn bytes_keep_their_order_across_the_seam_of_the_ring() {
-        let mut spare = Vec::new();
+        let mut pool = Vec::new();
         let mut buffer = WriteBuffer::new();
         let (mut pushed, mut out) = (0, Vec::<u8>::new());
         let data = pattern(64 * 1024);
         while out.len() < data.len() {
             let more = &data[pushed..(pushed + 1000).min(data.len())];
-            buffer.push(more, &mut spare, usize::MAX);
+            buffer.push(more, &mut pool, usize::MAX);
             pushed += more.len();
             let front = buffer.front();
             let n = front.len().min(900);
@@ -976,7 +979,7 @@ mod worked_traces {
     #[test]
     fn an_echo() {
         let socket = Script::new().read_gives(b"hello").read_gives(b"again");
-        let mut trace = Trace::new(Rig::built(16, 8, ShortRead::Drains, socket));
+        let mut trace = Trace::new(Rig::built(16, 8, ShortRead::ProvesEmpty, socket));
         trace.ready(1, "event readable", readable());
         trace.ready(2, "event readable", readable());
         trace.is_documented_as("An echo");
@@ -990,7 +993,7 @@ mod worked_traces {
             .write_blocks()
             .write_takes(1)
             .write_blocks();
-        let mut trace = Trace::new(Rig::built(16, 8, ShortRead::Drains, socket));
+        let mut trace = Trace::new(Rig::built(16, 8, ShortRead::ProvesEmpty, socket));
         trace.ready(1, "event readable", readable());
         trace.timeout(31, "the write timer runs out");
         trace.ready(32, "event writable", writable());
@@ -1004,7 +1007,7 @@ mod worked_traces {
             .read_ends()
             .write_takes(2)
             .write_blocks();
-        let mut trace = Trace::new(Rig::built(16, 8, ShortRead::Drains, socket));
+        let mut trace = Trace::new(Rig::built(16, 8, ShortRead::ProvesEmpty, socket));
         let event = Ready {
             read_closed: true,
             ..readable()

@@ -8,28 +8,28 @@ use std::collections::VecDeque;
 
 /// Buffers the loop keeps for the next connection that blocks. Eight cover the peers that block at the same moment
 /// under bulk traffic; what they may hold is part of the memory bound that the server logs.
-pub const SPARE_BUFFERS: usize = 8;
+pub const POOLED_BUFFERS: usize = 8;
 
 /// Growth is rounded up to this. Allocators map blocks of such a size by themselves (glibc from 128 KiB on), so that only
 /// pages that were written to are resident, growing moves no bytes, and no outgrown block stays behind.
 const STEP: usize = 128 * 1024;
 
-/// Buffers without an owner, at most [`SPARE_BUFFERS`].
+/// Buffers without an owner, at most [`POOLED_BUFFERS`].
 pub type BufferPool = Vec<VecDeque<u8>>;
 
 /// The memory that all connections of a loop share: where reads land, and the buffers that wait for an owner.
 #[derive(Debug)]
-pub struct ReadBuffer {
+pub struct Buffers {
     pub(super) read: Box<[u8]>,
-    pub(super) spare: BufferPool,
+    pub(super) pool: BufferPool,
 }
 
-impl ReadBuffer {
+impl Buffers {
     /// A scratch buffer of `size` bytes, at least one. Pages are resident once they have been read into.
     pub fn new(size: usize) -> Self {
         Self {
             read: vec![0; size.max(1)].into_boxed_slice(),
-            spare: Vec::with_capacity(SPARE_BUFFERS),
+            pool: Vec::with_capacity(POOLED_BUFFERS),
         }
     }
 }
@@ -66,9 +66,9 @@ impl WriteBuffer {
     /// Appends `more`, into a spare buffer if this one has no memory yet. Memory for more than `most` bytes is taken only
     /// where there are more: a ring comes round to each of its pages, also to those that it never needed at once.
     #[inline(never)]
-    pub fn push(&mut self, more: &[u8], spare: &mut BufferPool, most: usize) {
+    pub fn push(&mut self, more: &[u8], pool: &mut BufferPool, most: usize) {
         if self.bytes.capacity() == 0
-            && let Some(buffer) = spare.pop()
+            && let Some(buffer) = pool.pop()
         {
             self.bytes = buffer;
         }
@@ -86,11 +86,11 @@ impl WriteBuffer {
     }
 
     /// Gives the memory back, and drops what is still in it.
-    pub fn release(&mut self, spare: &mut BufferPool) {
+    pub fn release(&mut self, pool: &mut BufferPool) {
         let mut bytes = std::mem::take(&mut self.bytes);
-        if bytes.capacity() > 0 && spare.len() < SPARE_BUFFERS {
+        if bytes.capacity() > 0 && pool.len() < POOLED_BUFFERS {
             bytes.clear();
-            spare.push(bytes);
+            pool.push(bytes);
         }
     }
 }

@@ -5,7 +5,7 @@ use super::pool::{QUEUE_BYTES, REPLY_BYTES};
 use super::run_queue::RUN_QUEUE_BYTES;
 use super::slot::SLOT_BYTES;
 use super::{Config, StartError, platform};
-use crate::conn::{INBOX_BYTES, SPARE_BUFFERS};
+use crate::conn::{INBOX_OVERHEAD, POOLED_BUFFERS};
 
 /// Most connections unless told otherwise: 10 MB of slots.
 pub(crate) const DEFAULT_CONNECTIONS: usize = 65_536;
@@ -37,11 +37,11 @@ impl Capacity {
     /// grows may be copied; the scratch buffer, and the spare ones; what workers still have of connections that have gone.
     pub(super) fn memory_bound(&self, config: &Config) -> usize {
         let connections = self.connections.saturating_add(1);
-        let pending = config.most_pending().max(config.most_of_a_greeting());
+        let pending = config.max_pending().max(config.most_of_a_greeting());
         let orphan = job_bytes(config).saturating_add(QUEUE_BYTES);
         [
             connections.saturating_mul(connection_bytes(config, pending)),
-            SPARE_BUFFERS.saturating_mul(pending),
+            POOLED_BUFFERS.saturating_mul(pending),
             config.workers.saturating_mul(orphan),
             config.read_buffer,
         ]
@@ -83,7 +83,7 @@ fn connection_bytes(config: &Config, pending: usize) -> usize {
         message => config
             .read_buffer
             .saturating_add(message)
-            .saturating_add(INBOX_BYTES),
+            .saturating_add(INBOX_OVERHEAD),
     };
     [pending, inbox, job_bytes(config)].into_iter().fold(
         SLOT_BYTES + lines * RUN_QUEUE_BYTES + source,
@@ -176,7 +176,7 @@ mod tests {
                 ..Config::default()
             };
             let inbox = match framing {
-                Framing::Line => read_buffer + max_message + INBOX_BYTES,
+                Framing::Line => read_buffer + max_message + INBOX_OVERHEAD,
                 _ => 0,
             };
             let each = bound(2, &config) - bound(1, &config);

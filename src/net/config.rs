@@ -118,7 +118,7 @@ impl Default for Config {
 impl Config {
     /// The most bytes that wait for one peer to read, but for a greeting: nothing is read from one who has the high-water
     /// mark pending, and then it is one read or one message.
-    pub(super) fn most_pending(&self) -> usize {
+    pub(super) fn max_pending(&self) -> usize {
         let at_once = self.read_buffer.max(self.most_of_a_message());
         self.high_water.saturating_add(at_once)
     }

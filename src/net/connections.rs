@@ -25,7 +25,7 @@ use super::run_queue::RunQueue;
 use super::slot::Slot;
 use super::timers::{NEVER, TimerNode, Timers};
 use super::{Config, LINGER, Stats, bind, platform};
-use crate::conn::{CloseReason, Connection, Progress, ReadBuffer, Settings, Timer};
+use crate::conn::{Buffers, CloseReason, Connection, Progress, Settings, Timer};
 
 /// The connections of one loop.
 pub(super) struct Connections {
@@ -34,7 +34,7 @@ pub(super) struct Connections {
     /// Whose budget ran out.
     backlog: RunQueue,
     timers: Timers,
-    scratch: ReadBuffer,
+    buffers: Buffers,
     registry: Registry,
     per_address: Option<PerAddress>,
     pub(super) pool: Option<Pool>,
@@ -65,7 +65,7 @@ impl Connections {
                 Timer::Frame => config.frame_timeout,
                 Timer::Linger => Some(LINGER),
             }),
-            scratch: ReadBuffer::new(config.read_buffer),
+            buffers: Buffers::new(config.read_buffer),
             registry,
             per_address: config
                 .max_per_ip
@@ -95,7 +95,7 @@ impl Connections {
             let Some(slot) = self.slots.get_mut(key).filter(|slot| !slot.in_backlog) else {
                 continue;
             };
-            let progress = slot.drive(&mut self.scratch, &self.registry, Token(key), now);
+            let progress = slot.drive(&mut self.buffers, &self.registry, Token(key), now);
             if progress != Progress::Wait || slot.timer_node.timer() != slot.connection.timer() {
                 self.follow_up(key, progress);
             }
@@ -245,11 +245,11 @@ impl Connections {
         let slot = &mut self.slots[key];
         let (peer, connection) = (SocketAddr::from(slot.peer), &mut slot.connection);
         let greeting = self.config.greeting(peer, connection.id());
-        connection.greet(greeting.as_bytes(), &mut self.scratch);
+        connection.greet(greeting.as_bytes(), &mut self.buffers);
     }
 
     pub(super) fn drive(&mut self, key: usize, now: u64) {
-        let progress = self.slots[key].drive(&mut self.scratch, &self.registry, Token(key), now);
+        let progress = self.slots[key].drive(&mut self.buffers, &self.registry, Token(key), now);
         self.follow_up(key, progress);
     }
 

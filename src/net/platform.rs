@@ -44,7 +44,7 @@ pub const BACK_END: &str = if cfg!(windows) {
 /// Under epoll a read that comes short has drained the socket. Windows and poll(2) report again only after
 /// `WouldBlock`; kqueue would do, but is not relied on.
 pub(crate) const SHORT_READ: ShortRead = if EPOLL {
-    ShortRead::Drains
+    ShortRead::ProvesEmpty
 } else {
     ShortRead::ProvesNothing
 };

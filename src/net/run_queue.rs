@@ -99,7 +99,7 @@ mod tests {
     fn slot(id: u64, poll: &Poll, listener: &TcpListener) -> Slot {
         let address = listener.local_addr().expect("an address");
         let mut socket = TcpStream::connect(address).expect("a socket");
-        let settings = Arc::new(Settings::raw(1, ShortRead::Drains));
+        let settings = Arc::new(Settings::raw(1, ShortRead::ProvesEmpty));
         Slot {
             connection: Connection::new(id, settings, 0),
             registration: Registration::new(&mut socket, poll.registry(), Token(0))

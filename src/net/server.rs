@@ -309,7 +309,7 @@ fn listeners(
     let listener = |(index, (socket, (_, framing))): (usize, (TcpListener, &(_, Framing)))| {
         let settings = Settings {
             high_water: config.high_water,
-            most_pending: config.most_pending(),
+            max_pending: config.max_pending(),
             short_read: platform::SHORT_READ,
             framing: *framing,
             max_message: config.max_message,

@@ -14,7 +14,7 @@ use super::platform;
 use super::poll::readiness_of;
 use super::registration::Registration;
 use super::timers::{NEVER, Timed, TimerNode, Timers};
-use crate::conn::{Connection, Progress, ReadBuffer, Timer};
+use crate::conn::{Buffers, Connection, Progress, Timer};
 
 /// One connection and what the loop keeps beside it.
 pub(super) struct Slot {
@@ -55,14 +55,14 @@ impl Slot {
     #[inline(always)]
     pub(super) fn drive(
         &mut self,
-        scratch: &mut ReadBuffer,
+        buffers: &mut Buffers,
         registry: &Registry,
         token: Token,
         now: u64,
     ) -> Progress {
         loop {
             let mut wire = Wire(&mut self.socket);
-            let progress = self.connection.drive(&mut wire, scratch, now);
+            let progress = self.connection.drive(&mut wire, buffers, now);
             match progress {
                 Progress::Wait | Progress::Again | Progress::Offload => {
                     let wanted = self.connection.wants_write();

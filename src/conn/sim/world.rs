@@ -21,7 +21,7 @@ struct World<'a> {
     trying_for_a_byte: bool,
     /// The same of the frame timer.
     trying_for_the_rest: bool,
-    scratch: &'a mut ReadBuffer,
+    buffers: &'a mut Buffers,
     backlog: bool,
     stopping: bool,
     now: u64,
@@ -145,7 +145,7 @@ impl World<'_> {
 
             let progress = self
                 .connection
-                .drive(&mut self.machine, self.scratch, self.now);
+                .drive(&mut self.machine, self.buffers, self.now);
 
             self.machine.note(|| format!("  {progress:?}"));
             // A run that was interrupted until its budget was spent is followed by another one.
@@ -237,11 +237,11 @@ impl World<'_> {
             return Err(broken);
         }
         let message = self.machine.rules.framing.has_messages() as usize * MAX_MESSAGE;
-        if connection.pending() >= HIGH_WATER + SCRATCH.max(message) {
+        if connection.pending() >= HIGH_WATER + READ_BUFFER.max(message) {
             return Err("pending is out of bounds");
         }
         let inbox = connection.inbox.as_ref().map_or(0, |i| i.bytes().len());
-        if inbox > 0 && inbox >= SCRATCH + message {
+        if inbox > 0 && inbox >= READ_BUFFER + message {
             return Err("the inbox is out of bounds");
         }
         let job = self.job.as_ref().map_or(0, |(_, message)| message.len());
@@ -252,7 +252,7 @@ impl World<'_> {
         }
         match progress {
             Progress::SendFin | Progress::Close if machine.owed() > 0 && !machine.reset => {
-                Err("a truncated echo ends in a clean FIN")
+                Err("a must_abort echo ends in a clean FIN")
             }
             Progress::Abort
                 if connection.close_reason() == Some(CloseReason::WriteTimeout)
@@ -330,7 +330,7 @@ impl World<'_> {
                 return Err("the echo is incomplete");
             }
             CloseReason::Truncated if echoed < whole => return Err("the echo is incomplete"),
-            CloseReason::Truncated if whole == peer_sent => return Err("nothing was truncated"),
+            CloseReason::Truncated if whole == peer_sent => return Err("nothing was must_abort"),
             _ => {}
         }
         if reason == CloseReason::Reset && !self.machine.reset {
@@ -344,7 +344,7 @@ impl World<'_> {
             ..Ready::default()
         });
         self.connection
-            .drive(&mut self.machine, self.scratch, self.now);
+            .drive(&mut self.machine, self.buffers, self.now);
         if self.machine.calls != calls {
             return Err("a call after the close");
         }
@@ -362,7 +362,7 @@ impl World<'_> {
         let calls = self.machine.calls;
         let progress = self
             .connection
-            .drive(&mut self.machine, self.scratch, self.now);
+            .drive(&mut self.machine, self.buffers, self.now);
         if progress != Progress::Wait || self.machine.calls > calls {
             return Err("a reply for another connection");
         }
@@ -375,11 +375,11 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
     let settings = Arc::new(Settings {
         framing: rules.framing,
         max_message: MAX_MESSAGE,
-        most_pending: HIGH_WATER - 1 + SCRATCH.max(MAX_MESSAGE),
+        max_pending: HIGH_WATER - 1 + READ_BUFFER.max(MAX_MESSAGE),
         offload: rules.offload,
         ..Settings::raw(HIGH_WATER, rules.short_read)
     });
-    let mut scratch = ReadBuffer::new(SCRATCH);
+    let mut buffers = Buffers::new(READ_BUFFER);
     let mut play = |choices: &mut Choices, journal| {
         let mut world = World {
             machine: Machine::new(rules, choices, journal),
@@ -389,7 +389,7 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
             waiting: false,
             trying_for_a_byte: false,
             trying_for_the_rest: false,
-            scratch: &mut scratch,
+            buffers: &mut buffers,
             backlog: false,
             stopping: false,
             now: 0,
@@ -456,7 +456,7 @@ fn assert_caught(rules: Rules) {
 
 const EDGE: Rules = Rules {
     selector: Selector::Edge,
-    short_read: ShortRead::Drains,
+    short_read: ShortRead::ProvesEmpty,
     hide: PLAINLY,
     framing: Framing::Raw,
     offload: Offload::Nothing,
@@ -565,7 +565,7 @@ fn simulation_catches_a_short_read_that_hides_the_fin() {
 #[test]
 fn simulation_catches_a_short_read_taken_for_the_end_on_a_drain_to_rearm_selector() {
     assert_caught(Rules {
-        short_read: ShortRead::Drains,
+        short_read: ShortRead::ProvesEmpty,
         hide: PLAINLY,
         ..DRAIN_TO_REARM
     });

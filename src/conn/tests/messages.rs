@@ -21,7 +21,7 @@ fn settings(framing: Framing) -> Settings {
 
 impl Rig {
     fn framed(framing: Framing, socket: Script) -> Self {
-        Self::with(settings(framing), SCRATCH, socket)
+        Self::with(settings(framing), READ_BUFFER, socket)
     }
 
     /// With len8 packets, all of which go to a worker.
@@ -34,7 +34,7 @@ impl Rig {
             offload,
             ..settings(Framing::Len8)
         };
-        Self::with(settings, SCRATCH, socket)
+        Self::with(settings, READ_BUFFER, socket)
     }
 
     /// A worker has the first of the two packets that have come.
@@ -132,9 +132,9 @@ mod framings {
     #[test]
     fn fault_f1_len8_many_packets_in_a_segment_come_back_in_order() {
         let stream: Vec<u8> = (1..=255).flat_map(|n| message(Framing::Len8, n)).collect();
-        for scratch in [1, 16, 4096, 65536] {
+        for read_buffer in [1, 16, 4096, 65536] {
             let socket = in_pieces([&stream[..]]);
-            let mut rig = Rig::with(settings(Framing::Len8), scratch, socket);
+            let mut rig = Rig::with(settings(Framing::Len8), read_buffer, socket);
             assert_eq!(rig.serve(), Progress::Close);
             assert_eq!(rig.socket.written(), stream);
             assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
@@ -159,9 +159,9 @@ mod framings {
                     vec![&packet[..1], &packet[1..]],
                     vec![&packet[..length - 1], &packet[length - 1..]],
                 ] {
-                    for scratch in [16, 1 << 16] {
+                    for read_buffer in [16, 1 << 16] {
                         let socket = in_pieces(pieces.iter().copied());
-                        let mut rig = Rig::with(settings(framing), scratch, socket);
+                        let mut rig = Rig::with(settings(framing), read_buffer, socket);
                         assert_eq!(rig.serve(), Progress::Close);
                         assert_eq!(rig.socket.written(), packet);
                         assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
@@ -251,8 +251,8 @@ mod framings {
             let stream: Vec<u8> = (0..1000)
                 .flat_map(|n| message(framing, 2 + n % 7))
                 .collect();
-            for scratch in [1, 16, 1 << 16] {
-                let mut rig = Rig::with(settings(framing), scratch, in_pieces([&stream[..]]));
+            for read_buffer in [1, 16, 1 << 16] {
+                let mut rig = Rig::with(settings(framing), read_buffer, in_pieces([&stream[..]]));
                 assert_eq!(rig.serve(), Progress::Close);
                 assert_eq!(rig.socket.written(), stream);
             }
@@ -327,7 +327,7 @@ mod inbox {
     fn nothing_is_read_while_a_whole_message_waits_behind_pending_bytes() {
         let socket = Script::new().read_gives(&[1; 100]).write_blocks();
         let mut rig = Rig::framed(Framing::Len8, socket);
-        rig.connection.greet(&[b'x'; HIGH_WATER], &mut rig.scratch);
+        rig.connection.greet(&[b'x'; HIGH_WATER], &mut rig.buffers);
         assert_eq!(rig.ready(readable()), Progress::Wait);
         rig.socket.expect_calls(&["write(8) = WouldBlock"]);
     }
@@ -344,15 +344,15 @@ mod inbox {
         }
         let settings = Settings {
             max_message: MOST,
-            most_pending: HIGH_WATER + MOST.max(SCRATCH),
+            max_pending: HIGH_WATER + MOST.max(READ_BUFFER),
             ..settings(Framing::Len8)
         };
-        let mut rig = Rig::with(settings, SCRATCH, socket.read_blocks());
+        let mut rig = Rig::with(settings, READ_BUFFER, socket.read_blocks());
         while rig.socket.written().len() < stream.len() {
             rig.ready(readable_and_writable());
             let waits = rig.connection.inbox.as_ref().map_or(0, |i| i.bytes().len());
-            assert!(waits < SCRATCH + MOST);
-            assert!(rig.connection.pending() <= HIGH_WATER + MOST.max(SCRATCH));
+            assert!(waits < READ_BUFFER + MOST);
+            assert!(rig.connection.pending() <= HIGH_WATER + MOST.max(READ_BUFFER));
         }
         assert_eq!(rig.socket.written(), stream);
     }
@@ -371,7 +371,7 @@ mod inbox {
         ] {
             let settings = Settings {
                 max_message: LINE,
-                most_pending: 1 + LINE,
+                max_pending: 1 + LINE,
                 high_water: 1,
                 ..settings(Framing::Line)
             };
@@ -677,7 +677,7 @@ mod frame_timer {
         let socket = Script::new().read_gives(b"ab").read_blocks();
         let mut rig = Rig::framed(Framing::Line, socket);
         rig.ready(readable());
-        let mut whole_run = vec![b'\n'; 16 * SCRATCH];
+        let mut whole_run = vec![b'\n'; 16 * READ_BUFFER];
         *whole_run.last_mut().unwrap() = b'c';
         rig.socket = Script::new().read_gives(&whole_run);
         assert_eq!(rig.timeout(), Progress::Again);
@@ -751,13 +751,13 @@ mod properties {
             Just(Offload::All),
             (0usize..20).prop_map(Offload::LargerThan),
         ];
-        let short_read = select(vec![ShortRead::Drains, ShortRead::ProvesNothing]);
+        let short_read = select(vec![ShortRead::ProvesEmpty, ShortRead::ProvesNothing]);
         let limit = select(vec![64, 300, 1 << 16]);
         (framing(), offload, short_read, limit, 1usize..64).prop_map(
             |(framing, offload, short_read, max_message, high_water)| Settings {
                 framing,
                 max_message,
-                most_pending: high_water + max_message,
+                max_pending: high_water + max_message,
                 offload,
                 ..Settings::raw(high_water, short_read)
             },
@@ -810,8 +810,8 @@ mod properties {
     }
 
     /// Plays it until the peer's FIN has been seen, or we have ended the session.
-    fn play(settings: Settings, scratch: usize, socket: Script) -> Rig {
-        let mut rig = Rig::with(settings, scratch, socket);
+    fn play(settings: Settings, read_buffer: usize, socket: Script) -> Rig {
+        let mut rig = Rig::with(settings, read_buffer, socket);
         while !matches!(rig.serve(), Progress::Close | Progress::SendFin) {}
         rig
     }
@@ -822,7 +822,7 @@ mod properties {
             settings in rules(),
             bodies in vec(vec(any::<u8>(), 0..60), 0..20),
             unfinished in 0usize..60,
-            scratch in 1usize..64,
+            read_buffer in 1usize..64,
             reads in vec(answer(), 0..60),
             writes in vec(answer(), 0..60),
         ) {
@@ -835,7 +835,7 @@ mod properties {
             };
             let stream = [&messages, begun].concat();
 
-            let rig = play(settings, scratch, kernel(&stream, &reads, &writes));
+            let rig = play(settings, read_buffer, kernel(&stream, &reads, &writes));
 
             prop_assert_eq!(rig.socket.written(), messages);
             let reason = match begun {
@@ -855,11 +855,11 @@ mod properties {
                 b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
             ]),
             noise in vec(prop_oneof![3 => any::<u8>(), 1 => select(b"\0\x01\r\n".to_vec())], 0..500),
-            scratch in 1usize..64,
+            read_buffer in 1usize..64,
             reads in vec(answer(), 0..60),
         ) {
             let stream = [hello, &noise].concat();
-            let rig = play(settings, scratch, kernel(&stream, &reads, &[]));
+            let rig = play(settings, read_buffer, kernel(&stream, &reads, &[]));
             let written = rig.socket.written();
             prop_assert_eq!(written, &stream[..written.len()]);
             match rig.connection.close_reason().unwrap() {

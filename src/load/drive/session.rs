@@ -179,13 +179,13 @@ impl Session {
             SessionStatus::Wait => {}
             progress => return progress,
         }
-        if self.readiness.reset() {
+        if self.readiness.is_reset() {
             return SessionStatus::Lost(Failure::Reset);
         }
         if let Err(failure) = self.write(socket, schedule, settings, observer) {
             return SessionStatus::Lost(failure);
         }
-        match self.readiness.readable() {
+        match self.readiness.is_readable() {
             true => SessionStatus::Again,
             false => SessionStatus::Wait,
         }
@@ -205,7 +205,7 @@ impl Session {
     pub fn can_send(&self, settings: &SessionSettings) -> bool {
         self.left > 0
             && self.greeting == 0
-            && self.readiness.writable()
+            && self.readiness.is_writable()
             && !self.is_writing()
             && self.in_flight.len() < settings.pipeline
     }

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::random::{RngStream, random};
-use crate::conn::{Envelope, Framing};
+use crate::conn::{Framing, Overhead};
 
 /// Bytes until the table repeats.
 pub const PERIOD: usize = 1_048_583;
@@ -35,7 +35,7 @@ pub struct Message<'a> {
     /// Of its first byte, in the table.
     start: usize,
     size: usize,
-    envelope: Envelope,
+    overhead: Overhead,
 }
 
 /// A stretch of a message that lies in memory as one, and then another, and a third.
@@ -70,7 +70,7 @@ impl Payload {
             table: &self.table,
             start: (start + (offset % PERIOD as u64) as usize) % PERIOD,
             size,
-            envelope: self.framing.envelope(size),
+            overhead: self.framing.overhead(size),
         }
     }
 }
@@ -78,7 +78,7 @@ impl Payload {
 impl<'a> Message<'a> {
     /// Its bytes from `from` on, at most [`PIECE`] of the table.
     pub fn pieces(&'a self, from: usize) -> Pieces<'a> {
-        let (header, terminator) = (self.envelope.header(), self.envelope.terminator());
+        let (header, terminator) = (self.overhead.header(), self.overhead.terminator());
         let body_begin = from.max(header.len());
         let body_end = self.size - terminator.len();
         let header = &header[from.min(header.len())..];
@@ -129,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::conn::framing::{Decoded, Deframer};
+    use crate::conn::framing::{Decoded, Decoder};
 
     fn whole(message: &Message) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -146,7 +146,7 @@ mod tests {
             for size in [2, 3, 64, 255] {
                 let bytes = whole(&payload.message(payload.start(1), 1_000_000, size));
                 assert_eq!(bytes.len(), size, "{framing}");
-                let found = Deframer::default().next(framing, &bytes, usize::MAX);
+                let found = Decoder::default().decode(framing, &bytes, usize::MAX);
                 assert_eq!(found, Decoded::Message(size), "{framing}");
             }
         }

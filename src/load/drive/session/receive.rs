@@ -17,13 +17,13 @@ impl Session {
         buffer: &mut [u8],
         observer: &mut impl Observer,
     ) -> SessionStatus {
-        if !self.readiness.readable() {
+        if !self.readiness.is_readable() {
             return SessionStatus::Wait;
         }
         observer.reading((settings.clock)());
         for _ in 0..READS {
             match socket.read(buffer) {
-                Ok(0) if self.readiness.reset() => return SessionStatus::Lost(Failure::Reset),
+                Ok(0) if self.readiness.is_reset() => return SessionStatus::Lost(Failure::Reset),
                 Ok(0) => return SessionStatus::Lost(Failure::Closed),
                 Ok(length) => {
                     if length < buffer.len() {
@@ -41,7 +41,7 @@ impl Session {
                     _ => return SessionStatus::Lost(lost(error.kind())),
                 },
             }
-            if !self.readiness.readable() {
+            if !self.readiness.is_readable() {
                 break;
             }
         }

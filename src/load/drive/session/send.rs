@@ -16,7 +16,7 @@ impl Session {
     ) -> Result<(), Failure> {
         loop {
             if self.is_writing() {
-                if !self.readiness.writable() {
+                if !self.readiness.is_writable() {
                     return Ok(());
                 }
                 let message = self.in_flight[self.in_flight.len() - 1];

@@ -75,7 +75,7 @@ impl Bench {
             NUMBER,
             greeting,
             left,
-            ShortRead::Drains,
+            ShortRead::ProvesEmpty,
             now(),
             dial_lag,
         )

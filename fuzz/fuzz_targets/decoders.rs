@@ -1,4 +1,4 @@
-//! Whatever comes, in whatever pieces: no deframer panics, and all find the same messages as in one piece.
+//! Whatever comes, in whatever pieces: no decoder panics, and all find the same messages as in one piece.
 //!
 //! The input is a framing, a limit and the seed of a segmentation, one byte each, and then the stream.
 
@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use mio_echo::conn::Framing;
-use mio_echo::conn::framing::{BadFrame, Deframer, Decoded};
+use mio_echo::conn::framing::{BadFrame, Decoder, Decoded};
 
 /// Room for any header.
 const LEAST_LIMIT: usize = 2;
@@ -37,18 +37,18 @@ struct Deframed {
 
 /// What is found if so much of the stream has come at each look.
 fn deframe(framing: Framing, limit: usize, stream: &[u8], arrivals: &[usize]) -> Deframed {
-    let mut deframer = Deframer::default();
+    let mut decoder = Decoder::default();
     let mut messages = vec![];
     let mut start = 0;
     for &come in arrivals {
         loop {
-            match deframer.next(framing, &stream[start..come], limit) {
+            match decoder.decode(framing, &stream[start..come], limit) {
                 Decoded::Message(length) => {
                     messages.push(length);
                     start += length;
                 }
                 Decoded::Incomplete => break,
-                Decoded::Bad(bad) => {
+                Decoded::BadFrame(bad) => {
                     let bad = Some(bad);
                     return Deframed { messages, bad };
                 }
