@@ -9,6 +9,7 @@ use mio::{Events, Poll, Registry, Token};
 
 use super::link::Link;
 use super::{Config, Failure};
+use crate::net::outbound::{ConnectOptions, ConnectStatus, Connecting};
 use crate::net::platform::monotonic_now;
 use crate::net::timers::{NEVER, nanoseconds};
 use crate::net::{ConnectError, poll, resolve};
@@ -35,7 +36,7 @@ pub(super) struct Target {
 pub(super) struct Dialing {
     /// The addresses in front of the one that is tried.
     attempts: Vec<Attempt>,
-    link: Option<Link>,
+    connecting: Option<Connecting>,
     deadline: u64,
 }
 
@@ -67,8 +68,8 @@ impl Target {
 impl Dialing {
     /// Notes what an event reported.
     pub(super) fn note(&mut self, event: &Event) {
-        if let Some(link) = &mut self.link {
-            link.note(event);
+        if let Some(connecting) = &mut self.connecting {
+            connecting.handle_ready(poll::readiness_of(event));
         }
     }
 
@@ -105,19 +106,21 @@ impl Dialing {
         token: Token,
         now: u64,
     ) -> Result<Option<Link>, ConnectError> {
-        let Some(mut link) = self.link.take() else {
-            self.link = Some(Link::dial(address, registry, token)?);
+        let Some(connecting) = self.connecting.take() else {
+            let options = ConnectOptions::default();
+            let connecting = Connecting::start(address, options, registry, token)?;
+            self.connecting = Some(connecting);
             self.deadline = deadline(now, timeout);
             return Ok(None);
         };
-        if link.is_connected(registry)? {
-            return Ok(Some(link));
+        match connecting.finish(registry)? {
+            ConnectStatus::Connected(connected) => Ok(Some(Link::new(connected, token))),
+            ConnectStatus::Pending(_) if now >= self.deadline => Err(ConnectError::timed_out()),
+            ConnectStatus::Pending(connecting) => {
+                self.connecting = Some(connecting);
+                Ok(None)
+            }
         }
-        if now >= self.deadline {
-            return Err(ConnectError::timed_out());
-        }
-        self.link = Some(link);
-        Ok(None)
     }
 }
 

@@ -4,16 +4,16 @@
 //! A link that breaks is read to its end all the same: what came before is still there, and somebody may want it.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
 use crate::conn::Readiness;
+use crate::net::outbound::Connected;
 use crate::net::poll::readiness_of;
 use crate::net::registration::Registration;
-use crate::net::{ConnectError, DialOptions, connected, dial, platform};
 
 /// A socket on its way to a connection, or connected.
 pub(super) struct Link {
@@ -28,51 +28,36 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Begins to connect. Events for `token` are to be noted, until [`is_connected`](Self::is_connected).
-    pub(super) fn dial(
-        address: SocketAddr,
-        registry: &Registry,
-        token: Token,
-    ) -> Result<Self, ConnectError> {
-        let mut socket = dial(address, DialOptions::default())?;
-        let registration = Registration::connecting(&mut socket, registry, token)?;
-        Ok(Self {
+    /// Takes over an established connection whose events carry `token`.
+    pub(super) fn new(connected: Connected, token: Token) -> Self {
+        let Connected {
+            socket,
+            registration,
+            readiness,
+        } = connected;
+        let mut link = Self {
             socket,
             token,
             registration,
-            readiness: Readiness::new(platform::SHORT_READ),
+            readiness,
             is_finished: false,
             broken: None,
-        })
+        };
+        link.expect_end();
+        link
     }
 
-    /// Notes what an event reported.
+    /// Records what an event reported.
     pub(super) fn note(&mut self, event: &Event) {
         self.readiness.record(readiness_of(event));
+        self.expect_end();
+    }
+
+    /// Lets a reset connection be read: what came before the reset is still there.
+    fn expect_end(&mut self) {
         if self.readiness.is_reset() {
             self.readiness.assume_readable();
         }
-    }
-
-    /// Whether it is connected by now.
-    pub(super) fn is_connected(&mut self, registry: &Registry) -> Result<bool, ConnectError> {
-        if connected(&self.socket)?.is_some() {
-            return Ok(true);
-        }
-        if self.readiness.is_reset() {
-            return Err(io::Error::from(ErrorKind::ConnectionReset).into());
-        }
-        // Where an event disarms its direction, only this arms it again: no call on the socket has blocked.
-        for wanted in [false, true] {
-            let Self {
-                socket,
-                registration,
-                token,
-                ..
-            } = self;
-            registration.arm_write(wanted, socket, registry, *token)?;
-        }
-        Ok(false)
     }
 
     pub(super) fn can_read(&self) -> bool {

@@ -6,13 +6,13 @@ mod bind;
 pub(crate) mod capacity;
 mod config;
 mod connections;
-#[cfg(any(feature = "client", feature = "bench"))]
-mod dial;
 mod error;
 mod handle;
 mod listener;
 mod log_throttle;
 mod offload;
+#[cfg(any(feature = "client", feature = "bench"))]
+pub(crate) mod outbound;
 mod per_address;
 pub(crate) mod platform;
 pub(crate) mod poll;
@@ -31,12 +31,10 @@ mod tests;
 use std::time::Duration;
 
 pub use config::{Config, Listen, OffloadPolicy, WhenFull};
-#[cfg(any(feature = "client", feature = "bench"))]
-pub use dial::{
-    ConnectError, ConnectFailure, DialOptions, IpFamily, connected, dial, resolve, try_source,
-};
 pub use error::StartError;
 pub use handle::Handle;
+#[cfg(any(feature = "client", feature = "bench"))]
+pub use outbound::{ConnectError, ConnectFailure, IpFamily, check_source, resolve};
 pub use platform::BACK_END;
 pub use server::{Outcome, Server};
 pub use stats::Stats;

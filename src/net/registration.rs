@@ -59,6 +59,17 @@ impl Registration {
         }
     }
 
+    /// Arms WRITABLE again, although it is armed already: on poll(2) and Windows an event disarms its direction.
+    #[cfg(any(feature = "client", feature = "bench"))]
+    pub(crate) fn rearm_write(
+        &mut self,
+        socket: &mut impl Source,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<()> {
+        self.change(true, socket, registry, token)
+    }
+
     #[cold]
     fn change(
         &mut self,

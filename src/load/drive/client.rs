@@ -4,8 +4,8 @@ use mio::net::TcpStream;
 use mio::{Registry, Token};
 
 use super::session::Session;
-use crate::conn::Ready;
 use crate::load::plan::schedule::Schedule;
+use crate::net::outbound::Connecting;
 use crate::net::registration::Registration;
 use crate::net::timers::NEVER;
 
@@ -45,14 +45,7 @@ pub enum SocketState {
     /// None.
     Down,
     /// One that is not established yet.
-    Connecting {
-        /// The socket.
-        socket: TcpStream,
-        /// What the kernel knows of it.
-        registration: Registration,
-        /// What the poll has reported of it.
-        ready: Ready,
-    },
+    Connecting(Connecting),
     /// One that carries messages.
     Up {
         /// The socket.
@@ -87,7 +80,8 @@ impl Client {
     pub fn socket(&self) -> Option<&TcpStream> {
         match &self.line {
             SocketState::Down => None,
-            SocketState::Connecting { socket, .. } | SocketState::Up { socket, .. } => Some(socket),
+            SocketState::Connecting(connecting) => Some(connecting.socket()),
+            SocketState::Up { socket, .. } => Some(socket),
         }
     }
 
@@ -102,7 +96,7 @@ impl Client {
     pub fn deadline(&self, timeout: u64) -> u64 {
         match &self.line {
             SocketState::Down => self.redial_at,
-            SocketState::Connecting { .. } => self.dialed_at.saturating_add(timeout),
+            SocketState::Connecting(_) => self.dialed_at.saturating_add(timeout),
             SocketState::Up { session, .. } => {
                 let reply = session
                     .awaited_since()
@@ -124,7 +118,7 @@ impl Client {
             } => registration
                 .arm_write(session.wants_write(), socket, registry, token)
                 .is_ok(),
-            SocketState::Down | SocketState::Connecting { .. } => true,
+            SocketState::Down | SocketState::Connecting(_) => true,
         }
     }
 

@@ -5,22 +5,21 @@
 //! message, and the next one is begun when the next message is due.
 
 use std::collections::{VecDeque, vec_deque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use mio::{Registry, Token};
+use mio::Token;
 
 use super::client::SocketState;
 use super::generator::{Generator, WorkerShare, session_settings};
 use super::phases::WorkerPhase;
 use super::session::{Session, Timestamps};
-use crate::conn::Ready;
 use crate::load::measure::metrics::{Corruption, Failure};
 use crate::load::plan::schedule::Schedule;
 use crate::load::plan::settings::{Close, RunSettings, Shard};
 use crate::net::abortive_close::reset_on_close;
-use crate::net::registration::Registration;
+use crate::net::outbound::{ConnectOptions, ConnectStatus, Connected, Connecting};
+use crate::net::platform;
 use crate::net::timers::NEVER;
-use crate::net::{ConnectError, DialOptions, connected, dial, platform};
 
 /// Connects in flight at the start, over all threads, unless their rate is given.
 const CONNECTING: usize = 256;
@@ -59,14 +58,14 @@ impl Generator {
         client.connection = number;
         client.dialed_at = platform::monotonic_now();
         client.redial_at = NEVER;
-        let options = DialOptions {
+        let options = ConnectOptions {
             source: source(&self.settings, self.part, self.sockets),
             socket_buffer: self.settings.socket_buffer,
         };
         let registry = self.poll.registry();
-        match connect(self.address, options, registry, Token(key)) {
-            Ok(line) => {
-                client.line = line;
+        match Connecting::start(self.address, options, registry, Token(key)) {
+            Ok(connecting) => {
+                client.line = SocketState::Connecting(connecting);
                 self.arm_timer(key);
             }
             Err(error) => self.fail_connect(key, error.failure.into()),
@@ -79,46 +78,40 @@ impl Generator {
     }
 
     pub(crate) fn finish_connect(&mut self, key: usize) {
-        let client = &mut self.clients[key];
-        let SocketState::Connecting { socket, .. } = &client.line else {
-            return;
+        let connecting = match self.take_socket(key) {
+            SocketState::Connecting(connecting) => connecting,
+            other => return self.clients[key].line = other,
         };
-        match connected(socket) {
-            Ok(None) => {}
-            Ok(Some(())) => self.open_session(key),
+        match connecting.finish(self.poll.registry()) {
+            Ok(ConnectStatus::Pending(connecting)) => {
+                self.clients[key].line = SocketState::Connecting(connecting);
+            }
+            Ok(ConnectStatus::Connected(connected)) => self.open_session(key, connected),
             Err(error) => self.fail_connect(key, error.failure.into()),
         }
     }
 
-    pub(crate) fn open_session(&mut self, key: usize) {
+    fn open_session(&mut self, key: usize, connected: Connected) {
         let now = platform::monotonic_now();
         let left = match self.churns() {
             true => 1,
             false => u64::MAX,
         };
         let client = &mut self.clients[key];
-        let mut session = Session::new(
+        let session = Session::new(
             &session_settings(&self.settings, &self.payload),
             client.connection,
             self.settings.skip,
             left,
-            platform::SHORT_READ,
+            connected.readiness,
             now,
             client.dial_lag(),
         );
-        if let SocketState::Connecting {
-            socket,
-            registration,
-            ready,
-        } = std::mem::replace(&mut client.line, SocketState::Down)
-        {
-            session.handle_ready(ready, now);
-            client.line = SocketState::Up {
-                socket,
-                registration,
-                session,
-            };
-        }
+        client.line = SocketState::Up {
+            socket: connected.socket,
+            registration: connected.registration,
+            session,
+        };
         self.recorder.connected(now - client.dialed_at, now);
         self.went_up(key, now);
         if self.phase == WorkerPhase::Connecting {
@@ -208,7 +201,7 @@ impl Generator {
         self.went_down(key);
         match self.take_socket(key) {
             SocketState::Up { session, .. } => session.into_unanswered(),
-            SocketState::Down | SocketState::Connecting { .. } => VecDeque::new().into_iter(),
+            SocketState::Down | SocketState::Connecting(_) => VecDeque::new().into_iter(),
         }
     }
 
@@ -217,7 +210,7 @@ impl Generator {
         self.churns()
             && match &self.clients[key].line {
                 SocketState::Down => false,
-                SocketState::Connecting { .. } => true,
+                SocketState::Connecting(_) => true,
                 SocketState::Up { session, .. } => session.has_more(),
             }
     }
@@ -290,19 +283,4 @@ fn source(settings: &RunSettings, part: WorkerShare, sockets: u64) -> Option<IpA
     let count = settings.sources.len() as u64;
     let turn = sockets * part.threads as u64 + part.thread as u64;
     (count > 0).then(|| settings.sources[(turn % count) as usize])
-}
-
-fn connect(
-    address: SocketAddr,
-    options: DialOptions,
-    registry: &Registry,
-    token: Token,
-) -> Result<SocketState, ConnectError> {
-    let mut socket = dial(address, options)?;
-    let registration = Registration::connecting(&mut socket, registry, token)?;
-    Ok(SocketState::Connecting {
-        socket,
-        registration,
-        ready: Ready::default(),
-    })
 }

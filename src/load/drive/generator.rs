@@ -208,7 +208,7 @@ impl Generator {
                 self.clients[key].is_queued = false;
                 match self.clients[key].line {
                     SocketState::Down => {}
-                    SocketState::Connecting { .. } => self.finish_connect(key),
+                    SocketState::Connecting(_) => self.finish_connect(key),
                     SocketState::Up { .. } => self.run_session(key),
                 }
             }
@@ -237,7 +237,7 @@ impl Generator {
         self.clients[key].send_at = NEVER;
         match self.clients[key].line {
             SocketState::Down if self.settings.churn => self.dial(key),
-            SocketState::Down | SocketState::Connecting { .. } => {}
+            SocketState::Down | SocketState::Connecting(_) => {}
             SocketState::Up { .. } => self.run_session(key),
         }
     }
@@ -312,7 +312,7 @@ impl Generator {
             return self.arm_timer(key);
         }
         match client.line {
-            SocketState::Connecting { .. } => {
+            SocketState::Connecting(_) => {
                 self.fail_connect(key, ConnectError::timed_out().failure.into());
             }
             SocketState::Up { .. } => self.fail(key, Failure::Timeout),
@@ -345,7 +345,7 @@ fn note(client: &mut Client, event: &Event, now: u64) {
     let reported = readiness_of(event);
     match &mut client.line {
         SocketState::Down => {}
-        SocketState::Connecting { ready, .. } => *ready = reported,
+        SocketState::Connecting(connecting) => connecting.handle_ready(reported),
         SocketState::Up { session, .. } => session.handle_ready(reported, now),
     }
 }

@@ -8,7 +8,7 @@ use super::error::RunError;
 use super::event::RunEvent;
 use crate::load::plan::settings::{Close, RunSettings, Target};
 use crate::load::units::rounded;
-use crate::net::{platform, resolve, try_source};
+use crate::net::{check_source, platform, resolve};
 
 /// How long a closed connection keeps its port (Linux: TCP_TIMEWAIT_LEN).
 const TIME_WAIT: Duration = Duration::from_secs(60);
@@ -70,7 +70,7 @@ fn claim_descriptors(settings: &RunSettings) -> Result<(), RunError> {
 /// Tries whether connections can come from each of the source addresses.
 fn check_sources(settings: &RunSettings) -> Result<(), RunError> {
     for source in settings.sources.iter().copied() {
-        try_source(source).map_err(|error| RunError::Source { source, error })?;
+        check_source(source).map_err(|error| RunError::Source { source, error })?;
     }
     Ok(())
 }

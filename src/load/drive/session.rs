@@ -22,7 +22,7 @@ mod tests;
 use std::collections::{VecDeque, vec_deque};
 use std::io::{ErrorKind, Read, Write};
 
-use crate::conn::{Readiness, Ready, ShortRead};
+use crate::conn::{Readiness, Ready};
 use crate::load::measure::metrics::{Corruption, Failure};
 use crate::load::plan::payload::{Message, Payload};
 use crate::load::plan::random::{RngStream, random};
@@ -125,17 +125,17 @@ pub struct Session {
 impl Session {
     /// Connection `number` of a payload, established at `now`, which may carry `left` messages and begins with
     /// `greeting` bytes that are not ours. All of that was `dial_lag` later than it could have been, because of us.
-    pub fn new(
+    pub(crate) fn new(
         settings: &SessionSettings,
         number: u64,
         greeting: usize,
         left: u64,
-        short_read: ShortRead,
+        readiness: Readiness,
         now: u64,
         dial_lag: u64,
     ) -> Self {
         Self {
-            readiness: Readiness::new(short_read),
+            readiness,
             number,
             start: settings.payload.start(number),
             greeting,

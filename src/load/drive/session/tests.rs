@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::conn::Framing;
+use crate::conn::ShortRead;
 use crate::conn::script::Script;
 
 const NUMBER: u64 = 3;
@@ -75,7 +76,7 @@ impl Bench {
             NUMBER,
             greeting,
             left,
-            ShortRead::ProvesEmpty,
+            Readiness::new(ShortRead::ProvesEmpty),
             now(),
             dial_lag,
         )

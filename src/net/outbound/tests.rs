@@ -1,9 +1,10 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
 use super::*;
+use crate::net::poll::readiness_of;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -13,97 +14,97 @@ fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// What becomes of a socket that was dialled.
-fn outcome(mut socket: TcpStream) -> Result<TcpStream, ConnectError> {
+/// Connects to `address` and returns the connected socket.
+fn connect(address: SocketAddr, options: ConnectOptions) -> Result<TcpStream, ConnectError> {
     let mut poll = Poll::new().unwrap();
     let mut events = Events::with_capacity(8);
-    let interest = Interest::READABLE | Interest::WRITABLE;
-    poll.registry()
-        .register(&mut socket, Token(0), interest)
-        .unwrap();
+    let mut connecting = Connecting::start(address, options, poll.registry(), Token(0))?;
     let until = Instant::now() + DEADLINE;
-    while connected(&socket)?.is_none() {
+    loop {
+        connecting = match connecting.finish(poll.registry())? {
+            ConnectStatus::Connected(connected) => return Ok(connected.socket),
+            ConnectStatus::Pending(connecting) => connecting,
+        };
         assert!(Instant::now() < until, "neither connected nor failed");
         poll.poll(&mut events, Some(DEADLINE)).unwrap();
+        let ready = events.iter().map(readiness_of);
+        ready.for_each(|ready| connecting.handle_ready(ready));
     }
-    Ok(socket)
 }
 
 #[test]
-fn seed_s2_8_a_connection_goes_out_without_blocking() {
+fn seed_s2_8_connect_does_not_block() {
     let (listener, address) = listener();
-    let socket = outcome(dial(address, DialOptions::default()).unwrap()).unwrap();
+    let socket = connect(address, ConnectOptions::default()).unwrap();
     let (_, peer) = listener.accept().unwrap();
     assert_eq!(socket.local_addr().unwrap(), peer);
     assert!(socket.nodelay().unwrap());
 }
 
 #[test]
-fn a_connection_comes_from_where_it_was_told_to() {
+fn a_connection_uses_the_requested_source_address_and_buffers() {
     let (listener, address) = listener();
-    let options = DialOptions {
+    let options = ConnectOptions {
         source: Some(Ipv4Addr::LOCALHOST.into()),
         socket_buffer: Some(16 * 1024),
     };
-    let _socket = outcome(dial(address, options).unwrap()).unwrap();
+    let _socket = connect(address, options).unwrap();
     assert_eq!(listener.accept().unwrap().1.ip(), Ipv4Addr::LOCALHOST);
 }
 
 #[test]
-fn a_source_that_is_not_ours_is_no_source() {
-    let options = DialOptions {
-        // Of a network that is kept for documentation.
+fn a_source_address_of_another_machine_is_refused() {
+    let options = ConnectOptions {
+        // An address of a network reserved for documentation (RFC 5737).
         source: Some(Ipv4Addr::new(192, 0, 2, 77).into()),
         socket_buffer: None,
     };
-    let error = dial(listener().1, options).unwrap_err();
+    let error = connect(listener().1, options).unwrap_err();
     assert_eq!(error.failure, ConnectFailure::NoSourcePort);
 }
 
 #[test]
-fn nobody_there_is_refused() {
+fn a_port_without_a_listener_is_refused() {
     let (listener, address) = listener();
     drop(listener);
-    let error = dial(address, DialOptions::default())
-        .and_then(outcome)
-        .unwrap_err();
+    let error = connect(address, ConnectOptions::default()).unwrap_err();
     assert_eq!(error.failure, ConnectFailure::Refused);
     assert!(error.to_string().starts_with("refused: "), "{error}");
 }
 
-/// Only here does the kernel allow it.
+/// Only Linux lets a socket connect to itself.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_socket_that_met_itself_is_not_connected_to_anybody() {
+fn a_socket_connected_to_itself_is_a_failure() {
     let (listener, address) = listener();
     drop(listener);
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&address.into()).unwrap();
     socket.connect(&address.into()).unwrap();
     socket.set_nonblocking(true).unwrap();
-    let error = connected(&TcpStream::from_std(socket.into())).unwrap_err();
+    let error = is_connected(&TcpStream::from_std(socket.into())).unwrap_err();
     assert_eq!(error.failure, ConnectFailure::SelfConnect);
 }
 
 #[test]
-fn a_name_has_the_addresses_of_the_family_that_is_wanted() {
-    let only = |target, family| resolve(target, family).map_err(|error| error.failure);
+fn resolve_returns_addresses_of_the_requested_family() {
+    let resolved = |target, family| resolve(target, family).map_err(|error| error.failure);
     let v4: SocketAddr = "127.0.0.1:7".parse().unwrap();
-    assert_eq!(only("127.0.0.1:7", IpFamily::Any), Ok(vec![v4]));
-    assert_eq!(only("127.0.0.1:7", IpFamily::V4), Ok(vec![v4]));
+    assert_eq!(resolved("127.0.0.1:7", IpFamily::Any), Ok(vec![v4]));
+    assert_eq!(resolved("127.0.0.1:7", IpFamily::V4), Ok(vec![v4]));
     let unresolved = Err(ConnectFailure::Unresolved);
-    assert_eq!(only("127.0.0.1:7", IpFamily::V6), unresolved);
-    assert_eq!(only("[::1]:7", IpFamily::V4), unresolved);
-    assert_eq!(only("name.invalid:7", IpFamily::Any), unresolved);
-    assert_eq!(only("no port", IpFamily::Any), unresolved);
-    assert!(!only("localhost:7", IpFamily::Any).unwrap().is_empty());
+    assert_eq!(resolved("127.0.0.1:7", IpFamily::V6), unresolved);
+    assert_eq!(resolved("[::1]:7", IpFamily::V4), unresolved);
+    assert_eq!(resolved("name.invalid:7", IpFamily::Any), unresolved);
+    assert_eq!(resolved("no port", IpFamily::Any), unresolved);
+    assert!(!resolved("localhost:7", IpFamily::Any).unwrap().is_empty());
 }
 
 #[test]
-fn an_address_of_a_link_may_name_its_interface() {
+fn a_link_local_address_may_name_its_interface() {
     let resolved = resolve("[::1]:7", IpFamily::Any).unwrap();
     assert_eq!(resolved, ["[::1]:7".parse().unwrap()]);
-    // The one interface whose name is the same everywhere, on the one system that has that.
+    // Linux names the loopback interface `lo` on every machine; other systems use other names.
     if cfg!(target_os = "linux") {
         let resolved = resolve("[fe80::1%lo]:7", IpFamily::Any).unwrap();
         assert_eq!(resolved, ["[fe80::1%1]:7".parse().unwrap()]);
@@ -113,7 +114,7 @@ fn an_address_of_a_link_may_name_its_interface() {
 }
 
 #[test]
-fn what_the_system_says_has_a_class() {
+fn each_error_of_the_system_has_a_kind_of_failure() {
     use io::ErrorKind;
     for (kind, expected) in [
         (ErrorKind::ConnectionRefused, ConnectFailure::Refused),
@@ -135,7 +136,7 @@ fn what_the_system_says_has_a_class() {
 }
 
 #[test]
-fn running_out_of_descriptors_has_a_class_of_its_own() {
+fn running_out_of_descriptors_is_a_kind_of_failure() {
     #[cfg(unix)]
     let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS];
     // WSAEMFILE, WSAENOBUFS.

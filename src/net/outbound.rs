@@ -1,0 +1,309 @@
+//! Outbound connections of the client and the load generator.
+//!
+//! [`resolve`] turns a name into addresses. [`Connecting`] turns one address into a connected socket, or into a
+//! [`ConnectError`] of a kind that reports can count. The caller owns the timeout and the choice of the next address.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::{error, fmt, vec};
+
+use mio::net::TcpStream;
+use mio::{Registry, Token};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::platform;
+use super::registration::Registration;
+use crate::conn::{Readiness, Ready};
+
+/// The address family that [`resolve`] returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IpFamily {
+    /// Both families, in the order of the resolver.
+    #[default]
+    Any,
+    /// Only IPv4.
+    V4,
+    /// Only IPv6.
+    V6,
+}
+
+/// Options of a socket that are set before it connects.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ConnectOptions {
+    /// The source address. `None` leaves the choice to the system.
+    pub source: Option<IpAddr>,
+    /// SO_SNDBUF and SO_RCVBUF in bytes. `None` leaves them to the system's autotuning.
+    pub socket_buffer: Option<usize>,
+}
+
+/// The kind of a failed connect. Reports count failures by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectFailure {
+    /// The target answered with a reset: no process listens on the port.
+    Refused,
+    /// There is no route to the target, or the network is down.
+    Unreachable,
+    /// The name has no address of the requested family.
+    Unresolved,
+    /// The target did not answer in time.
+    TimedOut,
+    /// The source address has no free port, or it is not an address of this machine.
+    NoSourcePort,
+    /// The process or the system has reached its limit of descriptors.
+    Descriptors,
+    /// The socket was connected to itself, because the system chose the target port as its source port.
+    SelfConnect,
+    /// The connection was accepted and reset at once.
+    Reset,
+    /// Any other failure.
+    Other,
+}
+
+/// The error of a failed connect.
+#[derive(Debug)]
+pub struct ConnectError {
+    /// The kind of the failure.
+    pub failure: ConnectFailure,
+    /// The error of the system.
+    pub source: io::Error,
+}
+
+/// A socket whose connection is not established yet.
+pub(crate) struct Connecting {
+    token: Token,
+    connected: Connected,
+}
+
+/// The parts of an established connection.
+pub(crate) struct Connected {
+    pub socket: TcpStream,
+    pub registration: Registration,
+    /// Everything that events have reported so far.
+    pub readiness: Readiness,
+}
+
+/// The answer of [`Connecting::finish`].
+pub(crate) enum ConnectStatus {
+    /// The connection is established.
+    Connected(Connected),
+    /// The target has not answered yet.
+    Pending(Connecting),
+}
+
+impl Connecting {
+    /// Starts to connect to `address` and registers the socket as `token`. NODELAY is set.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error if the system refuses the connect at once or cannot register the socket.
+    pub(crate) fn start(
+        address: SocketAddr,
+        options: ConnectOptions,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<Self, ConnectError> {
+        let mut socket = start_connect(address, options)?;
+        let registration = Registration::connecting(&mut socket, registry, token)?;
+        Ok(Self {
+            token,
+            connected: Connected {
+                socket,
+                registration,
+                readiness: Readiness::new(platform::SHORT_READ),
+            },
+        })
+    }
+
+    /// Records what an event reported about the socket.
+    pub(crate) fn handle_ready(&mut self, ready: Ready) {
+        self.connected.readiness.record(ready);
+    }
+
+    /// Returns the socket.
+    #[cfg(feature = "bench")]
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.connected.socket
+    }
+
+    /// Asks the socket whether the connection is established. Call it after each event and when the time is over.
+    ///
+    /// An event is only a hint here too. If the connection is still pending, WRITABLE is armed again: poll(2) and
+    /// Windows disarm a direction with its event, and no call on the socket has answered `WouldBlock` since.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error if the attempt has failed, or if the socket was connected to itself.
+    pub(crate) fn finish(mut self, registry: &Registry) -> Result<ConnectStatus, ConnectError> {
+        let Connected {
+            socket,
+            registration,
+            readiness,
+        } = &mut self.connected;
+        if is_connected(socket)? {
+            return Ok(ConnectStatus::Connected(self.connected));
+        }
+        if readiness.is_reset() {
+            return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
+        }
+        registration.rearm_write(socket, registry, self.token)?;
+        Ok(ConnectStatus::Pending(self))
+    }
+}
+
+/// Returns the addresses of `target`, a `HOST:PORT`, in the order of the resolver. Blocks while a name is looked up.
+///
+/// # Errors
+///
+/// Returns [`ConnectFailure::Unresolved`] if the name has no address of the requested family.
+pub fn resolve(target: &str, family: IpFamily) -> Result<Vec<SocketAddr>, ConnectError> {
+    let unresolved = |source| ConnectError {
+        failure: ConnectFailure::Unresolved,
+        source,
+    };
+    let is_requested = |address: &SocketAddr| match family {
+        IpFamily::Any => true,
+        IpFamily::V4 => address.is_ipv4(),
+        IpFamily::V6 => address.is_ipv6(),
+    };
+    let addresses: Vec<_> = look_up(target)
+        .map_err(unresolved)?
+        .filter(is_requested)
+        .collect();
+    if addresses.is_empty() {
+        let message = match family {
+            IpFamily::Any => "no address",
+            IpFamily::V4 => "no IPv4 address",
+            IpFamily::V6 => "no IPv6 address",
+        };
+        return Err(unresolved(io::Error::new(io::ErrorKind::NotFound, message)));
+    }
+    Ok(addresses)
+}
+
+/// Looks up `target`. A bracketed host is passed on without its brackets: it may name an interface (`[fe80::1%eth0]`),
+/// which only the system's resolver knows, and the resolver accepts no brackets.
+fn look_up(target: &str) -> io::Result<vec::IntoIter<SocketAddr>> {
+    let bracketed = target
+        .strip_prefix('[')
+        .and_then(|rest| rest.rsplit_once("]:"));
+    match bracketed.map(|(host, port)| (host, port.parse::<u16>())) {
+        Some((host, Ok(port))) => (host, port).to_socket_addrs(),
+        Some((_, Err(_))) | None => target.to_socket_addrs(),
+    }
+}
+
+/// Checks that connections can come from `source`.
+///
+/// # Errors
+///
+/// Returns the error of bind(2) if `source` is not an address of this machine.
+pub fn check_source(source: IpAddr) -> io::Result<()> {
+    let socket = new_socket(SocketAddr::new(source, 0))?;
+    platform::bind_without_port(&SockRef::from(&socket), source)
+}
+
+fn start_connect(address: SocketAddr, options: ConnectOptions) -> io::Result<TcpStream> {
+    let socket = new_socket(address)?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    if !socket.tcp_nodelay()? {
+        return Err(io::Error::other("the system does not set TCP_NODELAY"));
+    }
+    if let Some(size) = options.socket_buffer {
+        socket.set_send_buffer_size(size)?;
+        socket.set_recv_buffer_size(size)?;
+    }
+    if let Some(source) = options.source {
+        platform::bind_without_port(&SockRef::from(&socket), source)?;
+    }
+    match socket.connect(&address.into()) {
+        Err(error) if !platform::is_connecting(&error) => Err(error),
+        Ok(()) | Err(_) => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
+fn new_socket(address: SocketAddr) -> io::Result<Socket> {
+    Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )
+}
+
+/// Returns true if `socket` is connected, and false if the attempt is still pending.
+fn is_connected(socket: &TcpStream) -> Result<bool, ConnectError> {
+    match socket.peer_addr() {
+        Ok(peer) if peer == socket.local_addr()? => Err(ConnectError {
+            failure: ConnectFailure::SelfConnect,
+            source: io::Error::other("the system chose the target port as the source port"),
+        }),
+        Ok(_) => Ok(true),
+        Err(error) if platform::is_not_connected_yet(&error) => match socket.take_error()? {
+            Some(error) => Err(error.into()),
+            None => Ok(false),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl ConnectError {
+    /// Returns the error of a target that did not answer within the caller's timeout.
+    pub fn timed_out() -> Self {
+        Self {
+            failure: ConnectFailure::TimedOut,
+            source: io::Error::new(io::ErrorKind::TimedOut, "no answer in time"),
+        }
+    }
+}
+
+impl From<io::Error> for ConnectError {
+    fn from(source: io::Error) -> Self {
+        let failure = match source.kind() {
+            io::ErrorKind::ConnectionRefused => ConnectFailure::Refused,
+            io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkDown => ConnectFailure::Unreachable,
+            io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
+            io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => {
+                ConnectFailure::NoSourcePort
+            }
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
+                ConnectFailure::Reset
+            }
+            _ if platform::is_out_of_descriptors(&source) => ConnectFailure::Descriptors,
+            _ => ConnectFailure::Other,
+        };
+        Self { failure, source }
+    }
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Unresolved => "unresolved",
+            Self::TimedOut => "timed out",
+            Self::NoSourcePort => "no source address or port",
+            Self::Descriptors => "out of descriptors",
+            Self::SelfConnect => "connected to itself",
+            Self::Reset => "reset",
+            Self::Other => "failed",
+        })
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.failure, self.source)
+    }
+}
+
+impl error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests;
