@@ -35,18 +35,20 @@ pub use drive::event::{RunEvent, RunPhase};
 pub use drive::prepare::{ReadyRun, prepare};
 pub use drive::session;
 pub use drive::signal_waiter::SignalWaiter;
+pub use judge::outcome::Outcome;
 pub use judge::slo::{Judgement, Objective, Slo};
 pub use judge::verdict::{Limit, Verdict};
+pub use measure::latency_summary::LatencySummary;
 pub use measure::metrics::{
     Corruption, DIGITS, Failure, Failures, LONGEST, LatencyHistogram, Metrics,
 };
 pub use measure::percentile::Percentile;
 pub use measure::recorder;
 pub use measure::results::{Interval, Results, ServerUsage};
+pub use measure::summary::{IntervalLatency, IntervalSummary, Summary};
 pub use plan::schedule::Schedule;
 pub use plan::settings::{Arrival, Close, Load, RunSettings, Shard, Sizes, StopCondition, Target};
 pub use plan::{payload, schedule};
-pub use report::exit::exit_code;
 pub use report::merge::{MergeError, Merged, merge, read};
 pub use report::schema::{self, Report};
 pub use report::text::{interval_line, text};

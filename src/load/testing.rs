@@ -5,10 +5,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::conn::Framing;
 use crate::load::measure::metrics::Metrics;
 use crate::load::measure::results::{Interval, Results, ServerUsage};
+use crate::load::measure::summary::IntervalSummary;
 use crate::load::plan::settings::{
     Arrival, Close, Load, RunSettings, Sizes, StopCondition, Target,
 };
-use crate::load::report::schema::IntervalSummary;
 use crate::net::IpFamily;
 
 /// A closed loop of two connections, one second, 2,000 messages that took 101 to 300 us, evenly.

@@ -12,10 +12,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::{fmt, fs};
 
-use mio_echo::load::{self, LatencyHistogram, Report, RunError};
+use mio_echo::load::{self, LatencyHistogram, Outcome, Report, RunError};
 use mio_echo::patient::RetryingWriter;
 
-use super::fail;
+use super::{exit_code, fail};
 use crate::cli::{Bench, Measure, Merge, Outputs};
 use display::Display;
 use files::OutputFile;
@@ -31,7 +31,7 @@ pub fn bench(asked: Bench) -> ExitCode {
         let failed = fail(&*error);
         match error.downcast_ref() {
             Some(RunError::Aborted { signal } | RunError::Dropped { signal }) => {
-                ExitCode::from(128_u8.saturating_add(*signal as u8))
+                exit_code::of_signal(*signal).into()
             }
             _ => failed,
         }
@@ -105,7 +105,18 @@ fn publish(
         .and_then(|()| output.flush())
         .map_err(Unprinted)?;
     json.into_iter().chain(hgrm).collect::<Result<(), _>>()?;
-    Ok(load::exit_code(report, outputs.strict).into())
+    Ok(exit_code_of(report.outcome(), outputs).into())
+}
+
+fn exit_code_of(outcome: Outcome, outputs: &Outputs) -> u8 {
+    match outcome {
+        Outcome::WrongBytes => exit_code::WRONG_BYTES,
+        Outcome::ObjectiveMissed => exit_code::OBJECTIVE_MISSED,
+        Outcome::Interrupted(signal) => exit_code::of_signal(signal),
+        Outcome::NothingAnswered => exit_code::FAILED,
+        Outcome::Suspect if outputs.strict => exit_code::SUSPECT,
+        Outcome::Suspect | Outcome::Finished => exit_code::FINISHED,
+    }
 }
 
 struct Files {

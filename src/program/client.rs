@@ -6,17 +6,15 @@ use std::process::ExitCode;
 use mio_echo::client::{self, ExchangeSummary, Failure, Messages};
 use mio_echo::patient::RetryingWriter;
 
+use super::exit_code;
 use super::standard_streams::is_readable_at_once;
 use crate::cli::Client;
-
-/// A reply was not what was sent.
-const DIFFERS: u8 = 4;
 
 /// Runs it to its end. Threads that read or write the standard streams may still be blocked there: nobody waits for them.
 pub fn run(options: Client) -> ExitCode {
     let result = match &options.messages {
         Some(messages) => exchange(&options, messages),
-        None => pipe(&options).map(|()| ExitCode::SUCCESS),
+        None => pipe(&options).map(|()| exit_code::FINISHED.into()),
     };
     result.unwrap_or_else(|failure| tell(&failure))
 }
@@ -46,22 +44,22 @@ fn exchange(options: &Client, messages: &Messages) -> Result<ExitCode, Failure> 
         .and_then(|()| writeln!(output, "{report}"))
         .and_then(|()| output.flush())
         .map_err(|error| tell(&Failure::Output(error)));
-    Ok(exit_code(&report, printed))
+    Ok(exit_code_of(&report, printed))
 }
 
-fn exit_code(report: &ExchangeSummary, printed: Result<(), ExitCode>) -> ExitCode {
+fn exit_code_of(report: &ExchangeSummary, printed: Result<(), ExitCode>) -> ExitCode {
     match printed {
-        _ if report.differs() => ExitCode::from(DIFFERS),
+        _ if report.differs() => exit_code::WRONG_BYTES.into(),
         Err(code) => code,
-        Ok(()) if report.failures.is_empty() => ExitCode::SUCCESS,
-        Ok(()) => ExitCode::FAILURE,
+        Ok(()) if report.failures.is_empty() => exit_code::FINISHED.into(),
+        Ok(()) => exit_code::FAILED.into(),
     }
 }
 
 /// That nobody reads standard output any longer is no news to whoever is there.
 fn tell(failure: &Failure) -> ExitCode {
     match failure.is_broken_pipe() {
-        true => ExitCode::FAILURE,
+        true => exit_code::FAILED.into(),
         false => super::fail(failure),
     }
 }

@@ -4,6 +4,7 @@
 pub mod bench;
 #[cfg(feature = "client")]
 pub mod client;
+mod exit_code;
 pub mod log_queue;
 pub mod serve;
 pub mod standard_streams;
@@ -18,5 +19,5 @@ use crate::cli;
 /// Says why, on one line: what was typed, or read, may hold line breaks.
 fn fail(error: &dyn Error) -> ExitCode {
     write_stderr_bounded(format!("mio-echo: {}", cli::printable(&error.to_string())));
-    ExitCode::FAILURE
+    exit_code::FAILED.into()
 }

@@ -9,9 +9,9 @@ use std::thread;
 use mio_echo::conn::Framing;
 use mio_echo::net::{Handle, Outcome, Server};
 
-use super::fail;
 use super::log_queue::LogQueue;
 use super::standard_streams::{await_end_of_input, takes_at_once};
+use super::{exit_code, fail};
 use crate::cli::Serve;
 
 pub fn serve(options: Serve) -> ExitCode {
@@ -22,11 +22,11 @@ pub fn serve(options: Serve) -> ExitCode {
     let outcome = run(options, &log);
     let is_written = log.flush();
     match outcome {
-        Ok(Outcome::Stopped) => ExitCode::SUCCESS,
-        Ok(Outcome::Interrupted { signal }) => ExitCode::from(128_u8.saturating_add(signal as u8)),
+        Ok(Outcome::Stopped) => exit_code::FINISHED.into(),
+        Ok(Outcome::Interrupted { signal }) => exit_code::of_signal(signal).into(),
         Err(error) if is_written => fail(&*error),
         // Whoever reads standard error does not, and would hold us up.
-        Err(_) => ExitCode::FAILURE,
+        Err(_) => exit_code::FAILED.into(),
     }
 }
 

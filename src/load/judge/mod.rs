@@ -1,5 +1,6 @@
 //! What it is worth.
 
+pub mod outcome;
 pub mod slo;
 pub mod throughput;
 pub mod verdict;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::load::measure::latency_summary::LatencySummary;
 use crate::load::measure::percentile::Percentile;
-use crate::load::report::row::LatencySummary;
-use crate::load::report::schema::Summary;
+use crate::load::measure::summary::Summary;
 use crate::load::units;
 
 /// Behind the point of a percentage; no smaller one is more than 0.

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::metrics::Metrics;
+use super::summary::IntervalSummary;
 use crate::load::plan::settings::RunSettings;
-use crate::load::report::schema::IntervalSummary;
 
 /// The outcome of a measurement.
 #[derive(Clone, Debug)]

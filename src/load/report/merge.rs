@@ -12,10 +12,11 @@ use time::format_description::well_known::Rfc3339;
 
 use super::config::ConfigReport;
 use super::parts::Parts;
-use super::schema::{IntervalLatency, IntervalSummary, Report, SCHEMA, ServerReport};
+use super::schema::{Report, SCHEMA, ServerReport};
 use crate::load::judge::slo::Slo;
 use crate::load::judge::verdict::{TOO_FEW, Verdict, few_samples};
 use crate::load::measure::metrics::LatencyHistogram;
+use crate::load::measure::summary::{IntervalLatency, IntervalSummary};
 
 /// Intervals that begin, or last, so many seconds apart are not the same.
 const ALIGNED: f64 = 0.001;

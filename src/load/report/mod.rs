@@ -2,12 +2,10 @@
 
 pub mod config;
 pub mod environment;
-pub mod exit;
 pub mod hgrm;
 pub mod histogram;
 pub mod hlog;
 pub mod merge;
 pub mod parts;
-pub mod row;
 pub mod schema;
 pub mod text;

@@ -7,16 +7,14 @@ use std::{error, fmt};
 use super::config::{ConfigReport, rfc3339};
 use super::environment::Environment;
 use super::histogram;
-use super::row::LatencySummary;
-use super::schema::{
-    CorruptionReport, GeneratorReport, IntervalLatency, IntervalSummary, Report, SCHEMA,
-    ServerReport, Summary,
-};
+use super::schema::{GeneratorReport, Report, SCHEMA, ServerReport};
 use crate::load::judge::slo::Slo;
 use crate::load::judge::throughput::{TargetRate, Throughput};
 use crate::load::judge::verdict::{Limit, Verdict};
+use crate::load::measure::latency_summary::LatencySummary;
 use crate::load::measure::metrics::{Corruption, Failure, Failures, LatencyHistogram, Metrics};
-use crate::load::measure::results::{Interval, Results, ServerUsage};
+use crate::load::measure::results::{Results, ServerUsage};
+use crate::load::measure::summary::{CorruptionReport, IntervalSummary, Summary};
 use crate::load::plan::settings::Arrival;
 
 /// Where Nagle's algorithm and a delayed ACK wait for each other, in microseconds: Linux and BSD, Windows.
@@ -279,25 +277,6 @@ fn nanoseconds(microseconds: f64) -> u64 {
 
 fn finite(number: f64) -> Option<f64> {
     number.is_finite().then_some(number)
-}
-
-impl IntervalSummary {
-    /// Of a part of the window.
-    pub fn of(interval: &Interval) -> Self {
-        let times = LatencySummary::of(&interval.tally.response);
-        Self {
-            start_s: interval.start.as_secs_f64(),
-            seconds: interval.length.as_secs_f64(),
-            messages: interval.tally.messages,
-            errors: interval.tally.failures.total(),
-            response_us: IntervalLatency {
-                p50: times.p50,
-                p99: times.p99,
-                max: times.max,
-                bounded_from: times.bounded_from,
-            },
-        }
-    }
 }
 
 impl CorruptionReport {

@@ -1,12 +1,13 @@
 //! A report as people read it. Everything comes from [`Report`], so it says what the JSON says.
 
 use super::environment::Environment;
-use super::row::LatencySummary;
-use super::schema::{GeneratorReport, IntervalSummary, Report, ServerReport, Summary};
+use super::schema::{GeneratorReport, Report, ServerReport};
 use crate::load::judge::slo::Judgement;
+use crate::load::measure::latency_summary::LatencySummary;
 use crate::load::measure::metrics::Failure;
 use crate::load::measure::percentile::Percentile;
 use crate::load::measure::results::Interval;
+use crate::load::measure::summary::{IntervalSummary, Summary};
 use crate::load::units::{about, counted, rounded};
 
 /// What stands for a number that does not exist.

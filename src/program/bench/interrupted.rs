@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use mio_echo::load::{ReadyRun, Results, RunError, RunEvent, SignalWaiter};
 
+use crate::program::exit_code;
+
 /// How long the report has after a signal. The first one may come when the measurement has just ended, as that of
 /// `timeout 10 mio-echo bench -d 9` does, and a report that is being written is not to be lost by it.
 const GRACE: Duration = Duration::from_millis(100);
@@ -33,7 +35,8 @@ fn exit_at_signal(mut interrupts: SignalWaiter) {
             return;
         };
         let second = interrupts.next(Some(GRACE));
-        process::exit(128 + second.ok().flatten().unwrap_or(first));
+        let signal = second.ok().flatten().unwrap_or(first);
+        process::exit(exit_code::of_signal(signal).into());
     };
     let _ = thread::Builder::new()
         .name("signals".into())

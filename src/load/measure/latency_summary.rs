@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::load::measure::metrics::{LONGEST, LatencyHistogram};
-use crate::load::measure::percentile::Percentile;
+use super::metrics::{LONGEST, LatencyHistogram};
+use super::percentile::Percentile;
 
 /// Times of one kind, in microseconds.
 ///

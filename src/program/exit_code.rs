@@ -1,0 +1,27 @@
+//! The exit codes of the program. The library reports outcomes; only the program gives them numbers.
+
+/// The command did what was asked for.
+pub const FINISHED: u8 = 0;
+
+/// The command could not run, or `bench` got no answer.
+pub const FAILED: u8 = 1;
+
+/// An objective of `--slo` is not met.
+#[cfg(feature = "bench")]
+pub const OBJECTIVE_MISSED: u8 = 3;
+
+/// A reply differs from what was sent.
+#[cfg(any(feature = "bench", feature = "client"))]
+pub const WRONG_BYTES: u8 = 4;
+
+/// The measurement is suspect, and `--strict` was given.
+#[cfg(feature = "bench")]
+pub const SUSPECT: u8 = 5;
+
+/// Shells report a process that a signal ended as this number plus that of the signal.
+const SIGNAL_BASE: u8 = 128;
+
+/// Returns the exit code of a command that `signal` ended: 130 for SIGINT, 143 for SIGTERM.
+pub fn of_signal(signal: i32) -> u8 {
+    SIGNAL_BASE.saturating_add(signal as u8)
+}
