@@ -1,25 +1,39 @@
-//! A run of a connection: as much I/O as it believes possible.
+//! A run of a connection: all its I/O.
 //!
-//! The rule of the whole file is `while believed && wanted { one system call }`. Only what is here, and called from
-//! here, touches a socket.
+//! The rule of the whole file is `while believed && wanted { one system call }`. *Believed* is what
+//! [`Readiness`](super::readiness::Readiness) says about the socket, *wanted* is what the connection has a use for.
+//! Only [`fill`](Connection::fill) reads from the socket; only [`echo`](Connection::echo) and
+//! [`flush`](Connection::flush) write to it.
+//!
+//! Five methods called here are in `conn/messages.rs`:
+//!
+//! | method               | in a connection that has messages                                     |
+//! |----------------------|-----------------------------------------------------------------------|
+//! | `receive`            | splits new input into messages and echoes the whole ones              |
+//! | `resume`             | goes on with messages that had to wait                                |
+//! | `has_queued_message` | returns true if a whole message waits for room or for a worker        |
+//! | `wants_job`          | returns true if the next message waits to be given to a worker        |
+//! | `drop_begun_message` | drops a message whose end has not come                                |
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use super::connection::{STOP, TRY_READ, TRY_REST, TRY_WRITE};
+use super::checks::Check;
+use super::close_reason::CloseReason;
+use super::connection::{Connection, Progress};
 use super::framing::Framing;
 use super::write_buffer::{BufferPool, Buffers};
-use super::{CloseReason, Connection, Event, Progress, State, Timer};
+use super::{Event, State, Timer};
 
-/// Most bytes read in one run: one full default scratch buffer, so that no peer holds the loop for longer than the
-/// copy of 256 KiB takes (about 0.1 ms).
+/// The budget of a run: the most bytes that it reads. One full read buffer of the default size, so no peer holds the
+/// loop for longer than copying 256 KiB takes (about 0.1 ms).
 const RUN_BYTES: usize = 256 * 1024;
 
-/// What a read costs of that at least, for peers that trickle: what they cost is the system call, not the byte. It
-/// makes 16 reads a run.
+/// The least that a read costs of the budget. The system call is what a trickling peer costs, not its bytes. This
+/// makes at most 16 reads a run.
 const READ_COST: usize = RUN_BYTES / 16;
 
 impl Connection {
-    /// Reads, echoes and writes until the socket blocks, nothing is wanted, or the budget of a run is spent.
+    /// Reads, echoes and writes until the socket blocks, nothing is wanted, or the budget of the run is spent.
     pub fn drive(
         &mut self,
         socket: &mut (impl Read + Write),
@@ -41,16 +55,16 @@ impl Connection {
             budget = budget.saturating_sub(got.max(READ_COST));
         }
         let is_uneventful =
-            self.state == State::Open && self.inbox.is_none() && self.pending_checks == 0;
+            self.state == State::Open && self.inbox.is_none() && self.pending_checks.is_empty();
         if is_uneventful {
             self.wait_or_continue()
         } else {
             let has_read = budget < RUN_BYTES;
-            self.apply_transitions(buffers, now, has_read)
+            self.apply_transitions(buffers, has_read)
         }
     }
 
-    /// One read, and the echo of what it brought. Returns the bytes read.
+    /// Reads once and echoes the input. Returns the number of bytes read.
     fn fill(&mut self, socket: &mut (impl Read + Write), buffers: &mut Buffers, now: u64) -> usize {
         let Buffers { read, pool } = buffers;
         match socket.read(read) {
@@ -64,6 +78,7 @@ impl Connection {
                 }
                 if self.state == State::Open {
                     self.received += got as u64;
+                    self.pending_checks.remove(Check::IdleTimer);
                     if self.settings.framing == Framing::Raw {
                         self.echo(&read[..got], socket, pool, now);
                     } else {
@@ -83,32 +98,32 @@ impl Connection {
         }
     }
 
-    /// Writes `fresh` behind what waits; what the socket does not take waits too.
+    /// Writes `bytes` after the pending ones. Bytes that the socket does not take become pending.
     #[inline(always)]
     pub(super) fn echo(
         &mut self,
-        mut fresh: &[u8],
+        mut bytes: &[u8],
         socket: &mut impl Write,
         pool: &mut BufferPool,
         now: u64,
     ) {
-        if fresh.is_empty() {
+        if bytes.is_empty() {
             return;
         }
         while !self.has_pending_output() && self.readiness.is_writable() {
-            let result = socket.write(fresh);
-            fresh = &fresh[self.record_write(result, now)..];
-            if fresh.is_empty() {
+            let result = socket.write(bytes);
+            bytes = &bytes[self.record_write(result, now)..];
+            if bytes.is_empty() {
                 return;
             }
         }
         if !self.has_pending_output() {
             self.timer_started = now;
         }
-        self.pending.push(fresh, pool, self.settings.max_pending);
+        self.pending.push(bytes, pool, self.settings.max_pending);
     }
 
-    /// Writes what waits.
+    /// Writes pending bytes.
     #[inline(never)]
     fn flush(&mut self, socket: &mut impl Write, pool: &mut BufferPool, now: u64) {
         while self.has_pending_output() && self.readiness.is_writable() {
@@ -121,13 +136,15 @@ impl Connection {
         }
     }
 
-    /// What a write means. Returns the bytes that the socket took.
+    /// Records the result of a write. Returns the number of bytes that the socket took.
     fn record_write(&mut self, result: io::Result<usize>, now: u64) -> usize {
         let kind = match result {
             Ok(0) => ErrorKind::WriteZero,
             Ok(taken) => {
                 self.sent += taken as u64;
                 self.timer_started = now;
+                self.pending_checks.remove(Check::WriteTimer);
+                self.pending_checks.remove(Check::IdleTimer);
                 return taken;
             }
             Err(error) => error.kind(),
@@ -140,39 +157,32 @@ impl Connection {
         0
     }
 
-    /// What follows from a run after which the connection is not simply open as before.
+    /// Draws the conclusions from a run of a connection that is ending, has an inbox, or has a check pending.
     #[cold]
-    fn apply_transitions(&mut self, buffers: &mut Buffers, now: u64, has_read: bool) -> Progress {
-        let took_bytes = self.timer_started == now;
-        let is_overdue = self.pending_checks & TRY_WRITE != 0 && !took_bytes;
-        self.pending_checks &= !TRY_WRITE;
+    fn apply_transitions(&mut self, buffers: &mut Buffers, has_read: bool) -> Progress {
+        let is_overdue =
+            self.pending_checks.contains(Check::WriteTimer) && self.has_pending_output();
+        self.pending_checks.remove(Check::WriteTimer);
         match self.state {
-            State::Open | State::Finishing | State::Lingering
-                if is_overdue && self.has_pending_output() =>
-            {
+            State::Open | State::Finishing | State::Lingering if is_overdue => {
                 self.abort(CloseReason::WriteTimeout);
             }
-            State::Open if self.pending_checks & STOP != 0 => {
-                // Behind a job or too many pending bytes there was no read yet. What has arrived is echoed after them.
+            State::Open if self.pending_checks.contains(Check::Stop) => {
+                // While a job is in flight or too many bytes are pending, nothing is read. Input that has arrived is
+                // echoed in a later run.
                 if has_read {
                     self.end(CloseReason::Stopped);
                 }
             }
-            State::Open => self.expire_input_timers(now),
-            State::Finishing if !self.has_pending_output() && !self.has_queued_message() => {
-                self.enter(Event::Delivered)
-            }
+            State::Open => self.expire_input_timers(),
+            State::Finishing if !self.is_owing() => self.enter(Event::Delivered),
             State::Finishing | State::Lingering | State::Closed => {}
         }
         match self.state {
             State::Closed => self.close(buffers),
-            State::Lingering
-                if !self.has_pending_output() && !self.has_queued_message() && !self.fin_sent =>
-            {
-                Progress::SendFin
-            }
-            // Even where a lingering connection could go on discarding input: that is believed until the reply comes and
-            // drives it again, and until then it owes, so that nothing ends for it.
+            State::Lingering if !self.is_owing() && !self.fin_sent => Progress::SendFin,
+            // A lingering connection does not discard input while a message waits for a worker. The completion drives
+            // the connection again, and until then our FIN is not due.
             State::Open | State::Finishing | State::Lingering if self.wants_job() => {
                 Progress::Offload
             }
@@ -180,30 +190,26 @@ impl Connection {
         }
     }
 
-    /// If a timer of the peer's input has run out, and everything that had come is read by now.
-    fn expire_input_timers(&mut self, now: u64) {
-        // What came in this run is an answer, even if there is more to read in the next one.
-        if self.timer_started == now {
-            self.pending_checks &= !TRY_READ;
-        }
-        if self.frame_timer_started().is_none_or(|since| since == now) {
-            self.pending_checks &= !TRY_REST;
-        }
+    /// Ends the session if the idle or the frame timer expired and a read has confirmed that the peer is silent.
+    fn expire_input_timers(&mut self) {
         if self.readiness.is_readable() && self.wants_read() {
             return;
         }
-        let pending_checks = std::mem::take(&mut self.pending_checks);
-        if pending_checks & TRY_REST != 0 {
-            self.drop_begun_message();
-            self.end(CloseReason::FrameTimeout);
-        } else if pending_checks & TRY_READ != 0
+        let unanswered = std::mem::take(&mut self.pending_checks);
+        let reason = if unanswered.contains(Check::FrameTimer) {
+            CloseReason::FrameTimeout
+        } else if unanswered.contains(Check::IdleTimer)
             && matches!(self.timer(), Some(Timer::Idle | Timer::Frame))
         {
-            self.drop_begun_message();
-            self.end(CloseReason::IdleTimeout);
-        }
+            CloseReason::IdleTimeout
+        } else {
+            return;
+        };
+        self.drop_begun_message();
+        self.end(reason);
     }
 
+    /// Returns [`Progress::Again`] if another run could do something at once.
     fn wait_or_continue(&self) -> Progress {
         let can_read = self.readiness.is_readable() && self.wants_read();
         let can_write = self.has_pending_output() && self.readiness.is_writable();
@@ -214,9 +220,10 @@ impl Connection {
         }
     }
 
-    /// The end. What is still owed is dropped, and then the peer must see that.
+    /// Releases what a closed connection holds. If the peer was still owed something, the close is a reset, so that a
+    /// truncated echo never looks complete.
     fn close(&mut self, buffers: &mut Buffers) -> Progress {
-        self.must_abort |= self.has_pending_output() || self.has_queued_message();
+        self.must_abort |= self.is_owing();
         self.inbox = None;
         self.pending.release(&mut buffers.pool);
         if self.must_abort {
@@ -226,6 +233,7 @@ impl Connection {
         }
     }
 
+    /// Records that a read returned 0: the peer has finished sending.
     #[cold]
     fn handle_peer_fin(&mut self) {
         if self.drop_begun_message() {

@@ -1,73 +1,64 @@
-//! What has been read of a message framing and cannot be echoed yet.
+//! Input that cannot be echoed yet.
 //!
-//! Exists only while it is needed: a message is incomplete, or whole ones wait behind a job or behind pending bytes.
-//! A stream of messages that come whole never has one. Holds one read and one message at most, because nothing more
-//! is read while a whole message waits.
+//! An [`Inbox`] exists only while it is needed: a message is incomplete, or whole messages wait for a worker or for
+//! pending bytes. A stream of messages that arrive whole never has one. An inbox holds less than one read and one
+//! message, because nothing more is read while a whole message waits.
 
+use super::Timer;
 use super::framing::{BadFrame, Decoded, Decoder};
-use super::{Settings, Timer};
+use super::settings::Settings;
 
-/// Growth is rounded up to so many bytes, so that a message that trickles in is not copied for each of its bytes.
+/// Memory grows in steps of this many bytes, so that a message that trickles in is not copied for each of its bytes.
 const INBOX_STEP: usize = 4096;
 
-/// What one takes at most beside one read and one message, in bytes.
+/// What an inbox takes at most beside one read and one message, in bytes.
 pub(crate) const INBOX_OVERHEAD: usize = size_of::<Inbox>() + INBOX_STEP;
 
-/// Which messages go to a worker before they are echoed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offload {
-    /// None.
-    Nothing,
-    /// Every one.
-    All,
-    /// Those of more bytes than this.
-    LargerThan(usize),
-}
-
-/// What has been read and not echoed.
+/// Input that was read and not echoed.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     bytes: Vec<u8>,
-    /// Where the first message begins; what is before it has been taken.
+    /// Offset of the first message. The bytes before it have been consumed.
     start: usize,
     decoder: Decoder,
-    /// What stops us from going on with it.
+    /// Why the first message cannot be echoed yet.
     pub state: InboxState,
-    /// When its frame timer was started; none while it does not run.
+    /// When the frame timer was started, or `None` while it does not run.
     pub frame_timer_started: Option<u64>,
 }
 
-/// What stops us from going on with the first message.
+/// Why the first message in an inbox cannot be echoed yet.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum InboxState {
-    /// Nothing but its own missing end.
+    /// Its end has not come.
     #[default]
     Incomplete,
-    /// Too many bytes are pending. Nobody has looked whether it is whole; until they are fewer it counts as owed, which
-    /// changes nothing, since they are.
+    /// The pending bytes have reached the high-water mark. Whether the message is whole has not been determined. It
+    /// counts as owed, which changes nothing, because the pending bytes are owed as well.
     AboveHighWater,
-    /// It is whole, so many bytes long, and waits for a worker.
+    /// The message is whole, has this many bytes, and has to be given to a worker.
     JobWanted(usize),
-    /// A worker has the message before it.
+    /// A worker has the message that precedes the first one.
     JobInFlight,
-    /// A worker has brought this one back.
+    /// A worker has returned this reply, which precedes the first message.
     JobDone(Vec<u8>),
 }
 
-/// Why no more messages can be echoed at once.
+/// Why [`split_messages`] stopped.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SplitEnd {
-    /// There are enough for now.
+    /// The next message does not fit in the room.
     NoRoom,
-    /// The next message has not come whole.
+    /// The next message is incomplete.
     Incomplete,
-    /// The next message, of so many bytes, is for a worker.
+    /// The next message has this many bytes and has to be given to a worker.
     JobWanted(usize),
-    /// What comes next is no message.
+    /// The next bytes are no message.
     BadFrame(BadFrame),
 }
 
 impl Inbox {
+    /// Creates an inbox that holds `bytes`, in which `decoder` has searched.
     pub(super) fn boxed(bytes: &[u8], decoder: Decoder, state: InboxState) -> Box<Self> {
         Box::new(Self {
             bytes: bytes.to_vec(),
@@ -77,29 +68,30 @@ impl Inbox {
         })
     }
 
-    /// Appends what has been read. What was taken from the front is given up here, once a read; growth is by whole
-    /// pages, never doubling.
-    pub(super) fn push(&mut self, more: &[u8]) {
+    /// Appends new input. This also drops the consumed bytes, at most once a read. Memory grows exactly, by whole
+    /// steps, and never doubles.
+    pub(super) fn push(&mut self, input: &[u8]) {
         self.bytes.drain(..std::mem::take(&mut self.start));
-        let needed = self.bytes.len() + more.len();
+        let needed = self.bytes.len() + input.len();
         if needed > self.bytes.capacity() {
             self.bytes
                 .reserve_exact(needed.next_multiple_of(INBOX_STEP) - self.bytes.len());
         }
-        self.bytes.extend_from_slice(more);
+        self.bytes.extend_from_slice(input);
     }
 
-    /// What has not been taken.
+    /// Returns the bytes that have not been consumed.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
-    /// How many of its bytes can be echoed now, and why not more. See [`split_messages`].
+    /// Splits the bytes that have not been consumed. See [`split_messages`].
     pub(super) fn split_messages(&mut self, settings: &Settings, room: usize) -> (usize, SplitEnd) {
         split_messages(settings, &mut self.decoder, &self.bytes[self.start..], room)
     }
 
-    /// Drops the first `n` bytes, whole messages that have gone their way. What follows has only begun now.
+    /// Drops the first `n` bytes, which are whole messages. The message after them has begun only now, so the frame
+    /// timer starts anew.
     pub(super) fn consume(&mut self, n: usize) {
         self.start += n;
         if n > 0 {
@@ -107,18 +99,18 @@ impl Inbox {
         }
     }
 
-    /// The timer that runs while nothing is pending.
+    /// Returns the timer that runs while no bytes are pending.
     #[cold]
     pub(super) fn timer(&self) -> Option<Timer> {
-        match self.frame_timer_started {
-            _ if self.waits_for_a_worker() => None,
-            Some(_) => Some(Timer::Frame),
-            None => Some(Timer::Idle),
+        if self.waits_for_worker() {
+            return None;
         }
+        let is_begun = self.frame_timer_started.is_some();
+        Some(if is_begun { Timer::Frame } else { Timer::Idle })
     }
 
-    /// Whether a worker has or is to get a message.
-    pub(super) fn waits_for_a_worker(&self) -> bool {
+    /// Returns true if a message has to be given to a worker, or a worker has one.
+    pub(super) fn waits_for_worker(&self) -> bool {
         matches!(
             self.state,
             InboxState::JobWanted(_) | InboxState::JobInFlight
@@ -126,8 +118,8 @@ impl Inbox {
     }
 }
 
-/// How many of the first bytes are whole messages that can be echoed, and why it is not more. Stops before there are more
-/// than `room` of them, but has one message at least.
+/// Splits `bytes` into messages. Returns how many of the first bytes are whole messages that can be echoed at once, and
+/// why the split stopped. The messages have at most `room` bytes, but a first message always fits.
 pub(super) fn split_messages(
     settings: &Settings,
     decoder: &mut Decoder,
@@ -137,26 +129,16 @@ pub(super) fn split_messages(
     let mut whole = 0;
     loop {
         match decoder.decode(settings.framing, &bytes[whole..], settings.max_message) {
-            // That of a worker comes back later, and needs room then.
+            // This comes before the question for a worker, because the reply of the worker needs the room.
             Decoded::Message(length) if whole > 0 && length > room.saturating_sub(whole) => {
                 return (whole, SplitEnd::NoRoom);
             }
-            Decoded::Message(length) if settings.offload.takes(length) => {
+            Decoded::Message(length) if settings.offload.includes(length) => {
                 return (whole, SplitEnd::JobWanted(length));
             }
             Decoded::Message(length) => whole += length,
             Decoded::Incomplete => return (whole, SplitEnd::Incomplete),
             Decoded::BadFrame(bad) => return (whole, SplitEnd::BadFrame(bad)),
-        }
-    }
-}
-
-impl Offload {
-    fn takes(self, length: usize) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::All => true,
-            Self::LargerThan(limit) => length > limit,
         }
     }
 }

@@ -1,24 +1,28 @@
-//! The part of a connection that knows messages.
+//! The part of a connection that deals with messages.
 //!
-//! Whole messages that lie in the scratch buffer are echoed straight from it, like a stream. Only what cannot be
-//! echoed yet goes to the [`Inbox`]: the begin of a message, or what waits behind a worker or behind pending bytes.
+//! Whole messages in the read buffer are echoed straight from there, like a stream. Only input that cannot be echoed
+//! yet is copied to the [`Inbox`]: the start of a message, or messages that wait for a worker or for pending bytes.
 
 use std::io::Write;
 use std::mem;
 
 use memchr::memchr;
 
+use super::State;
+use super::checks::Check;
+use super::close_reason::CloseReason;
+use super::connection::Connection;
 use super::framing::{Decoder, Framing};
 use super::inbox::{Inbox, InboxState, SplitEnd, split_messages};
 use super::write_buffer::BufferPool;
-use super::{CloseReason, Connection, State};
 
-/// A worker gave up on a message.
+/// A worker panicked while it processed a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerPanicked;
 
 impl Connection {
-    /// A worker is done with the message that [`poll_job`](Self::poll_job) gave away. Drive the connection next.
+    /// Records what a worker made of the message that [`poll_job`](Self::poll_job) returned. The owner has to drive the
+    /// connection next.
     pub fn handle_completion(&mut self, outcome: Result<Vec<u8>, WorkerPanicked>) {
         match (outcome, &mut self.inbox) {
             (Ok(reply), Some(inbox)) => inbox.state = InboxState::JobDone(reply),
@@ -27,8 +31,8 @@ impl Connection {
         }
     }
 
-    /// The message that a worker is to have. Asked for when there is room for a job; until then the connection waits,
-    /// and afterwards until [`handle_completion`](Self::handle_completion).
+    /// Takes the message that a worker has to process. The owner calls this when the worker pool has room. The
+    /// connection reads nothing until [`handle_completion`](Self::handle_completion).
     pub fn poll_job(&mut self) -> Option<Vec<u8>> {
         let inbox = self.inbox.as_mut()?;
         let InboxState::JobWanted(length) = inbox.state else {
@@ -40,23 +44,24 @@ impl Connection {
         Some(message)
     }
 
-    /// Whether [`poll_job`](Self::poll_job) has a message to give.
+    /// Returns true if [`poll_job`](Self::poll_job) would return a message.
     pub fn wants_job(&self) -> bool {
         self.inbox
             .as_ref()
             .is_some_and(|inbox| matches!(inbox.state, InboxState::JobWanted(_)))
     }
 
-    /// When the frame timer was started; see [`Timer::Frame`](super::Timer::Frame).
+    /// Returns when the frame timer was started, in nanoseconds of the loop's clock, or `None` while it does not run.
+    /// See [`Timer::Frame`](super::Timer::Frame).
     pub fn frame_timer_started(&self) -> Option<u64> {
         self.inbox.as_ref()?.frame_timer_started
     }
 
-    /// Takes in what has been read.
+    /// Echoes the whole messages in `input` and stores the rest.
     #[inline(never)]
     pub(super) fn receive(
         &mut self,
-        fresh: &[u8],
+        input: &[u8],
         socket: &mut impl Write,
         pool: &mut BufferPool,
         now: u64,
@@ -65,34 +70,29 @@ impl Connection {
             self.timer_started = now;
         }
         if self.settings.framing == Framing::Nul {
-            return self.receive_until_nul(fresh, socket, pool, now);
+            return self.receive_until_nul(input, socket, pool, now);
         }
         if let Some(inbox) = &mut self.inbox {
-            inbox.push(fresh);
+            inbox.push(input);
             return self.resume(socket, pool, now);
         }
         let mut decoder = Decoder::default();
-        let (whole, end_of_split) = split_messages(&self.settings, &mut decoder, fresh, usize::MAX);
-        self.echo(&fresh[..whole], socket, pool, now);
-        let rest = &fresh[whole..];
-        match end_of_split {
-            SplitEnd::BadFrame(bad) => self.end(CloseReason::BadFrame(bad)),
-            SplitEnd::JobWanted(length) => self.store_inbox(
-                Inbox::boxed(rest, decoder, InboxState::JobWanted(length)),
-                now,
-            ),
-            SplitEnd::NoRoom | SplitEnd::Incomplete => {
-                self.store_inbox(Inbox::boxed(rest, decoder, InboxState::Incomplete), now)
-            }
-        }
+        let (whole, end_of_split) = split_messages(&self.settings, &mut decoder, input, usize::MAX);
+        self.echo(&input[..whole], socket, pool, now);
+        let state = match end_of_split {
+            SplitEnd::BadFrame(bad) => return self.end(CloseReason::BadFrame(bad)),
+            SplitEnd::JobWanted(length) => InboxState::JobWanted(length),
+            SplitEnd::NoRoom | SplitEnd::Incomplete => InboxState::Incomplete,
+        };
+        self.store_inbox(Inbox::boxed(&input[whole..], decoder, state), now);
     }
 
-    /// Goes on with what was held back, as far as that is possible now: in pieces as large as may be pending at all, so
-    /// that small messages do not cost a write each however low the high-water mark is.
+    /// Goes on with the inbox as far as possible. Messages are written in pieces as large as may be pending at all, so
+    /// that small messages do not cost one write each, however low the high-water mark is.
     #[cold]
     pub(super) fn resume(&mut self, socket: &mut impl Write, pool: &mut BufferPool, now: u64) {
         let is_closed = self.state == State::Closed;
-        let can_go_on = |inbox: &mut Box<Inbox>| !is_closed && !inbox.waits_for_a_worker();
+        let can_go_on = |inbox: &mut Box<Inbox>| !is_closed && !inbox.waits_for_worker();
         let Some(mut inbox) = self.inbox.take_if(can_go_on) else {
             return;
         };
@@ -116,42 +116,47 @@ impl Connection {
         self.store_inbox(inbox, now);
     }
 
-    /// Whether a whole message waits here, or with a worker: it is owed.
+    /// Returns true if a whole message waits in the inbox or a worker has one. Such a message is owed to the peer.
     pub(super) fn has_queued_message(&self) -> bool {
         self.inbox
             .as_ref()
             .is_some_and(|inbox| inbox.state != InboxState::Incomplete)
     }
 
-    /// The peer has finished sending. Returns whether it did so within a message, which is dropped.
+    /// Drops a message whose end has not come. Returns true if there was one.
     pub(super) fn drop_begun_message(&mut self) -> bool {
         self.inbox
             .take_if(|inbox| inbox.state == InboxState::Incomplete)
             .is_some()
     }
 
+    /// Echoes `input` up to its first NUL, which ends the session.
     fn receive_until_nul(
         &mut self,
-        fresh: &[u8],
+        input: &[u8],
         socket: &mut impl Write,
         pool: &mut BufferPool,
         now: u64,
     ) {
-        let nul = memchr(0, fresh);
-        self.echo(&fresh[..nul.unwrap_or(fresh.len())], socket, pool, now);
+        let nul = memchr(0, input);
+        self.echo(&input[..nul.unwrap_or(input.len())], socket, pool, now);
         if nul.is_some() {
             self.end(CloseReason::NulReceived);
         }
     }
 
-    /// Keeps what could not be echoed, if it still can be, and lets its frame timer run.
+    /// Stores an inbox for a later run and starts its frame timer, unless nothing in it can be echoed any more.
     fn store_inbox(&mut self, mut inbox: Box<Inbox>, now: u64) {
-        let is_begun = inbox.state == InboxState::Incomplete;
-        let can_go_on = self.state == State::Open && !inbox.bytes().is_empty();
-        if is_begun && !can_go_on {
+        let is_incomplete = inbox.state == InboxState::Incomplete;
+        let runs = is_incomplete && !self.has_pending_output();
+        if !runs || inbox.frame_timer_started.is_none() {
+            // The message that the check asks about is whole by now, or the delay is ours.
+            self.pending_checks.remove(Check::FrameTimer);
+        }
+        let can_be_completed = self.state == State::Open && !inbox.bytes().is_empty();
+        if is_incomplete && !can_be_completed {
             return;
         }
-        let runs = is_begun && !self.has_pending_output();
         inbox.frame_timer_started = runs.then(|| inbox.frame_timer_started.unwrap_or(now));
         self.inbox = Some(inbox);
     }

@@ -1,30 +1,46 @@
 //! The state machine of a connection, without a socket, a clock or an operating system.
 //!
+//! **An event makes the loop believe that a socket is ready. Only the socket's own answer disproves it: `WouldBlock`,
+//! or, on epoll, a read that came back short.** Everything in this module follows from that rule.
+//!
 //! ```text
-//!                         peer finished             delivered
-//!            +--------+ ----------------> +-----------+ --------> +--------+
-//!  accept -> |  Open  |                   | Finishing |           | Closed |
-//!            +--------+                   +-----------+           +--------+
-//!                |                              ^                   ^    ^
-//!                | we end                       | peer finished     |    |
-//!                v                              |                   |    |
-//!            +-----------+ ---------------------+                   |    |
-//!            | Lingering | --------------- linger over -------------+    |
-//!            +-----------+                                               |
-//!                 any state: reset, abort ------------------------------->
+//!                          PeerFin                   Delivered
+//!             +--------+ ----------> +-----------+ ------------> +--------+
+//!   accept -> |  Open  |             | Finishing |               | Closed |
+//!             +--------+             +-----------+               +--------+
+//!                 |                        ^                       ^    ^
+//!                 | LocalClose             | PeerFin               |    |
+//!                 v                        |                       |    |
+//!             +-----------+ ---------------+                       |    |
+//!             | Lingering | ------------ LingerExpired ------------+    |
+//!             +-----------+                                             |
+//!                  any state: Reset, Abort -----------------------------+
 //! ```
 //!
-//! A state is what cannot be undone. Everything else (blocked, paused, whether the budget ran out) is derived from
-//! what is pending and what is believed, never stored.
+//! A state is what cannot be undone. Everything else, such as "blocked" or "paused", is derived and never stored.
 //!
-//! - `Open`: bytes come in and go back.
-//! - `Finishing`: the peer has finished sending; deliver what is pending, then close.
-//! - `Lingering`: we end the session. Input is discarded from here on; what is pending is delivered first, then our
-//!   FIN goes out, then the peer's FIN or the linger timer ends it. Closing at once could meet unread input, which
-//!   turns the close into a reset and eats the peer's last echo.
-//! - `Closed`: the socket is to be dropped, with a reset if bytes are owed.
+//! - `Open`: input is echoed.
+//! - `Finishing`: the peer has finished sending. What is owed is delivered, then the connection closes.
+//! - `Lingering`: we have ended the session. Input is discarded from now on. What is owed is delivered, then our FIN
+//!   goes out, then the peer's FIN or the linger timer closes the connection. Closing at once could meet unread input,
+//!   and then the kernel would send a reset, which destroys the last part of the echo in the peer's receive buffer.
+//! - `Closed`: the owner drops the socket. If bytes were still owed, it resets the socket, so that a truncated echo never
+//!   looks complete.
 //!
-//! # Every state, every event
+//! # Terms
+//!
+//! - *Run*: one call of [`Connection::drive`]. *Budget*: the most bytes that a run reads.
+//! - *Believed*: the loop has seen an event for this direction of the socket, and no answer that disproves it.
+//! - *Pending* bytes: bytes of the echo that the kernel has not taken yet.
+//! - *High-water mark*: the number of pending bytes from which on a connection reads nothing.
+//! - *Message*: the part of a stream that is echoed as a whole, if the [`Framing`] has messages.
+//! - *Inbox*: input that cannot be echoed yet. *Job*: a message that a worker thread processes before it is echoed.
+//! - *Owed*: pending bytes, and whole messages that wait in the inbox or are with a worker.
+//! - *Key*: the number of a connection's slot in the loop, and its token in the poll.
+//! - *Backlog*: the queue of connections whose budget ran out. (The listen backlog of a socket is always called so.)
+//! - *Timer*: what ends a session after a timeout. A connection names the timer that runs, the loop keeps the deadlines.
+//!
+//! # The transition table
 //!
 //! A unit test reads this table and compares each cell with [`State::next`].
 //!
@@ -37,30 +53,30 @@
 //!
 //! # Messages
 //!
-//! A framing that has messages echoes whole ones only, in their order:
+//! If the framing has messages, a connection echoes only whole messages, in their order:
 //!
 //! ```text
-//!                         whole, and for the loop
-//!   socket -> scratch ----------------------------------------> echo -> socket
-//!                |                                            ^
-//!                | the begin of one, or for a worker          | pending < high water
-//!                v                                            |
-//!              inbox --- poll_job --> worker --- handle_completion
+//!                            whole, and for the loop
+//!   socket -> read buffer ----------------------------------------> echo -> socket
+//!                  |                                            ^
+//!                  | incomplete, or for a worker                | pending < high water
+//!                  v                                            |
+//!                inbox --- poll_job --> worker --- handle_completion
 //! ```
 //!
-//! Nothing is read while a whole message waits, so the inbox holds less than one read and one message, and a
-//! connection has one job in flight at most: no message overtakes another. A whole message is owed like a pending byte:
-//! it is delivered before our FIN, and a close that drops it is a reset. An unfinished one is owed nothing.
+//! Nothing is read while a whole message waits. So the inbox holds less than one read and one message, a connection has
+//! at most one job in flight, and no message overtakes another. A whole message is owed like a pending byte: it is
+//! delivered before our FIN, and a close that drops it is a reset. Nothing is owed for an incomplete message.
 //!
 //! # Worked traces
 //!
-//! Each shows what came in, every call on the socket with its answer, every change of state, and what the connection
-//! then asks for. Tests run them and compare every word. The scratch buffer has 16 bytes, the high-water mark is 8,
-//! and a short read drains the socket, as it does on Linux.
+//! Each trace shows the input, every system call with its answer, every change of state, and what the connection asks
+//! for afterwards. Tests run the traces and compare every word. The read buffer has 16 bytes, the high-water mark is 8,
+//! and a short read proves the socket empty, as on Linux.
 //!
 //! ## An echo
 //!
-//! One read and one write an echo: the short read proves the socket empty, and nothing is armed or disarmed.
+//! An echo takes one read and one write. The short read proves the socket empty, and no registration changes.
 //!
 //! ```text
 //! 1 s: event readable
@@ -75,8 +91,9 @@
 //!
 //! ## A slow reader
 //!
-//! The second read is only made because 6 pending bytes are under the mark; at 22 reading pauses, with the belief kept.
-//! The expired timer finds one byte of room of which no event told, and starts afresh.
+//! With 6 bytes pending, which is below the mark, the connection reads a second time. With 22 bytes pending it pauses,
+//! and keeps its belief that the socket is readable. When the write timer expires, the connection tries a write and finds
+//! room for one byte that no event reported. The timer starts anew.
 //!
 //! ```text
 //! 1 s: event readable
@@ -85,7 +102,7 @@
 //!     write(6) = WouldBlock
 //!     read(16) = 16
 //! -> Wait | WRITABLE armed | Write timer since 1 s
-//! 31 s: the write timer runs out
+//! 31 s: the write timer expires
 //!     write(22) = 1
 //!     write(21) = WouldBlock
 //! -> Wait | WRITABLE armed | Write timer since 31 s
@@ -98,7 +115,8 @@
 //!
 //! ## A half-close
 //!
-//! The event tells of the FIN, so the short read is not the last; what is pending keeps the connection alive.
+//! The event reports the FIN, so the connection reads on after the short read. It stays until the pending bytes are
+//! delivered.
 //!
 //! ```text
 //! 1 s: event readable, read closed
@@ -114,6 +132,8 @@
 //! -> Close
 //! ```
 
+mod checks;
+mod close_reason;
 mod connection;
 mod drive;
 mod encode;
@@ -121,6 +141,7 @@ pub mod framing;
 mod inbox;
 mod messages;
 mod readiness;
+mod settings;
 mod write_buffer;
 
 #[cfg(test)]
@@ -130,40 +151,39 @@ mod sim;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, io};
-
-pub use connection::{Connection, Progress, Settings};
+pub use close_reason::CloseReason;
+pub use connection::{Connection, Progress};
 pub use encode::EncodeError;
 #[cfg(feature = "bench")]
 pub(crate) use encode::Overhead;
 pub use framing::{BadFrame, Framing};
 pub(crate) use inbox::INBOX_OVERHEAD;
-pub use inbox::Offload;
 pub use messages::WorkerPanicked;
 #[cfg(any(feature = "client", feature = "bench"))]
 pub(crate) use readiness::Readiness;
 pub use readiness::{Ready, ShortRead};
+pub use settings::{Offload, Settings};
 pub use write_buffer::{BufferPool, Buffers, POOLED_BUFFERS, WriteBuffer};
 
-/// Where a connection stands.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Bytes come in and go back.
+    /// Input is echoed.
     Open,
-    /// The peer has finished sending; what is pending is delivered, then the socket is closed.
+    /// The peer has finished sending. What is owed is delivered, then the connection closes.
     Finishing,
-    /// We have ended the session; what is pending is delivered, then our FIN, then we wait for the peer's.
+    /// We have ended the session. What is owed is delivered, then we send our FIN and wait for the peer's FIN.
     Lingering,
-    /// Over. The socket is to be dropped.
+    /// The connection is over, and its owner drops the socket.
     Closed,
 }
 
 /// What can move a connection from one state to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A read returned 0.
+    /// A read returned 0: the peer has finished sending.
     PeerFin,
-    /// We end the session and owe nothing new: idle timeout, stop.
+    /// We end the session, for example after an idle timeout or because the server stops. What is owed is delivered.
     LocalClose,
     /// The kernel has taken everything that was owed.
     Delivered,
@@ -171,12 +191,12 @@ pub enum Event {
     LingerExpired,
     /// The socket is dead.
     Reset,
-    /// We give up although bytes are owed.
+    /// We end the session at once, although something may be owed.
     Abort,
 }
 
 impl State {
-    /// The transition table.
+    /// Returns the state that follows this one when `event` happens.
     pub fn next(self, event: Event) -> State {
         match (self, event) {
             (State::Closed, _) => State::Closed,
@@ -184,151 +204,40 @@ impl State {
 
             (State::Open, Event::PeerFin) => State::Finishing,
             (State::Open, Event::LocalClose) => State::Lingering,
-            // An open connection is always delivering, and has sent no FIN that could be answered.
+            // An open connection can deliver everything and stay open, and it has sent no FIN.
             (State::Open, Event::Delivered | Event::LingerExpired) => State::Open,
 
             (State::Finishing, Event::Delivered) => State::Closed,
-            // It ends as soon as it can already: the peer waits for nothing but what is pending.
+            // The connection closes as soon as possible anyway: the peer waits only for what is owed.
             (State::Finishing, Event::PeerFin | Event::LocalClose | Event::LingerExpired) => {
                 State::Finishing
             }
 
-            // Both sides have finished; what is still pending keeps it from closing.
+            // Both sides have finished. Only what is still owed delays the close.
             (State::Lingering, Event::PeerFin) => State::Finishing,
             (State::Lingering, Event::LingerExpired) => State::Closed,
-            // Delivered: the FIN comes next, and the wait for the peer's.
+            // After the delivery, our FIN goes out, and then the connection waits for the peer's FIN.
             (State::Lingering, Event::LocalClose | Event::Delivered) => State::Lingering,
         }
     }
 }
 
-impl Event {
-    /// A few words for the log.
-    pub fn explain(self) -> &'static str {
-        match self {
-            Event::PeerFin => "peer finished sending",
-            Event::LocalClose => "we end the session",
-            Event::Delivered => "everything is delivered",
-            Event::LingerExpired => "the wait for the peer's FIN is over",
-            Event::Reset => "the socket is dead",
-            Event::Abort => "we give up",
-        }
-    }
-}
-
-/// Why a connection ended. Exactly one a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseReason {
-    /// The peer finished sending, and got all of its echo.
-    PeerClosed,
-    /// The peer reset the connection, or the network did.
-    Reset,
-    /// A read or write failed for a reason of ours (out of buffers, for instance).
-    Failed(io::ErrorKind),
-    /// Nothing came or went for the idle timeout.
-    IdleTimeout,
-    /// Bytes were pending and the peer took none for the write timeout.
-    WriteTimeout,
-    /// The server stopped, and the peer got all that it was owed.
-    Stopped,
-    /// The server stopped, and the peer did not take what it was owed in time.
-    DrainTimeout,
-    /// The first NUL of a `nul` session came.
-    NulReceived,
-    /// What came is no message, or a longer one than is allowed.
-    BadFrame(BadFrame),
-    /// The peer finished within a message, which is not echoed.
-    Truncated,
-    /// A message began and did not end for the frame timeout.
-    FrameTimeout,
-    /// A worker panicked on one of its messages.
-    WorkerPanicked,
-}
-
-impl CloseReason {
-    /// How many there are.
-    pub const COUNT: usize = 12;
-
-    /// One of each, in the order of [`index`](Self::index).
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::PeerClosed,
-        Self::Reset,
-        Self::Failed(io::ErrorKind::Other),
-        Self::IdleTimeout,
-        Self::WriteTimeout,
-        Self::Stopped,
-        Self::DrainTimeout,
-        Self::NulReceived,
-        Self::BadFrame(BadFrame::TooShort {
-            length: 0,
-            header: 1,
-        }),
-        Self::Truncated,
-        Self::FrameTimeout,
-        Self::WorkerPanicked,
-    ];
-
-    /// Its place in an array of counters.
-    pub fn index(self) -> usize {
-        match self {
-            Self::PeerClosed => 0,
-            Self::Reset => 1,
-            Self::Failed(_) => 2,
-            Self::IdleTimeout => 3,
-            Self::WriteTimeout => 4,
-            Self::Stopped => 5,
-            Self::DrainTimeout => 6,
-            Self::NulReceived => 7,
-            Self::BadFrame(_) => 8,
-            Self::Truncated => 9,
-            Self::FrameTimeout => 10,
-            Self::WorkerPanicked => 11,
-        }
-    }
-
-    /// A few words for the log.
-    pub fn explain(self) -> &'static str {
-        match self {
-            Self::PeerClosed => "peer finished",
-            Self::Reset => "reset",
-            Self::Failed(_) => "failed",
-            Self::IdleTimeout => "idle timeout",
-            Self::WriteTimeout => "write timeout",
-            Self::Stopped => "stopped",
-            Self::DrainTimeout => "drain timeout",
-            Self::NulReceived => "nul received",
-            Self::BadFrame(_) => "bad frame",
-            Self::Truncated => "must_abort",
-            Self::FrameTimeout => "frame timeout",
-            Self::WorkerPanicked => "worker panicked",
-        }
-    }
-}
-
-impl fmt::Display for CloseReason {
-    /// As [`explain`](Self::explain), with what is known beside it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(kind) => write!(f, "failed ({kind})"),
-            Self::BadFrame(bad) => write!(f, "bad frame ({bad})"),
-            reason => f.write_str(reason.explain()),
-        }
-    }
-}
-
-/// The timers of a connection. At most one runs at a time, but for the last.
+/// What ends a session after a timeout. A connection runs one timer at a time, except that the idle timer runs beside
+/// the frame timer.
 ///
-/// Time alone ends nothing but the linger. Where one of the others runs out, the socket is asked first: a write or a read
-/// that answers `WouldBlock` is the proof that nothing went or came.
+/// Only the linger timer ends a session by itself. When another timer expires, the next run asks the socket first: a
+/// write or a read that answers `WouldBlock` is the proof that no byte moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
-    /// Nothing came or went; restarted by any byte in either direction.
+    /// Runs while the connection waits for input. Every byte in either direction restarts it, and so does a completed
+    /// job.
     Idle,
-    /// Bytes are pending; restarted by each byte that the kernel takes.
+    /// Runs while bytes are pending. Every byte that the kernel takes restarts it.
     Write,
-    /// Our FIN went out; never extended.
+    /// Runs from our FIN on. Nothing restarts it.
     Linger,
-    /// A message has begun, and not ended for no reason of ours: the frame timer runs, which its bytes do not restart,
-    /// and the idle timer beside it.
+    /// Runs while a message is incomplete and the rest is up to the peer. The bytes of the message do not restart it, so
+    /// a peer that trickles cannot keep a message open for ever. A pause on our side stops it, and afterwards it starts
+    /// anew.
     Frame,
 }

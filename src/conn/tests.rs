@@ -995,7 +995,7 @@ mod worked_traces {
             .write_blocks();
         let mut trace = Trace::new(Rig::built(16, 8, ShortRead::ProvesEmpty, socket));
         trace.ready(1, "event readable", readable());
-        trace.timeout(31, "the write timer runs out");
+        trace.timeout(31, "the write timer expires");
         trace.ready(32, "event writable", writable());
         trace.is_documented_as("A slow reader");
     }

@@ -1,23 +1,28 @@
-//! Bytes the kernel has not taken yet.
+//! Bytes that the kernel has not taken yet, and the memory that all connections share.
 //!
-//! A connection whose peer keeps up owns no heap memory: reads land in the loop's one scratch buffer and are written
-//! straight from it. Only what a write leaves over is copied here. Growth is by fixed steps, never doubling, and an
-//! emptied buffer goes back to the loop, which keeps a few so that a busy server does not allocate at all.
+//! All connections of a loop read into one buffer, and the echo is written straight from there. So a connection whose
+//! peer keeps up owns no heap memory, and the loop can afford a large buffer: 256 KiB, the default, moved 1.1 to 1.4
+//! times as many bytes per CPU second as 64 KiB (measured, bulk traffic). Only the bytes that a write leaves over are
+//! copied, into the [`WriteBuffer`] of the connection. An emptied buffer goes back to the loop, which keeps a few, so
+//! that a busy server does not allocate at all.
+//!
+//! Memory grows exactly, by fixed steps, and never doubles. So the bound that the server logs holds: a connection has
+//! fewer pending bytes than the high-water mark plus one read or one message, and no more memory than that.
 
 use std::collections::VecDeque;
 
-/// Buffers the loop keeps for the next connection that blocks. Eight cover the peers that block at the same moment
-/// under bulk traffic; what they may hold is part of the memory bound that the server logs.
+/// The number of emptied buffers that the loop keeps. Eight cover the peers that block at the same moment under bulk
+/// traffic. What they may hold is part of the memory bound that the server logs.
 pub const POOLED_BUFFERS: usize = 8;
 
-/// Growth is rounded up to this. Allocators map blocks of such a size by themselves (glibc from 128 KiB on), so that only
-/// pages that were written to are resident, growing moves no bytes, and no outgrown block stays behind.
+/// Memory grows in steps of this many bytes. Allocators map blocks of this size separately (glibc from 128 KiB on).
+/// So only pages that were written to are resident, growing moves no bytes, and no outgrown block stays behind.
 const STEP: usize = 128 * 1024;
 
-/// Buffers without an owner, at most [`POOLED_BUFFERS`].
+/// Emptied buffers, at most [`POOLED_BUFFERS`].
 pub type BufferPool = Vec<VecDeque<u8>>;
 
-/// The memory that all connections of a loop share: where reads land, and the buffers that wait for an owner.
+/// The memory that all connections of a loop share: the read buffer, and emptied write buffers.
 #[derive(Debug)]
 pub struct Buffers {
     pub(super) read: Box<[u8]>,
@@ -25,7 +30,8 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// A scratch buffer of `size` bytes, at least one. Pages are resident once they have been read into.
+    /// Creates a read buffer of `size` bytes, at least one, and an empty pool. A page of the read buffer is resident
+    /// once a read has reached it.
     pub fn new(size: usize) -> Self {
         Self {
             read: vec![0; size.max(1)].into_boxed_slice(),
@@ -41,32 +47,33 @@ pub struct WriteBuffer {
 }
 
 impl WriteBuffer {
-    /// An empty buffer, without memory of its own.
+    /// Creates an empty buffer, without memory of its own.
     pub const fn new() -> Self {
         Self {
             bytes: VecDeque::new(),
         }
     }
 
-    /// Bytes that wait.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether nothing waits.
+    /// Returns true if there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The oldest bytes: all of them, or those in front of the ring's seam.
+    /// Returns the oldest bytes: all of them, or the part up to the end of the ring.
     pub fn front(&self) -> &[u8] {
         self.bytes.as_slices().0
     }
 
-    /// Appends `more`, into a spare buffer if this one has no memory yet. Memory for more than `most` bytes is taken only
-    /// where there are more: a ring comes round to each of its pages, also to those that it never needed at once.
+    /// Appends `more`. A buffer without memory first takes one from the pool. Memory for more than `max` bytes is
+    /// allocated only if there are more bytes: a ring reaches each of its pages in time, even pages that it never needs
+    /// at once.
     #[inline(never)]
-    pub fn push(&mut self, more: &[u8], pool: &mut BufferPool, most: usize) {
+    pub fn push(&mut self, more: &[u8], pool: &mut BufferPool, max: usize) {
         if self.bytes.capacity() == 0
             && let Some(buffer) = pool.pop()
         {
@@ -74,18 +81,18 @@ impl WriteBuffer {
         }
         let needed = self.bytes.len() + more.len();
         if needed > self.bytes.capacity() {
-            let wanted = needed.next_multiple_of(STEP).min(most).max(needed);
+            let wanted = needed.next_multiple_of(STEP).min(max).max(needed);
             self.bytes.reserve_exact(wanted - self.bytes.len());
         }
         self.bytes.extend(more);
     }
 
-    /// Drops the oldest `n` bytes: the kernel has taken them.
+    /// Drops the oldest `n` bytes, which the kernel has taken.
     pub fn consume(&mut self, n: usize) {
         self.bytes.drain(..n);
     }
 
-    /// Gives the memory back, and drops what is still in it.
+    /// Drops all bytes and returns the memory to the pool, or to the system if the pool is full.
     pub fn release(&mut self, pool: &mut BufferPool) {
         let mut bytes = std::mem::take(&mut self.bytes);
         if bytes.capacity() > 0 && pool.len() < POOLED_BUFFERS {

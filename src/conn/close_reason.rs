@@ -1,0 +1,118 @@
+//! Why a connection ended.
+//!
+//! A failure of a peer is a value, and never an error that leaves the loop: no peer can end the server.
+
+use std::fmt;
+use std::io::ErrorKind;
+
+use super::framing::BadFrame;
+
+/// Why a connection ended. A connection has exactly one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The peer finished sending and received its whole echo.
+    PeerClosed,
+    /// The peer or the network reset the connection.
+    Reset,
+    /// A read or a write failed for a reason on our side, for example because the system was out of buffers.
+    Failed(ErrorKind),
+    /// No byte moved in either direction for the idle timeout.
+    IdleTimeout,
+    /// Bytes were pending, and the socket took none for the write timeout.
+    WriteTimeout,
+    /// The server stopped, and everything owed to the peer was delivered.
+    Stopped,
+    /// The server stopped, and the peer did not take everything owed to it in time.
+    DrainTimeout,
+    /// A session with the `nul` framing received its first NUL.
+    NulReceived,
+    /// The input is no message, or the message is longer than the limit.
+    BadFrame(BadFrame),
+    /// The peer finished sending within a message. That message is not echoed.
+    Truncated,
+    /// A begun message stayed incomplete for the frame timeout.
+    FrameTimeout,
+    /// A worker panicked on a message of this connection.
+    WorkerPanicked,
+}
+
+impl CloseReason {
+    /// The number of reasons.
+    pub const COUNT: usize = 12;
+
+    /// All reasons, in the order of [`index`](Self::index). Reasons that carry details stand here with examples.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::PeerClosed,
+        Self::Reset,
+        Self::Failed(ErrorKind::Other),
+        Self::IdleTimeout,
+        Self::WriteTimeout,
+        Self::Stopped,
+        Self::DrainTimeout,
+        Self::NulReceived,
+        Self::BadFrame(BadFrame::TooShort {
+            length: 0,
+            header: 1,
+        }),
+        Self::Truncated,
+        Self::FrameTimeout,
+        Self::WorkerPanicked,
+    ];
+
+    /// Returns the position of this reason in [`ALL`](Self::ALL), for arrays of counters.
+    pub fn index(self) -> usize {
+        self.index_and_words().0
+    }
+
+    /// Returns a few words for the log.
+    pub fn explain(self) -> &'static str {
+        self.index_and_words().1
+    }
+
+    fn index_and_words(self) -> (usize, &'static str) {
+        match self {
+            Self::PeerClosed => (0, "peer finished"),
+            Self::Reset => (1, "reset"),
+            Self::Failed(_) => (2, "failed"),
+            Self::IdleTimeout => (3, "idle timeout"),
+            Self::WriteTimeout => (4, "write timeout"),
+            Self::Stopped => (5, "stopped"),
+            Self::DrainTimeout => (6, "drain timeout"),
+            Self::NulReceived => (7, "nul received"),
+            Self::BadFrame(_) => (8, "bad frame"),
+            Self::Truncated => (9, "truncated"),
+            Self::FrameTimeout => (10, "frame timeout"),
+            Self::WorkerPanicked => (11, "worker panicked"),
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    /// Writes the words of [`explain`](Self::explain), and the details if the reason has any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(kind) => write!(f, "failed ({kind})"),
+            Self::BadFrame(bad) => write!(f, "bad frame ({bad})"),
+            reason => f.write_str(reason.explain()),
+        }
+    }
+}
+
+impl From<ErrorKind> for CloseReason {
+    /// Tells a dead connection, which has many names, from a failure on our side. mio's poll(2) back end reports
+    /// `NotFound` for a socket that it has already dropped because the connection is dead.
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::NotConnected
+            | ErrorKind::NotFound
+            | ErrorKind::TimedOut
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown => Self::Reset,
+            kind => Self::Failed(kind),
+        }
+    }
+}
