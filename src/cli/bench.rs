@@ -10,7 +10,6 @@ mod tests;
 mod validate;
 mod values;
 
-use std::env;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -230,14 +229,13 @@ impl BenchArgs {
     }
 
     fn measurement(
-        mut self,
+        self,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Measure, clap::Error> {
         let shard = self.shard.map(|typed| typed.resolve(variable)).transpose();
         let shard = shard.map_err(refusal)?;
         self.refuse_contradictions(shard).map_err(refusal)?;
-        let target = self.resolve_target().map_err(refusal)?;
-        let (config, hlog, outputs) = self.parts(target, shard);
+        let (config, hlog, outputs) = self.parts(shard);
         Ok(Measure {
             config,
             hlog,
@@ -245,26 +243,13 @@ impl BenchArgs {
         })
     }
 
-    fn resolve_target(&mut self) -> Result<Target, String> {
-        match self.target.take() {
-            Some(target) => Ok(Target::Remote(target)),
-            None => env::current_exe().map(Target::Child).map_err(|error| {
-                format!("no HOST:PORT, and the path of this program is unknown: {error}")
-            }),
-        }
-    }
-
-    fn parts(
-        self,
-        target: Target,
-        shard: Option<Shard>,
-    ) -> (RunSettings, Option<PathBuf>, OutputArgs) {
+    fn parts(self, shard: Option<Shard>) -> (RunSettings, Option<PathBuf>, OutputArgs) {
         let config = RunSettings {
             family: self.family(),
             stop: self.stop(),
             pipeline: self.depth(),
             load: self.load(),
-            target,
+            target: self.target.map_or(Target::OwnServer, Target::Remote),
             connections: self.connections,
             threads: self.threads,
             sizes: self.size,

@@ -40,7 +40,7 @@ pub fn interval() -> Interval {
 /// The same, with a schedule of 2,000 messages a second, and a server of its own.
 pub fn open() -> Results {
     let mut results = results();
-    results.settings.target = Target::Child("mio-echo".into());
+    results.settings.target = Target::OwnServer;
     results.settings.pipeline = 1024;
     results.settings.load = Load::Open {
         rate: 2_000.0,

@@ -8,7 +8,7 @@ use super::{Config, StartError, platform};
 use crate::conn::{INBOX_OVERHEAD, POOLED_BUFFERS};
 
 /// Most connections unless told otherwise: 10 MB of slots.
-pub(crate) const DEFAULT_CONNECTIONS: usize = 65_536;
+pub const DEFAULT_CONNECTIONS: usize = 65_536;
 
 /// Descriptors for everything that is not a connection: standard streams, the poll, the waker, signals, 16 listeners.
 const RESERVED: u64 = 32;

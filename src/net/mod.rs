@@ -3,7 +3,7 @@
 pub(crate) mod abortive_close;
 mod acceptor;
 mod bind;
-pub(crate) mod capacity;
+mod capacity;
 mod config;
 mod connections;
 mod error;
@@ -30,6 +30,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use capacity::DEFAULT_CONNECTIONS;
 pub use config::{Config, Listen, OffloadPolicy, WhenFull};
 pub use error::StartError;
 pub use handle::Handle;

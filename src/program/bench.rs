@@ -5,6 +5,7 @@ mod display;
 mod files;
 mod interrupted;
 mod logged;
+mod own_server;
 mod progress;
 
 use std::error::Error;
@@ -30,7 +31,7 @@ pub fn bench(asked: Bench) -> ExitCode {
     outcome.unwrap_or_else(|error| {
         let failed = fail(&*error);
         match error.downcast_ref() {
-            Some(RunError::Aborted { signal } | RunError::Dropped { signal }) => {
+            Some(RunError::Interrupted { signal } | RunError::InterruptedTwice { signal }) => {
                 exit_code::of_signal(*signal).into()
             }
             _ => failed,
@@ -50,7 +51,7 @@ fn measure(asked: Measure) -> Result<ExitCode, Box<dyn Error>> {
     let (results, is_logged) = {
         let display = Display::start();
         let on_event = &mut |event: load::RunEvent| display.handle(event);
-        let prepared = load::prepare(config, on_event)?;
+        let prepared = load::prepare(config, own_server::command, on_event)?;
         match log {
             None => (run_to_signal(prepared, on_event), Ok(())),
             Some(log) => logged::run(prepared, log, on_event),

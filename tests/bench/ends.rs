@@ -94,7 +94,10 @@ fn a_source_that_nothing_can_come_from_is_named() {
     // TEST-NET-1 (RFC 5737): no machine has an address of it.
     let refused = run(crate::bench::bench("-c 1 -n 1 -w 0 --source 192.0.2.1"), 1);
     let line = refused.text();
-    assert!(line.contains("cannot use --source 192.0.2.1: "), "{line}");
+    assert!(
+        line.contains("cannot connect from source address 192.0.2.1: "),
+        "{line}"
+    );
 }
 
 #[test]

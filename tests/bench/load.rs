@@ -192,7 +192,7 @@ fn a_rate_is_printed_with_the_digits_that_tell_it() {
     // Of its ports is told where they are known.
     if cfg!(target_os = "linux") {
         assert!(
-            third.contains("3333.333 connections a second keep"),
+            third.contains("3333.333 connections/s will keep"),
             "{third}"
         );
     }

@@ -110,7 +110,10 @@ fn an_interrupt_before_all_are_connected_ends_it_too() {
         let finished = running.finished();
         finished.expect_code(code);
         let text = finished.text();
-        assert!(text.contains("there are no figures"), "{text}");
+        assert!(
+            text.contains("interrupted before there were results"),
+            "{text}"
+        );
         assert!(finished.output.is_empty(), "{:#?}", finished.output);
     }
 }
@@ -140,13 +143,16 @@ fn what_is_said_at_a_second_signal_fits_what_was_said_at_the_first() {
     within(Duration::from_millis(500), || running.wait());
     let said = running.finished().text();
     let parts = [
-        "the figures so far follow",
-        "interrupted again: the figures are dropped",
+        "the results so far follow",
+        "interrupted a second time: the results are dropped",
     ];
     for part in parts {
         assert!(said.contains(part), "{said}");
     }
-    assert!(!said.contains("there are no figures"), "{said}");
+    assert!(
+        !said.contains("interrupted before there were results"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -42,14 +42,13 @@ fn parsed(arguments: &str) -> Result<Command, clap::Error> {
 
 #[test]
 fn the_defaults_are_those_of_the_contract() {
-    let program = env::current_exe().expect("the test's own path");
     let Measure {
         config,
         hlog,
         outputs,
     } = measure("");
     let expected = RunSettings {
-        target: Target::Child(program),
+        target: Target::OwnServer,
         family: IpFamily::Any,
         connections: 64,
         threads: 1,

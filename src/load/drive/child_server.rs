@@ -1,18 +1,13 @@
-//! A server of our own, started for one measurement.
+//! A server process that a run starts for itself, for a run without a target.
 //!
-//! It ends with its standard input, so that it cannot outlive us, however we end.
+//! The caller supplies the command. The server must print `listening on ADDR` as its first line and end at the end of
+//! its standard input. The server therefore cannot outlive this process, not even if this process is killed.
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crate::load::plan::settings::RunSettings;
-use crate::net;
-use crate::net::IpFamily;
-use crate::net::capacity::DEFAULT_CONNECTIONS;
-
-/// A running server. Dropping it ends it.
+/// A running server process. Dropping the value kills the process.
 #[derive(Debug)]
 pub struct ChildServer {
     child: Child,
@@ -20,70 +15,46 @@ pub struct ChildServer {
 }
 
 impl ChildServer {
-    /// Starts `program`, and waits until it listens.
+    /// Starts `command` and waits until the server listens.
     ///
     /// # Errors
     ///
-    /// When it cannot be started, or says something else than where it listens.
-    pub fn start(program: &Path, settings: &RunSettings) -> io::Result<Self> {
-        let mut command = Command::new(program);
-        command.args(["serve", "--stop-on-eof", "--quiet"]);
-        command.args([
-            "--listen",
-            match settings.family {
-                IpFamily::V6 => "[::1]:0",
-                IpFamily::V4 | IpFamily::Any => "127.0.0.1:0",
-            },
-        ]);
-        let connections = settings.shard_connections();
-        if connections > DEFAULT_CONNECTIONS {
-            command.args(["--max-connections", &connections.to_string()]);
-        }
-        command.args(["--framing", &settings.framing.to_string()]);
-        let default_message = net::Config::default().max_message;
-        command.args([
-            "--max-message",
-            &settings.sizes.largest().max(default_message).to_string(),
-        ]);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("MIO_ECHO_") {
-                command.env_remove(name);
-            }
-        }
-        keep_from_terminal(&mut command);
+    /// Fails if the command cannot be started, or if its first line is not `listening on ADDR`.
+    pub fn start(mut command: Command) -> io::Result<Self> {
+        keep_terminal_signals_away(&mut command);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let mut line = String::new();
         let output = child.stdout.take().map(BufReader::new);
-        output
-            .map(|mut output| output.read_line(&mut line))
-            .transpose()?;
-        // Until here it is ended by its drop, too.
+        // Made before the first line is read, so that an error below drops the value and kills the process.
         let mut server = Self {
             child,
             address: ([127, 0, 0, 1], 0).into(),
         };
+        let mut line = String::new();
+        output
+            .map(|mut output| output.read_line(&mut line))
+            .transpose()?;
         server.address = listening_address(&line).ok_or_else(|| {
             io::Error::other(format!(
-                "the server did not start to listen, but said {line:?}"
+                "expected `listening on ADDR`, the server printed {line:?}"
             ))
         })?;
         Ok(server)
     }
 
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How it has ended, if it has.
-    pub fn end(&mut self) -> Option<ExitStatus> {
+    /// Returns the exit status if the server has ended.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Its process.
+    /// Returns the process id of the server.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -91,7 +62,7 @@ impl ChildServer {
 
 impl Drop for ChildServer {
     fn drop(&mut self) {
-        // Nothing that is still in it is of interest, and it may have ended already.
+        // The server may have ended already, and its last log lines are of no interest: errors are ignored.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -106,8 +77,9 @@ fn listening_address(line: &str) -> Option<SocketAddr> {
         .ok()
 }
 
-/// Ctrl-C on a terminal is for us alone: we end the server when we have our figures.
-fn keep_from_terminal(command: &mut Command) {
+/// Puts the server into a process group of its own, so that Ctrl-C on a terminal reaches this process alone. The run
+/// ends the server after the results are complete.
+fn keep_terminal_signals_away(command: &mut Command) {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
     #[cfg(windows)]

@@ -10,12 +10,13 @@ use std::net::IpAddr;
 use mio::Token;
 
 use super::client::SocketState;
-use super::generator::{Generator, WorkerShare, session_settings};
+use super::generator::{Generator, session_settings};
 use super::phases::WorkerPhase;
 use super::session::{Session, Timestamps};
 use crate::load::measure::metrics::{Corruption, Failure};
 use crate::load::plan::schedule::Schedule;
-use crate::load::plan::settings::{Close, RunSettings, Shard};
+use crate::load::plan::settings::{Close, RunSettings};
+use crate::load::plan::share::WorkerShare;
 use crate::net::abortive_close::reset_on_close;
 use crate::net::outbound::{ConnectOptions, ConnectStatus, Connected, Connecting};
 use crate::net::platform;
@@ -34,8 +35,7 @@ impl Generator {
         match self.settings.connect_rate {
             _ if self.dialed == self.clients.len() => NEVER,
             Some(rate) => {
-                let shards = self.settings.this_shard().count as f64;
-                let distance = 1e9 * self.part.threads as f64 * shards / rate;
+                let distance = 1e9 * self.part.workers() as f64 / rate;
                 self.started + (self.dialed as f64 * distance) as u64
             }
             None if self.connecting < most => 0,
@@ -123,15 +123,7 @@ impl Generator {
 
     /// The number of the newest connection among those of all loops, from 1, never given twice.
     pub(crate) fn connection_number(&self) -> u64 {
-        let WorkerShare {
-            thread, threads, ..
-        } = self.part;
-        let Shard {
-            index: shard,
-            count: shards,
-        } = self.settings.this_shard();
-        let loops = (threads * shards) as u64;
-        1 + (self.sockets - 1) * loops + (thread * shards + shard) as u64
+        self.part.connection_number(self.sockets)
     }
 
     pub(crate) fn fail_connect(&mut self, key: usize, failure: Failure) {

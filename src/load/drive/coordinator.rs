@@ -46,7 +46,7 @@ impl ReadyRun {
         let pid = server.as_ref().map(ChildServer::pid);
         let results = Run::start(settings, address, pid, interrupts)?.finish(on_event);
         // The server stays until the figures are complete.
-        if let Some(end) = server.as_mut().and_then(ChildServer::end) {
+        if let Some(end) = server.as_mut().and_then(ChildServer::exit_status) {
             on_event(RunEvent::Note(format!(
                 "the server that was started has ended: {end}"
             )));
@@ -187,15 +187,15 @@ impl<'a> Run<'a> {
                 (Request::Report, _) => {}
                 (Request::Stop(signal), Some(_)) => {
                     return Err(match self.timeline {
-                        Some(_) => RunError::Dropped { signal },
-                        None => RunError::Aborted { signal },
+                        Some(_) => RunError::InterruptedTwice { signal },
+                        None => RunError::Interrupted { signal },
                     });
                 }
                 (Request::Stop(signal), None) => {
                     self.signal = Some(signal);
                     if self.timeline.is_some() {
                         on_event(RunEvent::Note(
-                            "interrupted: the figures so far follow".to_owned(),
+                            "interrupted: the results so far follow".to_owned(),
                         ));
                     }
                     self.control.cut();
@@ -275,7 +275,7 @@ impl<'a> Run<'a> {
             Some(at) => {
                 let left = at
                     .duration_since(SystemTime::now())
-                    .map_err(|_| RunError::TooLate)?;
+                    .map_err(|_| RunError::StartTimePassed)?;
                 now + nanoseconds(left)
             }
         };
@@ -347,7 +347,7 @@ impl<'a> Run<'a> {
     fn results(self) -> Result<Results, RunError> {
         let Some(timeline) = self.timeline else {
             let signal = self.signal.unwrap_or_default();
-            return Err(RunError::Aborted { signal });
+            return Err(RunError::Interrupted { signal });
         };
         let window = self.since_window(self.ended.unwrap_or(timeline.end));
         let now = platform::monotonic_now();

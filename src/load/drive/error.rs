@@ -1,4 +1,4 @@
-//! Why there are no figures, in one line each.
+//! Errors that end a run without results, each worded in one line.
 
 use std::net::{IpAddr, SocketAddr};
 use std::{error, fmt, io};
@@ -7,62 +7,64 @@ use crate::load::measure::metrics::Failures;
 use crate::load::units::counted;
 use crate::net::ConnectError;
 
-/// Why there are no figures.
+/// The reason why a run has no results.
 #[derive(Debug)]
 pub enum RunError {
-    /// The target has no address.
+    /// The target does not resolve to an address.
     Unresolved {
-        /// `HOST:PORT`.
+        /// The target, `HOST:PORT`.
         target: String,
-        /// Why not.
+        /// The resolver's error.
         error: ConnectError,
     },
-    /// A source address is none of this machine's.
-    Source {
-        /// The address.
+    /// The system refuses to bind a socket to a source address.
+    SourceAddress {
+        /// The source address.
         source: IpAddr,
-        /// Why nothing can come from it.
+        /// The system's error.
         error: io::Error,
     },
-    /// Not one connection was established.
+    /// No connection was established.
     NotConnected {
-        /// The address.
+        /// The address of the server.
         address: SocketAddr,
-        /// What happened instead.
+        /// The failures of all connects.
         failures: Failures,
     },
-    /// The process may not open enough descriptors for the connections.
+    /// The process may not open as many descriptors as the connections need.
     Descriptors {
-        /// Descriptors that are needed.
+        /// The number of descriptors that the run needs.
         needed: u64,
-        /// Descriptors that the system allows.
+        /// The number of descriptors that the system allows.
         limit: u64,
     },
-    /// The server of our own did not start.
-    Server(io::Error),
-    /// When all were connected, the time to begin was over.
-    TooLate,
-    /// A signal before there were figures.
-    Aborted {
-        /// Its number.
+    /// The server that the run starts itself did not start.
+    OwnServer(io::Error),
+    /// The requested start time passed before all connections were tried.
+    StartTimePassed,
+    /// A signal ended the run before there were results.
+    Interrupted {
+        /// The number of the signal.
         signal: i32,
     },
-    /// A second signal, which did not wait for the figures.
-    Dropped {
-        /// Its number.
+    /// A second signal ended the run, and the results are dropped.
+    InterruptedTwice {
+        /// The number of the second signal.
         signal: i32,
     },
-    /// The system refuses what a loop needs.
+    /// The system refuses a resource that the run needs, for example a thread or a poll.
     System(io::Error),
-    /// A loop has failed.
-    Panicked,
+    /// A worker thread panicked.
+    WorkerPanicked,
 }
 
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unresolved { target, error } => write!(f, "cannot resolve {target}: {error}"),
-            Self::Source { source, error } => write!(f, "cannot use --source {source}: {error}"),
+            Self::SourceAddress { source, error } => {
+                write!(f, "cannot connect from source address {source}: {error}")
+            }
             Self::NotConnected { address, failures } => {
                 write!(f, "cannot connect to {address}:")?;
                 let mut separator = " ";
@@ -75,14 +77,18 @@ impl fmt::Display for RunError {
             }
             Self::Descriptors { needed, limit } => write!(
                 f,
-                "the connections need {needed} descriptors; the limit is {limit} (ulimit -n {needed})"
+                "the run needs {needed} descriptors and the limit is {limit}: raise it with ulimit -n {needed}"
             ),
-            Self::Server(error) => write!(f, "cannot start a server: {error}"),
-            Self::TooLate => f.write_str("--start-at: the time was over before all were connected"),
-            Self::Aborted { .. } => f.write_str("interrupted: there are no figures"),
-            Self::Dropped { .. } => f.write_str("interrupted again: the figures are dropped"),
+            Self::OwnServer(error) => write!(f, "cannot start a server to measure: {error}"),
+            Self::StartTimePassed => f.write_str(
+                "the start time passed before all connections were open: choose a later one",
+            ),
+            Self::Interrupted { .. } => f.write_str("interrupted before there were results"),
+            Self::InterruptedTwice { .. } => {
+                f.write_str("interrupted a second time: the results are dropped")
+            }
             Self::System(error) => write!(f, "cannot run: {error}"),
-            Self::Panicked => f.write_str("a loop failed; this is a bug"),
+            Self::WorkerPanicked => f.write_str("a worker thread panicked: this is a bug"),
         }
     }
 }

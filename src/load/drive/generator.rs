@@ -29,22 +29,12 @@ use crate::load::measure::metrics::Failure;
 use crate::load::measure::recorder::Recorder;
 use crate::load::plan::payload::{PIECE, Payload};
 use crate::load::plan::settings::RunSettings;
+use crate::load::plan::share::WorkerShare;
 use crate::net::poll::{self, EVENTS_PER_WAIT, readiness_of, timeout_until};
 use crate::net::timers::{NEVER, nanoseconds};
 use crate::net::{ConnectError, Handle, platform};
 
 const WAKER: Token = Token(usize::MAX - 1);
-
-/// The part of the connections that one loop has.
-#[derive(Clone, Copy, Debug)]
-pub struct WorkerShare {
-    /// The number of the loop, from 0.
-    pub thread: usize,
-    /// How many loops there are.
-    pub threads: usize,
-    /// Messages that it may begin in the window.
-    pub quota: Option<u64>,
-}
 
 /// One loop.
 pub struct Generator {
@@ -105,7 +95,10 @@ impl Generator {
         let generator = Self {
             poll,
             events: Events::with_capacity(EVENTS_PER_WAIT),
-            clients: clients(&settings, part),
+            clients: part
+                .connections(settings.connections)
+                .map(|number| Client::new(number as u64))
+                .collect(),
             address,
             payload,
             control,
@@ -320,11 +313,6 @@ impl Generator {
             SocketState::Down => client.redial_at = NEVER,
         }
     }
-}
-
-fn clients(settings: &RunSettings, part: WorkerShare) -> Vec<Client> {
-    let numbers = settings.thread_connections(part.thread, part.threads);
-    numbers.map(|number| Client::new(number as u64)).collect()
 }
 
 pub(crate) fn session_settings<'a>(

@@ -96,7 +96,10 @@ impl Generator {
 
     fn begin(&mut self, timeline: Timeline) {
         let window = timeline.window..timeline.end;
-        self.recorder.open(window, self.part.quota, self.now);
+        let connections = self.settings.connections;
+        let messages = self.settings.stop.messages;
+        let quota = messages.map(|messages| self.part.messages(messages, connections));
+        self.recorder.open(window, quota, self.now);
         self.phase = WorkerPhase::Loaded;
         self.next_interval = timeline.window;
         self.scheduled_until = timeline.window.saturating_add(self.schedule_length());

@@ -1,6 +1,8 @@
-//! What must be settled before a measurement begins: descriptors, ports, the address, the shares of the loops.
+//! The checks before a run: descriptors, source addresses, the server's address, ports.
 
+use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use super::child_server::ChildServer;
@@ -10,46 +12,55 @@ use crate::load::plan::settings::{Close, RunSettings, Target};
 use crate::load::units::rounded;
 use crate::net::{check_source, platform, resolve};
 
-/// How long a closed connection keeps its port (Linux: TCP_TIMEWAIT_LEN).
+/// How long a closed connection occupies its port (Linux: TCP_TIMEWAIT_LEN).
 const TIME_WAIT: Duration = Duration::from_secs(60);
 
-/// Descriptors for everything that is not a connection, and for each loop.
-const RESERVED: u64 = 32;
-const PER_THREAD: u64 = 4;
+/// Descriptors for everything that is not a connection, apart from [`DESCRIPTORS_PER_THREAD`].
+const RESERVED_DESCRIPTORS: u64 = 32;
 
-/// A measurement that can begin.
+/// Descriptors of a worker thread: its poll and its waker, twice as many to be safe.
+const DESCRIPTORS_PER_THREAD: u64 = 4;
+
+/// A run whose checks have passed. [`run`](Self::run) starts the load.
 #[derive(Debug)]
 pub struct ReadyRun {
-    pub(crate) settings: RunSettings,
-    pub(crate) address: SocketAddr,
-    /// One that was started for it.
-    pub(crate) server: Option<ChildServer>,
+    pub(super) settings: RunSettings,
+    pub(super) address: SocketAddr,
+    /// The server, if the run has started one itself.
+    pub(super) server: Option<ChildServer>,
 }
 
-/// Settles what `settings` leaves open. That can take its time, and signals do in it what they do without us.
+/// Checks that a run with `settings` is possible, and finds or starts its server.
+///
+/// For [`Target::OwnServer`], `own_server` returns the command that starts the server. The server must print
+/// `listening on ADDR` as its first line and end at the end of its standard input.
+///
+/// A name lookup or a connect may block for some time. Signals keep their default action meanwhile.
 ///
 /// # Errors
 ///
-/// When there is nothing to measure: the target does not resolve, the server of our own does not start, nothing can come
-/// from a source address, or the system refuses the descriptors for the connections.
+/// Fails if the target does not resolve, the own server does not start, a source address is not usable, or the system
+/// does not allow enough descriptors for the connections.
 pub fn prepare(
     settings: RunSettings,
+    own_server: impl FnOnce(&RunSettings) -> io::Result<Command>,
     on_event: &mut dyn FnMut(RunEvent),
 ) -> Result<ReadyRun, RunError> {
     claim_descriptors(&settings)?;
     check_sources(&settings)?;
     let (server, address) = match &settings.target {
-        Target::Child(program) => {
-            let server = ChildServer::start(program, &settings).map_err(RunError::Server)?;
+        Target::OwnServer => {
+            let server = own_server(&settings).and_then(ChildServer::start);
+            let server = server.map_err(RunError::OwnServer)?;
             let address = server.address();
             on_event(RunEvent::Note(format!(
-                "no target: started mio-echo serve on {address}"
+                "no target given: started a server on {address}"
             )));
             (Some(server), address)
         }
         Target::Remote(target) => (None, choose_address(target, &settings)?),
     };
-    warn_of_ports(&settings, on_event);
+    warn_of_port_shortage(&settings, on_event);
     Ok(ReadyRun {
         settings,
         address,
@@ -57,39 +68,43 @@ pub fn prepare(
     })
 }
 
-/// Makes room for the descriptors that the connections need.
+/// Raises the descriptor limit as far as the connections need.
 fn claim_descriptors(settings: &RunSettings) -> Result<(), RunError> {
     let connections = settings.shard_connections() as u64;
-    let needed = connections + settings.threads as u64 * PER_THREAD + RESERVED;
+    let threads = settings.threads as u64;
+    let needed = connections + threads * DESCRIPTORS_PER_THREAD + RESERVED_DESCRIPTORS;
     match platform::raise_descriptor_limit(needed).map_err(RunError::System)? {
         Some(limit) if limit < needed => Err(RunError::Descriptors { needed, limit }),
-        _ => Ok(()),
+        Some(_) | None => Ok(()),
     }
 }
 
-/// Tries whether connections can come from each of the source addresses.
+/// Checks that the system lets a socket connect from each source address.
 fn check_sources(settings: &RunSettings) -> Result<(), RunError> {
     for source in settings.sources.iter().copied() {
-        check_source(source).map_err(|error| RunError::Source { source, error })?;
+        check_source(source).map_err(|error| RunError::SourceAddress { source, error })?;
     }
     Ok(())
 }
 
-/// The first address that lets us connect. The last one is not tried: if it refuses, the measurement says so.
+/// Returns the first address of `target` that accepts a connection.
+///
+/// The last address is not tried: if that address refuses too, the run itself reports the failure.
 fn choose_address(target: &str, settings: &RunSettings) -> Result<SocketAddr, RunError> {
     let addresses = resolve(target, settings.family).map_err(|error| RunError::Unresolved {
         target: target.into(),
         error,
     })?;
-    let lets_connect =
+    let accepts =
         |address: &&SocketAddr| TcpStream::connect_timeout(address, settings.timeout).is_ok();
     let last = addresses.len() - 1;
-    let first = addresses[..last].iter().find(lets_connect);
+    let first = addresses[..last].iter().find(accepts);
     Ok(*first.unwrap_or(&addresses[last]))
 }
 
-/// A connection that was closed keeps its port for a minute (TIME_WAIT); a reset one does not.
-fn warn_of_ports(settings: &RunSettings, on_event: &mut dyn FnMut(RunEvent)) {
+/// Warns if churn will need more ports than the system has. A connection closed by a FIN occupies its port for
+/// [`TIME_WAIT`]. A connection closed by a reset does not.
+fn warn_of_port_shortage(settings: &RunSettings, on_event: &mut dyn FnMut(RunEvent)) {
     let (Some(rate), true, Close::Fin) = (settings.shard_rate(), settings.churn, settings.close)
     else {
         return;
@@ -102,24 +117,8 @@ fn warn_of_ports(settings: &RunSettings, on_event: &mut dyn FnMut(RunEvent)) {
     if needed > ports * sources {
         let rate = rounded(rate, 3);
         on_event(RunEvent::Note(format!(
-            "{rate} connections a second keep {needed} ports in TIME_WAIT; there are {ports} on each of {sources} \
-             source addresses: use --source, or --close rst"
+            "{rate} connections/s will keep {needed} ports in TIME_WAIT, and {sources} source addresses have {ports} \
+             ports each: use more source addresses, or close with a reset"
         )));
     }
-}
-
-/// The messages that a loop may begin: one in turn for each connection of the load, of which it has some. So their evenly
-/// spread schedules end where that of the whole load does, and no connection of any shard has more than another by more
-/// than one.
-pub(crate) fn quota(settings: &RunSettings, thread: usize, threads: usize) -> Option<u64> {
-    let messages = settings.stop.messages?;
-    let connections = settings.connections as u64;
-    let of_one =
-        |number| messages / connections + u64::from((number as u64) < messages % connections);
-    Some(
-        settings
-            .thread_connections(thread, threads)
-            .map(of_one)
-            .sum(),
-    )
 }

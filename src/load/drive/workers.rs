@@ -7,8 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use super::control::{Control, WorkerEvents};
 use super::error::RunError;
-use super::generator::{Generator, WorkerShare};
-use super::prepare::quota;
+use super::generator::Generator;
 use crate::load::plan::payload::Payload;
 use crate::load::plan::settings::RunSettings;
 use crate::net::Handle;
@@ -31,18 +30,13 @@ impl Workers {
         let payload = Arc::new(Payload::new(settings.framing, settings.seed));
         let threads = settings.threads.min(settings.shard_connections()).max(1);
         let start = |thread| {
-            let part = WorkerShare {
-                thread,
-                threads,
-                quota: quota(settings, thread, threads),
-            };
             let (generator, handle) = Generator::new(
                 Arc::clone(settings),
                 address,
                 Arc::clone(&payload),
                 Arc::clone(control),
                 reporter.clone(),
-                part,
+                settings.share(thread, threads),
             )?;
             let loop_ = thread::Builder::new()
                 .name(format!("load {thread}"))
@@ -79,7 +73,7 @@ impl Workers {
     pub fn join(&mut self) -> Result<(), RunError> {
         let end = |(loop_, _): (JoinHandle<io::Result<()>>, Handle)| match loop_.join() {
             Ok(result) => result.map_err(RunError::System),
-            Err(_) => Err(RunError::Panicked),
+            Err(_) => Err(RunError::WorkerPanicked),
         };
         let ends: Vec<_> = self.0.drain(..).map(end).collect();
         ends.into_iter().collect()

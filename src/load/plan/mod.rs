@@ -1,6 +1,7 @@
-//! What is to happen: settings, schedules, bytes.
+//! The plan of a run: settings, shares of the workers, schedules, message sizes and bytes.
 
 pub mod payload;
 pub mod random;
 pub mod schedule;
 pub mod settings;
+pub mod share;

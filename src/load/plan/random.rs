@@ -1,29 +1,32 @@
-//! Random numbers that a seed repeats.
+//! Random numbers that the same seed repeats.
 
 use fastrand::Rng;
 
-/// What is drawn. Each has numbers of its own, or the sizes of messages would go with their times.
+/// A purpose of random numbers. Each purpose has a stream of its own; otherwise message sizes would correlate with
+/// message times.
 #[derive(Clone, Copy, Debug)]
 pub enum RngStream {
-    /// Where the bytes of a connection begin in the table.
+    /// The position in the payload table where the bytes of a connection start.
     Start,
-    /// How large the messages of a connection are.
+    /// The sizes of a connection's messages.
     Sizes,
-    /// How far apart the messages of a connection are.
+    /// The gaps between a connection's messages.
     Gaps,
 }
 
-/// The numbers for one connection.
+/// Returns the generator for one purpose and one connection.
 ///
-/// Generators that begin at seeds close to each other give numbers that go together: of as many connections the arrivals
-/// would be far more even than random ones, and ten measurements with ten seeds nearly one and the same. So all that
-/// tells the connections apart is mixed first.
-pub fn random(seed: u64, drawn: RngStream, connection: u64) -> Rng {
-    Rng::with_seed(mix(mix(mix(seed) ^ drawn as u64) ^ connection))
+/// Seeds that are close to each other give correlated generators: the arrivals of many connections would be far more
+/// even than random ones, and ten runs with ten seeds would give nearly the same result. The seed, the purpose and the
+/// connection are therefore mixed first.
+pub fn random(seed: u64, stream: RngStream, connection: u64) -> Rng {
+    Rng::with_seed(mix(mix(mix(seed) ^ stream as u64) ^ connection))
 }
 
-/// A bijection in which every bit of the argument changes half of the bits: the finalizer of SplitMix64 (Steele, Lea and
-/// Flood, Fast Splittable Pseudorandom Number Generators, 2014), made for arguments that follow one another.
+/// Mixes the bits of `number`: each bit of the argument changes about half of the result's bits.
+///
+/// This is the finalizer of SplitMix64 (Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, 2014).
+/// The finalizer is a bijection and is made for consecutive arguments.
 fn mix(number: u64) -> u64 {
     let mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -38,12 +41,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_connections_seeds_or_purposes_share_their_numbers() {
+    fn no_two_seeds_streams_or_connections_share_random_numbers() {
         let mut seen = HashSet::new();
         for seed in 0..20 {
-            for drawn in [RngStream::Start, RngStream::Sizes, RngStream::Gaps] {
+            for stream in [RngStream::Start, RngStream::Sizes, RngStream::Gaps] {
                 for connection in 0..100 {
-                    let mut random = random(seed, drawn, connection);
+                    let mut random = random(seed, stream, connection);
                     for _ in 0..10 {
                         assert!(seen.insert(random.u64(..)));
                     }
@@ -53,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_repeats_them() {
+    fn the_same_seed_repeats_the_numbers() {
         let draw = || random(7, RngStream::Gaps, 3).u64(..);
         assert_eq!(draw(), draw());
     }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use super::share::WorkerShare;
 use crate::conn::Framing;
 use crate::net::IpFamily;
 
@@ -61,8 +61,8 @@ pub struct RunSettings {
 /// Against whom to measure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A server of our own, started for the measurement: the path of the program.
-    Child(PathBuf),
+    /// A server that the run starts and ends itself.
+    OwnServer,
     /// `HOST:PORT`.
     Remote(String),
 }
@@ -163,28 +163,19 @@ impl Sizes {
 }
 
 impl RunSettings {
-    /// The part of the load that this process is: all of it, unless it is a shard.
-    pub fn this_shard(&self) -> Shard {
-        self.shard.unwrap_or(Shard { index: 0, count: 1 })
+    /// Returns the share of worker `thread` of `threads` in this process.
+    pub fn share(&self, thread: usize, threads: usize) -> WorkerShare {
+        let Shard { index, count } = self.shard.unwrap_or(Shard { index: 0, count: 1 });
+        WorkerShare::new(thread, threads, index, count)
     }
 
-    /// Connections of this process: its share of all, if it is a shard.
+    /// Returns the number of connections of this process: the shard's share, or all of them without shards.
     pub fn shard_connections(&self) -> usize {
-        self.thread_connections(0, 1).len()
+        self.share(0, 1).connections(self.connections).len()
     }
 
-    /// The numbers of the connections that a loop of this process has, among those of all shards, from 0: first the
-    /// shards take turns, then the loops.
-    pub(crate) fn thread_connections(
-        &self,
-        thread: usize,
-        threads: usize,
-    ) -> impl ExactSizeIterator<Item = usize> + use<> {
-        let Shard { index, count } = self.this_shard();
-        (index + thread * count..self.connections).step_by(count * threads)
-    }
-
-    /// Messages a second that this process is to send in an open loop: as much of all as it has of the connections.
+    /// Returns the messages per second of this process in an open loop, in proportion to its connections. Returns
+    /// `None` in a closed loop.
     pub fn shard_rate(&self) -> Option<f64> {
         match self.load {
             Load::Closed => None,

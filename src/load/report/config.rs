@@ -99,7 +99,7 @@ impl ConfigReport {
         };
         Self {
             target: match &settings.target {
-                Target::Child(_) => None,
+                Target::OwnServer => None,
                 Target::Remote(target) => Some(target.clone()),
             },
             address: results.address.to_string(),
