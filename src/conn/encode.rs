@@ -1,30 +1,29 @@
-//! The reverse of the decoder: a message, made of what it is to carry.
+//! Turns a payload into a message: the reverse of the [`Decoder`](super::framing::Decoder).
 
 use std::{error, fmt};
 
 use memchr::memmem;
 
-use super::Framing;
-use super::framing::WireFormat;
+use super::framing::{Framing, WireFormat};
 
-/// Why a framing cannot carry something.
+/// Why a framing cannot carry a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncodeError {
-    /// A stream does not carry nothing: no echo would answer it.
+    /// The payload is empty, and the framing has no messages. No echo would answer it.
     Empty,
-    /// It holds what ends a message, or the session.
+    /// The payload contains the bytes that end a message or the session.
     ContainsTerminator {
-        /// What that is called.
+        /// The name of those bytes.
         terminator: &'static str,
     },
-    /// More bytes than the length in front can say.
+    /// The payload has more bytes than the length in the header can tell.
     TooLong {
-        /// Bytes that it can carry.
+        /// The most bytes that the framing can carry.
         limit: usize,
     },
 }
 
-/// What lies around the payload of a message.
+/// The bytes of a message that are not its payload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Overhead {
     header: [u8; 2],
@@ -33,25 +32,25 @@ pub(crate) struct Overhead {
 }
 
 impl Overhead {
-    /// In front of the payload.
+    /// Returns the bytes before the payload.
     pub(crate) fn header(&self) -> &[u8] {
         &self.header[..self.header_size]
     }
 
-    /// Behind the payload.
+    /// Returns the bytes after the payload.
     pub(crate) fn terminator(&self) -> &'static [u8] {
         self.terminator
     }
 }
 
 impl Framing {
-    /// The overhead of a message that has `whole` bytes with it.
-    pub(crate) fn overhead(self, whole: usize) -> Overhead {
+    /// Returns the overhead of a message of `length` bytes. The length includes the overhead.
+    pub(crate) fn overhead(self, length: usize) -> Overhead {
         let (header, header_size, terminator): (_, _, &[u8]) = match self.wire_format() {
             WireFormat::Stream => ([0; 2], 0, b""),
             WireFormat::Delimited { terminator } => ([0; 2], 0, terminator),
             WireFormat::LengthPrefixed { header, prefix, .. } => {
-                (prefix(whole as u16), header, b"")
+                (prefix(length as u16), header, b"")
             }
         };
         Overhead {
@@ -61,23 +60,24 @@ impl Framing {
         }
     }
 
-    /// `payload` with its header or terminator.
+    /// Returns `payload` with its header or terminator.
     ///
     /// # Errors
     ///
-    /// When the other side would take it for something else.
+    /// Fails if the receiver would not find exactly `payload` in the result.
     pub fn encode(self, payload: &[u8]) -> Result<Vec<u8>, EncodeError> {
         match self.wire_format() {
             WireFormat::Stream if payload.is_empty() => return Err(EncodeError::Empty),
             WireFormat::Stream | WireFormat::Delimited { .. } => self.expect_no_end(payload)?,
             WireFormat::LengthPrefixed { header, .. } => expect_length(payload, header)?,
         }
-        let around = self.overhead(0);
-        let whole = around.header().len() + payload.len() + around.terminator().len();
-        let around = self.overhead(whole);
-        Ok([around.header(), payload, around.terminator()].concat())
+        let empty = self.overhead(0);
+        let overhead =
+            self.overhead(empty.header().len() + payload.len() + empty.terminator().len());
+        Ok([overhead.header(), payload, overhead.terminator()].concat())
     }
 
+    /// Returns an error if `payload` contains what ends a message or the session.
     fn expect_no_end(self, payload: &[u8]) -> Result<(), EncodeError> {
         let (end, terminator): (&[u8], _) = match self {
             Self::Nul => (b"\0", "NUL"),
@@ -92,13 +92,14 @@ impl Framing {
     }
 }
 
-/// The most that a header of so many bytes can say includes the header.
+/// Returns an error if a header of `header` bytes cannot tell the length of a message with this payload. The length
+/// includes the header.
 fn expect_length(payload: &[u8], header: usize) -> Result<(), EncodeError> {
     let limit = (1 << (8 * header)) - 1 - header;
-    match payload.len() <= limit {
-        true => Ok(()),
-        false => Err(EncodeError::TooLong { limit }),
+    if payload.len() > limit {
+        return Err(EncodeError::TooLong { limit });
     }
+    Ok(())
 }
 
 impl fmt::Display for EncodeError {
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_other_side_would_misread_is_refused() {
+    fn a_payload_that_the_receiver_would_misread_is_rejected() {
         let text = |length| vec![b'x'; length];
         let holds = |terminator| Err(EncodeError::ContainsTerminator { terminator });
         let too_long = |limit| Err(EncodeError::TooLong { limit });
@@ -155,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_wrapped_is_found_as_one_message(payload: Vec<u8>, longest in 60_000_usize..65_533) {
+        fn an_encoded_payload_is_decoded_as_one_message(payload: Vec<u8>, longest in 60_000_usize..65_533) {
             for (_, framing) in Framing::ALL {
                 for payload in [&payload[..], &vec![b'x'; longest]] {
                     let Ok(message) = framing.encode(payload) else { continue };

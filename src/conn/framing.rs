@@ -1,57 +1,58 @@
 //! Where a message ends.
 //!
-//! A framing is data: a table row says to which family it belongs and with which bytes. Each family has one function,
-//! which looks at the first bytes of what has been read and says how many of them are the next message. What has been
-//! looked at in vain is remembered, so a stream is scanned once, however it is cut into reads.
+//! Each [`Framing`] has a [`WireFormat`], which says how its messages look and with which bytes. Each wire format has
+//! one function, which looks at the first bytes of the input and tells how many of them are the next message. The
+//! [`Decoder`] remembers how far it has searched without success, so a stream is searched once, however it is cut into
+//! reads.
 
 use std::fmt;
 
 use memchr::memchr;
 
-/// How a byte stream is cut into messages.
+/// How a byte stream is split into messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// Not at all: every byte is echoed as it comes.
+    /// There are no messages: every byte is echoed as it arrives.
     Raw,
-    /// Not at all, but the first NUL ends the session. It is not echoed, and neither is what follows it.
+    /// There are no messages, but the first NUL ends the session. Neither the NUL nor what follows it is echoed.
     Nul,
     /// A message ends with LF.
     Line,
-    /// A message ends with CR LF. One without the other is data.
+    /// A message ends with CR LF. A CR or an LF alone is data.
     Crlf,
-    /// A message begins with one byte: its length, including that byte.
+    /// A message starts with its length in one byte. The length includes that byte.
     Len8,
-    /// A message begins with two bytes, the higher first: its length, including those bytes.
+    /// A message starts with its length in two bytes, in network byte order. The length includes those bytes.
     Len16,
-    /// A message begins with two bytes, the lower first: its length, including those bytes.
+    /// A message starts with its length in two bytes, in little-endian byte order. The length includes those bytes.
     Len16Le,
 }
 
-/// A message that cannot be.
+/// Why input is not a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadFrame {
-    /// It says that it is shorter than its own header. Both in bytes.
+    /// The length in the header is less than the header itself. Both are in bytes.
     TooShort {
-        /// What it says.
+        /// The length in the header.
         length: u16,
-        /// The least it can be.
+        /// The size of the header.
         header: u8,
     },
-    /// It is longer than it may be. Both in bytes.
+    /// The message is longer than the limit. Both are in bytes.
     TooLong {
-        /// What it says; if only its end would tell, the least that it has.
+        /// The length in the header. Without a header, the least length that the message can have.
         length: u32,
-        /// The most it may be.
+        /// The most that a message may have.
         limit: u32,
     },
 }
 
-/// What the first bytes of a stream are.
+/// What a [`Decoder`] found at the start of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decoded {
-    /// So many of them are a message.
+    /// A message of this many bytes.
     Message(usize),
-    /// The begin of one, or nothing.
+    /// The start of a message, or no input at all.
     Incomplete,
     /// No message, whatever follows.
     BadFrame(BadFrame),
@@ -60,27 +61,29 @@ pub enum Decoded {
 /// Finds the messages of one stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decoder {
-    /// How much of the first message has been looked at in vain.
+    /// The number of bytes that were searched for the end of the first message without success.
     scanned: usize,
 }
 
+/// How the messages of a framing look.
 pub(super) enum WireFormat {
+    /// There are no messages.
     Stream,
-    Delimited {
-        terminator: &'static [u8],
-    },
+    /// A message ends with a terminator.
+    Delimited { terminator: &'static [u8] },
+    /// A message starts with its length.
     LengthPrefixed {
-        /// Bytes of the header.
+        /// The size of the header in bytes.
         header: usize,
         /// Reads the length of a message from its header.
         length: fn(&[u8]) -> u16,
-        /// Makes the header for a length.
+        /// Writes the header for a length.
         prefix: fn(u16) -> [u8; 2],
     },
 }
 
 impl Framing {
-    /// All of them, with the names they have on the command line.
+    /// All framings, with their names on the command line.
     pub const ALL: [(&'static str, Self); 7] = [
         ("raw", Self::Raw),
         ("nul", Self::Nul),
@@ -91,11 +94,12 @@ impl Framing {
         ("len16le", Self::Len16Le),
     ];
 
-    /// Whether there are messages at all, and with them limits and jobs.
+    /// Returns true if the framing has messages. Limits and jobs exist only then.
     pub fn has_messages(self) -> bool {
         !matches!(self.wire_format(), WireFormat::Stream)
     }
 
+    /// Returns how the messages of this framing look.
     pub(super) fn wire_format(self) -> WireFormat {
         match self {
             Self::Raw | Self::Nul => WireFormat::Stream,
@@ -105,17 +109,17 @@ impl Framing {
             },
             Self::Len8 => WireFormat::LengthPrefixed {
                 header: 1,
-                length: |h| u16::from(h[0]),
+                length: |header| u16::from(header[0]),
                 prefix: |length| [length as u8, 0],
             },
             Self::Len16 => WireFormat::LengthPrefixed {
                 header: 2,
-                length: |h| u16::from_be_bytes([h[0], h[1]]),
+                length: |header| u16::from_be_bytes([header[0], header[1]]),
                 prefix: u16::to_be_bytes,
             },
             Self::Len16Le => WireFormat::LengthPrefixed {
                 header: 2,
-                length: |h| u16::from_le_bytes([h[0], h[1]]),
+                length: |header| u16::from_le_bytes([header[0], header[1]]),
                 prefix: u16::to_le_bytes,
             },
         }
@@ -136,18 +140,18 @@ impl fmt::Display for BadFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooShort { length, header } => {
-                write!(f, "length {length} is under the {header} of its header")
+                write!(f, "length {length} is less than the {header}-byte header")
             }
             Self::TooLong { length, limit } => {
-                write!(f, "length {length} is over the limit of {limit}")
+                write!(f, "length {length} is over the limit of {limit} bytes")
             }
         }
     }
 }
 
 impl Decoder {
-    /// The next message of `bytes`, which begin where the last one ended and hold all that came since. `limit` is the
-    /// most bytes that a message may have, header or terminator included.
+    /// Finds the next message in `bytes`, which start where the last message ended and hold all input since. A message
+    /// may have at most `limit` bytes, header or terminator included.
     pub fn decode(&mut self, framing: Framing, bytes: &[u8], limit: usize) -> Decoded {
         let found = match framing.wire_format() {
             WireFormat::Stream if bytes.is_empty() => Decoded::Incomplete,
@@ -163,17 +167,18 @@ impl Decoder {
         found
     }
 
+    /// Finds a message that ends with `terminator`.
     fn delimited(&mut self, terminator: &[u8], bytes: &[u8], limit: usize) -> Decoded {
         let last = terminator[terminator.len() - 1];
-        let visible = &bytes[..bytes.len().min(limit)];
-        while let Some(at) = memchr(last, &visible[self.scanned..]) {
+        let within_limit = &bytes[..bytes.len().min(limit)];
+        while let Some(at) = memchr(last, &within_limit[self.scanned..]) {
             self.scanned += at + 1;
-            if visible[..self.scanned].ends_with(terminator) {
+            if within_limit[..self.scanned].ends_with(terminator) {
                 return Decoded::Message(self.scanned);
             }
         }
-        self.scanned = visible.len();
-        if visible.len() == limit {
+        self.scanned = within_limit.len();
+        if within_limit.len() == limit {
             too_long(limit + 1, limit)
         } else {
             Decoded::Incomplete
@@ -181,6 +186,7 @@ impl Decoder {
     }
 }
 
+/// Finds a message that starts with its length.
 fn length_prefixed(header: usize, length: fn(&[u8]) -> u16, bytes: &[u8], limit: usize) -> Decoded {
     if bytes.len() < header {
         return Decoded::Incomplete;
@@ -212,14 +218,14 @@ mod tests {
     const NO_LIMIT: usize = usize::MAX;
 
     #[test]
-    fn every_name_is_what_is_displayed() {
+    fn a_framing_is_displayed_by_its_name() {
         for (name, framing) in Framing::ALL {
             assert_eq!(framing.to_string(), name);
         }
     }
 
     #[test]
-    fn fault_f2_every_length_of_16_bits_is_found_and_none_too_early() {
+    fn fault_f2_every_16_bit_length_is_found_at_its_last_byte_and_not_before() {
         let mut bytes = vec![0; 1 << 16];
         for length in 2..=u16::MAX {
             for (framing, header) in [
@@ -238,15 +244,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_trickles_is_looked_at_once() {
+    fn a_line_that_arrives_byte_by_byte_is_searched_once() {
         for framing in [Framing::Line, Framing::Crlf] {
             let mut line = vec![b'x'; 1 << 16];
             line.extend(b"\r\n");
             let mut decoder = Decoder::default();
-            for come in 1..line.len() {
-                let found = decoder.decode(framing, &line[..come], NO_LIMIT);
+            for arrived in 1..line.len() {
+                let found = decoder.decode(framing, &line[..arrived], NO_LIMIT);
                 assert_eq!(found, Decoded::Incomplete);
-                assert_eq!(decoder.scanned, come, "the next look begins here");
+                assert_eq!(decoder.scanned, arrived, "the next search starts here");
             }
             let found = decoder.decode(framing, &line, NO_LIMIT);
             assert_eq!(found, Decoded::Message(line.len()));
@@ -255,25 +261,25 @@ mod tests {
     }
 
     #[test]
-    fn a_line_full_of_false_ends_is_looked_at_once() {
+    fn a_line_full_of_incomplete_terminators_is_searched_once() {
         let line = [b'\n'; 1 << 16];
         let mut decoder = Decoder::default();
-        for come in 1..=line.len() {
-            let found = decoder.decode(Framing::Crlf, &line[..come], NO_LIMIT);
-            assert_eq!((found, decoder.scanned), (Decoded::Incomplete, come));
+        for arrived in 1..=line.len() {
+            let found = decoder.decode(Framing::Crlf, &line[..arrived], NO_LIMIT);
+            assert_eq!((found, decoder.scanned), (Decoded::Incomplete, arrived));
         }
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_bad_as_soon_as_that_is_sure() {
+    fn a_line_that_is_too_long_is_bad_once_the_limit_is_reached() {
         let mut decoder = Decoder::default();
         let bytes = [b'x'; 20];
         let bad = Decoded::BadFrame(BadFrame::TooLong {
             length: 11,
             limit: 10,
         });
-        for (come, expected) in [(9, Decoded::Incomplete), (10, bad)] {
-            let found = decoder.decode(Framing::Line, &bytes[..come], 10);
+        for (arrived, expected) in [(9, Decoded::Incomplete), (10, bad)] {
+            let found = decoder.decode(Framing::Line, &bytes[..arrived], 10);
             assert_eq!(found, expected);
         }
         assert_eq!(Decoder::default().decode(Framing::Line, &bytes, 10), bad);

@@ -64,7 +64,7 @@ fn fault_f1_seed_s2_2_a_length_of_0_ends_the_session_at_once() {
             &server,
             client,
             b"\x03ok\x01",
-            "bad frame (length 0 is under the 1 of its header)",
+            "bad frame (length 0 is less than the 1-byte header)",
         );
 
         let staying = Client::connect(server.address());
@@ -149,8 +149,8 @@ fn fault_f2_seed_s2_5_a_length_that_cannot_be_or_is_over_the_limit_ends_the_sess
         let server = Server::start(&["--framing", framing, "--max-message", "1000", "-v"]);
         let fitting = message(framing, 1000, &mut Data::new(1));
         for (length, reason) in [
-            (0, "length 0 is under the 2 of its header"),
-            (1, "length 1 is under the 2 of its header"),
+            (0, "length 0 is less than the 2-byte header"),
+            (1, "length 1 is less than the 2-byte header"),
             (1001, "length 1001 is over the limit of 1000"),
             (65_535, "length 65535 is over the limit of 1000"),
         ] {

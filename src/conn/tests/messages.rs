@@ -301,8 +301,8 @@ mod framings {
         assert_eq!(
             texts,
             [
-                "bad frame (length 1 is under the 2 of its header)",
-                "bad frame (length 70 is over the limit of 64)",
+                "bad frame (length 1 is less than the 2-byte header)",
+                "bad frame (length 70 is over the limit of 64 bytes)",
             ]
         );
     }
