@@ -1,38 +1,70 @@
-//! An echo server on a hand-rolled, single-threaded readiness loop, a client, and a load generator on the same parts.
+//! An echo server on a hand-written, single-threaded readiness loop, with a client and a load generator that use the
+//! same parts. The crate is written to be read by anyone who wants to learn non-blocking I/O.
+//!
+//! **An event makes the loop believe that a socket is ready. Only the socket's own answer disproves it: `WouldBlock`,
+//! or, on epoll, a read that came back short.** This one idea covers epoll, kqueue, Windows and poll(2), back-pressure,
+//! fairness, a full server and a process without free descriptors.
 //!
 //! ```text
-//!             events                       what happened              one read, one write
-//!   kernel ------------> net::Server ------------------> Connection <--------------------> socket
+//!             events                     handle_ready                     read, write
+//!   kernel ------------> net::Server -------------------> Connection <-----------------> socket
 //!      ^                      |                               |
 //!      |   only what changes  |    wants_write, timer         |
 //!      +----------------------+<------------------------------+
 //! ```
 //!
-//! Two halves. [`conn`] is the state machine of one connection: it decides what to read, to write and when to end,
-//! and knows neither a socket nor a clock. [`net`] is the loop: it waits, tells connections what happened, and tells
-//! the kernel what they want.
+//! The server has two halves. [`conn`] is the state machine of one connection: it decides what to read, what to write
+//! and when to end, and knows neither a clock nor an operating system. [`net`] is the loop: it waits for events, tells
+//! each connection what happened, and tells the kernel what the connection wants.
 //!
-//! # Where to begin
+//! # The tour
 //!
-//! 1. [`conn`]: the diagram, the table of all transitions, three worked traces.
-//! 2. `conn/readiness.rs`: the one idea, as bits: what is believed of a socket and what disproves it.
-//! 3. `conn/connection.rs`: what a connection is told, what it answers, how its state changes.
-//! 4. `conn/drive.rs`: all I/O there is.
-//! 5. `net/server.rs`: one turn of the loop.
-//! 6. `net/connections.rs`: who runs next, and what the kernel is told afterwards.
+//! Six files, best read from top to bottom and in this order:
 //!
-//! `client/mod.rs` and `load/mod.rs` have tours of their own.
+//! 1. [`conn`], in `conn/mod.rs`: the terms, the states, the table of all transitions, three worked traces.
+//! 2. [`conn::readiness`], in `conn/readiness.rs`: the one idea as five bits, and what sets and clears each.
+//! 3. [`conn::connection`], in `conn/connection.rs`: what a connection is told, what it answers, how its state changes.
+//! 4. [`conn::drive`], in `conn/drive.rs`: all reads and writes.
+//! 5. [`net::server`], in `net/server.rs`: one turn of the loop.
+//! 6. [`net::connections`], in `net/connections.rs`: which connection runs next, and what follows from its run.
 //!
-//! # What holds everywhere
+//! These files call a few others. [`net::slot`] owns a connection and its socket: it sends our FIN and registers for
+//! write events. [`conn::messages`] splits input into messages and hands them to workers. [`net::timers`] keeps the
+//! deadlines. To see that the rules hold, read the simulation in `conn/sim.rs`: it plays every schedule of a small world.
 //!
-//! - Readiness is a belief. Only `WouldBlock` disproves it, so no event is waited for that has already come.
-//! - The loop blocks in one place, and no peer can end it: a peer's failure is a [`conn::CloseReason`].
-//! - A connection whose peer keeps up owns no heap memory. One whose peer does not, owns a bounded amount.
-//! - A truncated echo never ends in a FIN: where bytes that are owed are dropped, the close is a reset.
-//! - Imports run one way: the program uses `client`, `load` and [`net`], those two use [`net`], [`net`] uses [`conn`],
-//!   [`conn`] uses only the standard library and the log. There is no `mio`, no time and no operating system in
-//!   [`conn`].
+//! The echo client and the load generator have tours of their own, in `client/mod.rs` and `load/mod.rs`.
+//!
+//! # Invariants
+//!
+//! - No connection waits for an event that has already been delivered.
+//! - The loop blocks in one place, the wait of the poll. No peer can end it: a peer's failure is a
+//!   [`conn::CloseReason`].
+//! - A connection whose peer keeps up owns no heap memory. A connection whose peer does not keep up owns a bounded amount.
+//! - A truncated echo never ends with a FIN. If bytes owed to a peer are dropped, the close is a reset.
+//!
+//! # Layers
+//!
+//! Imports run one way:
+//!
+//! ```text
+//!   main -> program -> cli -> { client, load } -> net -> conn
+//! ```
+//!
+//! - `main`, `program` and `cli` are the executable: exit codes, standard streams and the log; the command line. The
+//!   library knows neither options nor exit codes.
+//! - `client` is the echo client, and `load` the load generator. Each can be left out with a feature of the same purpose,
+//!   `client` and `bench`.
+//! - [`net`] has the sockets, the timers, the signals, and all differences between operating systems.
+//! - [`conn`] uses only the standard library, `log` and `memchr`. It names neither `mio`, nor the time, nor an operating
+//!   system.
+//!
+//! # This documentation
+//!
+//! `cargo doc --no-deps --open` in the repository documents private items too, because the diagrams and tables stand in
+//! private modules. Without private items, the links of the tour to private modules are plain text.
 #![forbid(unsafe_code)]
+// The tour links to private modules, which are documented with `--document-private-items` (`.cargo/config.toml`).
+#![allow(rustdoc::private_intra_doc_links)]
 
 #[cfg(feature = "client")]
 pub mod client;

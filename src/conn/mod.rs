@@ -132,15 +132,16 @@
 //! -> Close
 //! ```
 
+// The tour in `src/lib.rs` links to the modules that are visible in the crate.
 mod checks;
 mod close_reason;
-mod connection;
-mod drive;
+pub(crate) mod connection;
+pub(crate) mod drive;
 mod encode;
 pub mod framing;
 mod inbox;
-mod messages;
-mod readiness;
+pub(crate) mod messages;
+pub(crate) mod readiness;
 mod settings;
 mod write_buffer;
 
