@@ -1,5 +1,5 @@
-//! What one turn costs beside the system calls: a connection over a transport in memory, its buffer, its decoders and
-//! its timers.
+//! Measures what one turn of the loop costs beside system calls: a connection with a socket in memory, its write buffer,
+//! its decoders and its timers.
 
 use std::hint::black_box;
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,21 +14,21 @@ use mio_echo::conn::{
 use mio_echo::net::timers::{NEVER, Timed, TimerNode, Timers};
 use slab::Slab;
 
-/// A peer that sends one message an event and keeps up with the echo.
+/// A peer that sends one message for each event and takes every echo at once.
 struct Peer {
     message: Vec<u8>,
-    waiting: usize,
+    unread: usize,
 }
 
 impl Read for Peer {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.waiting == 0 {
+        if self.unread == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let start = self.message.len() - self.waiting;
-        let got = self.waiting.min(into.len());
+        let start = self.message.len() - self.unread;
+        let got = self.unread.min(into.len());
         into[..got].copy_from_slice(&self.message[start..start + got]);
-        self.waiting -= got;
+        self.unread -= got;
         Ok(got)
     }
 }
@@ -43,7 +43,7 @@ impl Write for Peer {
     }
 }
 
-/// Event, read, echo.
+/// One event, one read, one echo.
 fn run_of_a_connection(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("run of a connection");
     for (name, len) in [("64 B", 64), ("16 KiB", 16 * 1024)] {
@@ -52,7 +52,7 @@ fn run_of_a_connection(criterion: &mut Criterion) {
         let mut buffers = Buffers::new(256 * 1024);
         let mut peer = Peer {
             message: vec![b'x'; len],
-            waiting: 0,
+            unread: 0,
         };
         let readable = Ready {
             readable: true,
@@ -61,7 +61,7 @@ fn run_of_a_connection(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(len as u64));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                peer.waiting = len;
+                peer.unread = len;
                 connection.handle_ready(black_box(readable));
                 let progress = connection.drive(&mut peer, &mut buffers, 0);
                 assert_eq!(progress, Progress::Wait);
@@ -71,7 +71,7 @@ fn run_of_a_connection(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A kernel that takes what waits in four parts.
+/// A write buffer that the kernel empties in four parts.
 fn write_buffer(criterion: &mut Criterion) {
     const LEN: usize = 16 * 1024;
     let mut group = criterion.benchmark_group("write buffer");
@@ -92,7 +92,7 @@ fn write_buffer(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A read full of small messages.
+/// A full read buffer of small messages.
 fn decoders(criterion: &mut Criterion) {
     const MESSAGES: usize = 1024;
     const LEN: usize = 64;
@@ -117,6 +117,7 @@ fn decoders(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Returns a message of `len` bytes, header or terminator included.
 fn message(framing: Framing, len: usize) -> Vec<u8> {
     let (header, terminator) = match framing {
         Framing::Raw | Framing::Nul => (vec![], vec![]),
@@ -142,8 +143,8 @@ impl Timed for Slot {
     }
 }
 
-/// Ten thousand connections whose timers all run: each is restarted; each runs out, and on from when its last byte came;
-/// all run out.
+/// Ten thousand connections with running timers. "restart" restarts each timer. "run on" lets each expire and sets it
+/// for the rest of its timeout, counted from the last byte. "run out" lets all expire.
 fn timers(criterion: &mut Criterion) {
     const SLOTS: usize = 10_000;
     const SECOND: u64 = 1_000_000_000;
@@ -168,7 +169,9 @@ fn timers(criterion: &mut Criterion) {
         bencher.iter(|| {
             for _ in 0..SLOTS {
                 let now = heartbeats.next_deadline(&slots);
-                let key = heartbeats.pop_due(&mut slots, now).expect("all run");
+                let key = heartbeats
+                    .pop_due(&mut slots, now)
+                    .expect("every timer runs");
                 let last_byte = now - fastrand::u64(..SECOND / 2);
                 set(&mut heartbeats, &mut slots, key, last_byte);
             }
@@ -190,8 +193,8 @@ fn set_all(timers: &mut Timers, slots: &mut Slab<Slot>, now: u64) {
     }
 }
 
-fn set(timers: &mut Timers, slots: &mut Slab<Slot>, key: usize, since: u64) {
-    let deadline = timers.deadline(Timer::Idle, since);
+fn set(timers: &mut Timers, slots: &mut Slab<Slot>, key: usize, started: u64) {
+    let deadline = timers.deadline(Timer::Idle, started);
     timers.set(slots, key, Some(Timer::Idle), deadline);
 }
 

@@ -1,6 +1,6 @@
-//! Whatever comes, in whatever pieces: no decoder panics, and all find the same messages as in one piece.
+//! No decoder panics on any input, and the messages that it finds do not depend on how the stream is cut into pieces.
 //!
-//! The input is a framing, a limit and the seed of a segmentation, one byte each, and then the stream.
+//! The fuzzer's input is a framing, a limit and the seed of a segmentation, one byte each, and then the stream.
 
 #![no_main]
 
@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use mio_echo::conn::Framing;
 use mio_echo::conn::framing::{BadFrame, Decoder, Decoded};
 
-/// Room for any header.
+/// The least limit: room for every header.
 const LEAST_LIMIT: usize = 2;
 
 fuzz_target!(|input: &[u8]| {
@@ -20,29 +20,29 @@ fuzz_target!(|input: &[u8]| {
         return;
     }
     let limit = LEAST_LIMIT + usize::from(*limit);
-    let at_once = deframe(framing, limit, stream, &[stream.len()]);
+    let at_once = decode_all(framing, limit, stream, &[stream.len()]);
     assert_sound(framing, limit, stream, &at_once);
     let by_byte: Vec<usize> = (1..=stream.len()).collect();
     for arrivals in [by_byte, arrivals(*seed, stream.len())] {
-        assert_eq!(deframe(framing, limit, stream, &arrivals), at_once);
+        assert_eq!(decode_all(framing, limit, stream, &arrivals), at_once);
     }
 });
 
-/// The lengths of the messages, and why there is no further one.
+/// The lengths of the messages in a stream, and the error that ended them.
 #[derive(Debug, PartialEq, Eq)]
-struct Deframed {
+struct Found {
     messages: Vec<usize>,
     bad: Option<BadFrame>,
 }
 
-/// What is found if so much of the stream has come at each look.
-fn deframe(framing: Framing, limit: usize, stream: &[u8], arrivals: &[usize]) -> Deframed {
+/// Decodes `stream`. `arrivals` tells how many of its bytes have arrived at each attempt.
+fn decode_all(framing: Framing, limit: usize, stream: &[u8], arrivals: &[usize]) -> Found {
     let mut decoder = Decoder::default();
     let mut messages = vec![];
     let mut start = 0;
-    for &come in arrivals {
+    for &arrived in arrivals {
         loop {
-            match decoder.decode(framing, &stream[start..come], limit) {
+            match decoder.decode(framing, &stream[start..arrived], limit) {
                 Decoded::Message(length) => {
                     messages.push(length);
                     start += length;
@@ -50,36 +50,37 @@ fn deframe(framing: Framing, limit: usize, stream: &[u8], arrivals: &[usize]) ->
                 Decoded::Incomplete => break,
                 Decoded::BadFrame(bad) => {
                     let bad = Some(bad);
-                    return Deframed { messages, bad };
+                    return Found { messages, bad };
                 }
             }
         }
     }
-    Deframed {
+    Found {
         messages,
         bad: None,
     }
 }
 
-/// Messages have a byte at least and the limit at most; what is left over has fewer, or is bad.
-fn assert_sound(framing: Framing, limit: usize, stream: &[u8], found: &Deframed) {
+/// Asserts that every message has between one byte and the limit, and that a rest without an error is shorter than the
+/// limit.
+fn assert_sound(framing: Framing, limit: usize, stream: &[u8], found: &Found) {
     assert!(found.messages.iter().all(|n| (1..=limit).contains(n)));
     let rest = stream.len() - found.messages.iter().sum::<usize>();
     assert!(
         found.bad.is_some() || rest < limit,
-        "{framing}: {rest} left"
+        "{framing}: {rest} bytes are left"
     );
 }
 
-/// How much has come at each look: steps of 1 to 16 bytes that depend on `seed` alone.
+/// Returns how many bytes have arrived at each attempt: steps of 1 to 16 bytes that depend only on `seed`.
 fn arrivals(seed: u8, len: usize) -> Vec<usize> {
     let mut state = u32::from(seed);
-    let mut come = 0;
+    let mut arrived = 0;
     let mut arrivals = vec![];
-    while come < len {
+    while arrived < len {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        come = len.min(come + 1 + (state >> 28) as usize);
-        arrivals.push(come);
+        arrived = len.min(arrived + 1 + (state >> 28) as usize);
+        arrivals.push(arrived);
     }
     arrivals
 }

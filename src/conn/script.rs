@@ -1,26 +1,26 @@
-//! A transport whose every answer is written down beforehand, and which writes down every call.
+//! A socket for tests: its answers are scripted, and it records every call.
 //!
-//! Where the schedule says nothing more, a read answers `WouldBlock` and a write takes everything.
+//! After the end of the script, a read answers `WouldBlock` and a write takes everything.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 
 use log::trace;
 
-/// What one read will answer.
+/// The answer to one read.
 enum ReadAnswer {
-    /// These bytes: as many as fit, the rest with the next read.
+    /// These bytes, as many as fit. The next read returns the rest.
     Data(VecDeque<u8>),
-    /// The peer has finished sending.
+    /// 0: the peer has finished sending.
     End,
     Error(ErrorKind),
 }
 
-/// What one write will answer.
+/// The answer to one write.
 enum WriteAnswer {
-    /// It takes at most so many bytes.
+    /// The socket takes at most this many bytes.
     Takes(usize),
-    /// It takes all but the last byte, but one byte at least.
+    /// The socket takes all bytes but the last, and at least one.
     AllButOne,
     Error(ErrorKind),
 }
@@ -59,8 +59,8 @@ impl Script {
         self
     }
 
-    pub(crate) fn write_takes(mut self, most: usize) -> Self {
-        self.writes.push_back(WriteAnswer::Takes(most));
+    pub(crate) fn write_takes(mut self, max: usize) -> Self {
+        self.writes.push_back(WriteAnswer::Takes(max));
         self
     }
 
@@ -82,17 +82,17 @@ impl Script {
         self
     }
 
-    /// Everything that the writes have taken, in order.
+    /// Returns all bytes that the writes have taken, in order.
     pub(crate) fn written(&self) -> &[u8] {
         &self.written
     }
 
-    /// The calls since the last look, as `read(16) = 5` or `write(2) = WouldBlock`.
+    /// Returns the calls since the last time, as `read(16) = 5` or `write(2) = WouldBlock`.
     pub(crate) fn take_calls(&mut self) -> Vec<String> {
         std::mem::take(&mut self.calls)
     }
 
-    /// Asserts the calls since the last look.
+    /// Asserts the calls since the last time.
     pub(crate) fn expect_calls(&mut self, expected: &[&str]) {
         assert_eq!(self.take_calls(), expected);
     }
@@ -115,7 +115,7 @@ impl Script {
     fn answer_write(&mut self, from: &[u8]) -> io::Result<usize> {
         let taken = match self.writes.pop_front() {
             None => from.len(),
-            Some(WriteAnswer::Takes(most)) => most.min(from.len()),
+            Some(WriteAnswer::Takes(max)) => max.min(from.len()),
             Some(WriteAnswer::AllButOne) => (from.len() - 1).max(1),
             Some(WriteAnswer::Error(kind)) => return Err(kind.into()),
         };
@@ -123,7 +123,7 @@ impl Script {
         Ok(taken)
     }
 
-    fn note(&mut self, call: &str, len: usize, answer: &io::Result<usize>) {
+    fn record(&mut self, call: &str, len: usize, answer: &io::Result<usize>) {
         let line = match answer {
             Ok(n) => format!("{call}({len}) = {n}"),
             Err(error) => format!("{call}({len}) = {:?}", error.kind()),
@@ -136,7 +136,7 @@ impl Script {
 impl Read for Script {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let answer = self.answer_read(into);
-        self.note("read", into.len(), &answer);
+        self.record("read", into.len(), &answer);
         answer
     }
 }
@@ -144,7 +144,7 @@ impl Read for Script {
 impl Write for Script {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
         let answer = self.answer_write(from);
-        self.note("write", from.len(), &answer);
+        self.record("write", from.len(), &answer);
         answer
     }
 

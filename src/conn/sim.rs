@@ -1,12 +1,13 @@
 //! Every schedule of a small world, under both kinds of selector.
 //!
-//! A model of the kernel's socket, of the selector that reports on it, of the peer, of a worker and of the server's
-//! loop stand around a real [`Connection`]. Wherever something could go either way the model asks [`Choices`], which
-//! makes it go both ways, in all combinations. After each schedule the worker brings back what it has, the peer takes
-//! all that it is owed and finishes, the loop runs until it would sleep, and then nothing may be left over.
+//! The connection is a real [`Connection`]. The kernel's socket, the selector, the peer, a worker and the server's loop
+//! are models. Whenever something could happen in more than one way, the model asks [`Choices`], which plays every way,
+//! in all combinations. After each schedule, the worker returns its message, the peer takes everything and finishes, and
+//! the loop runs until it would sleep. Then nothing may be left to do.
 //!
-//! The world is small: 2 bytes of read_buffer, a high-water mark of 2, a send buffer of 3, messages of 1 to 3 bytes. Bugs
-//! in this kind of code need few steps, but just the right ones. A new input of the connection is a new [`Step`].
+//! The world is small: a read buffer of 2 bytes, a high-water mark of 2, a send buffer of 3, messages of 1 to 3 bytes.
+//! Bugs in this kind of code need few steps, but exactly the right steps. A new input of the connection needs a new
+//! [`Step`].
 
 mod tape;
 mod world;
@@ -22,13 +23,14 @@ const READ_BUFFER: usize = 2;
 const HIGH_WATER: usize = 2;
 const SEND_BUFFER: usize = 3;
 
-/// The kernel calls a send buffer writable only when this much of it is free; a write may succeed before.
+/// The kernel reports a socket writable only when this many bytes of its send buffer are free. A write may succeed
+/// before.
 const WRITABLE_FROM: usize = 2;
 
-/// How often in a schedule the kernel or the selector does what it may, but rarely does.
-const MISCHIEF: usize = if cfg!(feature = "soak") { 2 } else { 1 };
+/// How often in a schedule the kernel, the selector or the peer does something rare.
+const RARE_EVENTS: usize = if cfg!(feature = "soak") { 2 } else { 1 };
 
-/// Makes every choice every way: depth first, by replaying a list of choices with its last one incremented.
+/// Enumerates all schedules depth first: replays a list of choices, with the last one incremented.
 #[derive(Default)]
 struct Choices {
     taken: Vec<(usize, usize)>,
@@ -36,7 +38,7 @@ struct Choices {
 }
 
 impl Choices {
-    /// One of `0..options`.
+    /// Returns one of `0..options`.
     fn below(&mut self, options: usize) -> usize {
         if self.at == self.taken.len() {
             self.taken.push((0, options));
@@ -46,7 +48,7 @@ impl Choices {
         choice
     }
 
-    /// Goes on to the next schedule; false after the last.
+    /// Goes on to the next schedule. Returns false after the last.
     fn advance(&mut self) -> bool {
         self.at = 0;
         while let Some((choice, options)) = self.taken.pop() {
@@ -59,29 +61,29 @@ impl Choices {
     }
 }
 
-/// What differs between the worlds.
+/// What distinguishes one world from another.
 struct Rules {
     selector: Selector,
     short_read: ShortRead,
-    /// What the selector does not tell: how a bug is planted.
+    /// Hides parts of an event. This is how a test plants a bug.
     hide: fn(&mut Ready),
     framing: Framing,
     offload: Offload,
-    /// What the peer sends.
+    /// The bytes that the peer sends.
     tape: &'static Tape,
-    /// Steps that the peer and the server take in a schedule, beside those of the loop and the worker.
+    /// The number of steps that the peer and the server take. Steps of the loop and the worker do not count.
     steps: usize,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Selector {
-    /// epoll with `EPOLLET`, kqueue: reports an arrival, and room after a write that found none. Once.
+    /// epoll with `EPOLLET`, and kqueue: reports each arrival once, and room once after a write that found none.
     Edge,
-    /// Windows, poll(2): reports what holds, then is deaf in that direction until a call has blocked.
+    /// Windows and poll(2): reports what holds, and then nothing for that direction until a call has blocked.
     DrainToRearm,
 }
 
-const PLAINLY: fn(&mut Ready) = |_| {};
+const NOTHING_HIDDEN: fn(&mut Ready) = |_| {};
 const WITHOUT_FIN: fn(&mut Ready) = |ready| ready.read_closed = false;
 const WITHOUT_URGENT_MARK: fn(&mut Ready) = |ready| ready.priority = false;
 const WITHOUT_ANY_END: fn(&mut Ready) = |ready| {
@@ -101,15 +103,10 @@ enum Item {
 /// One step of a schedule.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    // The loop: its next event, or its backlog.
+    // The loop handles its next event, or its backlog.
     Turn,
     SpuriousEvent,
-    // The peer.
-    Send(u8),
-    SendUrgent,
-    Finish,
-    Reset,
-    Take(usize),
+    Peer(PeerStep),
     // The worker.
     Complete,
     Panic,
@@ -120,13 +117,23 @@ enum Step {
     DrainDeadline,
 }
 
-/// The kernel's side of one socket and its selector. The peer sends what is on its tape, so the echo is right if the
-/// n-th byte written is the n-th of the tape, and the message that it belongs to has come whole.
+/// One step of the peer.
+#[derive(Clone, Copy, Debug)]
+enum PeerStep {
+    Send(u8),
+    SendUrgent,
+    Finish,
+    Reset,
+    Take(usize),
+}
+
+/// The peer, the kernel's side of one socket, and the selector. The peer sends the bytes of its tape. So the echo is
+/// right if the n-th byte written is the n-th byte of the tape and belongs to a message that was read whole.
 struct Machine<'a> {
     rules: &'a Rules,
     choices: &'a mut Choices,
     steps: usize,
-    mischief: usize,
+    rare_events: usize,
 
     inbound: VecDeque<Item>,
     peer_sent: usize,
@@ -134,42 +141,42 @@ struct Machine<'a> {
     reset: bool,
     outbound: usize,
     fin_sent: bool,
-    found_full: bool,
+    was_full: bool,
 
     write_interest: bool,
-    /// Under `Edge`: there is something to report. Under `DrainToRearm`: it is not deaf.
+    /// Under `Edge`: there is something to report. Under `DrainToRearm`: this direction is armed.
     read_armed: bool,
     write_armed: bool,
 
-    /// Every read of this run is interrupted, until its budget is spent.
+    /// Every read of this run is interrupted, until the budget is spent.
     interrupting: bool,
     /// A write of this run found no room.
     found_no_room: bool,
-    /// What is read now is to be echoed.
+    /// Bytes that are read now have to be echoed.
     echoing: bool,
     to_echo: usize,
     echoed: usize,
     calls: usize,
     useful_calls: usize,
     read_the_end: bool,
-    broken: Option<&'static str>,
-    journal: Option<Vec<String>>,
+    violation: Option<&'static str>,
+    log: Option<Vec<String>>,
 }
 
 impl<'a> Machine<'a> {
-    fn new(rules: &'a Rules, choices: &'a mut Choices, journal: Option<Vec<String>>) -> Self {
+    fn new(rules: &'a Rules, choices: &'a mut Choices, log: Option<Vec<String>>) -> Self {
         Self {
             rules,
             choices,
             steps: rules.steps,
-            mischief: MISCHIEF,
+            rare_events: RARE_EVENTS,
             inbound: VecDeque::new(),
             peer_sent: 0,
             peer_finished: false,
             reset: false,
             outbound: 0,
             fin_sent: false,
-            found_full: false,
+            was_full: false,
             write_interest: false,
             read_armed: rules.selector == Selector::DrainToRearm,
             write_armed: false,
@@ -181,70 +188,69 @@ impl<'a> Machine<'a> {
             calls: 0,
             useful_calls: 0,
             read_the_end: false,
-            broken: None,
-            journal,
+            violation: None,
+            log,
         }
     }
 
-    fn note(&mut self, what: impl FnOnce() -> String) {
-        if let Some(journal) = &mut self.journal {
-            journal.push(what());
+    fn record(&mut self, text: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.log {
+            log.push(text());
         }
     }
 
-    /// Whether, of so many pranks, one is played here: 0 for none.
-    fn prank(&mut self, pranks: usize) -> usize {
-        if self.mischief == 0 {
+    /// Chooses one of `options` rare events, counted from 1, or 0 for none.
+    fn rare_event(&mut self, options: usize) -> usize {
+        if self.rare_events == 0 {
             return 0;
         }
-        let prank = self.choices.below(pranks + 1);
-        self.mischief -= usize::from(prank > 0);
-        prank
+        let chosen = self.choices.below(options + 1);
+        self.rare_events -= usize::from(chosen > 0);
+        chosen
     }
 
     // The peer.
 
-    fn peer_steps(&self) -> Vec<Step> {
+    fn peer_steps(&self) -> Vec<PeerStep> {
         let mut steps = vec![];
         if self.reset {
             return steps;
         }
         if !self.peer_finished {
             steps.extend([
-                Step::Send(1),
-                Step::Send(2),
-                Step::Send(3),
-                Step::SendUrgent,
-                Step::Finish,
+                PeerStep::Send(1),
+                PeerStep::Send(2),
+                PeerStep::Send(3),
+                PeerStep::SendUrgent,
+                PeerStep::Finish,
             ]);
         }
         if self.outbound > 0 {
-            steps.push(Step::Take(1));
+            steps.push(PeerStep::Take(1));
         }
         if self.outbound > 1 {
-            steps.push(Step::Take(self.outbound));
+            steps.push(PeerStep::Take(self.outbound));
         }
-        steps.push(Step::Reset);
+        steps.push(PeerStep::Reset);
         steps
     }
 
-    fn peer(&mut self, step: Step) {
+    fn peer(&mut self, step: PeerStep) {
         match step {
-            Step::Send(bytes) => (0..bytes).for_each(|_| self.peer_sends_a_byte()),
-            Step::SendUrgent => {
+            PeerStep::Send(bytes) => (0..bytes).for_each(|_| self.peer_sends_a_byte()),
+            PeerStep::SendUrgent => {
                 self.inbound.push_back(Item::UrgentMark);
                 self.peer_sends_a_byte();
             }
-            Step::Finish => self.peer_finished = true,
-            Step::Reset => {
+            PeerStep::Finish => self.peer_finished = true,
+            PeerStep::Reset => {
                 self.reset = true;
                 self.inbound.clear();
             }
-            Step::Take(bytes) => return self.peer_takes(bytes),
-            _ => unreachable!("{step:?} is not the peer's"),
+            PeerStep::Take(bytes) => return self.peer_takes(bytes),
         }
-        self.read_armed |= self.edge();
-        self.write_armed |= self.edge() && self.reset;
+        self.read_armed |= self.is_edge_triggered();
+        self.write_armed |= self.is_edge_triggered() && self.reset;
     }
 
     fn peer_sends_a_byte(&mut self) {
@@ -255,29 +261,29 @@ impl<'a> Machine<'a> {
 
     fn peer_takes(&mut self, bytes: usize) {
         self.outbound -= bytes;
-        if self.found_full && self.writable() {
-            self.found_full = false;
-            self.write_armed |= self.edge() && self.write_interest;
+        if self.was_full && self.writable() {
+            self.was_full = false;
+            self.write_armed |= self.is_edge_triggered() && self.write_interest;
         }
     }
 
-    /// The peer does not wait for the loop: it may act between any two calls.
+    /// Lets the peer act between two system calls, because the peer does not wait for the loop.
     fn peer_may_act(&mut self) {
-        if self.steps == 0 || self.mischief == 0 {
+        if self.steps == 0 || self.rare_events == 0 {
             return;
         }
         let steps = self.peer_steps();
-        if let Some(chosen) = self.prank(steps.len()).checked_sub(1) {
+        if let Some(chosen) = self.rare_event(steps.len()).checked_sub(1) {
             self.steps -= 1;
-            self.note(|| format!("meanwhile {:?}", steps[chosen]));
+            self.record(|| format!("meanwhile {:?}", steps[chosen]));
             self.peer(steps[chosen]);
         }
     }
 
     // The selector.
 
-    /// An arrival arms an edge, a call that blocks arms a selector that had gone deaf.
-    fn edge(&self) -> bool {
+    /// Returns true if an arrival arms the selector. Otherwise a call that blocks does.
+    fn is_edge_triggered(&self) -> bool {
         self.rules.selector == Selector::Edge
     }
 
@@ -290,7 +296,7 @@ impl<'a> Machine<'a> {
         self.reset || SEND_BUFFER - self.outbound >= WRITABLE_FROM
     }
 
-    /// The next event, if there is one.
+    /// Returns whether a read event and whether a write event is due.
     fn due(&self) -> (bool, bool) {
         let read = self.read_armed && self.readable();
         let write = self.write_armed && self.write_interest && self.writable();
@@ -302,10 +308,10 @@ impl<'a> Machine<'a> {
         if !read && !write {
             return None;
         }
-        match self.prank(if read && write { 3 } else { 2 }) {
-            1 => return Some(self.report(read, write)), // and once more with the next turn
-            2 => (read, write) = (true, true),          // whether it holds or not
-            3 => read = false,                          // split in two
+        match self.rare_event(if read && write { 3 } else { 2 }) {
+            1 => return Some(self.report(read, write)), // reported again in the next turn
+            2 => (read, write) = (true, true),          // reported even if it does not hold
+            3 => read = false,                          // reported as two events
             _ => {}
         }
         self.read_armed &= !read;
@@ -347,13 +353,13 @@ impl<'a> Machine<'a> {
         if self.interrupting {
             return Err(ErrorKind::Interrupted.into());
         }
-        let mut most = into.len();
-        match self.prank(2) {
+        let mut max = into.len();
+        match self.rare_event(2) {
             1 => {
                 self.interrupting = true;
                 return Err(ErrorKind::Interrupted.into());
             }
-            2 if self.rules.short_read == ShortRead::ProvesNothing => most = 1,
+            2 if self.rules.short_read == ShortRead::ProvesNothing => max = 1,
             _ => {}
         }
         if self.reset {
@@ -363,7 +369,7 @@ impl<'a> Machine<'a> {
             self.inbound.pop_front();
         }
         let mut got = 0;
-        while got < most
+        while got < max
             && let Some(&Item::Byte(byte)) = self.inbound.front()
         {
             into[got] = byte;
@@ -371,7 +377,7 @@ impl<'a> Machine<'a> {
             self.inbound.pop_front();
         }
         if got == 0 && !self.peer_finished {
-            self.read_armed |= !self.edge();
+            self.read_armed |= !self.is_edge_triggered();
             return Err(ErrorKind::WouldBlock.into());
         }
         self.read_the_end = got == 0;
@@ -386,21 +392,21 @@ impl<'a> Machine<'a> {
         }
         let room = SEND_BUFFER - self.outbound;
         if room == 0 {
-            self.found_full = true;
+            self.was_full = true;
             self.found_no_room = true;
-            self.write_armed |= !self.edge();
+            self.write_armed |= !self.is_edge_triggered();
             return Err(ErrorKind::WouldBlock.into());
         }
-        let most = if self.prank(1) == 1 { 1 } else { room };
-        let taken = from.len().min(most);
+        let max = if self.rare_event(1) == 1 { 1 } else { room };
+        let taken = from.len().min(max);
         for byte in &from[..taken] {
             if *byte != self.rules.tape.bytes[self.echoed] {
-                self.broken = Some("the echo differs");
+                self.violation = Some("the echo differs from the input");
             }
             self.echoed += 1;
         }
         if self.echoed > self.whole() {
-            self.broken = Some("an unfinished message is echoed");
+            self.violation = Some("an incomplete message is echoed");
         }
         self.outbound += taken;
         Ok(taken)
@@ -409,11 +415,11 @@ impl<'a> Machine<'a> {
     fn called(&mut self, call: &str, answer: io::Result<usize>) -> io::Result<usize> {
         self.calls += 1;
         self.useful_calls += usize::from(answer.is_ok());
-        self.note(|| format!("    {call} = {answer:?}"));
+        self.record(|| format!("    {call} = {answer:?}"));
         answer
     }
 
-    /// How many of the bytes that were read belong to whole messages.
+    /// Returns how many of the bytes that were read belong to whole messages.
     fn whole(&self) -> usize {
         self.rules.tape.whole[self.to_echo]
     }
@@ -426,7 +432,7 @@ impl<'a> Machine<'a> {
 impl Read for Machine<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.read_the_end {
-            self.broken = Some("a read after the end");
+            self.violation = Some("a read after the end of the input");
         }
         let answer = self.receive(into);
         self.called("read", answer)

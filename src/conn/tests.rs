@@ -1,4 +1,4 @@
-//! The rules of the state machine, one test a rule, grouped by the state that they govern.
+//! The rules of the state machine, one test for each, grouped by state.
 
 mod messages;
 
@@ -13,7 +13,7 @@ const SECOND: u64 = 1_000_000_000;
 const READ_BUFFER: usize = 16;
 const HIGH_WATER: usize = 8;
 
-/// A connection with everything it is handed.
+/// A connection, its scripted socket, and the other arguments of `drive`.
 struct Rig {
     connection: Connection,
     socket: Script,
@@ -23,18 +23,23 @@ struct Rig {
 
 impl Rig {
     fn new(socket: Script) -> Self {
-        Self::sized(READ_BUFFER, HIGH_WATER, socket)
+        Self::with_sizes(READ_BUFFER, HIGH_WATER, socket)
     }
 
-    fn sized(read_buffer: usize, high_water: usize, socket: Script) -> Self {
-        Self::built(read_buffer, high_water, ShortRead::ProvesNothing, socket)
+    fn with_sizes(read_buffer: usize, high_water: usize, socket: Script) -> Self {
+        Self::with_short_read(read_buffer, high_water, ShortRead::ProvesNothing, socket)
     }
 
-    fn built(read_buffer: usize, high_water: usize, short_read: ShortRead, socket: Script) -> Self {
-        Self::with(Settings::raw(high_water, short_read), read_buffer, socket)
+    fn with_short_read(
+        read_buffer: usize,
+        high_water: usize,
+        short_read: ShortRead,
+        socket: Script,
+    ) -> Self {
+        Self::with_settings(Settings::raw(high_water, short_read), read_buffer, socket)
     }
 
-    fn with(settings: Settings, read_buffer: usize, socket: Script) -> Self {
+    fn with_settings(settings: Settings, read_buffer: usize, socket: Script) -> Self {
         Self {
             connection: Connection::new(7, Arc::new(settings), 0),
             socket,
@@ -43,7 +48,7 @@ impl Rig {
         }
     }
 
-    /// A connection in each state and situation that it can rest in, with a name.
+    /// Returns a connection in every situation in which it can wait for an event, with a name.
     fn in_every_situation() -> Vec<(&'static str, Rig)> {
         vec![
             ("open", Rig::new(Script::new())),
@@ -54,7 +59,7 @@ impl Rig {
         ]
     }
 
-    /// Open, with 16 bytes pending, and so above the high-water mark.
+    /// Returns an open connection with 16 bytes pending, which is above the high-water mark.
     fn paused() -> Rig {
         let mut rig = Rig::new(Script::new().read_gives(&[b'x'; 16]).write_blocks());
         assert_eq!(rig.ready(readable()), Progress::Wait);
@@ -63,7 +68,7 @@ impl Rig {
         rig
     }
 
-    /// The peer has finished, and 4 bytes are pending.
+    /// Returns a connection whose peer has finished, with 4 bytes pending.
     fn finishing() -> Rig {
         let socket = Script::new().read_gives(b"data").write_blocks().read_ends();
         let mut rig = Rig::new(socket);
@@ -73,7 +78,7 @@ impl Rig {
         rig
     }
 
-    /// We have ended the session with 4 bytes pending.
+    /// Returns a connection whose session we have ended, with 4 bytes pending.
     fn lingering_and_owing() -> Rig {
         let mut rig = Rig::new(Script::new().read_gives(b"data").write_blocks());
         rig.connection.handle_shutdown();
@@ -83,7 +88,7 @@ impl Rig {
         rig
     }
 
-    /// We have ended the session, and our FIN went out at 1 s.
+    /// Returns a connection whose session we have ended, and whose FIN went out at 1 s.
     fn lingering() -> Rig {
         let mut rig = Rig::new(Script::new());
         rig.connection.handle_shutdown();
@@ -105,16 +110,16 @@ impl Rig {
         self.drive()
     }
 
-    /// The timer runs out after a second, and the connection is driven.
+    /// Lets the running timer expire after one second, and drives the connection.
     fn timeout(&mut self) -> Progress {
         self.now += SECOND;
-        let timer = self.connection.timer().expect("a timer that runs");
+        let timer = self.connection.timer().expect("a timer is running");
         self.connection.handle_timeout(timer);
         self.drive()
     }
 
-    /// Events until everything is read, echoed and taken.
-    fn run_dry(&mut self) -> Progress {
+    /// Delivers events until everything is read, echoed and taken.
+    fn run_until_idle(&mut self) -> Progress {
         loop {
             let progress = self.ready(readable_and_writable());
             if progress != Progress::Again && !self.connection.wants_write() {
@@ -125,7 +130,9 @@ impl Rig {
 
     fn ended_by(&self) -> CloseReason {
         assert_eq!(self.connection.state(), State::Closed);
-        self.connection.close_reason().expect("closed for a reason")
+        self.connection
+            .close_reason()
+            .expect("a closed connection has a reason")
     }
 }
 
@@ -143,7 +150,7 @@ fn writable() -> Ready {
     }
 }
 
-/// What Windows reports for most things.
+/// What Windows reports on most occasions.
 fn readable_and_writable() -> Ready {
     Ready {
         readable: true,
@@ -166,7 +173,7 @@ fn write_closed() -> Ready {
     }
 }
 
-/// Bytes that repeat so late that a lost, doubled or swapped one shows.
+/// Returns bytes with the period 251, so that a lost, repeated or swapped byte is detected.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i % 251) as u8).collect()
 }
@@ -190,7 +197,7 @@ mod in_every_state {
         Event::Abort,
     ];
 
-    /// The cells of each line of the table in the module's documentation.
+    /// Returns the cells of each row of the table in the module's documentation.
     fn table() -> Vec<Vec<&'static str>> {
         include_str!("mod.rs")
             .lines()
@@ -200,7 +207,7 @@ mod in_every_state {
     }
 
     #[test]
-    fn the_table_in_the_documentation_is_what_next_does() {
+    fn the_documented_transition_table_is_what_next_does() {
         let mut expected = vec![vec!["state".to_string()], vec!["-----------".to_string()]];
         for event in EVENTS {
             expected[0].push(format!("{event:?}"));
@@ -218,14 +225,14 @@ mod in_every_state {
     }
 
     #[test]
-    fn close_reasons_are_indexed_in_their_order() {
+    fn the_index_of_a_close_reason_is_its_position_in_all() {
         for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
             assert_eq!(reason.index(), index, "{reason:?}");
         }
     }
 
     #[test]
-    fn a_reset_closes_at_once_whether_or_not_anything_is_wanted() {
+    fn a_reset_closes_at_once_in_every_state() {
         let resets: [fn(&mut Connection); 2] =
             [|c| c.handle_ready(error()), Connection::handle_reset];
         for reset in resets {
@@ -265,7 +272,7 @@ mod in_every_state {
     }
 
     #[test]
-    fn every_close_that_drops_bytes_is_an_abort_and_no_other() {
+    fn every_close_that_drops_owed_bytes_is_an_abort() {
         let mut write_timeout = Rig::paused();
         write_timeout.socket = Script::new().write_blocks();
         assert_eq!(write_timeout.timeout(), Progress::Abort);
@@ -288,7 +295,7 @@ mod in_every_state {
     }
 
     #[test]
-    fn the_drain_deadline_aborts_only_what_owes() {
+    fn the_drain_deadline_aborts_only_connections_that_owe_bytes() {
         for (situation, mut rig) in Rig::in_every_situation() {
             let has_pending_output = rig.connection.pending() > 0;
             rig.connection.handle_drain_deadline();
@@ -303,7 +310,7 @@ mod in_every_state {
     }
 
     #[test]
-    fn a_closed_connection_touches_its_socket_no_more() {
+    fn a_closed_connection_does_not_use_its_socket() {
         for (situation, mut rig) in Rig::in_every_situation() {
             rig.connection.handle_drain_deadline();
             let progress = rig.drive();
@@ -323,7 +330,7 @@ mod in_every_state {
     }
 
     #[test]
-    fn a_connection_is_small() {
+    fn a_connection_takes_at_most_104_bytes() {
         let size = size_of::<Connection>();
         println!("a connection takes {size} bytes");
         assert!(size <= 104, "{size} bytes");
@@ -341,7 +348,7 @@ mod open {
     }
 
     #[test]
-    fn a_spurious_event_costs_one_call_and_no_more() {
+    fn a_spurious_event_costs_one_system_call() {
         let mut rig = Rig::new(Script::new());
         assert_eq!(rig.ready(readable_and_writable()), Progress::Wait);
         rig.socket.expect_calls(&["read(16) = WouldBlock"]);
@@ -350,7 +357,7 @@ mod open {
     }
 
     #[test]
-    fn a_short_read_drains_only_where_it_proves_that() {
+    fn a_short_read_ends_reading_only_if_it_proves_the_socket_empty() {
         for (short_read, calls) in [
             (
                 ShortRead::ProvesEmpty,
@@ -362,7 +369,7 @@ mod open {
             ),
         ] {
             let socket = Script::new().read_gives(b"data");
-            let mut rig = Rig::built(READ_BUFFER, HIGH_WATER, short_read, socket);
+            let mut rig = Rig::with_short_read(READ_BUFFER, HIGH_WATER, short_read, socket);
             assert_eq!(rig.ready(readable()), Progress::Wait);
             rig.socket.expect_calls(calls);
         }
@@ -371,7 +378,7 @@ mod open {
     #[test]
     fn fault_r9_data_and_fin_in_one_event_are_read_to_the_end() {
         let socket = Script::new().read_gives(b"data").read_ends();
-        let mut rig = Rig::built(READ_BUFFER, HIGH_WATER, ShortRead::ProvesEmpty, socket);
+        let mut rig = Rig::with_short_read(READ_BUFFER, HIGH_WATER, ShortRead::ProvesEmpty, socket);
         let event = Ready {
             read_closed: true,
             ..readable()
@@ -383,9 +390,9 @@ mod open {
     }
 
     #[test]
-    fn fault_r6_data_behind_an_urgent_mark_is_read_too() {
+    fn fault_r6_data_after_an_urgent_mark_is_read() {
         let socket = Script::new().read_gives(b"before").read_gives(b"after");
-        let mut rig = Rig::built(READ_BUFFER, HIGH_WATER, ShortRead::ProvesEmpty, socket);
+        let mut rig = Rig::with_short_read(READ_BUFFER, HIGH_WATER, ShortRead::ProvesEmpty, socket);
         let event = Ready {
             priority: true,
             ..readable()
@@ -396,21 +403,21 @@ mod open {
 
     #[test]
     fn fault_w1_partial_writes_lose_nothing() {
-        let hitches: [fn(Script) -> Script; 3] = [
+        let faults: [fn(Script) -> Script; 3] = [
             |script| script.write_takes(1),
             Script::write_takes_all_but_one,
             Script::write_blocks,
         ];
         for (read_buffer, len) in [(1, 12), (8, 100), (4096, 20_000)] {
-            for hitch in hitches {
+            for fault in faults {
                 for call in 0..40 {
                     let mut socket = Script::new();
                     for _ in 0..call {
                         socket = socket.write_takes_all();
                     }
-                    let socket = hitch(socket).read_gives(&pattern(len)).read_ends();
-                    let mut rig = Rig::sized(read_buffer, HIGH_WATER, socket);
-                    assert_eq!(rig.run_dry(), Progress::Close);
+                    let socket = fault(socket).read_gives(&pattern(len)).read_ends();
+                    let mut rig = Rig::with_sizes(read_buffer, HIGH_WATER, socket);
+                    assert_eq!(rig.run_until_idle(), Progress::Close);
                     assert_eq!(rig.socket.written(), pattern(len), "call {call}");
                     assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
                 }
@@ -419,14 +426,14 @@ mod open {
     }
 
     #[test]
-    fn fault_w1_every_write_cut_short_loses_nothing() {
+    fn fault_w1_one_byte_per_write_loses_nothing() {
         for read_buffer in [1, 8, 4096] {
             let mut socket = Script::new().read_gives(&pattern(500)).read_ends();
             for _ in 0..250 {
                 socket = socket.write_takes(1).write_blocks();
             }
-            let mut rig = Rig::sized(read_buffer, HIGH_WATER, socket);
-            assert_eq!(rig.run_dry(), Progress::Close);
+            let mut rig = Rig::with_sizes(read_buffer, HIGH_WATER, socket);
+            assert_eq!(rig.run_until_idle(), Progress::Close);
             assert_eq!(rig.socket.written(), pattern(500));
         }
     }
@@ -454,7 +461,7 @@ mod open {
                     _ => socket.write_takes(11),
                 };
             }
-            let mut rig = Rig::sized(16, 32, socket);
+            let mut rig = Rig::with_sizes(16, 32, socket);
             let mut seen = vec![];
             for event in [readable(), writable(), readable()] {
                 let progress = rig.ready(event);
@@ -481,8 +488,8 @@ mod open {
     }
 
     #[test]
-    fn fault_w7_an_error_on_our_side_aborts_and_the_peers_is_a_reset() {
-        // What ENOBUFS becomes has no stable name; it is sorted like these two.
+    fn fault_w7_a_local_write_error_aborts_and_a_dead_connection_is_a_reset() {
+        // The kind of ENOBUFS has no stable name. It is classified like these two.
         for kind in [ErrorKind::OutOfMemory, ErrorKind::Other] {
             let mut rig = Rig::new(Script::new().read_gives(b"data").write_fails(kind));
             assert_eq!(rig.ready(readable()), Progress::Abort);
@@ -501,7 +508,7 @@ mod open {
     }
 
     #[test]
-    fn a_failed_read_is_sorted_like_a_failed_write() {
+    fn a_failed_read_is_classified_like_a_failed_write() {
         let mut rig = Rig::new(Script::new().read_fails(ErrorKind::ConnectionReset));
         assert_eq!(rig.ready(readable()), Progress::Close);
         assert_eq!(rig.ended_by(), CloseReason::Reset);
@@ -512,7 +519,7 @@ mod open {
     }
 
     #[test]
-    fn the_high_water_mark_pauses_reading_and_delivery_resumes_it() {
+    fn reading_pauses_at_the_high_water_mark_and_resumes_after_delivery() {
         let socket = Script::new().read_gives(&pattern(40)).write_blocks();
         let mut rig = Rig::new(socket);
         assert_eq!(rig.ready(readable()), Progress::Wait);
@@ -520,7 +527,7 @@ mod open {
             .expect_calls(&["read(16) = 16", "write(16) = WouldBlock"]);
         assert!(rig.connection.wants_write());
 
-        // Still paused, however often it is told that there is more.
+        // Further events do not end the pause.
         assert_eq!(rig.ready(readable()), Progress::Wait);
         rig.socket.expect_calls(&[]);
 
@@ -530,10 +537,10 @@ mod open {
     }
 
     #[test]
-    fn pending_stays_under_high_water_and_one_read() {
+    fn pending_bytes_stay_below_the_high_water_mark_plus_one_read() {
         for read_buffer in [1, 8, 64] {
             let socket = Script::new().read_gives(&pattern(1000)).write_blocks();
-            let mut rig = Rig::sized(read_buffer, HIGH_WATER, socket);
+            let mut rig = Rig::with_sizes(read_buffer, HIGH_WATER, socket);
             while rig.ready(readable()) == Progress::Again {}
             let pending = rig.connection.pending();
             assert!((HIGH_WATER..HIGH_WATER + read_buffer).contains(&pending));
@@ -542,7 +549,7 @@ mod open {
 
     #[test]
     fn a_run_ends_after_sixteen_reads() {
-        let mut rig = Rig::sized(1, HIGH_WATER, Script::new().read_gives(&pattern(20)));
+        let mut rig = Rig::with_sizes(1, HIGH_WATER, Script::new().read_gives(&pattern(20)));
         assert_eq!(rig.ready(readable()), Progress::Again);
         assert_eq!(rig.socket.written(), pattern(16));
         assert_eq!(rig.drive(), Progress::Wait);
@@ -550,14 +557,14 @@ mod open {
     }
 
     #[test]
-    fn a_run_ends_after_256_kib_and_reads_once_at_least() {
+    fn a_run_ends_after_256_kib_but_reads_at_least_once() {
         let data = pattern(1 << 20);
         for (read_buffer, in_one_run) in [
             (64 << 10, 256 << 10),
             (256 << 10, 256 << 10),
             (512 << 10, 512 << 10),
         ] {
-            let mut rig = Rig::sized(read_buffer, HIGH_WATER, Script::new().read_gives(&data));
+            let mut rig = Rig::with_sizes(read_buffer, HIGH_WATER, Script::new().read_gives(&data));
             assert_eq!(rig.ready(readable()), Progress::Again);
             assert_eq!(rig.socket.written().len(), in_one_run);
         }
@@ -574,20 +581,20 @@ mod open {
     }
 
     #[test]
-    fn a_greeting_is_sent_and_is_no_echo() {
+    fn a_greeting_counts_as_sent_but_not_as_echoed() {
         let socket = Script::new().write_takes(3).write_blocks();
         let mut rig = Rig::new(socket.read_gives(b"data"));
         rig.connection.greet(b"hello ", &mut rig.buffers);
         rig.drive();
         assert_eq!((rig.connection.sent(), rig.connection.echoed()), (3, 0));
-        rig.run_dry();
+        rig.run_until_idle();
         assert_eq!((rig.connection.sent(), rig.connection.echoed()), (10, 4));
     }
 
     #[test]
-    fn no_greeting_takes_no_buffer() {
+    fn an_empty_greeting_takes_no_buffer() {
         let mut rig = Rig::paused();
-        rig.run_dry();
+        rig.run_until_idle();
         assert_eq!(rig.buffers.pool.len(), 1);
         let settings = Arc::new(Settings::raw(HIGH_WATER, ShortRead::ProvesEmpty));
         Connection::new(8, settings, 0).greet(b"", &mut rig.buffers);
@@ -595,28 +602,32 @@ mod open {
     }
 
     #[test]
-    fn the_idle_timer_restarts_on_activity_alone() {
+    fn only_bytes_restart_the_idle_timer() {
         let mut rig = Rig::new(Script::new().read_blocks().read_gives(b"data"));
         rig.now = SECOND;
         rig.ready(readable_and_writable());
         assert_eq!(rig.connection.timer(), Some(Timer::Idle));
-        assert_eq!(rig.connection.timer_started(), 0, "nothing came");
+        assert_eq!(rig.connection.timer_started(), 0, "no byte arrived");
 
         rig.now = 2 * SECOND;
         rig.ready(readable());
         assert_eq!(rig.connection.timer(), Some(Timer::Idle));
-        assert_eq!(rig.connection.timer_started(), 2 * SECOND, "bytes came");
+        assert_eq!(rig.connection.timer_started(), 2 * SECOND, "bytes arrived");
 
-        // Bytes that only go restart it too: what was owed since 2 s is taken at 3 s.
+        // Bytes that the kernel takes restart the timer too.
         let mut rig = Rig::paused();
         rig.now = 3 * SECOND;
         rig.ready(writable());
         assert_eq!(rig.connection.timer(), Some(Timer::Idle));
-        assert_eq!(rig.connection.timer_started(), 3 * SECOND, "bytes went");
+        assert_eq!(
+            rig.connection.timer_started(),
+            3 * SECOND,
+            "bytes were taken"
+        );
     }
 
     #[test]
-    fn an_idle_timeout_lingers() {
+    fn after_an_idle_timeout_the_connection_lingers() {
         let mut rig = Rig::new(Script::new());
         assert_eq!(rig.timeout(), Progress::SendFin);
         assert_eq!(rig.connection.state(), State::Lingering);
@@ -627,8 +638,8 @@ mod open {
     }
 
     #[test]
-    fn bytes_that_came_in_time_keep_the_session_even_if_they_take_a_whole_run() {
-        let mut rig = Rig::sized(1, HIGH_WATER, Script::new().read_gives(&pattern(16)));
+    fn bytes_that_arrived_in_time_keep_the_session_even_if_they_take_a_whole_run() {
+        let mut rig = Rig::with_sizes(1, HIGH_WATER, Script::new().read_gives(&pattern(16)));
         assert_eq!(rig.timeout(), Progress::Again);
         assert_eq!(rig.connection.timer_started(), SECOND);
         rig.now += 1;
@@ -637,7 +648,7 @@ mod open {
     }
 
     #[test]
-    fn the_write_timer_restarts_on_progress_alone() {
+    fn only_bytes_that_the_kernel_takes_restart_the_write_timer() {
         let socket = Script::new()
             .read_gives(b"data")
             .write_blocks()
@@ -662,7 +673,7 @@ mod open {
     }
 
     #[test]
-    fn an_expired_write_timer_aborts_only_without_progress() {
+    fn an_expired_write_timer_aborts_only_if_the_socket_takes_nothing() {
         let mut rig = Rig::paused();
         rig.socket = Script::new().write_takes(1).write_blocks().write_blocks();
 
@@ -677,25 +688,25 @@ mod open {
     }
 
     #[test]
-    fn an_expired_write_timer_forgives_what_it_has_once_seen_move() {
+    fn after_progress_an_expired_write_timer_is_forgotten() {
         let mut rig = Rig::paused();
         rig.socket = Script::new().write_takes(1).write_blocks().write_blocks();
         assert_eq!(rig.timeout(), Progress::Wait);
-        assert_eq!(rig.ready(writable()), Progress::Wait, "not overdue again");
+        assert_eq!(rig.ready(writable()), Progress::Wait, "the check is over");
     }
 
     #[test]
-    fn fault_r6_stop_echoes_what_lies_behind_an_urgent_mark_of_which_no_event_has_told() {
+    fn fault_r6_stop_echoes_data_after_an_urgent_mark_that_no_event_reported() {
         let socket = Script::new().read_gives(b"ab").read_gives(b"cd");
         let socket = socket.read_blocks();
-        let mut rig = Rig::built(READ_BUFFER, HIGH_WATER, ShortRead::ProvesEmpty, socket);
+        let mut rig = Rig::with_short_read(READ_BUFFER, HIGH_WATER, ShortRead::ProvesEmpty, socket);
         rig.connection.handle_shutdown();
         assert_eq!(rig.drive(), Progress::SendFin);
         assert_eq!(rig.socket.written(), b"abcd");
     }
 
     #[test]
-    fn stop_echoes_what_has_arrived_and_then_lingers() {
+    fn stop_echoes_input_that_has_arrived_and_then_lingers() {
         let socket = Script::new().read_gives(b"data").read_blocks();
         let mut rig = Rig::new(socket.read_gives(b"too late"));
         rig.connection.handle_shutdown();
@@ -711,21 +722,25 @@ mod open {
 
     #[test]
     fn stop_echoes_one_budget_of_an_endless_stream() {
-        let mut rig = Rig::sized(1, HIGH_WATER, Script::new().read_gives(&pattern(40)));
+        let mut rig = Rig::with_sizes(1, HIGH_WATER, Script::new().read_gives(&pattern(40)));
         rig.connection.handle_shutdown();
         assert_eq!(rig.drive(), Progress::SendFin);
         assert_eq!(rig.socket.written(), pattern(16));
     }
 
     #[test]
-    fn stop_echoes_what_has_arrived_behind_pending_bytes() {
+    fn stop_echoes_input_that_had_to_wait_for_pending_bytes() {
         let mut rig = Rig::paused();
         rig.socket = Script::new()
             .write_takes(16)
             .read_gives(b"data")
             .read_blocks();
         rig.connection.handle_shutdown();
-        assert_eq!(rig.drive(), Progress::Wait, "nothing may be read yet");
+        assert_eq!(
+            rig.drive(),
+            Progress::Wait,
+            "nothing is read above the high-water mark"
+        );
         assert_eq!(rig.connection.close_reason(), None);
         assert_eq!(rig.ready(writable()), Progress::SendFin);
         assert_eq!(rig.connection.close_reason(), Some(CloseReason::Stopped));
@@ -733,7 +748,7 @@ mod open {
     }
 
     #[test]
-    fn stop_finds_out_that_the_peer_has_finished() {
+    fn stop_reads_up_to_the_fin_of_the_peer() {
         let mut rig = Rig::new(Script::new().read_gives(b"data").read_ends());
         rig.connection.handle_shutdown();
         assert_eq!(rig.drive(), Progress::Close);
@@ -745,7 +760,7 @@ mod finishing {
     use super::*;
 
     #[test]
-    fn what_is_pending_is_delivered_before_the_close() {
+    fn pending_bytes_are_delivered_before_the_close() {
         let mut rig = Rig::finishing();
         assert_eq!(rig.connection.timer(), Some(Timer::Write));
         assert_eq!(rig.ready(readable_and_writable()), Progress::Close);
@@ -754,14 +769,14 @@ mod finishing {
     }
 
     #[test]
-    fn nothing_is_read_after_the_end() {
+    fn nothing_is_read_after_the_fin_of_the_peer() {
         let mut rig = Rig::finishing();
         assert_eq!(rig.ready(readable()), Progress::Wait);
         rig.socket.expect_calls(&[]);
     }
 
     #[test]
-    fn stop_changes_nothing() {
+    fn stop_does_not_change_the_state() {
         let mut rig = Rig::finishing();
         rig.connection.handle_shutdown();
         assert_eq!(rig.drive(), Progress::Wait);
@@ -783,7 +798,7 @@ mod lingering {
     use super::*;
 
     #[test]
-    fn the_fin_waits_for_what_is_pending() {
+    fn our_fin_waits_for_pending_bytes() {
         let mut rig = Rig::lingering_and_owing();
         assert_eq!(rig.connection.timer(), Some(Timer::Write));
         assert_eq!(rig.ready(writable()), Progress::SendFin);
@@ -791,7 +806,7 @@ mod lingering {
     }
 
     #[test]
-    fn input_is_discarded_before_and_after_the_fin() {
+    fn input_is_discarded_before_and_after_our_fin() {
         for (situation, mut rig) in Rig::in_every_situation().into_iter().skip(3) {
             rig.socket = Script::new().read_gives(b"too late");
             assert_eq!(rig.ready(readable()), Progress::Wait, "{situation}");
@@ -801,7 +816,7 @@ mod lingering {
     }
 
     #[test]
-    fn the_linger_timer_counts_from_the_fin_and_is_never_extended() {
+    fn the_linger_timer_runs_from_our_fin_and_is_never_restarted() {
         let mut rig = Rig::lingering();
         rig.socket = Script::new().read_gives(b"too late");
         rig.now = 2 * SECOND;
@@ -811,14 +826,14 @@ mod lingering {
     }
 
     #[test]
-    fn the_end_of_the_linger_timer_closes() {
+    fn an_expired_linger_timer_closes() {
         let mut rig = Rig::lingering();
         assert_eq!(rig.timeout(), Progress::Close);
         assert_eq!(rig.ended_by(), CloseReason::Stopped);
     }
 
     #[test]
-    fn the_peers_fin_closes_and_the_first_reason_stands() {
+    fn the_fin_of_the_peer_closes_and_the_first_reason_stays() {
         let mut rig = Rig::lingering();
         rig.socket = Script::new().read_ends();
         assert_eq!(rig.ready(readable()), Progress::Close);
@@ -826,7 +841,7 @@ mod lingering {
     }
 
     #[test]
-    fn the_peers_fin_does_not_cancel_what_is_pending() {
+    fn the_fin_of_the_peer_does_not_cancel_pending_bytes() {
         let mut rig = Rig::lingering_and_owing();
         rig.socket = Script::new().read_ends();
         assert_eq!(rig.ready(readable()), Progress::Wait);
@@ -837,7 +852,7 @@ mod lingering {
     }
 
     #[test]
-    fn a_write_timeout_outweighs_the_reason_to_end() {
+    fn a_write_timeout_replaces_the_first_reason() {
         let mut rig = Rig::lingering_and_owing();
         rig.socket = Script::new().write_blocks();
         assert_eq!(rig.timeout(), Progress::Abort);
@@ -845,7 +860,7 @@ mod lingering {
     }
 
     #[test]
-    fn a_fin_that_cannot_be_sent_closes() {
+    fn a_connection_closes_if_our_fin_cannot_be_sent() {
         let mut rig = Rig::new(Script::new());
         assert_eq!(rig.timeout(), Progress::SendFin);
         rig.connection.handle_reset();
@@ -858,43 +873,43 @@ mod buffers {
     use super::*;
 
     #[test]
-    fn a_peer_that_keeps_up_costs_no_buffer() {
+    fn a_peer_that_keeps_up_takes_no_buffer() {
         let mut rig = Rig::new(Script::new().read_gives(&pattern(100)));
-        rig.run_dry();
-        assert!(rig.buffers.pool.is_empty(), "none was ever taken");
+        rig.run_until_idle();
+        assert!(rig.buffers.pool.is_empty(), "no buffer was taken");
     }
 
     #[test]
-    fn an_emptied_buffer_goes_back() {
+    fn an_emptied_buffer_returns_to_the_pool() {
         let mut rig = Rig::paused();
         assert!(rig.buffers.pool.is_empty());
-        rig.run_dry();
+        rig.run_until_idle();
         assert_eq!(rig.buffers.pool.len(), 1);
     }
 
     #[test]
     fn fault_w5_a_reused_buffer_holds_no_stale_bytes() {
-        let mut rig = Rig::sized(
+        let mut rig = Rig::with_sizes(
             4096,
             4096,
             Script::new().read_gives(&[b'A'; 4096]).write_blocks(),
         );
         rig.ready(readable());
-        rig.run_dry();
-        let spare = rig.buffers.pool[0].capacity();
+        rig.run_until_idle();
+        let capacity = rig.buffers.pool[0].capacity();
 
         let socket = Script::new().read_gives(b"b").write_blocks();
-        let mut next = Rig::sized(4096, 4096, socket);
+        let mut next = Rig::with_sizes(4096, 4096, socket);
         next.buffers = rig.buffers;
         next.ready(readable());
         assert!(next.buffers.pool.is_empty(), "the buffer is in use again");
-        next.run_dry();
+        next.run_until_idle();
         assert_eq!(next.socket.written(), b"b");
-        assert_eq!(next.buffers.pool[0].capacity(), spare);
+        assert_eq!(next.buffers.pool[0].capacity(), capacity);
     }
 
     #[test]
-    fn eight_spare_buffers_are_kept_and_no_more() {
+    fn the_pool_keeps_at_most_eight_buffers() {
         let mut pool = Vec::new();
         let mut buffers: [WriteBuffer; POOLED_BUFFERS + 2] = Default::default();
         for buffer in &mut buffers {
@@ -908,25 +923,25 @@ mod buffers {
     }
 
     #[test]
-    fn a_write_that_fails_leaves_no_empty_shell_among_the_spares() {
+    fn a_failed_write_adds_no_buffer_without_memory_to_the_pool() {
         let mut rig = Rig::paused();
         rig.socket = Script::new().write_fails(ErrorKind::BrokenPipe);
         assert_eq!(rig.ready(writable()), Progress::Abort);
         assert!(rig.buffers.pool.iter().all(|b| b.capacity() > 0));
     }
 
-    /// What a buffer takes for `first` bytes and `more` behind them, where `most` are expected.
-    fn capacity(first: usize, more: usize, most: usize) -> usize {
+    /// Returns the capacity of a buffer that received `first` bytes and then `more`, where at most `max` are expected.
+    fn capacity(first: usize, more: usize, max: usize) -> usize {
         let (mut buffer, mut pool) = (WriteBuffer::new(), Vec::new());
-        buffer.push(&pattern(first), &mut pool, most);
-        buffer.push(&pattern(more), &mut pool, most);
+        buffer.push(&pattern(first), &mut pool, max);
+        buffer.push(&pattern(more), &mut pool, max);
         buffer.consume(first + more);
         buffer.release(&mut pool);
         pool[0].capacity()
     }
 
     #[test]
-    fn growth_is_by_whole_steps_and_never_doubles() {
+    fn memory_grows_by_whole_steps_and_never_doubles() {
         const STEP: usize = 128 * 1024;
         for (first, more, expected) in [
             (1, STEP - 1, STEP),
@@ -939,20 +954,17 @@ mod buffers {
     }
 
     #[test]
-    fn fault_w3_a_peer_takes_no_more_memory_than_it_can_have_pending() {
-        const MOST: usize = 320 * 1024;
-        for (first, more, expected) in [
-            (300 * 1024, 1, MOST),
-            (1, MOST - 1, MOST),
-            (MOST, 1, MOST + 1),
-        ] {
-            assert_eq!(capacity(first, more, MOST), expected);
+    fn fault_w3_a_write_buffer_takes_no_more_memory_than_can_be_pending() {
+        const MAX: usize = 320 * 1024;
+        for (first, more, expected) in [(300 * 1024, 1, MAX), (1, MAX - 1, MAX), (MAX, 1, MAX + 1)]
+        {
+            assert_eq!(capacity(first, more, MAX), expected);
         }
         assert_eq!(capacity(1, 1, 17 * 1024), 17 * 1024);
     }
 
     #[test]
-    fn bytes_keep_their_order_across_the_seam_of_the_ring() {
+    fn bytes_keep_their_order_across_the_end_of_the_ring() {
         let mut pool = Vec::new();
         let mut buffer = WriteBuffer::new();
         let (mut pushed, mut out) = (0, Vec::<u8>::new());
@@ -970,7 +982,7 @@ mod buffers {
     }
 }
 
-/// The worked traces in the module's documentation, run and compared word for word.
+/// Runs the worked traces and compares them with the module's documentation, word for word.
 mod worked_traces {
     use std::cell::RefCell;
 
@@ -979,10 +991,10 @@ mod worked_traces {
     #[test]
     fn an_echo() {
         let socket = Script::new().read_gives(b"hello").read_gives(b"again");
-        let mut trace = Trace::new(Rig::built(16, 8, ShortRead::ProvesEmpty, socket));
+        let mut trace = Trace::new(Rig::with_short_read(16, 8, ShortRead::ProvesEmpty, socket));
         trace.ready(1, "event readable", readable());
         trace.ready(2, "event readable", readable());
-        trace.is_documented_as("An echo");
+        trace.assert_documented_as("An echo");
     }
 
     #[test]
@@ -993,11 +1005,11 @@ mod worked_traces {
             .write_blocks()
             .write_takes(1)
             .write_blocks();
-        let mut trace = Trace::new(Rig::built(16, 8, ShortRead::ProvesEmpty, socket));
+        let mut trace = Trace::new(Rig::with_short_read(16, 8, ShortRead::ProvesEmpty, socket));
         trace.ready(1, "event readable", readable());
         trace.timeout(31, "the write timer expires");
         trace.ready(32, "event writable", writable());
-        trace.is_documented_as("A slow reader");
+        trace.assert_documented_as("A slow reader");
     }
 
     #[test]
@@ -1007,18 +1019,18 @@ mod worked_traces {
             .read_ends()
             .write_takes(2)
             .write_blocks();
-        let mut trace = Trace::new(Rig::built(16, 8, ShortRead::ProvesEmpty, socket));
+        let mut trace = Trace::new(Rig::with_short_read(16, 8, ShortRead::ProvesEmpty, socket));
         let event = Ready {
             read_closed: true,
             ..readable()
         };
         trace.ready(1, "event readable, read closed", event);
         trace.ready(2, "event writable", writable());
-        trace.is_documented_as("A half-close");
+        trace.assert_documented_as("A half-close");
     }
 
     thread_local! {
-        /// What this thread has logged: the calls of the script and the changes of state, in their order.
+        /// The log lines of this thread: system calls and changes of state, in their order.
         static LOGGED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     }
 
@@ -1043,7 +1055,7 @@ mod worked_traces {
 
     impl Trace {
         fn new(rig: Rig) -> Self {
-            // The other tests log too, and do not look at it. A second call fails and changes nothing.
+            // Other tests log too, and ignore the lines. A second call fails and changes nothing.
             let _ = log::set_logger(&Capture);
             log::set_max_level(log::LevelFilter::Trace);
             Self { rig, text: vec![] }
@@ -1055,7 +1067,7 @@ mod worked_traces {
         }
 
         fn timeout(&mut self, second: u64, what: &str) {
-            let timer = self.rig.connection.timer().expect("a timer that runs");
+            let timer = self.rig.connection.timer().expect("a timer is running");
             self.rig.connection.handle_timeout(timer);
             self.drive(second, what);
         }
@@ -1078,7 +1090,7 @@ mod worked_traces {
             self.text.push(outcome);
         }
 
-        fn is_documented_as(&self, heading: &str) {
+        fn assert_documented_as(&self, heading: &str) {
             let documented: Vec<_> = include_str!("mod.rs")
                 .lines()
                 .skip_while(|line| *line != format!("//! ## {heading}"))

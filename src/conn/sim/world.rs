@@ -1,62 +1,63 @@
-//! The world around the machine: schedules, the properties that hold in each, and the tests that play them all.
+//! Schedules, the properties that must hold in each, and the tests that play all schedules.
 
 use super::*;
 
-/// No schedule needs more turns than this to come to rest.
+/// A schedule that needs more turns than this until the loop sleeps is spinning.
 const MANY_TURNS: usize = 50;
 
-/// The longest message on a tape, in bytes, and the most that one may have.
+/// The most bytes that a message may have. The longest valid message of a tape has as many.
 const MAX_MESSAGE: usize = 3;
 
-/// The machine, and the server's loop with its one connection.
+/// The server's loop with its one connection, and the machine around it.
 struct World<'a> {
     machine: Machine<'a>,
     connection: Connection,
     settings: &'a Arc<Settings>,
-    /// The message that a worker has, and the id of its connection.
+    /// The message that a worker has, and the id of the connection.
     job: Option<(u64, Vec<u8>)>,
-    /// The connection found no room in the pool.
+    /// A message waits for room in the worker pool.
     waiting: bool,
-    /// The idle timer has run out, and the read that it asked for has not told yet.
-    trying_for_a_byte: bool,
-    /// The same of the frame timer.
-    trying_for_the_rest: bool,
+    /// The idle timer has expired, and no read has answered yet whether the peer is silent.
+    checking_idle: bool,
+    /// The same for the frame timer.
+    checking_frame: bool,
     buffers: &'a mut Buffers,
     backlog: bool,
     stopping: bool,
     now: u64,
-    /// Runs that may come to nothing: one an input.
+    /// The number of runs that may achieve nothing: one for each input.
     excused: usize,
 }
 
 type Checked = Result<(), &'static str>;
 
 impl World<'_> {
-    /// One schedule, to its end.
+    /// Plays one schedule to its end.
     fn play(&mut self) -> Result<CloseReason, &'static str> {
         while self.machine.steps > 0 && !self.closed() {
             let steps = self.steps();
             let chosen = self.machine.choices.below(steps.len());
-            self.take(steps[chosen])?;
+            self.perform(steps[chosen])?;
         }
         self.run_until_asleep()?;
         self.check_nothing_left()?;
         if !self.closed() && !self.machine.peer_finished {
-            self.take(Step::Finish)?;
+            self.perform(Step::Peer(PeerStep::Finish))?;
             self.run_until_asleep()?;
         }
         if !self.closed() {
-            return Err("stuck: the peer has finished, and nothing closes");
+            return Err("stuck: the peer has finished, and the connection does not close");
         }
         self.check_end()
     }
 
     fn steps(&self) -> Vec<Step> {
-        let mut steps = self.machine.peer_steps();
+        let peer_steps = self.machine.peer_steps().into_iter();
+        let mut steps: Vec<Step> = peer_steps.map(Step::Peer).collect();
         if self.backlog || self.machine.due() != (false, false) {
             steps.push(Step::Turn);
         }
-        if self.machine.mischief > 0 {
+        if self.machine.rare_events > 0 {
             steps.push(Step::SpuriousEvent);
         }
         if self.job.is_some() {
@@ -77,8 +78,8 @@ impl World<'_> {
         steps
     }
 
-    fn take(&mut self, step: Step) -> Checked {
-        self.machine.note(|| format!("{step:?}"));
+    fn perform(&mut self, step: Step) -> Checked {
+        self.machine.record(|| format!("{step:?}"));
         let is_of_the_loop = matches!(
             step,
             Step::Turn | Step::SpuriousEvent | Step::Complete | Step::Panic | Step::AdmitJob
@@ -89,7 +90,7 @@ impl World<'_> {
         match step {
             Step::Turn => return self.turn(),
             Step::SpuriousEvent => {
-                self.machine.mischief -= 1;
+                self.machine.rare_events -= 1;
                 self.connection.handle_ready(Ready {
                     readable: true,
                     writable: true,
@@ -104,8 +105,8 @@ impl World<'_> {
                 return Ok(());
             }
             Step::ClockRunsOut(timer) => {
-                self.trying_for_a_byte |= timer == Timer::Idle;
-                self.trying_for_the_rest |= timer == Timer::Frame;
+                self.checking_idle |= timer == Timer::Idle;
+                self.checking_frame |= timer == Timer::Frame;
                 self.connection.handle_timeout(timer);
             }
             Step::Stop => {
@@ -113,8 +114,8 @@ impl World<'_> {
                 self.connection.handle_shutdown();
             }
             Step::DrainDeadline => self.connection.handle_drain_deadline(),
-            of_the_peer => {
-                self.machine.peer(of_the_peer);
+            Step::Peer(step) => {
+                self.machine.peer(step);
                 return Ok(());
             }
         }
@@ -122,22 +123,22 @@ impl World<'_> {
         self.run()
     }
 
-    /// One turn of the loop: an event that is due, else the backlog.
+    /// Runs one turn of the loop: delivers a due event, and drives the connection.
     fn turn(&mut self) -> Checked {
         if let Some(ready) = self.machine.event() {
-            self.machine.note(|| format!("  {ready:?}"));
+            self.machine.record(|| format!("  {ready:?}"));
             self.connection.handle_ready(ready);
             self.excused += 1;
         }
         self.run()
     }
 
-    /// Drives the connection and does what it asks for.
+    /// Drives the connection and does what its progress asks for.
     fn run(&mut self) -> Checked {
         loop {
             let state = self.connection.state();
             let (read, whole) = (self.machine.to_echo, self.machine.whole());
-            let is_held_up = self.job.is_some() || self.connection.wants_job();
+            let has_job = self.job.is_some() || self.connection.wants_job();
             let useful_calls = self.machine.useful_calls;
             self.machine.echoing = state == State::Open;
             self.machine.found_no_room = false;
@@ -147,21 +148,21 @@ impl World<'_> {
                 .connection
                 .drive(&mut self.machine, self.buffers, self.now);
 
-            self.machine.note(|| format!("  {progress:?}"));
-            // A run that was interrupted until its budget was spent is followed by another one.
+            self.machine.record(|| format!("  {progress:?}"));
+            // After a run whose reads were all interrupted, another run follows.
             self.excused += usize::from(std::mem::take(&mut self.machine.interrupting));
             if self.connection.state() == state && self.machine.useful_calls == useful_calls {
                 self.excused = self.excused.checked_sub(1).ok_or("spins")?;
             }
-            if is_held_up && self.machine.to_echo > read {
+            if has_job && self.machine.to_echo > read {
                 return Err("a read while a message waits for a worker");
             }
-            self.trying_for_a_byte &= self.machine.to_echo == read;
-            self.trying_for_the_rest &= self.machine.whole() == whole;
+            self.checking_idle &= self.machine.to_echo == read;
+            self.checking_frame &= self.machine.whole() == whole;
             self.check_run(progress)?;
             self.backlog = progress == Progress::Again;
-            self.trying_for_a_byte &= self.backlog;
-            self.trying_for_the_rest &= self.backlog;
+            self.checking_idle &= self.backlog;
+            self.checking_frame &= self.backlog;
             if progress != Progress::SendFin {
                 break;
             }
@@ -179,11 +180,11 @@ impl World<'_> {
         self.check_timers()
     }
 
-    /// Gives the message to the worker, or finds the queue full.
+    /// Gives a message to the worker, or finds the queue of the pool full.
     fn offload(&mut self) {
         self.waiting = self.machine.choices.below(2) == 1;
         if self.waiting {
-            self.machine.note(|| "  the queue is full".to_string());
+            self.machine.record(|| "  the queue is full".to_string());
         } else {
             self.submit();
         }
@@ -191,12 +192,12 @@ impl World<'_> {
 
     fn submit(&mut self) {
         if let Some(message) = self.connection.poll_job() {
-            self.machine.note(|| format!("  job {message:?}"));
+            self.machine.record(|| format!("  job {message:?}"));
             self.job = Some((self.connection.id(), message));
         }
     }
 
-    /// The worker is done. Its reply is dropped if its connection has gone, by now with another in its place.
+    /// Lets the worker return its message. The reply is dropped if another connection has taken the slot by now.
     fn complete(&mut self, outcome: fn(Vec<u8>) -> Result<Vec<u8>, WorkerPanicked>) {
         if let Some((id, message)) = self.job.take()
             && id == self.connection.id()
@@ -205,7 +206,7 @@ impl World<'_> {
         }
     }
 
-    /// The peer takes whatever comes, the worker works, and the loop runs until it would sleep for ever.
+    /// Lets the peer take everything and the worker finish, and runs the loop until it would sleep for ever.
     fn run_until_asleep(&mut self) -> Checked {
         for _ in 0..MANY_TURNS {
             self.machine.peer_takes(self.machine.outbound);
@@ -213,11 +214,11 @@ impl World<'_> {
                 return Ok(());
             }
             if self.backlog || self.machine.due() != (false, false) {
-                self.take(Step::Turn)?;
+                self.perform(Step::Turn)?;
             } else if self.waiting {
-                self.take(Step::AdmitJob)?;
+                self.perform(Step::AdmitJob)?;
             } else if self.job.is_some() {
-                self.take(Step::Complete)?;
+                self.perform(Step::Complete)?;
             } else {
                 return Ok(());
             }
@@ -233,8 +234,8 @@ impl World<'_> {
 
     fn check_run(&self, progress: Progress) -> Checked {
         let (machine, connection) = (&self.machine, &self.connection);
-        if let Some(broken) = machine.broken {
-            return Err(broken);
+        if let Some(violation) = machine.violation {
+            return Err(violation);
         }
         let message = self.machine.rules.framing.has_messages() as usize * MAX_MESSAGE;
         if connection.pending() >= HIGH_WATER + READ_BUFFER.max(message) {
@@ -245,9 +246,9 @@ impl World<'_> {
             return Err("the inbox is out of bounds");
         }
         let job = self.job.as_ref().map_or(0, |(_, message)| message.len());
-        let kept = connection.pending() + inbox + job;
+        let stored = connection.pending() + inbox + job;
         let read = machine.to_echo - machine.echoed;
-        if !self.closed() && !(machine.owed()..=read).contains(&kept) {
+        if !self.closed() && !(machine.owed()..=read).contains(&stored) {
             return Err("bytes are lost");
         }
         match progress {
@@ -258,10 +259,10 @@ impl World<'_> {
                 if connection.close_reason() == Some(CloseReason::WriteTimeout)
                     && !machine.found_no_room =>
             {
-                Err("a write timeout without a try")
+                Err("a write timeout without a write that blocked")
             }
             Progress::SendFin if self.is_untimely() => {
-                Err("a timeout, and what it waited for has come")
+                Err("a timeout although the input has arrived")
             }
             Progress::Abort if machine.owed() == 0 => Err("an abort that drops nothing"),
             Progress::Close | Progress::Abort if !self.closed() => Err("closed too early"),
@@ -269,11 +270,11 @@ impl World<'_> {
         }
     }
 
-    /// Whether a session ends for a silence that there was not.
+    /// Returns true if a session ends for a silence although the peer was not silent.
     fn is_untimely(&self) -> bool {
         let was_silent = match self.connection.close_reason() {
-            Some(CloseReason::IdleTimeout) => self.trying_for_a_byte,
-            Some(CloseReason::FrameTimeout) => self.trying_for_the_rest,
+            Some(CloseReason::IdleTimeout) => self.checking_idle,
+            Some(CloseReason::FrameTimeout) => self.checking_frame,
             _ => return false,
         };
         !was_silent || !self.machine.inbound.is_empty()
@@ -281,21 +282,21 @@ impl World<'_> {
 
     fn check_timers(&self) -> Checked {
         let (machine, connection) = (&self.machine, &self.connection);
-        let is_trying = self.trying_for_a_byte || self.trying_for_the_rest;
+        let is_checking = self.checking_idle || self.checking_frame;
         let expected = match connection.state() {
             State::Open | State::Finishing | State::Lingering if connection.pending() > 0 => {
                 Some(Timer::Write)
             }
-            State::Open if self.job.is_some() || self.waiting || is_trying => None,
+            State::Open if self.job.is_some() || self.waiting || is_checking => None,
             State::Open if machine.to_echo > machine.whole() => Some(Timer::Frame),
             State::Open => Some(Timer::Idle),
             State::Lingering => machine.fin_sent.then_some(Timer::Linger),
             State::Finishing | State::Closed => None,
         };
         if connection.timer() != expected {
-            return Err("another timer runs");
+            return Err("the wrong timer runs");
         }
-        if !is_trying
+        if !is_checking
             && connection.frame_timer_started().is_some() != (expected == Some(Timer::Frame))
         {
             return Err("the frame timer has no start");
@@ -320,7 +321,10 @@ impl World<'_> {
     }
 
     fn check_end(&mut self) -> Result<CloseReason, &'static str> {
-        let reason = self.connection.close_reason().ok_or("closed for nothing")?;
+        let reason = self
+            .connection
+            .close_reason()
+            .ok_or("closed without a reason")?;
         let Machine {
             peer_sent, echoed, ..
         } = self.machine;
@@ -334,7 +338,7 @@ impl World<'_> {
             _ => {}
         }
         if reason == CloseReason::Reset && !self.machine.reset {
-            return Err("nobody has reset it");
+            return Err("a reset that the peer did not send");
         }
         let calls = self.machine.calls;
         self.connection.handle_ready(Ready {
@@ -355,7 +359,7 @@ impl World<'_> {
         Ok(reason)
     }
 
-    /// The slot is given to another connection, and then the worker brings back the job of the first one.
+    /// Gives the slot to another connection, and then lets the worker return the job of the first connection.
     fn check_newcomer(&mut self) -> Checked {
         self.connection = Connection::new(2, Arc::clone(self.settings), self.now);
         self.complete(Ok);
@@ -370,7 +374,7 @@ impl World<'_> {
     }
 }
 
-/// Plays all schedules. Returns how many ended for each reason, or the first that breaks a property, step by step.
+/// Plays all schedules. Returns how many ended for each reason, or the steps of the first that violates a property.
 fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
     let settings = Arc::new(Settings {
         framing: rules.framing,
@@ -380,15 +384,15 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
         ..Settings::raw(HIGH_WATER, rules.short_read)
     });
     let mut buffers = Buffers::new(READ_BUFFER);
-    let mut play = |choices: &mut Choices, journal| {
+    let mut play = |choices: &mut Choices, log| {
         let mut world = World {
-            machine: Machine::new(rules, choices, journal),
+            machine: Machine::new(rules, choices, log),
             connection: Connection::new(1, Arc::clone(&settings), 0),
             settings: &settings,
             job: None,
             waiting: false,
-            trying_for_a_byte: false,
-            trying_for_the_rest: false,
+            checking_idle: false,
+            checking_frame: false,
             buffers: &mut buffers,
             backlog: false,
             stopping: false,
@@ -396,7 +400,7 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
             excused: 0,
         };
         let outcome = world.play();
-        (outcome, world.machine.journal.unwrap_or_default())
+        (outcome, world.machine.log.unwrap_or_default())
     };
     let mut choices = Choices::default();
     let mut ended_by = [0; CloseReason::COUNT];
@@ -415,7 +419,7 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
     }
 }
 
-/// How every world can end.
+/// The reasons for which a connection can end in every world.
 const ALWAYS: [CloseReason; 6] = [
     CloseReason::PeerClosed,
     CloseReason::Reset,
@@ -430,7 +434,8 @@ const BAD_FRAME: CloseReason = CloseReason::BadFrame(BadFrame::TooShort {
     header: 1,
 });
 
-/// Plays all schedules of a world without bugs, at least so many. It can end for each of the reasons and no other.
+/// Plays all schedules of a world without bugs, and asserts that there are at least `least` and that they end for
+/// exactly the expected reasons.
 #[track_caller]
 fn assert_sound(name: &str, rules: Rules, least: usize, reasons: &[CloseReason]) {
     let ended_by = explore(&rules).unwrap_or_else(|fault| panic!("{name}: {fault}"));
@@ -447,7 +452,7 @@ fn assert_sound(name: &str, rules: Rules, least: usize, reasons: &[CloseReason])
 
 #[track_caller]
 fn assert_caught(rules: Rules) {
-    let fault = explore(&rules).expect_err("the bug is not caught");
+    let fault = explore(&rules).expect_err("the planted bug is not caught");
     assert!(
         fault.starts_with("stuck"),
         "caught for another reason: {fault}"
@@ -457,7 +462,7 @@ fn assert_caught(rules: Rules) {
 const EDGE: Rules = Rules {
     selector: Selector::Edge,
     short_read: ShortRead::ProvesEmpty,
-    hide: PLAINLY,
+    hide: NOTHING_HIDDEN,
     framing: Framing::Raw,
     offload: Offload::Nothing,
     tape: &tape::STREAM,
@@ -471,13 +476,13 @@ const DRAIN_TO_REARM: Rules = Rules {
     ..EDGE
 };
 
-const PACKETS: Rules = Rules {
+const LENGTH_PREFIXED: Rules = Rules {
     framing: Framing::Len8,
-    tape: &tape::PACKETS,
+    tape: &tape::LENGTH_PREFIXED,
     ..EDGE
 };
 
-/// What a raw world has at least, and what one with messages has.
+/// The least number of schedules in a world without messages, and in a world with messages.
 const STREAM_SCHEDULES: usize = 200_000;
 const MESSAGE_SCHEDULES: usize = 100_000;
 
@@ -492,16 +497,21 @@ fn fault_r4_no_schedule_is_stuck_on_a_drain_to_rearm_selector() {
 }
 
 #[test]
-fn fault_r4_no_schedule_is_stuck_where_events_tell_of_no_end() {
+fn fault_r4_no_schedule_is_stuck_if_events_report_neither_fin_nor_reset() {
     let rules = Rules {
         hide: WITHOUT_ANY_END,
         ..DRAIN_TO_REARM
     };
-    assert_sound("drain to rearm, no ends told", rules, STREAM_SCHEDULES, &[]);
+    assert_sound(
+        "drain to rearm, no FIN and no reset reported",
+        rules,
+        STREAM_SCHEDULES,
+        &[],
+    );
 }
 
 #[test]
-fn no_schedule_is_stuck_before_or_behind_a_nul() {
+fn no_schedule_is_stuck_before_or_after_a_nul() {
     let rules = Rules {
         framing: Framing::Nul,
         tape: &tape::NUL,
@@ -512,7 +522,7 @@ fn no_schedule_is_stuck_before_or_behind_a_nul() {
 }
 
 #[test]
-fn no_schedule_is_stuck_with_messages_on_the_loop() {
+fn no_schedule_is_stuck_with_messages_echoed_by_the_loop() {
     let rules = Rules {
         framing: Framing::Line,
         tape: &tape::LINES,
@@ -530,32 +540,32 @@ const JOB_REASONS: [CloseReason; 4] = [
 ];
 
 #[test]
-fn no_schedule_is_stuck_with_every_message_at_a_worker() {
+fn no_schedule_is_stuck_with_every_message_given_to_a_worker() {
     let rules = Rules {
         offload: Offload::All,
         steps: 3,
-        ..PACKETS
+        ..LENGTH_PREFIXED
     };
     let name = "len8, all offloaded";
     assert_sound(name, rules, MESSAGE_SCHEDULES, &JOB_REASONS);
 }
 
 #[test]
-fn no_schedule_is_stuck_with_large_messages_at_a_worker() {
+fn no_schedule_is_stuck_with_large_messages_given_to_a_worker() {
     let rules = Rules {
         selector: Selector::DrainToRearm,
         short_read: ShortRead::ProvesNothing,
         hide: WITHOUT_URGENT_MARK,
         offload: Offload::LargerThan(1),
         steps: 3,
-        ..PACKETS
+        ..LENGTH_PREFIXED
     };
     let name = "len8, large ones offloaded";
     assert_sound(name, rules, MESSAGE_SCHEDULES, &JOB_REASONS);
 }
 
 #[test]
-fn simulation_catches_a_short_read_that_hides_the_fin() {
+fn the_simulation_catches_a_short_read_that_hides_the_fin() {
     assert_caught(Rules {
         hide: WITHOUT_FIN,
         ..EDGE
@@ -563,16 +573,16 @@ fn simulation_catches_a_short_read_that_hides_the_fin() {
 }
 
 #[test]
-fn simulation_catches_a_short_read_taken_for_the_end_on_a_drain_to_rearm_selector() {
+fn the_simulation_catches_the_short_read_rule_of_epoll_on_a_drain_to_rearm_selector() {
     assert_caught(Rules {
         short_read: ShortRead::ProvesEmpty,
-        hide: PLAINLY,
+        hide: NOTHING_HIDDEN,
         ..DRAIN_TO_REARM
     });
 }
 
 #[test]
-fn simulation_catches_a_read_cut_short_at_an_urgent_mark() {
+fn the_simulation_catches_a_read_that_stops_short_at_an_urgent_mark() {
     assert_caught(Rules {
         hide: WITHOUT_URGENT_MARK,
         ..EDGE

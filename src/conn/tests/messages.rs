@@ -1,8 +1,9 @@
-//! The rules of messages: how each framing cuts them, how they travel to a worker and back, and what their timer does.
+//! The rules of messages: how each framing splits a stream, how a message goes to a worker and returns, and when the
+//! frame timer runs.
 
 use super::*;
 
-/// The framings that have messages.
+/// All framings that have messages.
 const FRAMINGS: [Framing; 5] = [
     Framing::Line,
     Framing::Crlf,
@@ -21,10 +22,10 @@ fn settings(framing: Framing) -> Settings {
 
 impl Rig {
     fn framed(framing: Framing, socket: Script) -> Self {
-        Self::with(settings(framing), READ_BUFFER, socket)
+        Self::with_settings(settings(framing), READ_BUFFER, socket)
     }
 
-    /// With len8 packets, all of which go to a worker.
+    /// Returns a connection with the len8 framing that gives every message to a worker.
     fn offloading(socket: Script) -> Self {
         Self::offloading_some(Offload::All, socket)
     }
@@ -34,10 +35,10 @@ impl Rig {
             offload,
             ..settings(Framing::Len8)
         };
-        Self::with(settings, READ_BUFFER, socket)
+        Self::with_settings(settings, READ_BUFFER, socket)
     }
 
-    /// A worker has the first of the two packets that have come.
+    /// Returns a connection that has received two messages, and a worker has the first.
     fn with_a_job_in_flight() -> Self {
         let mut rig = Self::offloading(Script::new().read_gives(b"\x02a\x03bc"));
         assert_eq!(rig.ready(readable()), Progress::Offload);
@@ -46,25 +47,25 @@ impl Rig {
         rig
     }
 
-    /// The worker is done with `message`, and the connection is driven.
+    /// Lets the worker return `message`, and drives the connection.
     fn complete(&mut self, message: &[u8]) -> Progress {
         self.connection.handle_completion(Ok(message.to_vec()));
         self.drive()
     }
 
-    /// Events and completions until everything is read, echoed and taken.
+    /// Delivers events and completions until everything is read, echoed and taken.
     fn serve(&mut self) -> Progress {
-        let mut progress = self.run_dry();
+        let mut progress = self.run_until_idle();
         while let Some(message) = self.connection.poll_job() {
             assert_eq!(progress, Progress::Offload);
             self.connection.handle_completion(Ok(message));
-            progress = self.run_dry();
+            progress = self.run_until_idle();
         }
         progress
     }
 }
 
-/// A message of `length` bytes, all told.
+/// Returns a message of `length` bytes, header or terminator included.
 fn message(framing: Framing, length: usize) -> Vec<u8> {
     let mut message: Vec<u8> = (0..length).map(|i| 128 + (i % 127) as u8).collect();
     match framing {
@@ -78,7 +79,7 @@ fn message(framing: Framing, length: usize) -> Vec<u8> {
     message
 }
 
-/// A read for each of `pieces`, then the FIN.
+/// Returns a socket with one read for each of `pieces`, and then the FIN.
 fn in_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Script {
     pieces
         .into_iter()
@@ -86,14 +87,14 @@ fn in_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Script {
         .read_ends()
 }
 
-/// What comes back for `stream`, and why the session ends: the same in one piece, in any two, and byte by byte.
+/// Asserts the echo of `stream` and why the session ends: in one piece, in any two pieces, and byte by byte.
 #[track_caller]
 fn expect(settings: &Settings, stream: &[u8], echo: &[u8], reason: CloseReason) {
     let in_two = (0..=stream.len()).map(|at| vec![&stream[..at], &stream[at..]]);
     let byte_by_byte = stream.chunks(1).collect();
     for mut pieces in in_two.chain([byte_by_byte]) {
         pieces.retain(|piece| !piece.is_empty());
-        let mut rig = Rig::with(settings.clone(), 4096, in_pieces(pieces.iter().copied()));
+        let mut rig = Rig::with_settings(settings.clone(), 4096, in_pieces(pieces.iter().copied()));
         rig.serve();
         assert_eq!(rig.socket.written(), echo, "{pieces:?}");
         assert_eq!(rig.connection.close_reason(), Some(reason), "{pieces:?}");
@@ -112,29 +113,29 @@ mod framings {
     use super::*;
 
     #[test]
-    fn fault_f1_len8_packets_of_every_length_come_back_when_their_last_byte_has_come() {
+    fn fault_f1_a_len8_message_of_every_length_is_echoed_once_its_last_byte_arrives() {
         for length in 1..=255 {
-            let packet = message(Framing::Len8, length);
+            let whole = message(Framing::Len8, length);
             let mut rig = Rig::framed(Framing::Len8, Script::new());
-            let (last, begin) = packet.split_last().unwrap();
-            for byte in begin {
+            let (last, rest) = whole.split_last().unwrap();
+            for byte in rest {
                 rig.socket = Script::new().read_gives(&[*byte]);
                 assert_eq!(rig.ready(readable()), Progress::Wait);
                 assert_eq!(rig.socket.written(), b"", "length {length}");
             }
             rig.socket = Script::new().read_gives(&[*last]);
             assert_eq!(rig.ready(readable()), Progress::Wait);
-            assert_eq!(rig.socket.written(), packet);
+            assert_eq!(rig.socket.written(), whole);
             assert!(rig.connection.inbox.is_none());
         }
     }
 
     #[test]
-    fn fault_f1_len8_many_packets_in_a_segment_come_back_in_order() {
+    fn fault_f1_many_len8_messages_in_one_segment_are_echoed_in_order() {
         let stream: Vec<u8> = (1..=255).flat_map(|n| message(Framing::Len8, n)).collect();
         for read_buffer in [1, 16, 4096, 65536] {
             let socket = in_pieces([&stream[..]]);
-            let mut rig = Rig::with(settings(Framing::Len8), read_buffer, socket);
+            let mut rig = Rig::with_settings(settings(Framing::Len8), read_buffer, socket);
             assert_eq!(rig.serve(), Progress::Close);
             assert_eq!(rig.socket.written(), stream);
             assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
@@ -142,7 +143,7 @@ mod framings {
     }
 
     #[test]
-    fn fault_f1_len8_0_is_a_bad_frame_and_a_truncated_packet_is_not_echoed() {
+    fn fault_f1_a_len8_length_of_0_is_a_bad_frame_and_a_truncated_message_is_not_echoed() {
         let settings = settings(Framing::Len8);
         expect(&settings, b"\x00", b"", too_short(0, 1));
         expect(&settings, b"\x02a\x00bc", b"\x02a", too_short(0, 1));
@@ -150,20 +151,20 @@ mod framings {
     }
 
     #[test]
-    fn fault_f2_len16_packets_come_back_with_a_split_header_and_without() {
+    fn fault_f2_len16_messages_are_echoed_even_if_their_header_is_split() {
         for framing in [Framing::Len16, Framing::Len16Le] {
             for length in [2, 3, 255, 256, 257, 4096, 65535] {
-                let packet = message(framing, length);
+                let whole = message(framing, length);
                 for pieces in [
-                    vec![&packet[..]],
-                    vec![&packet[..1], &packet[1..]],
-                    vec![&packet[..length - 1], &packet[length - 1..]],
+                    vec![&whole[..]],
+                    vec![&whole[..1], &whole[1..]],
+                    vec![&whole[..length - 1], &whole[length - 1..]],
                 ] {
                     for read_buffer in [16, 1 << 16] {
                         let socket = in_pieces(pieces.iter().copied());
-                        let mut rig = Rig::with(settings(framing), read_buffer, socket);
+                        let mut rig = Rig::with_settings(settings(framing), read_buffer, socket);
                         assert_eq!(rig.serve(), Progress::Close);
-                        assert_eq!(rig.socket.written(), packet);
+                        assert_eq!(rig.socket.written(), whole);
                         assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
                     }
                 }
@@ -172,15 +173,15 @@ mod framings {
     }
 
     #[test]
-    fn fault_f2_len16_too_short_and_too_long_are_bad_frames() {
-        for framing in [Framing::Len16, Framing::Len16Le] {
+    fn fault_f2_len16_lengths_that_are_too_short_or_too_long_are_bad_frames() {
+        type Header = fn(u16) -> [u8; 2];
+        for (framing, header) in [
+            (Framing::Len16, u16::to_be_bytes as Header),
+            (Framing::Len16Le, u16::to_le_bytes),
+        ] {
             let settings = Settings {
                 max_message: 5,
                 ..settings(framing)
-            };
-            let header = |length: u16| match framing {
-                Framing::Len16 => length.to_be_bytes(),
-                _ => length.to_le_bytes(),
             };
             let good = message(framing, 5);
             expect(&settings, &good, &good, CloseReason::PeerClosed);
@@ -199,7 +200,7 @@ mod framings {
     }
 
     #[test]
-    fn fault_f3_crlf_ends_with_both_and_with_nothing_else() {
+    fn fault_f3_a_crlf_line_ends_only_with_cr_and_lf_together() {
         let settings = settings(Framing::Crlf);
         for (stream, echo) in [
             (&b"ab\r\ncd\r\n"[..], &b"ab\r\ncd\r\n"[..]),
@@ -217,7 +218,7 @@ mod framings {
     }
 
     #[test]
-    fn fault_f3_line_ends_with_lf_and_cr_is_data() {
+    fn fault_f3_a_line_ends_with_lf_and_cr_is_data() {
         let settings = settings(Framing::Line);
         let stream = b"ab\ncd\r\n\n\re\r\x80\xff\0\n";
         expect(&settings, stream, stream, CloseReason::PeerClosed);
@@ -225,7 +226,7 @@ mod framings {
     }
 
     #[test]
-    fn fault_f3_a_line_is_as_long_as_the_limit_and_no_longer() {
+    fn fault_f3_a_line_may_be_as_long_as_the_limit_and_not_longer() {
         const LIMIT: usize = 20;
         for framing in [Framing::Line, Framing::Crlf] {
             let settings = Settings {
@@ -246,13 +247,14 @@ mod framings {
     }
 
     #[test]
-    fn fault_f3_a_thousand_pipelined_lines_come_back() {
+    fn fault_f3_a_thousand_pipelined_lines_are_echoed() {
         for framing in [Framing::Line, Framing::Crlf] {
             let stream: Vec<u8> = (0..1000)
                 .flat_map(|n| message(framing, 2 + n % 7))
                 .collect();
             for read_buffer in [1, 16, 1 << 16] {
-                let mut rig = Rig::with(settings(framing), read_buffer, in_pieces([&stream[..]]));
+                let mut rig =
+                    Rig::with_settings(settings(framing), read_buffer, in_pieces([&stream[..]]));
                 assert_eq!(rig.serve(), Progress::Close);
                 assert_eq!(rig.socket.written(), stream);
             }
@@ -260,7 +262,7 @@ mod framings {
     }
 
     #[test]
-    fn fault_f4_the_first_nul_ends_the_session_wherever_it_falls() {
+    fn fault_f4_the_first_nul_ends_the_session_at_any_offset() {
         let settings = settings(Framing::Nul);
         let data = message(Framing::Nul, 12);
         for at in 0..=data.len() {
@@ -275,7 +277,7 @@ mod framings {
     }
 
     #[test]
-    fn fault_h3_what_was_echoed_before_a_nul_is_delivered_before_our_fin() {
+    fn fault_h3_the_echo_of_bytes_before_a_nul_is_delivered_before_our_fin() {
         let socket = Script::new().read_gives(b"data\0more").write_blocks();
         let mut rig = Rig::framed(Framing::Nul, socket);
         assert_eq!(rig.ready(readable()), Progress::Wait);
@@ -285,7 +287,7 @@ mod framings {
     }
 
     #[test]
-    fn fault_h3_what_was_echoed_before_a_bad_frame_is_delivered_before_our_fin() {
+    fn fault_h3_the_echo_of_messages_before_a_bad_frame_is_delivered_before_our_fin() {
         let socket = Script::new().read_gives(b"\x02a\x03bc\x00").write_blocks();
         let mut rig = Rig::framed(Framing::Len8, socket.read_gives(b"\x02d"));
         assert_eq!(rig.ready(readable()), Progress::Wait);
@@ -296,7 +298,7 @@ mod framings {
     }
 
     #[test]
-    fn a_bad_frame_says_what_and_why() {
+    fn a_bad_frame_names_the_length_and_the_bound() {
         let texts = [too_short(1, 2), too_long(70, 64)].map(|reason| reason.to_string());
         assert_eq!(
             texts,
@@ -312,7 +314,7 @@ mod inbox {
     use super::*;
 
     #[test]
-    fn messages_that_come_whole_are_written_as_they_were_read() {
+    fn messages_that_arrive_whole_are_written_as_they_were_read() {
         for framing in FRAMINGS {
             let stream = [message(framing, 4), message(framing, 7)].concat();
             let mut rig = Rig::framed(framing, Script::new().read_gives(&stream));
@@ -324,7 +326,7 @@ mod inbox {
     }
 
     #[test]
-    fn nothing_is_read_while_a_whole_message_waits_behind_pending_bytes() {
+    fn nothing_is_read_while_pending_bytes_are_at_the_high_water_mark() {
         let socket = Script::new().read_gives(&[1; 100]).write_blocks();
         let mut rig = Rig::framed(Framing::Len8, socket);
         rig.connection.greet(&[b'x'; HIGH_WATER], &mut rig.buffers);
@@ -333,32 +335,32 @@ mod inbox {
     }
 
     #[test]
-    fn what_waits_and_what_is_pending_have_bounds() {
-        const MOST: usize = 40;
+    fn the_inbox_and_the_pending_bytes_are_bounded() {
+        const MAX: usize = 40;
         let stream: Vec<u8> = (1..200)
-            .flat_map(|n| message(Framing::Len8, 1 + n * 7 % MOST))
+            .flat_map(|n| message(Framing::Len8, 1 + n * 7 % MAX))
             .collect();
         let mut socket = Script::new().read_gives(&stream);
         for _ in 0..stream.len() {
             socket = socket.write_takes(1).write_blocks();
         }
         let settings = Settings {
-            max_message: MOST,
-            max_pending: HIGH_WATER + MOST.max(READ_BUFFER),
+            max_message: MAX,
+            max_pending: HIGH_WATER + MAX.max(READ_BUFFER),
             ..settings(Framing::Len8)
         };
-        let mut rig = Rig::with(settings, READ_BUFFER, socket.read_blocks());
+        let mut rig = Rig::with_settings(settings, READ_BUFFER, socket.read_blocks());
         while rig.socket.written().len() < stream.len() {
             rig.ready(readable_and_writable());
-            let waits = rig.connection.inbox.as_ref().map_or(0, |i| i.bytes().len());
-            assert!(waits < READ_BUFFER + MOST);
-            assert!(rig.connection.pending() <= HIGH_WATER + MOST.max(READ_BUFFER));
+            let waiting = rig.connection.inbox.as_ref().map_or(0, |i| i.bytes().len());
+            assert!(waiting < READ_BUFFER + MAX);
+            assert!(rig.connection.pending() <= HIGH_WATER + MAX.max(READ_BUFFER));
         }
         assert_eq!(rig.socket.written(), stream);
     }
 
     #[test]
-    fn fault_r2_small_messages_behind_a_begun_one_are_written_together() {
+    fn fault_r2_small_messages_after_a_begun_one_are_written_together() {
         const LINE: usize = 64;
         let line = |begun: usize| {
             let mut stream = vec![b'x'; begun];
@@ -377,7 +379,7 @@ mod inbox {
             };
             let stream = line(begun);
             let socket = in_pieces([&stream[..begun], &stream[begun..]]);
-            let mut rig = Rig::with(settings, LINE, socket);
+            let mut rig = Rig::with_settings(settings, LINE, socket);
             assert_eq!(rig.ready(readable()), Progress::Close);
             let mut calls = rig.socket.take_calls();
             calls.retain(|call| call.starts_with("write"));
@@ -387,7 +389,7 @@ mod inbox {
     }
 
     #[test]
-    fn an_unfinished_message_is_not_owed() {
+    fn an_incomplete_message_is_not_owed() {
         let mut reset = Rig::framed(Framing::Line, Script::new().read_gives(b"ab"));
         reset.ready(readable());
         assert_eq!(reset.ready(error()), Progress::Close);
@@ -411,7 +413,7 @@ mod jobs {
     use super::*;
 
     #[test]
-    fn one_job_is_in_flight_and_meanwhile_nothing_is_read() {
+    fn nothing_is_read_while_a_job_is_in_flight() {
         let mut rig = Rig::with_a_job_in_flight();
         assert!(!rig.connection.wants_job());
         assert_eq!(rig.connection.poll_job(), None);
@@ -441,7 +443,7 @@ mod jobs {
     }
 
     #[test]
-    fn a_job_that_waits_for_room_is_asked_for_again_and_kept() {
+    fn a_message_waits_until_the_worker_pool_has_room() {
         let mut rig = Rig::offloading(Script::new().read_gives(b"\x02a"));
         assert_eq!(rig.ready(readable()), Progress::Offload);
         assert_eq!(rig.ready(readable()), Progress::Offload);
@@ -450,14 +452,14 @@ mod jobs {
     }
 
     #[test]
-    fn the_reply_is_what_the_worker_made_of_it() {
+    fn the_echo_is_the_reply_of_the_worker() {
         let mut rig = Rig::with_a_job_in_flight();
         rig.complete(b"something else");
         assert_eq!(rig.socket.written(), b"something else");
     }
 
     #[test]
-    fn a_reply_waits_behind_what_is_pending() {
+    fn a_reply_waits_for_pending_bytes() {
         let socket = Script::new().read_gives(b"\x02a\x04bcd").write_takes(1);
         let mut rig = Rig::offloading_some(Offload::LargerThan(2), socket.write_blocks());
         assert_eq!(rig.ready(readable()), Progress::Offload);
@@ -469,7 +471,8 @@ mod jobs {
     }
 
     #[test]
-    fn no_timer_runs_while_a_job_waits_or_is_in_flight_and_its_end_is_activity() {
+    fn no_timer_runs_while_a_job_waits_or_is_in_flight_and_its_completion_restarts_the_idle_timer()
+    {
         let mut rig = Rig::offloading(Script::new().read_gives(b"\x02a"));
         rig.now = SECOND;
         assert_eq!(rig.ready(readable()), Progress::Offload);
@@ -484,7 +487,7 @@ mod jobs {
     }
 
     #[test]
-    fn the_write_timer_runs_beside_a_job() {
+    fn the_write_timer_runs_while_a_job_is_in_flight() {
         let socket = Script::new().read_gives(b"\x02a\x04bcd").write_blocks();
         let mut rig = Rig::offloading_some(Offload::LargerThan(2), socket);
         rig.now = SECOND;
@@ -497,7 +500,7 @@ mod jobs {
     }
 
     #[test]
-    fn fault_s5_a_panic_of_the_worker_aborts() {
+    fn fault_s5_a_panic_of_the_worker_aborts_the_connection() {
         let mut rig = Rig::with_a_job_in_flight();
         rig.connection.handle_completion(Err(WorkerPanicked));
         assert_eq!(rig.drive(), Progress::Abort);
@@ -522,7 +525,7 @@ mod jobs {
     }
 
     #[test]
-    fn a_closed_connection_has_no_job_and_no_other_reason() {
+    fn a_closed_connection_wants_no_job_and_keeps_its_reason() {
         let mut rig = Rig::with_a_job_in_flight();
         rig.ready(error());
         rig.connection.handle_drain_deadline();
@@ -533,7 +536,7 @@ mod jobs {
     }
 
     #[test]
-    fn the_peers_fin_waits_behind_a_job() {
+    fn the_fin_of_the_peer_is_not_read_while_a_job_is_in_flight() {
         let mut rig = Rig::with_a_job_in_flight();
         rig.socket = Script::new().read_ends();
         let event = Ready {
@@ -549,7 +552,7 @@ mod jobs {
     }
 
     #[test]
-    fn stop_delivers_the_job_and_the_whole_messages_behind_it() {
+    fn stop_delivers_the_job_and_the_whole_messages_after_it() {
         let socket = Script::new().read_gives(b"\x02a\x03bc\x02");
         let mut rig = Rig::offloading(socket);
         assert_eq!(rig.ready(readable()), Progress::Offload);
@@ -565,11 +568,15 @@ mod jobs {
     }
 
     #[test]
-    fn stop_echoes_what_has_arrived_behind_a_job() {
+    fn stop_echoes_input_that_had_to_wait_for_a_job() {
         let mut rig = Rig::with_a_job_in_flight();
         rig.socket = Script::new().read_gives(b"\x02d").read_blocks();
         rig.connection.handle_shutdown();
-        assert_eq!(rig.drive(), Progress::Wait, "nothing may be read yet");
+        assert_eq!(
+            rig.drive(),
+            Progress::Wait,
+            "nothing is read while a job is in flight"
+        );
         assert_eq!(rig.complete(b"\x02a"), Progress::Offload);
         let message = rig.connection.poll_job().unwrap();
         assert_eq!(rig.complete(&message), Progress::Offload);
@@ -590,7 +597,7 @@ mod jobs {
     }
 
     #[test]
-    fn a_bad_frame_behind_a_job_waits_for_it() {
+    fn a_bad_frame_after_a_job_waits_for_the_job() {
         let mut rig = Rig::offloading(Script::new().read_gives(b"\x02a\x00"));
         assert_eq!(rig.ready(readable()), Progress::Offload);
         let message = rig.connection.poll_job().unwrap();
@@ -605,7 +612,7 @@ mod jobs {
 mod frame_timer {
     use super::*;
 
-    /// What runs after `second`, in which `data` comes.
+    /// Lets `data` arrive at `second`. Returns the timer that runs then, and the start of the frame timer.
     fn timer_after(rig: &mut Rig, second: u64, data: &[u8]) -> (Option<Timer>, Option<u64>) {
         rig.now = second * SECOND;
         rig.socket = Script::new().read_gives(data);
@@ -618,8 +625,8 @@ mod frame_timer {
     }
 
     #[test]
-    fn fault_t2_it_runs_from_the_first_byte_of_a_message_and_no_other_restarts_it() {
-        for (framing, begin, more, end_and_begin, end) in [
+    fn fault_t2_the_frame_timer_runs_from_the_first_byte_of_a_message_and_is_not_restarted() {
+        for (framing, start, more, end_and_start, end) in [
             (
                 Framing::Line,
                 &b"a"[..],
@@ -633,15 +640,15 @@ mod frame_timer {
             let idle = (Some(Timer::Idle), None);
             assert_eq!(rig.connection.timer(), Some(Timer::Idle));
             let begun = |second| (Some(Timer::Frame), Some(second));
-            assert_eq!(timer_after(&mut rig, 2, begin), begun(2));
+            assert_eq!(timer_after(&mut rig, 2, start), begun(2));
             assert_eq!(timer_after(&mut rig, 3, more), begun(2));
-            assert_eq!(timer_after(&mut rig, 4, end_and_begin), begun(4));
+            assert_eq!(timer_after(&mut rig, 4, end_and_start), begun(4));
             assert_eq!(timer_after(&mut rig, 5, end), idle);
         }
     }
 
     #[test]
-    fn fault_t2_its_end_ends_the_session_without_an_echo_of_the_begun_message() {
+    fn fault_t2_an_expired_frame_timer_ends_the_session_without_an_echo_of_the_begun_message() {
         let socket = Script::new().read_gives(b"ab\ncd");
         let mut rig = Rig::framed(Framing::Line, socket);
         rig.ready(readable());
@@ -653,7 +660,7 @@ mod frame_timer {
     }
 
     #[test]
-    fn a_rest_that_came_before_its_end_is_read_first() {
+    fn input_that_completed_the_message_in_time_is_read_first() {
         for (rest, timer) in [(&b"d\n"[..], Timer::Idle), (b"d\ne", Timer::Frame)] {
             let socket = Script::new().read_gives(b"ab\ncd").read_blocks();
             let mut rig = Rig::framed(Framing::Line, socket);
@@ -661,9 +668,13 @@ mod frame_timer {
             rig.socket = Script::new().read_gives(rest);
             assert_eq!(rig.timeout(), Progress::Wait);
             assert_eq!(rig.socket.written(), b"cdd\n");
-            assert_eq!(rig.connection.timer(), Some(timer), "begun anew");
+            assert_eq!(
+                rig.connection.timer(),
+                Some(timer),
+                "the timer that runs next"
+            );
         }
-        // A part of the rest is not enough.
+        // Input that does not complete the message does not stop the timeout.
         let mut rig = Rig::framed(Framing::Line, Script::new().read_gives(b"cd"));
         rig.ready(readable());
         rig.socket = Script::new().read_gives(b"d");
@@ -673,7 +684,7 @@ mod frame_timer {
     }
 
     #[test]
-    fn a_rest_that_came_before_its_end_counts_even_if_the_next_message_takes_the_whole_run() {
+    fn a_message_completed_in_time_keeps_the_session_even_if_the_next_one_takes_a_whole_run() {
         let socket = Script::new().read_gives(b"ab").read_blocks();
         let mut rig = Rig::framed(Framing::Line, socket);
         rig.ready(readable());
@@ -688,7 +699,7 @@ mod frame_timer {
     }
 
     #[test]
-    fn it_stops_while_bytes_are_pending_and_starts_afresh() {
+    fn the_frame_timer_stops_while_bytes_are_pending_and_then_starts_anew() {
         let socket = Script::new().read_gives(b"ab\ncd").write_blocks();
         let mut rig = Rig::framed(Framing::Line, socket);
         rig.now = SECOND;
@@ -703,7 +714,7 @@ mod frame_timer {
     }
 
     #[test]
-    fn it_stops_while_a_job_is_in_flight_and_starts_afresh() {
+    fn the_frame_timer_stops_while_a_job_is_in_flight_and_then_starts_anew() {
         let mut rig = Rig::offloading(Script::new().read_gives(b"\x02a\x05b"));
         rig.now = SECOND;
         rig.ready(readable());
@@ -725,7 +736,7 @@ mod properties {
 
     use super::*;
 
-    /// What the kernel does to a call.
+    /// What the kernel answers to a call.
     #[derive(Clone, Copy, Debug)]
     enum Answer {
         Bytes(usize),
@@ -764,7 +775,7 @@ mod properties {
         )
     }
 
-    /// Any bytes as a message.
+    /// Makes a message of any bytes.
     fn encode(framing: Framing, body: &[u8]) -> Vec<u8> {
         let without = |byte: u8| body.iter().copied().filter(move |b| *b != byte);
         match framing {
@@ -778,7 +789,7 @@ mod properties {
         }
     }
 
-    /// A kernel that cuts `stream` up as `reads` say, and treats the echo as `writes` do.
+    /// Returns a socket that splits `stream` as `reads` say and answers writes as `writes` say.
     fn kernel(stream: &[u8], reads: &[Answer], writes: &[Answer]) -> Script {
         let mut socket = Script::new();
         let mut rest = stream;
@@ -787,8 +798,8 @@ mod properties {
                 Answer::Interrupted => socket.read_fails(ErrorKind::Interrupted),
                 Answer::WouldBlock => socket.read_blocks(),
                 Answer::Bytes(n) => {
-                    let (piece, behind) = rest.split_at(n.min(rest.len()));
-                    rest = behind;
+                    let (piece, after) = rest.split_at(n.min(rest.len()));
+                    rest = after;
                     match piece {
                         [] => socket,
                         piece => socket.read_gives(piece),
@@ -809,16 +820,16 @@ mod properties {
         socket.read_ends()
     }
 
-    /// Plays it until the peer's FIN has been seen, or we have ended the session.
+    /// Serves until the peer's FIN has been read or we have ended the session.
     fn play(settings: Settings, read_buffer: usize, socket: Script) -> Rig {
-        let mut rig = Rig::with(settings, read_buffer, socket);
+        let mut rig = Rig::with_settings(settings, read_buffer, socket);
         while !matches!(rig.serve(), Progress::Close | Progress::SendFin) {}
         rig
     }
 
     proptest! {
         #[test]
-        fn echoes_are_the_messages_in_their_order(
+        fn the_echo_is_every_whole_message_in_order(
             settings in rules(),
             bodies in vec(vec(any::<u8>(), 0..60), 0..20),
             unfinished in 0usize..60,
@@ -846,7 +857,7 @@ mod properties {
         }
 
         #[test]
-        fn fault_f5_any_bytes_are_messages_or_a_bad_frame(
+        fn fault_f5_any_input_is_whole_messages_or_a_bad_frame(
             settings in rules(),
             hello in select(vec![
                 &b""[..],
