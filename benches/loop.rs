@@ -11,7 +11,7 @@ use mio_echo::conn::framing::{Decoded, Decoder};
 use mio_echo::conn::{
     Buffers, Connection, Framing, Progress, Ready, Settings, ShortRead, Timer, WriteBuffer,
 };
-use mio_echo::net::timers::{NEVER, Timed, TimerNode, Timers};
+use mio_echo::net::timers::{HasTimerNode, NEVER, TimerNode, Timers};
 use slab::Slab;
 
 /// A peer that sends one message for each event and takes every echo at once.
@@ -134,7 +134,7 @@ fn message(framing: Framing, len: usize) -> Vec<u8> {
 #[derive(Default)]
 struct Slot(TimerNode);
 
-impl Timed for Slot {
+impl HasTimerNode for Slot {
     fn timer_node(&self) -> &TimerNode {
         &self.0
     }

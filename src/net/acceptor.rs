@@ -1,37 +1,44 @@
-//! Who gets in: all listeners of a server, its free slots, and what to do while there are none.
+//! Accepting clients: all listeners of a server, and what happens while no slot or no descriptor is free.
 //!
-//! Nothing here stops listening. A listener whose clients must wait simply keeps its belief that somebody is waiting,
-//! and is asked again when a connection has closed or the retry timer runs out.
+//! Accepting follows the rule of reading. A listener stays marked as ready until accept(2) answers `WouldBlock`
+//! (`net/listener.rs`). While all slots are taken or the process has no descriptors left, the mark stays, and clients
+//! wait in the kernel's queue. The acceptor tries again after the next connection has closed, or after
+//! [`ACCEPT_RETRY`]. No listener is deregistered, so no event is lost and the loop never spins.
 
 use std::io;
+use std::time::Duration;
 
 use log::{debug, warn};
 
+use super::WhenFull;
 use super::connections::Connections;
 use super::listener::{AcceptError, Listener};
 use super::log_throttle::LogThrottle;
 use super::timers::{NEVER, nanoseconds};
-use super::{ACCEPT_RETRY, WhenFull};
+
+/// The pause after the process has run out of descriptors or memory. Four attempts a second cost nothing, and a waiting
+/// client does not notice a quarter of a second.
+pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(250);
 
 /// The listeners of a server.
 #[derive(Debug)]
 pub(super) struct Acceptor {
     listeners: Vec<Listener>,
     when_full: WhenFull,
-    /// Whether somebody may be waiting at any of them.
+    /// True if any listener may have a waiting client.
     ready: bool,
-    /// Whose turn it is: a free slot goes to the listeners one after the other.
+    /// The index of the listener that accepts next. Listeners take turns, so a free slot goes to each in turn.
     next: usize,
     pause: Option<AcceptPause>,
     failures: LogThrottle,
 }
 
-/// The process had no descriptor or memory for another socket.
+/// A pause because the process had no descriptor or memory for another socket.
 #[derive(Clone, Copy, Debug)]
 struct AcceptPause {
     retry_at: u64,
-    /// Connections that had ended by then. One more, and there may be a descriptor again.
-    ended: u64,
+    /// The number of closed connections at the start of the pause. Another closed connection may free a descriptor.
+    closed_before: u64,
 }
 
 impl Acceptor {
@@ -46,7 +53,7 @@ impl Acceptor {
         }
     }
 
-    /// Somebody may be waiting at this listener.
+    /// Records that the listener at `index` may have a waiting client.
     pub(super) fn mark_ready(&mut self, index: usize) {
         if let Some(listener) = self.listeners.get_mut(index) {
             listener.mark_ready();
@@ -54,26 +61,26 @@ impl Acceptor {
         }
     }
 
-    /// Lets in who is waiting, within every listener's budget, one of each listener in turn.
+    /// Accepts waiting clients, one of each listener in turn, until every listener is empty or has spent its budget.
     pub(super) fn run(&mut self, connections: &mut Connections, now: u64) {
         if !self.is_runnable(connections, now) {
             return;
         }
         self.pause = None;
-        self.listeners.iter_mut().for_each(Listener::refill);
-        // Who could not be taken in has not had its turn.
+        self.listeners.iter_mut().for_each(Listener::reset_budget);
+        // `next_listener` passes the turn on, so it is called only when the listener can accept a client.
         while self.takes_clients(connections)
             && let Some(index) = self.next_listener()
         {
             let listener = &mut self.listeners[index];
             match listener.accept() {
-                Ok((socket, peer)) if connections.are_full() => {
+                Ok((socket, peer)) if connections.is_full() => {
                     connections.reject(socket, peer, "all slots are taken", now);
                 }
                 Ok((socket, peer)) => connections.admit(socket, peer, &listener.settings, now),
                 Err((AcceptError::Empty, _)) => {}
                 Err((AcceptError::Transient, error)) => {
-                    debug!("a client had gone before it was accepted: {error}")
+                    debug!("a client was gone before it was accepted: {error}")
                 }
                 Err((AcceptError::Exhausted, error)) => {
                     return self.pause(&error, connections, now);
@@ -82,36 +89,36 @@ impl Acceptor {
         }
     }
 
-    /// Whether another accept can be tried without waiting for an event.
+    /// Returns true if a client can be accepted without waiting for an event.
     pub(super) fn is_runnable(&self, connections: &Connections, now: u64) -> bool {
-        self.ready
-            && self.takes_clients(connections)
-            && self
-                .pause
-                .is_none_or(|then| now >= then.retry_at || connections.ended() > then.ended)
+        let is_paused = |pause: AcceptPause| {
+            now < pause.retry_at && connections.closed_count() <= pause.closed_before
+        };
+        self.ready && self.takes_clients(connections) && !self.pause.is_some_and(is_paused)
     }
 
-    /// When to try again after the process ran out of descriptors, or [`NEVER`].
+    /// Returns when to try again after the process ran out of descriptors, or [`NEVER`].
     pub(super) fn next_deadline(&self) -> u64 {
-        self.pause.map_or(NEVER, |then| then.retry_at)
+        self.pause.map_or(NEVER, |pause| pause.retry_at)
     }
 
-    /// Takes in everybody who has queued, then stops listening. Those who find no slot get a FIN: closing the listener
-    /// on them would be a reset.
+    /// Accepts the clients that the kernel has queued, then closes the listeners.
+    ///
+    /// A client that finds no free slot gets a FIN. Closing the listener with the client in its queue would be a reset.
     pub(super) fn close(&mut self, connections: &mut Connections, now: u64) {
         for mut listener in std::mem::take(&mut self.listeners) {
-            // Linux queues one more than it is asked to, and those who have gone count here. There is a bound, so that
-            // who goes on connecting cannot put off the stop.
+            // Linux queues one client more than the backlog, and clients that are gone count here too. The bound keeps
+            // clients that go on connecting from putting off the stop.
             for _ in 0..2 * (u64::from(listener.backlog()) + 1) {
                 match listener.accept() {
-                    Ok((socket, peer)) if connections.are_full() => {
-                        connections.close_gracefully(&socket, peer)
+                    Ok((socket, peer)) if connections.is_full() => {
+                        connections.reject_with_fin(&socket, peer)
                     }
                     Ok((socket, peer)) => connections.admit(socket, peer, &listener.settings, now),
                     Err((AcceptError::Transient, _)) => {}
                     Err((AcceptError::Empty, _)) => break,
                     Err((AcceptError::Exhausted, error)) => {
-                        warn!("stopped with clients still queued: {error}");
+                        warn!("stopped listening with clients still queued: {error}");
                         break;
                     }
                 }
@@ -127,15 +134,15 @@ impl Acceptor {
             .for_each(|listener| listener.replace_accept(accept));
     }
 
-    /// Whether a client that is accepted now is of use, or at least turned away as asked for.
+    /// Returns true if there is a free slot for the next client, or if clients without a slot are rejected.
     fn takes_clients(&self, connections: &Connections) -> bool {
-        !connections.are_full() || self.when_full == WhenFull::Close
+        !connections.is_full() || self.when_full == WhenFull::Close
     }
 
     fn next_listener(&mut self) -> Option<usize> {
         let count = self.listeners.len();
-        let mut in_turn = (self.next..self.next + count).map(|place| place % count);
-        let Some(index) = in_turn.find(|index| self.listeners[*index].may_accept()) else {
+        let mut in_turn = (self.next..self.next + count).map(|index| index % count);
+        let Some(index) = in_turn.find(|index| self.listeners[*index].can_accept()) else {
             self.ready = self.listeners.iter().any(Listener::is_ready);
             return None;
         };
@@ -144,13 +151,14 @@ impl Acceptor {
     }
 
     fn pause(&mut self, error: &io::Error, connections: &Connections, now: u64) {
-        let retry_at = now + nanoseconds(ACCEPT_RETRY);
         self.pause = Some(AcceptPause {
-            retry_at,
-            ended: connections.ended(),
+            retry_at: now + nanoseconds(ACCEPT_RETRY),
+            closed_before: connections.closed_count(),
         });
-        if let Some(times) = self.failures.count(now) {
-            warn!("cannot accept: {error}; clients wait ({times} times since the last such line)");
+        if let Some(count) = self.failures.count(now) {
+            warn!(
+                "cannot accept clients: {error}; they wait in the kernel's queue (failed {count} times since the last such line)"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Listening sockets: which addresses, with which options.
+//! The listening sockets: their addresses and their options.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,19 +10,28 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{Config, Listen, StartError, platform};
 
-/// Keepalive probes before a silent peer is given up, and their distance as a part of the idle time. The kernel counts
-/// in whole seconds, at least one.
+/// The number of unanswered keepalive probes after which the kernel gives up a peer.
 const PROBES: u32 = 3;
+/// The idle time divided by the time between probes. The kernel counts whole seconds, at least one.
 const PROBE_INTERVAL: u32 = 4;
 
-/// The kernel's own write timeout, in ours. It is for what the kernel has taken and the peer does not acknowledge; where
-/// bytes wait here, ours must come first, so that the peer is reset and the reason is known. Linux lets it overrule the
-/// number of keepalive probes, so it is not shorter than those take (tcp(7), TCP_USER_TIMEOUT).
-const BACKSTOP: u32 = 2;
+/// The kernel's write timeout (TCP_USER_TIMEOUT) divided by ours.
+///
+/// The kernel's timeout covers bytes that the kernel has taken and the peer does not acknowledge. While bytes are pending
+/// here, our timeout must expire first, so that the connection is reset and the reason is known. On Linux the kernel's
+/// timeout overrules the number of keepalive probes, so it is never shorter than the probes take (tcp(7)).
+const USER_TIMEOUT_FACTOR: u32 = 2;
 
-/// Binds every address of `config`, or none.
+/// Binds every address of `config`.
+///
+/// # Errors
+///
+/// Returns the error of the first address that cannot be bound. The others are closed then.
 pub(super) fn bind_all(config: &Config) -> Result<Vec<TcpListener>, StartError> {
-    report_clamped_backlog(config.backlog);
+    let (backlog, effective) = (config.backlog, effective_backlog(config.backlog));
+    if effective < backlog {
+        info!("the system clamps the backlog of {backlog} to {effective} (net.core.somaxconn)");
+    }
     config
         .listen
         .iter()
@@ -30,19 +39,25 @@ pub(super) fn bind_all(config: &Config) -> Result<Vec<TcpListener>, StartError> 
         .collect()
 }
 
-/// Sets what a connection's socket needs where it does not inherit it from its listener.
+/// Returns how many clients the system queues for a listener with this backlog.
+pub(super) fn effective_backlog(backlog: u32) -> u32 {
+    platform::backlog_limit().map_or(backlog, |limit| backlog.min(limit))
+}
+
+/// Sets the options of a connection's socket. Linux lets accepted sockets inherit them from their listener.
 pub(super) fn set_connection_options(socket: SockRef<'_>, config: &Config) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    let mut backstop = Duration::ZERO;
+    let mut keepalive_time = Duration::ZERO;
     if let Some(idle) = config.keepalive {
         let interval = (idle / PROBE_INTERVAL).max(Duration::from_secs(1));
         platform::set_keepalive(&socket, idle, interval, PROBES)?;
-        backstop = idle + interval * PROBES;
+        keepalive_time = idle + interval * PROBES;
     }
     match config.write_timeout {
-        Some(timeout) => {
-            platform::set_user_timeout(&socket, backstop.max(timeout.saturating_mul(BACKSTOP)))
-        }
+        Some(timeout) => platform::set_user_timeout(
+            &socket,
+            keepalive_time.max(timeout.saturating_mul(USER_TIMEOUT_FACTOR)),
+        ),
         None => Ok(()),
     }
 }
@@ -62,9 +77,11 @@ fn bind(listen: Listen, config: &Config) -> Result<TcpListener, StartError> {
     }
 }
 
-/// Whether an IPv6 socket is for IPv6 alone. All addresses are those of IPv4 too, unless a listener is asked for that has
-/// IPv4 of that port. Beside `*`, which means both, that has to be all of it: otherwise some addresses would be left out
-/// without a word, where the system now says that the address is in use.
+/// Returns true if the IPv6 socket for `listen` must not accept IPv4 too.
+///
+/// A socket of all IPv6 addresses accepts IPv4 too, unless the configuration has an IPv4 listener of the same port. `*`
+/// promises both families, so beside `*` only the IPv4 wildcard counts. With another IPv4 listener some addresses would
+/// be left out silently; now bind(2) fails, because the address is in use.
 fn takes_only_ipv6(listen: Listen, config: &Config) -> bool {
     let port = match listen {
         Listen::At(address) => address.port(),
@@ -109,8 +126,8 @@ fn bind_at(address: SocketAddr, only_v6: bool, config: &Config) -> Result<TcpLis
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// Everything that must be set before the socket listens, because the window scale of its connections depends on it
-/// or because they inherit it.
+/// Sets the options that must be set before the socket listens: the window scale of its connections depends on them, or
+/// the connections inherit them.
 fn set_listener_options(
     socket: &Socket,
     address: SocketAddr,
@@ -131,28 +148,20 @@ fn set_listener_options(
     Ok(())
 }
 
-fn report_clamped_backlog(asked: u32) {
-    if let Some(limit) = platform::backlog_limit()
-        && limit < asked
-    {
-        info!("the system clamps the backlog of {asked} to {limit} (net.core.somaxconn)");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::conn::Framing;
 
     #[test]
-    fn an_ipv6_socket_takes_ipv4_too_unless_all_that_it_means_is_taken_care_of() {
+    fn an_ipv6_wildcard_accepts_ipv4_unless_an_ipv4_listener_of_its_port_is_configured() {
         let at = |text: &str| Listen::At(text.parse().expect("an address"));
-        let everywhere = Listen::Wildcard(7007);
+        let wildcard = Listen::Wildcard(7007);
         for (listen, beside, expected) in [
-            (everywhere, everywhere, false),
-            (everywhere, at("0.0.0.0:7007"), true),
-            (everywhere, at("0.0.0.0:7008"), false),
-            (everywhere, at("127.0.0.1:7007"), false),
+            (wildcard, wildcard, false),
+            (wildcard, at("0.0.0.0:7007"), true),
+            (wildcard, at("0.0.0.0:7008"), false),
+            (wildcard, at("127.0.0.1:7007"), false),
             (Listen::Wildcard(0), at("0.0.0.0:0"), false),
             (at("[::]:7007"), at("127.0.0.1:7008"), false),
             (at("[::]:7007"), at("127.0.0.1:7007"), true),

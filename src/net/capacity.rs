@@ -1,30 +1,38 @@
-//! How many connections there may be and what they may take, decided once, at the start.
+//! How many connections a server accepts, and the most memory that they can take. Both are fixed at the start.
+//!
+//! The bound holds because each part is bounded. A server stops reading from a peer whose pending bytes reach the
+//! high-water mark, so at most the mark and one read or one message are pending. Buffers grow to the exact size needed.
 
-use super::per_address::SOURCE_BYTES;
-use super::pool::{QUEUE_BYTES, REPLY_BYTES};
+use super::per_address::ADDRESS_BYTES;
 use super::run_queue::RUN_QUEUE_BYTES;
 use super::slot::SLOT_BYTES;
+use super::workers::{QUEUE_BYTES, REPLY_BYTES};
 use super::{Config, StartError, platform};
 use crate::conn::{INBOX_OVERHEAD, POOLED_BUFFERS};
 
-/// Most connections unless told otherwise: 10 MB of slots.
+/// The most connections if the configuration sets no number. Their slots take 10 MB.
 pub const DEFAULT_CONNECTIONS: usize = 65_536;
 
-/// Descriptors for everything that is not a connection: standard streams, the poll, the waker, signals, 16 listeners.
+/// Descriptors that are not connections: standard streams, the poll, the waker, signals and 16 listeners.
 const RESERVED: u64 = 32;
 const RESERVED_LISTENERS: usize = 16;
 
-/// What the process can hold.
+/// The limits of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Capacity {
-    /// Connections at once.
+    /// The most connections at once.
     pub connections: usize,
-    /// Descriptors that the process may open; none where sockets are not limited that way.
+    /// The most descriptors that the process may open. `None` if the system does not limit sockets that way.
     pub descriptors: Option<u64>,
 }
 
 impl Capacity {
-    /// Raises the descriptor limit as far as needed, and settles for less only where nobody asked for a number.
+    /// Raises the descriptor limit as far as needed. If the configuration sets no number of connections, a lower limit
+    /// reduces that number.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the limit is too low for the configured number of connections, or for one connection.
     pub(super) fn claim(config: &Config) -> Result<Self, StartError> {
         let wanted = config.max_connections;
         let others = RESERVED + config.listen.len().saturating_sub(RESERVED_LISTENERS) as u64;
@@ -33,11 +41,13 @@ impl Capacity {
         Self::within(wanted, others, descriptors)
     }
 
-    /// The most memory that these connections can take in the process, in bytes: each of them, and one more, because what
-    /// grows may be copied; the scratch buffer, and the spare ones; what workers still have of connections that have gone.
+    /// Returns the most memory that the connections can take in the process, in bytes.
+    ///
+    /// It is the sum of: each connection, and one more, because a growing buffer is copied; the read buffer and the buffer
+    /// pool; and messages that workers still have of connections that have closed.
     pub(super) fn memory_bound(&self, config: &Config) -> usize {
         let connections = self.connections.saturating_add(1);
-        let pending = config.max_pending().max(config.most_of_a_greeting());
+        let pending = config.max_pending().max(config.max_banner_len());
         let orphan = job_bytes(config).saturating_add(QUEUE_BYTES);
         [
             connections.saturating_mul(connection_bytes(config, pending)),
@@ -47,6 +57,19 @@ impl Capacity {
         ]
         .into_iter()
         .fold(0, usize::saturating_add)
+    }
+
+    /// Describes the limits for the log.
+    pub(super) fn describe(&self, config: &Config) -> String {
+        let connections = self.connections;
+        let memory = self.memory_bound(config).div_ceil(1 << 20);
+        let descriptors = match self.descriptors {
+            Some(limit) => format!("{limit} descriptors"),
+            None => "unlimited descriptors".into(),
+        };
+        format!(
+            "up to {connections} connections ({descriptors}); worst case {memory} MiB of process memory if no client reads"
+        )
     }
 
     fn within(
@@ -72,13 +95,13 @@ impl Capacity {
     }
 }
 
-/// What one connection takes at most: its slot and places in lines, the count of where it comes from, pending bytes,
-/// messages that wait, and the one that a worker has.
+/// Returns the most memory of one connection in bytes: its slot, its places in queues, the counter of its address, its
+/// pending bytes, its queued messages and the message that a worker has.
 fn connection_bytes(config: &Config, pending: usize) -> usize {
-    // One for those whose budget ran out, one for those who find no worker.
-    let lines = if config.workers > 0 { 2 } else { 1 };
-    let source = config.max_per_ip.map_or(0, |_| SOURCE_BYTES);
-    let inbox = match config.most_of_a_message() {
+    // The backlog, and with workers the queue for them.
+    let queues = if config.workers > 0 { 2 } else { 1 };
+    let address = config.max_per_ip.map_or(0, |_| ADDRESS_BYTES);
+    let inbox = match config.max_message_len() {
         0 => 0,
         message => config
             .read_buffer
@@ -86,16 +109,16 @@ fn connection_bytes(config: &Config, pending: usize) -> usize {
             .saturating_add(INBOX_OVERHEAD),
     };
     [pending, inbox, job_bytes(config)].into_iter().fold(
-        SLOT_BYTES + lines * RUN_QUEUE_BYTES + source,
+        SLOT_BYTES + queues * RUN_QUEUE_BYTES + address,
         usize::saturating_add,
     )
 }
 
-/// What a message takes on its way to a worker and back.
+/// Returns the most memory of a message on its way to a worker and back, in bytes.
 fn job_bytes(config: &Config) -> usize {
     match config.workers {
         0 => 0,
-        _ => config.most_of_a_message().saturating_add(REPLY_BYTES),
+        _ => config.max_message_len().saturating_add(REPLY_BYTES),
     }
 }
 
@@ -106,7 +129,7 @@ mod tests {
     use crate::net::Listen;
 
     #[test]
-    fn without_a_number_the_descriptor_limit_decides() {
+    fn without_a_configured_number_the_descriptor_limit_decides() {
         assert_eq!(
             Capacity::within(None, RESERVED, Some(1024))
                 .unwrap()
@@ -140,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_a_worker_has_outlives_its_connection() {
+    fn the_memory_bound_counts_messages_that_workers_have_of_closed_connections() {
         let bound = |workers| {
             let config = Config {
                 listen: vec![(Listen::Wildcard(7), Framing::Line)],
@@ -157,7 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn fault_w3_pending_is_the_high_water_mark_and_one_read_or_one_message_or_a_greeting() {
+    fn fault_w3_pending_bytes_are_bounded_by_the_high_water_mark_and_one_read_or_message_or_by_the_banner()
+     {
         let peer = "{peer}".repeat(100);
         // "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535" has 47 bytes.
         for (framing, read_buffer, max_message, banner, pending) in [
@@ -189,16 +213,16 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_limit_that_leaves_no_room_for_a_connection_is_refused() {
+    fn a_descriptor_limit_too_low_for_one_connection_is_an_error() {
         let refused = Capacity::within(None, RESERVED, Some(32)).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "33 descriptors are needed to serve 1 at once; the limit is 32 (ulimit -Hn)"
+            "33 descriptors are needed to serve 1 connections at once; the limit is 32 (ulimit -Hn raises it)"
         );
     }
 
     #[test]
-    fn fault_l2_a_number_over_the_descriptor_limit_is_refused_with_both_numbers() {
+    fn fault_l2_a_number_over_the_descriptor_limit_is_an_error_that_names_both_numbers() {
         assert_eq!(
             Capacity::within(Some(992), RESERVED, Some(1024))
                 .unwrap()

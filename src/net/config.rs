@@ -1,11 +1,11 @@
-//! What a server is told before it starts.
+//! The configuration of a server.
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use crate::conn::{Framing, Offload};
 
-/// No address of a client is longer as text.
+/// The address with the longest text of all clients.
 const LONGEST_PEER: SocketAddr = SocketAddr::V6(SocketAddrV6::new(
     Ipv6Addr::from_bits(u128::MAX),
     u16::MAX,
@@ -13,76 +13,76 @@ const LONGEST_PEER: SocketAddr = SocketAddr::V6(SocketAddrV6::new(
     0,
 ));
 
-/// Everything that can be set on a [`Server`](super::Server). The defaults are the ones of the command line.
+/// The configuration of a [`Server`](super::Server). The defaults are those of the command line.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen, and how what comes there is cut into messages. At least one.
+    /// The addresses to listen on, each with the framing of its connections. At least one.
     pub listen: Vec<(Listen, Framing)>,
-    /// Sent to each client on connect; at most 4 KiB. `{peer}` and `{id}` stand for the client's address and the
-    /// connection's number. Empty: nothing is sent.
+    /// The text sent to each client on connect, at most 4 KiB. `{peer}` stands for the client's address and `{id}` for the
+    /// number of the connection. An empty text sends nothing.
     pub banner: String,
-    /// Most connections at once. None: 65,536, or the descriptor limit less 32, whichever is less. Of
-    /// listeners over 16, each takes one more descriptor.
+    /// The most connections at once. `None` means 65,536, or the descriptor limit less 32, whichever is less. Each
+    /// listener over 16 takes one more descriptor.
     pub max_connections: Option<usize>,
-    /// What happens to a client that comes when all slots are taken.
+    /// What happens to a client that connects while all slots are taken.
     pub when_full: WhenFull,
-    /// Most connections from one IPv4 address or IPv6 /64, at least 1. None: no limit.
+    /// The most connections from one IPv4 address or IPv6 /64, at least 1. `None` means no limit.
     pub max_per_ip: Option<u32>,
-    /// Ends a session in which nothing came or went for so long. None: never.
+    /// Closes a connection on which no byte moves for this long. `None` disables the limit.
     pub idle_timeout: Option<Duration>,
-    /// Resets a peer that is owed bytes and takes none for so long. None: never.
+    /// Resets a connection whose peer takes no pending byte for this long. `None` disables the limit.
     pub write_timeout: Option<Duration>,
-    /// Ends a session in which a message began and did not end for so long, however its bytes drip. None: never.
+    /// Closes a connection whose message stays incomplete for this long. `None` disables the limit.
     pub frame_timeout: Option<Duration>,
-    /// How long to go on accepting after a request to stop.
+    /// How long the server goes on accepting after a stop request.
     pub stop_delay: Duration,
-    /// After that, how long pending echoes may take.
+    /// How long pending echoes may take after the stop delay.
     pub drain_timeout: Duration,
-    /// Probes a connection that was idle for so long: three times, a quarter of it apart. None: never.
+    /// Probes a connection after this much idle time: three times, a quarter of the time apart. `None` disables probes.
     pub keepalive: Option<Duration>,
-    /// Clients that the kernel queues for us, at most what the system allows.
+    /// The most clients that the kernel queues for a listener. The system may clamp it.
     pub backlog: u32,
-    /// Size of the loop's scratch buffer in bytes, at least 1.
+    /// The size of the read buffer in bytes, at least 1. All connections share one.
     pub read_buffer: usize,
-    /// Stop reading from a peer that has this many bytes pending.
+    /// The server stops reading from a peer that has this many bytes pending.
     pub high_water: usize,
-    /// The most bytes a message may have, header or terminator included.
+    /// The most bytes of a message, header or terminator included.
     pub max_message: usize,
-    /// Threads that work on messages before they are echoed. 0: the loop echoes them itself.
+    /// The number of threads that process messages before they are echoed. With 0 the loop echoes messages itself.
     pub workers: usize,
-    /// What a worker spends on each message: it stands for a call that blocks.
+    /// How long a worker sleeps for each message. It simulates a call that blocks.
     pub simulated_work: Duration,
-    /// Which messages the workers get.
+    /// Which messages go to the workers.
     pub offload: OffloadPolicy,
-    /// SO_SNDBUF and SO_RCVBUF in bytes. None: the system's autotuning.
+    /// SO_SNDBUF and SO_RCVBUF in bytes. `None` leaves them to the system's autotuning.
     pub socket_buffer: Option<usize>,
 }
 
 /// One address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// This address and port. `[::]` is dual-stack where the system can, unless an IPv4 listener of the same port is
-    /// given too. Port 0 lets the system choose.
+    /// One address and port. `[::]` accepts IPv4 too where the system can, unless the configuration has an IPv4 listener
+    /// of the same port. Port 0 lets the system choose a port.
     At(SocketAddr),
-    /// Every address of both families, or of IPv4 alone where there is no IPv6, on this port.
+    /// Every address of both families on this port, or of IPv4 alone on a system without IPv6.
     Wildcard(u16),
 }
 
-/// Which messages the workers get.
+/// Which messages go to the workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffloadPolicy {
-    /// Every one.
+    /// All messages.
     All,
-    /// Those larger than the read buffer.
+    /// Messages larger than the read buffer.
     Large,
 }
 
-/// What happens to a client that comes when all slots are taken.
+/// What happens to a client that connects while all slots are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
-    /// It waits in the kernel's queue until a slot frees.
+    /// The client waits in the kernel's queue until a slot is free.
     Wait,
-    /// It is accepted and reset at once.
+    /// The client is accepted and reset at once.
     Close,
 }
 
@@ -116,44 +116,37 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The most bytes that wait for one peer to read, but for a greeting: nothing is read from one who has the high-water
-    /// mark pending, and then it is one read or one message.
+    /// Returns the most pending bytes of a connection, its banner apart. Nothing is read from a peer at the high-water
+    /// mark, and below the mark one read or one message may be added.
     pub(super) fn max_pending(&self) -> usize {
-        let at_once = self.read_buffer.max(self.most_of_a_message());
-        self.high_water.saturating_add(at_once)
+        let added = self.read_buffer.max(self.max_message_len());
+        self.high_water.saturating_add(added)
     }
 
-    /// What the client at `peer` is sent, as connection number `id`.
-    pub(super) fn greeting(&self, peer: SocketAddr, id: u64) -> String {
-        let greeting = self.banner.replace("{peer}", &peer.to_string());
-        greeting.replace("{id}", &id.to_string())
+    /// Returns the banner for the client at `peer` on connection number `id`.
+    pub(super) fn banner_for(&self, peer: SocketAddr, id: u64) -> String {
+        let banner = self.banner.replace("{peer}", &peer.to_string());
+        banner.replace("{id}", &id.to_string())
     }
 
-    /// The most bytes of that. They are pending whatever the high-water mark is.
-    pub(super) fn most_of_a_greeting(&self) -> usize {
-        self.greeting(LONGEST_PEER, u64::MAX).len()
+    /// Returns the most bytes of a banner. They may all be pending, whatever the high-water mark is.
+    pub(super) fn max_banner_len(&self) -> usize {
+        self.banner_for(LONGEST_PEER, u64::MAX).len()
     }
 
-    /// The most bytes that a message may have; none where no listener carries any.
-    pub(super) fn most_of_a_message(&self) -> usize {
-        if self.has_messages() {
-            self.max_message
-        } else {
-            0
+    /// Returns the most bytes of a message, or 0 if no listener carries messages.
+    pub(super) fn max_message_len(&self) -> usize {
+        let has_messages = |(_, framing): &(Listen, Framing)| framing.has_messages();
+        match self.listen.iter().any(has_messages) {
+            true => self.max_message,
+            false => 0,
         }
     }
 
-    /// Whether any listener carries messages.
-    pub(super) fn has_messages(&self) -> bool {
-        self.listen
-            .iter()
-            .any(|(_, framing)| framing.has_messages())
-    }
-
-    /// What the connections of a listener are told to give to the workers.
+    /// Returns which messages the connections give to the workers.
     pub(super) fn offload(&self) -> Offload {
         match self.offload {
-            _ if self.workers == 0 => Offload::Nothing,
+            OffloadPolicy::All | OffloadPolicy::Large if self.workers == 0 => Offload::Nothing,
             OffloadPolicy::All => Offload::All,
             OffloadPolicy::Large => Offload::LargerThan(self.read_buffer),
         }

@@ -1,8 +1,25 @@
-//! All connections of a loop: their slots, who runs next, and what the kernel is told afterwards.
+//! All connections of a loop: their slots, the order in which they run, and the timers that end them.
 //!
-//! Noting an event only sets bits, so a stale event is harmless. Running is where connections do I/O and where they
-//! end: first those that became ready in this turn, then one whose budget ran out in an earlier one. Fresh before
-//! backlog is what keeps a ping alive beside bulk traffic.
+//! A turn of the loop (`net/server.rs`) first calls [`mark_ready`](Connections::mark_ready) for each event, which only
+//! sets bits. Then connections run, in this order:
+//!
+//! 1. [`run_completed`](Connections::run_completed): connections whose message a worker has finished.
+//! 2. [`run_fresh`](Connections::run_fresh): connections with an event in this turn.
+//! 3. [`run_one_of_backlog`](Connections::run_one_of_backlog): one connection whose budget ran out in an earlier run.
+//! 4. [`admit`](Connections::admit): new connections, which the acceptor brings.
+//!
+//! Each run is one call of [`Slot::drive`] in `net/slot.rs`. That is where a connection reads and writes, where its FIN
+//! is sent and where WRITABLE is armed and disarmed. [`Progress`] tells what is left to do for the loop.
+//!
+//! # Fresh before backlog
+//!
+//! This order keeps a small echo fast beside bulk traffic. It was measured on one core: 8 connections with messages of
+//! 1 MiB, beside an echo of 64 bytes every millisecond, timed from the intended send.
+//!
+//! - Loops that drain a socket completely, and one task per connection (tokio, Go, libuv, io_uring with a buffer ring),
+//!   fall behind by seconds.
+//! - Boost.Asio holds a p99 of 0.6 ms at 3.0 to 3.6 GB/s.
+//! - Fresh connections first, then one read of 256 KiB from the backlog: p50 0.15 ms, p99 0.55 ms at 4.2 GB/s.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -18,28 +35,35 @@ use socket2::SockRef;
 
 use super::abortive_close::reset_on_close;
 use super::log_throttle::LogThrottle;
-use super::per_address::PerAddress;
-use super::pool::Pool;
+use super::offload::OffloadQueue;
+use super::per_address::PerAddressLimit;
+use super::poll::readiness_of;
 use super::registration::Registration;
 use super::run_queue::RunQueue;
 use super::slot::Slot;
 use super::timers::{NEVER, TimerNode, Timers};
-use super::{Config, LINGER, Stats, bind, platform};
+use super::workers::{Completion, WorkerPool};
+use super::{Config, Stats, bind, platform};
 use crate::conn::{Buffers, CloseReason, Connection, Progress, Settings, Timer};
+
+/// How long a connection that we close waits for the peer's FIN, counted from ours. It leaves time for a retransmission
+/// after TCP's initial timeout of one second (RFC 6298, section 2), and does not hold up a stop for long.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The end of the range of keys. The tokens of all sources that are not connections start here.
+pub(super) const KEYS_END: usize = usize::MAX / 2;
 
 /// The connections of one loop.
 pub(super) struct Connections {
-    pub(super) slots: Slab<Slot>,
+    slots: Slab<Slot>,
     capacity: usize,
-    /// Whose budget ran out.
+    /// Connections whose budget ran out.
     backlog: RunQueue,
     timers: Timers,
     buffers: Buffers,
     registry: Registry,
-    per_address: Option<PerAddress>,
-    pub(super) pool: Option<Pool>,
-    /// Who found no room in the pool.
-    pub(super) waiting: RunQueue,
+    per_address: Option<PerAddressLimit>,
+    offload: Option<OffloadQueue>,
     config: Arc<Config>,
     next_id: u64,
     stats: Stats,
@@ -47,14 +71,14 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Room for `capacity` connections, reserved now; a line grows where more wait in it than ever before.
+    /// Reserves room for `capacity` connections, whose keys are below `capacity`.
     pub(super) fn new(
         capacity: usize,
         registry: Registry,
-        pool: Option<Pool>,
+        workers: Option<WorkerPool>,
         config: Arc<Config>,
     ) -> Self {
-        let most_waiting = pool.as_ref().map_or(0, |_| capacity);
+        assert!(capacity <= KEYS_END, "keys must not reach other tokens");
         Self {
             slots: Slab::with_capacity(capacity),
             capacity,
@@ -69,9 +93,8 @@ impl Connections {
             registry,
             per_address: config
                 .max_per_ip
-                .map(|limit| PerAddress::new(limit, capacity)),
-            pool,
-            waiting: RunQueue::new(most_waiting),
+                .map(|limit| PerAddressLimit::new(limit, capacity)),
+            offload: workers.map(|workers| OffloadQueue::new(workers, capacity)),
             config,
             next_id: 1,
             stats: Stats::default(),
@@ -79,15 +102,37 @@ impl Connections {
         }
     }
 
-    /// Notes what an event reported. An event for a key without a connection is stale.
+    /// Records an event of the socket with this key. A key without a connection belongs to a stale event.
     #[inline(always)]
     pub(super) fn mark_ready(&mut self, key: usize, event: &Event) {
         if let Some(slot) = self.slots.get_mut(key) {
-            slot.mark_ready(event);
+            slot.connection.handle_ready(readiness_of(event));
         }
     }
 
-    /// Drives everybody whom an event of this turn was for. Who waits in the backlog keeps his place there.
+    /// Gives the workers' replies to their connections and runs these, then gives the workers new messages.
+    pub(super) fn run_completed(&mut self, now: u64) {
+        let Some(offload) = &self.offload else { return };
+        for Completion { slot, outcome } in offload.take_completions() {
+            let key = slot.key;
+            // The connection may have closed since, and its key may belong to another connection.
+            if let Some(slot) = slot.resolve(&mut self.slots) {
+                slot.in_worker_pool = false;
+                slot.connection.handle_completion(outcome);
+                self.drive(key, now);
+            }
+        }
+        if let Some(offload) = &mut self.offload {
+            offload.submit_jobs(&mut self.slots);
+        }
+    }
+
+    /// Runs every connection with an event in this turn, except those in the backlog, which keep their place there.
+    ///
+    /// This is a second walk over the events of the turn. A list of keys, filled by [`mark_ready`](Self::mark_ready),
+    /// costs 10 to 28 instructions more per echo (measured with callgrind, 64 connections and one connection). A token
+    /// cannot be mistaken for a key: tokens of other sources are above [`KEYS_END`] and find no slot. A key cannot be
+    /// mistaken for the key of a newer connection: keys are reused only by [`admit`](Self::admit), at the end of a turn.
     #[inline(never)]
     pub(super) fn run_fresh(&mut self, events: &Events, now: u64) {
         for event in events {
@@ -97,12 +142,12 @@ impl Connections {
             };
             let progress = slot.drive(&mut self.buffers, &self.registry, Token(key), now);
             if progress != Progress::Wait || slot.timer_node.timer() != slot.connection.timer() {
-                self.follow_up(key, progress);
+                self.handle_progress(key, progress);
             }
         }
     }
 
-    /// Drives the connection that has waited longest in the backlog.
+    /// Runs the connection that has been in the backlog for the longest time.
     pub(super) fn run_one_of_backlog(&mut self, now: u64) {
         if let Some(key) = self.backlog.pop(&self.slots) {
             self.slots[key].in_backlog = false;
@@ -110,11 +155,14 @@ impl Connections {
         }
     }
 
-    /// Ends what has waited too long, and lets a timer that was restarted run on.
+    /// Tells connections that their timer has expired, and runs them.
+    ///
+    /// A connection restarts its timers without telling [`Timers`]. A timer that was restarted since it was set is set
+    /// again, for the rest of its period.
     pub(super) fn expire(&mut self, now: u64) {
         while let Some(key) = self.timers.pop_due(&mut self.slots, now) {
             let slot = &mut self.slots[key];
-            if let Some(timer) = slot.ran_out(&self.timers, now) {
+            if let Some(timer) = slot.expired_timer(&self.timers, now) {
                 slot.connection.handle_timeout(timer);
                 self.drive(key, now);
             } else {
@@ -123,7 +171,8 @@ impl Connections {
         }
     }
 
-    /// Takes in a client, unless there are too many from its address. Call only while there is room.
+    /// Gives an accepted client a slot and runs it, or rejects it if its address has too many connections already. The
+    /// caller has checked that a slot [is free](Self::is_full).
     pub(super) fn admit(
         &mut self,
         mut socket: TcpStream,
@@ -134,9 +183,9 @@ impl Connections {
         if self
             .per_address
             .as_mut()
-            .is_some_and(|counts| !counts.enter(peer))
+            .is_some_and(|limit| !limit.try_add(peer))
         {
-            return self.reject(socket, peer, "too many from its address", now);
+            return self.reject(socket, peer, "too many connections from its address", now);
         }
         let id = self.next_id;
         self.next_id += 1;
@@ -152,75 +201,73 @@ impl Connections {
                     timer_node: TimerNode::new(),
                     registration,
                     in_backlog: false,
-                    in_waiting: false,
-                    in_pool: false,
+                    in_offload_queue: false,
+                    in_worker_pool: false,
                 });
-                self.greet(key);
+                self.send_banner(key);
                 self.drive(key, now);
             }
             Err(error) => {
-                debug!("conn {id} from {peer}: {error}");
-                self.record_end(peer, CloseReason::Failed(error.kind()));
+                debug!("conn {id} from {peer}: cannot set up the socket: {error}");
+                self.count_closed(peer, CloseReason::Failed(error.kind()));
             }
         }
     }
 
-    /// Turns a client away, with a reset.
+    /// Refuses a client with a reset.
     pub(super) fn reject(&mut self, socket: TcpStream, peer: SocketAddr, why: &str, now: u64) {
         self.stats.refused += 1;
-        if let Some(times) = self.refusals.count(now) {
-            warn!("refused {peer}: {why} ({times} refused since the last such line)");
+        if let Some(count) = self.refusals.count(now) {
+            warn!("refused {peer}: {why} ({count} refused since the last such line)");
         }
         reset_on_close(&socket);
     }
 
-    /// Turns a client away that came before the stop, with a FIN.
-    pub(super) fn close_gracefully(&mut self, socket: &TcpStream, peer: SocketAddr) {
+    /// Refuses a client with a FIN. For clients that connected before a stop and find no free slot.
+    pub(super) fn reject_with_fin(&mut self, socket: &TcpStream, peer: SocketAddr) {
         self.stats.refused += 1;
-        let fin = socket.shutdown(Shutdown::Write);
-        debug!("{peer} came as the server stopped, without a free slot: {fin:?}");
+        match socket.shutdown(Shutdown::Write) {
+            Ok(()) => debug!("refused {peer}: the server stops and all slots are taken"),
+            Err(error) => debug!("refused {peer}: the server stops; cannot send a FIN: {error}"),
+        }
     }
 
-    /// Lets everybody finish: one last run each, then no more input.
+    /// Starts to close every connection, and runs each: what the kernel has received by now is still echoed.
     pub(super) fn shut_down(&mut self, now: u64) {
-        self.each(now, Connection::handle_shutdown);
+        self.drive_all(now, Connection::handle_shutdown);
     }
 
-    /// Ends everybody who is still there.
+    /// Closes every connection at once. A connection that owes bytes is reset.
     pub(super) fn abort_all(&mut self, now: u64) {
-        self.each(now, Connection::handle_drain_deadline);
+        self.drive_all(now, Connection::handle_drain_deadline);
     }
 
-    /// Whether somebody can be driven without waiting for an event.
-    pub(super) fn are_runnable(&self) -> bool {
-        !self.backlog.is_empty()
-            || self.pool.as_ref().is_some_and(|pool| {
-                // A connection that closes withdraws its job, and of the room that makes nobody tells.
-                pool.has_completions() || !self.waiting.is_empty() && pool.has_room()
-            })
+    /// Returns true if a connection can run without waiting for an event.
+    pub(super) fn has_runnable(&self) -> bool {
+        !self.backlog.is_empty() || self.offload.as_ref().is_some_and(OffloadQueue::is_runnable)
     }
 
-    /// When the next timer runs out, or [`NEVER`].
+    /// Returns when the next timer is due, or [`NEVER`].
     pub(super) fn next_deadline(&self) -> u64 {
         self.timers.next_deadline(&self.slots)
     }
 
-    /// Whether there is no room for another.
-    pub(super) fn are_full(&self) -> bool {
+    /// Returns true if no slot is free.
+    pub(super) fn is_full(&self) -> bool {
         self.slots.len() >= self.capacity
     }
 
-    /// Whether nobody is there.
-    pub(super) fn are_none(&self) -> bool {
+    /// Returns true if there is no connection.
+    pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// How many have ended.
-    pub(super) fn ended(&self) -> u64 {
+    /// Returns the number of connections that have closed since the start.
+    pub(super) fn closed_count(&self) -> u64 {
         self.stats.accepted - self.slots.len() as u64
     }
 
-    /// The figures so far.
+    /// Returns the statistics since the start, `uptime` ago.
     pub(super) fn stats(&self, uptime: Duration) -> Stats {
         let echoed = self.slots.iter().map(|(_, slot)| slot.connection.echoed());
         Stats {
@@ -238,24 +285,24 @@ impl Connections {
         Registration::new(socket, &self.registry, Token(key))
     }
 
-    fn greet(&mut self, key: usize) {
+    fn send_banner(&mut self, key: usize) {
         if self.config.banner.is_empty() {
             return;
         }
         let slot = &mut self.slots[key];
         let (peer, connection) = (SocketAddr::from(slot.peer), &mut slot.connection);
-        let greeting = self.config.greeting(peer, connection.id());
-        connection.greet(greeting.as_bytes(), &mut self.buffers);
+        let banner = self.config.banner_for(peer, connection.id());
+        connection.greet(banner.as_bytes(), &mut self.buffers);
     }
 
-    pub(super) fn drive(&mut self, key: usize, now: u64) {
+    fn drive(&mut self, key: usize, now: u64) {
         let progress = self.slots[key].drive(&mut self.buffers, &self.registry, Token(key), now);
-        self.follow_up(key, progress);
+        self.handle_progress(key, progress);
     }
 
-    /// Does what a run of a connection asks for, and lets its timer run.
+    /// Does what a run of a connection asks for, and sets the connection's timer.
     #[cold]
-    fn follow_up(&mut self, key: usize, progress: Progress) {
+    fn handle_progress(&mut self, key: usize, progress: Progress) {
         let slot = &mut self.slots[key];
         match progress {
             Progress::Close | Progress::Abort => return self.close(key, progress),
@@ -263,55 +310,61 @@ impl Connections {
                 slot.in_backlog = true;
                 self.backlog.push(key, &self.slots);
             }
-            Progress::Offload if !slot.in_waiting => self.offload(key),
+            Progress::Offload if !slot.in_offload_queue => {
+                if let Some(offload) = &mut self.offload {
+                    offload.push(key, &mut self.slots);
+                }
+            }
             Progress::Again | Progress::Offload | Progress::Wait | Progress::SendFin => {}
         }
         self.set_timer(key);
     }
 
-    /// Sets the timer for whichever timer of the connection runs out first.
+    /// Sets the timer of a connection to its earliest deadline.
     fn set_timer(&mut self, key: usize) {
         let (timer, deadline) = self.slots[key].deadline(&self.timers);
         self.timers.set(&mut self.slots, key, timer, deadline);
     }
 
-    fn each(&mut self, now: u64, tell: fn(&mut Connection)) {
+    /// Calls `handle` for every connection and runs it.
+    fn drive_all(&mut self, now: u64, handle: fn(&mut Connection)) {
         for key in 0..self.slots.capacity() {
             if let Some(slot) = self.slots.get_mut(key) {
-                tell(&mut slot.connection);
+                handle(&mut slot.connection);
                 self.drive(key, now);
             }
         }
     }
 
+    /// Frees the slot of a connection and closes its socket, with a reset if `progress` is [`Progress::Abort`].
     #[inline(never)]
-    fn close(&mut self, key: usize, how: Progress) {
+    fn close(&mut self, key: usize, progress: Progress) {
         self.timers.set(&mut self.slots, key, None, NEVER);
         let Slot {
             connection,
             socket,
             peer,
-            in_pool,
+            in_worker_pool,
             ..
         } = self.slots.remove(key);
         let peer = SocketAddr::from(peer);
         let reason = connection.close_reason().unwrap_or(CloseReason::PeerClosed);
         let (id, received, sent) = (connection.id(), connection.received(), connection.sent());
         debug!("conn {id} from {peer}: {reason}, {received} bytes in, {sent} out");
-        if in_pool && let Some(pool) = &self.pool {
-            pool.withdraw(id);
+        if in_worker_pool && let Some(offload) = &self.offload {
+            offload.withdraw(id);
         }
         self.stats.echoed += connection.echoed();
-        self.record_end(peer, reason);
-        if how == Progress::Abort {
+        self.count_closed(peer, reason);
+        if progress == Progress::Abort {
             reset_on_close(&socket);
         }
     }
 
-    fn record_end(&mut self, peer: SocketAddr, reason: CloseReason) {
+    fn count_closed(&mut self, peer: SocketAddr, reason: CloseReason) {
         self.stats.closed[reason.index()] += 1;
-        if let Some(counts) = &mut self.per_address {
-            counts.leave(peer);
+        if let Some(limit) = &mut self.per_address {
+            limit.remove(peer);
         }
     }
 }

@@ -1,34 +1,34 @@
-//! Why a server could not start, in one line each.
+//! The errors that keep a server from starting, each with a message of one line.
 
 use std::net::SocketAddr;
 use std::{error, fmt, io};
 
-/// Why a server could not start.
+/// The reason why a server cannot start.
 #[derive(Debug)]
 pub enum StartError {
-    /// An address could not be listened on.
+    /// An address cannot be listened on.
     Listen {
         /// The address.
         address: SocketAddr,
         /// The system call that failed.
         operation: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
-        /// What would help, or nothing.
+        /// What would help, or an empty text.
         hint: &'static str,
     },
-    /// The process may not open enough descriptors for the connections that were asked for, or for one.
+    /// The process may not open enough descriptors for the configured connections, or for one connection.
     Descriptors {
-        /// Connections that were asked for, or 1.
+        /// The configured number of connections, or 1.
         connections: usize,
-        /// Descriptors that they need.
+        /// The descriptors that they need.
         needed: u64,
-        /// Descriptors that the system allows.
+        /// The descriptors that the process may open.
         limit: u64,
     },
-    /// The poll could not be set up.
+    /// The poll cannot be created.
     Poll(io::Error),
-    /// A worker thread could not be started.
+    /// A worker thread cannot be started.
     Workers(io::Error),
 }
 
@@ -50,11 +50,11 @@ impl fmt::Display for StartError {
             } => {
                 write!(
                     f,
-                    "{needed} descriptors are needed to serve {connections} at once; the limit is {limit} (ulimit -Hn)"
+                    "{needed} descriptors are needed to serve {connections} connections at once; the limit is {limit} (ulimit -Hn raises it)"
                 )
             }
-            Self::Poll(source) => write!(f, "cannot set up the poll: {source}"),
-            Self::Workers(source) => write!(f, "cannot start a worker: {source}"),
+            Self::Poll(source) => write!(f, "cannot create the poll: {source}"),
+            Self::Workers(source) => write!(f, "cannot start a worker thread: {source}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How other threads reach the loop.
+//! The handle by which other threads stop or wake a loop.
 
 use std::io;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mio::Waker;
 
-/// Stops a running [`Server`](super::Server) from any thread. Clones reach the same server.
+/// A handle that stops a running [`Server`](super::Server) from any thread. Clones refer to the same server.
 #[derive(Clone, Debug)]
 pub struct Handle {
     state: Arc<HandleState>,
@@ -28,22 +28,22 @@ impl Handle {
         }
     }
 
-    /// Asks the server to stop as it would on a first signal. Asking again changes nothing.
+    /// Requests a stop, like a first signal. Further calls change nothing.
     ///
     /// # Errors
     ///
-    /// When the loop could not be woken. The request stands, and is seen at its next event.
+    /// Returns an error if the loop cannot be woken. The request stands, and the loop sees it at its next event.
     pub fn stop(&self) -> io::Result<()> {
         self.state.stop.store(true, Ordering::Release);
         self.wake()
     }
 
-    /// Ends the loop's wait. What it is to see must have been published before.
+    /// Ends the loop's wait. The caller must have published its request before.
     pub(crate) fn wake(&self) -> io::Result<()> {
         self.state.waker.wake()
     }
 
-    /// Whether somebody asked for a stop. The loop looks before every wait, because a wake is only a hint.
+    /// Returns true if a stop was requested. The loop looks before every wait, because a wake is only a hint.
     pub(crate) fn stop_requested(&self) -> bool {
         self.state.stop.load(Ordering::Acquire)
     }

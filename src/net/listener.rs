@@ -1,8 +1,7 @@
-//! Accepting: as sticky as reading.
+//! One listening socket, and the meaning of each error of accept(2).
 //!
-//! An event only says that somebody may be waiting; `accept_ready` stays set until the socket answers `WouldBlock`.
-//! A full house or a process without descriptors leaves it set, and the next closed connection or the retry timer
-//! tries again: no edge is lost, and no client has to knock twice.
+//! An event only says that a client may be waiting. `accept_ready` stays set until accept(2) answers `WouldBlock`, so a
+//! client that is not accepted now (no free slot, no descriptor) needs no further event.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -14,17 +13,17 @@ use mio::{Interest, Registry, Token};
 use super::platform;
 use crate::conn::Settings;
 
-/// Accepts a listener may make in one turn, so that a flood of clients does not starve those who are in.
+/// Accepts of one listener in one turn, so that a flood of new clients does not starve the connections.
 const ACCEPT_BUDGET: usize = 64;
 
-/// What a failed accept means.
+/// The meaning of a failed accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AcceptError {
-    /// Nobody is waiting.
+    /// No client is waiting.
     Empty,
-    /// One client has gone; the next may be there.
+    /// One client is gone. The next one may be waiting.
     Transient,
-    /// There is no descriptor or memory for another socket, or it is not known what is wrong: try again later.
+    /// There is no descriptor or memory for another socket, or the error is unknown. Try again later.
     Exhausted,
 }
 
@@ -36,15 +35,15 @@ pub(super) struct Listener {
     accept_ready: bool,
     budget: usize,
     backlog: u32,
-    /// What its connections have in common.
+    /// The settings that all connections of this listener share.
     pub settings: Arc<Settings>,
 }
 
-/// The system call, behind a pointer so that tests can make it fail.
+/// The type of accept(2). Tests replace the function with one that fails.
 pub(super) type Accept = fn(&TcpListener) -> io::Result<(TcpStream, SocketAddr)>;
 
 impl Listener {
-    /// Registers `socket` for life.
+    /// Registers `socket` for its whole life.
     pub(super) fn new(
         mut socket: TcpListener,
         settings: Arc<Settings>,
@@ -63,42 +62,42 @@ impl Listener {
         })
     }
 
-    /// Somebody may be waiting.
+    /// Records that a client may be waiting.
     pub(super) fn mark_ready(&mut self) {
         self.accept_ready = true;
     }
 
-    /// A new turn of the loop begins.
-    pub(super) fn refill(&mut self) {
+    /// Starts a new turn with a full budget.
+    pub(super) fn reset_budget(&mut self) {
         self.budget = ACCEPT_BUDGET;
     }
 
-    /// Whether somebody may be waiting.
+    /// Returns true if a client may be waiting.
     pub(super) fn is_ready(&self) -> bool {
         self.accept_ready
     }
 
-    /// Whether somebody may be waiting and this turn has not had its share of them.
-    pub(super) fn may_accept(&self) -> bool {
+    /// Returns true if a client may be waiting and the budget of this turn is not spent.
+    pub(super) fn can_accept(&self) -> bool {
         self.accept_ready && self.budget > 0
     }
 
-    /// One accept. An `Empty` queue is remembered; an `Interrupted` call counts as one client.
+    /// Accepts one client. Each call takes one from the budget, also a call that fails or is interrupted.
     pub(super) fn accept(&mut self) -> Result<(TcpStream, SocketAddr), (AcceptError, io::Error)> {
         self.budget = self.budget.saturating_sub(1);
         (self.accept)(&self.socket).map_err(|error| {
-            let meaning = classify(&error);
-            self.accept_ready &= meaning != AcceptError::Empty;
-            (meaning, error)
+            let class = classify(&error);
+            self.accept_ready &= class != AcceptError::Empty;
+            (class, error)
         })
     }
 
-    /// Most clients the kernel may hold for it.
+    /// Returns the most clients that the kernel queues for this listener.
     pub(super) fn backlog(&self) -> u32 {
         self.backlog
     }
 
-    /// The address it listens on.
+    /// Returns the address of the listener.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
@@ -109,7 +108,7 @@ impl Listener {
     }
 }
 
-/// What a failed accept means. An error that nobody expects must neither end the loop nor spin in it.
+/// Classifies an error of accept(2). An unexpected error must neither end the loop nor let it spin.
 pub(super) fn classify(error: &io::Error) -> AcceptError {
     match error {
         error if error.kind() == ErrorKind::WouldBlock => AcceptError::Empty,
@@ -120,8 +119,8 @@ pub(super) fn classify(error: &io::Error) -> AcceptError {
     }
 }
 
-/// Whether accept(2) succeeded and told no address of the peer. Darwin does so for a client that has reset its IPv6
-/// connection by then; mio drops the socket and says `InvalidInput`, with no number of the system's.
+/// Returns true if accept(2) succeeded without an address of the peer. Darwin does so for a client that has already
+/// reset its IPv6 connection. mio then drops the socket and returns `InvalidInput` without an errno.
 fn is_without_address(error: &io::Error) -> bool {
     error.kind() == ErrorKind::InvalidInput && error.raw_os_error().is_none()
 }
@@ -131,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fault_a5_each_error_of_accept_has_one_meaning() {
+    fn fault_a5_each_error_of_accept_has_a_class() {
         use AcceptError::{Empty, Exhausted, Transient};
         #[cfg(unix)]
         let table = [
@@ -167,23 +166,24 @@ mod tests {
             (10_055, Exhausted),
             (10_022, Exhausted),
         ];
-        for (errno, meaning) in table {
+        for (errno, expected) in table {
             let error = io::Error::from_raw_os_error(errno);
-            assert_eq!(classify(&error), meaning, "{error}");
+            assert_eq!(classify(&error), expected, "{error}");
         }
     }
 
     #[test]
-    fn fault_a6_fault_a7_a_client_without_an_address_is_one_client_and_no_other_error_of_mio_is() {
+    fn fault_a6_fault_a7_a_client_without_an_address_is_transient_and_other_errors_of_mio_are_not()
+    {
         use AcceptError::{Empty, Exhausted, Transient};
-        for (kind, meaning) in [
+        for (kind, expected) in [
             (ErrorKind::InvalidInput, Transient),
             (ErrorKind::WouldBlock, Empty),
-            // The poll has dropped the listener: to accept again at once would spin.
+            // The poll has dropped the listener: accepting again at once would spin.
             (ErrorKind::NotFound, Exhausted),
             (ErrorKind::Other, Exhausted),
         ] {
-            assert_eq!(classify(&kind.into()), meaning, "{kind}");
+            assert_eq!(classify(&kind.into()), expected, "{kind}");
         }
     }
 }

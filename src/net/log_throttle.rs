@@ -1,22 +1,23 @@
-//! Log lines that a flood of clients must not multiply.
+//! A limit for log lines, so that a flood of clients does not flood the log.
 
-use super::timers::nanoseconds;
 use std::time::Duration;
 
-/// At most one line in this time, of each kind.
+use super::timers::nanoseconds;
+
+/// The shortest time between two lines of one kind.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Says when a line may be written, and how many times it was due since the last one.
+/// Decides when a line of one kind may be written, and counts the occurrences since the last line.
 #[derive(Debug, Default)]
 pub(super) struct LogThrottle {
     last: Option<u64>,
-    times: u64,
+    count: u64,
 }
 
 impl LogThrottle {
-    /// Counts one more. Some: write the line now, for so many.
+    /// Counts an occurrence at `now`. Returns the count since the last line if a line may be written now.
     pub(super) fn count(&mut self, now: u64) -> Option<u64> {
-        self.times += 1;
+        self.count += 1;
         if self
             .last
             .is_some_and(|last| now.saturating_sub(last) < nanoseconds(INTERVAL))
@@ -24,7 +25,7 @@ impl LogThrottle {
             return None;
         }
         self.last = Some(now);
-        Some(std::mem::take(&mut self.times))
+        Some(std::mem::take(&mut self.count))
     }
 }
 
@@ -33,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_is_said_at_once_and_the_rest_together_five_seconds_later() {
+    fn the_first_line_is_written_at_once_and_the_next_after_five_seconds() {
         let mut throttle = LogThrottle::default();
         assert_eq!(throttle.count(7), Some(1));
         assert_eq!(throttle.count(8), None);

@@ -1,4 +1,17 @@
-//! Readiness: the loop, and everything that it knows of sockets, signals and the system.
+//! The event loop and its sockets.
+//!
+//! | file | content |
+//! |------|---------|
+//! | `server.rs` | [`Server`]: one turn of the loop, and how the server stops |
+//! | `connections.rs`, `slot.rs` | the order in which connections run, and one run |
+//! | `registration.rs`, `poll.rs` | what the kernel is told about a socket, and the wait for its events |
+//! | `acceptor.rs`, `listener.rs`, `per_address.rs` | which clients get a slot |
+//! | `run_queue.rs`, `timers.rs` | queues of connections and their deadlines |
+//! | `offload.rs`, `workers.rs` | messages that worker threads process |
+//! | `capacity.rs`, `bind.rs`, `config.rs` | what is decided before the loop starts |
+//! | `signals.rs`, `handle.rs` | how other threads and signals reach the loop |
+//! | `outbound.rs` | connections of the client and the load generator |
+//! | `platform.rs` | everything that differs between systems |
 
 pub(crate) mod abortive_close;
 mod acceptor;
@@ -16,7 +29,6 @@ pub(crate) mod outbound;
 mod per_address;
 pub(crate) mod platform;
 pub(crate) mod poll;
-mod pool;
 pub(crate) mod registration;
 mod run_queue;
 pub(crate) mod server;
@@ -24,11 +36,10 @@ pub(crate) mod signals;
 pub(crate) mod slot;
 mod stats;
 pub mod timers;
+mod workers;
 
 #[cfg(test)]
 mod tests;
-
-use std::time::Duration;
 
 pub use capacity::DEFAULT_CONNECTIONS;
 pub use config::{Config, Listen, OffloadPolicy, WhenFull};
@@ -39,11 +50,3 @@ pub use outbound::{ConnectError, ConnectFailure, IpFamily, check_source, resolve
 pub use platform::BACK_END;
 pub use server::{Outcome, Server};
 pub use stats::Stats;
-
-/// How long a session that we end waits for the peer's FIN, counted from ours: room for a retransmission after the
-/// initial timeout of one second (RFC 6298, section 2), and little enough not to hold up a stop.
-const LINGER: Duration = Duration::from_secs(2);
-
-/// When to try again after running out of descriptors or memory: four tries a second cost nothing, and a client that
-/// waits does not notice a quarter of one.
-const ACCEPT_RETRY: Duration = Duration::from_millis(250);

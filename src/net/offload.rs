@@ -1,47 +1,68 @@
-//! Connections whose messages go through the worker pool.
+//! Messages on their way from connections to the workers.
 //!
-//! A connection has one message with the workers at a time, and waits in line where they have no room. So order holds
-//! within a connection, and its own reply is what holds it back.
+//! A connection has at most one message with the workers. While the workers' queue is full, the connection waits here in
+//! order of arrival. So the order of messages within a connection holds, and a slow reply holds up only its own
+//! connection.
 
-use super::connections::Connections;
-use super::pool::{Completion, Job};
-use super::run_queue::SlotRef;
+use slab::Slab;
 
-impl Connections {
-    /// Hands out what the workers have brought back, and their freed places to those who wait.
-    pub(super) fn run_completed(&mut self, now: u64) {
-        let Some(pool) = &self.pool else { return };
-        for Completion { key, id, outcome } in pool.take_completions() {
-            let entry = SlotRef { key, id };
-            if let Some(slot) = entry.resolve(&mut self.slots) {
-                slot.in_pool = false;
-                slot.connection.handle_completion(outcome);
-                self.drive(key, now);
-            }
+use super::run_queue::{RunQueue, SlotRef};
+use super::slot::Slot;
+use super::workers::{Completion, Job, WorkerPool};
+
+/// The worker threads and the connections that wait for room in their queue.
+pub(super) struct OffloadQueue {
+    workers: WorkerPool,
+    waiting: RunQueue,
+}
+
+impl OffloadQueue {
+    /// Creates a queue for at most `capacity` connections.
+    pub(super) fn new(workers: WorkerPool, capacity: usize) -> Self {
+        Self {
+            workers,
+            waiting: RunQueue::new(capacity),
         }
-        self.hand_out_jobs();
     }
 
-    /// Puts a connection's message in line for a worker.
-    pub(super) fn offload(&mut self, key: usize) {
-        self.slots[key].in_waiting = true;
-        self.waiting.push(key, &self.slots);
-        self.hand_out_jobs();
+    /// Adds a connection that has a message for a worker.
+    pub(super) fn push(&mut self, key: usize, slots: &mut Slab<Slot>) {
+        slots[key].in_offload_queue = true;
+        self.waiting.push(key, slots);
+        self.submit_jobs(slots);
     }
 
-    /// Gives the workers as much as they have room for. Nobody overtakes whoever waits.
-    fn hand_out_jobs(&mut self) {
-        let Some(pool) = &self.pool else { return };
-        while pool.has_room()
-            && let Some(key) = self.waiting.pop(&self.slots)
+    /// Gives the workers as many messages as their queue has room for, first come, first served.
+    pub(super) fn submit_jobs(&mut self, slots: &mut Slab<Slot>) {
+        while self.workers.has_room()
+            && let Some(key) = self.waiting.pop(slots)
         {
-            let slot = &mut self.slots[key];
-            slot.in_waiting = false;
+            let slot = &mut slots[key];
+            slot.in_offload_queue = false;
             if let Some(message) = slot.connection.poll_job() {
+                slot.in_worker_pool = true;
                 let id = slot.connection.id();
-                slot.in_pool = true;
-                pool.submit(Job { key, id, message });
+                self.workers.submit(Job {
+                    slot: SlotRef { key, id },
+                    message,
+                });
             }
         }
+    }
+
+    /// Takes all replies of the workers.
+    pub(super) fn take_completions(&self) -> Vec<Completion> {
+        self.workers.take_completions()
+    }
+
+    /// Removes the job of a connection that has closed, if no worker has started it.
+    pub(super) fn withdraw(&self, id: u64) {
+        self.workers.withdraw(id);
+    }
+
+    /// Returns true if there is a reply, or room for the message of a waiting connection. Room can appear without a
+    /// reply and so without a wake, when a connection closes and withdraws its job.
+    pub(super) fn is_runnable(&self) -> bool {
+        self.workers.has_completions() || !self.waiting.is_empty() && self.workers.has_room()
     }
 }

@@ -1,8 +1,8 @@
-//! What the kernel has been told about one socket, so that it is told only what changes.
+//! What the kernel has been told about one socket, so that system calls are made only for changes.
 //!
-//! READABLE stays registered for life, because only a registered socket reports a FIN or a reset while it is idle or
-//! paused. WRITABLE is toggled, exactly while bytes are pending. There is no `deregister`: closing the socket does it
-//! on every back end.
+//! READABLE stays registered for the life of a socket: only a registered socket reports a FIN or a reset while its
+//! connection is idle or paused. WRITABLE is registered exactly while bytes are pending, so ping-pong traffic makes no
+//! epoll_ctl(2) call at all. There is no `deregister`: closing the socket does it on every back end.
 
 use std::io;
 
@@ -11,14 +11,14 @@ use mio::{Interest, Registry, Token};
 
 use super::platform;
 
-/// The registration of one connection.
+/// The registration of one socket with the poll.
 #[derive(Debug)]
 pub(crate) struct Registration {
     write_armed: bool,
 }
 
 impl Registration {
-    /// Registers `socket` for reading.
+    /// Registers `socket` for READABLE.
     pub(crate) fn new(
         socket: &mut impl Source,
         registry: &Registry,
@@ -28,7 +28,7 @@ impl Registration {
         Ok(Self { write_armed: false })
     }
 
-    /// Registers a `socket` that is connecting: it becomes writable when it is connected, or has failed to.
+    /// Registers a `socket` that is connecting. It becomes writable when the connection is established or has failed.
     #[cfg(any(feature = "client", feature = "bench"))]
     pub(crate) fn connecting(
         socket: &mut impl Source,
@@ -43,8 +43,12 @@ impl Registration {
         Ok(Self { write_armed: true })
     }
 
-    /// Reports WRITABLE from now on, or no longer. A system call only on a change. An error means that the socket is
-    /// dead (mio's poll(2) back end has dropped it).
+    /// Registers WRITABLE if `wanted`, and removes it otherwise. Makes a system call only on a change.
+    ///
+    /// # Errors
+    ///
+    /// An error means that the socket is dead. After POLLHUP or POLLERR mio's poll(2) back end has dropped a socket by
+    /// itself, and answers `NotFound`.
     pub(crate) fn arm_write(
         &mut self,
         wanted: bool,
@@ -55,11 +59,11 @@ impl Registration {
         if wanted == self.write_armed {
             Ok(())
         } else {
-            self.change(wanted, socket, registry, token)
+            self.reregister(wanted, socket, registry, token)
         }
     }
 
-    /// Arms WRITABLE again, although it is armed already: on poll(2) and Windows an event disarms its direction.
+    /// Registers WRITABLE again although it is registered: on poll(2) and Windows an event disarms its direction.
     #[cfg(any(feature = "client", feature = "bench"))]
     pub(crate) fn rearm_write(
         &mut self,
@@ -67,24 +71,26 @@ impl Registration {
         registry: &Registry,
         token: Token,
     ) -> io::Result<()> {
-        self.change(true, socket, registry, token)
+        self.reregister(true, socket, registry, token)
     }
 
+    /// Tells the kernel. WRITABLE may be armed this way: every back end reports it if the socket is writable already.
+    /// READABLE must not be re-armed this way.
     #[cold]
-    fn change(
+    fn reregister(
         &mut self,
-        wanted: bool,
+        with_write: bool,
         socket: &mut impl Source,
         registry: &Registry,
         token: Token,
     ) -> io::Result<()> {
-        let interest = if wanted {
+        let interest = if with_write {
             platform::base_interest() | Interest::WRITABLE
         } else {
             platform::base_interest()
         };
         registry.reregister(socket, token, interest)?;
-        self.write_armed = wanted;
+        self.write_armed = with_write;
         Ok(())
     }
 }

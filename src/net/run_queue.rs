@@ -1,7 +1,7 @@
-//! A line of connections that wait for the same thing, first come, first served.
+//! A queue of connections that wait for the same thing, first come, first served.
 //!
-//! A connection can end while it waits, and its key be given to another, so a place is held by key and id. Those whose
-//! holder has gone are passed over, and cleared away where they would make the line grow.
+//! A connection can close while it is queued, and its key can then belong to another connection. So an entry holds key
+//! and id. Entries of closed connections are skipped, and removed when the queue would grow otherwise.
 
 use std::collections::VecDeque;
 
@@ -9,19 +9,20 @@ use slab::Slab;
 
 use super::slot::Slot;
 
-/// What a line costs a connection at most, in bytes: two places, and two more while it grows and is copied.
+/// The most memory of a queue per connection, in bytes: two entries, and two more while the queue grows and is copied.
 pub(super) const RUN_QUEUE_BYTES: usize = 4 * size_of::<SlotRef>();
 
-/// How many can wait before a line allocates, in 1 KiB. How many find themselves there at once is chance.
+/// The number of connections that can be queued before the queue allocates (1 KiB are reserved). More than a few at
+/// once are rare.
 const RESERVED: usize = 32;
 
-/// Connections that wait. Whoever joins remembers it, and has one place at most.
+/// Queued connections. A slot has a flag for each queue, so a connection is in a queue at most once.
 #[derive(Debug)]
 pub(super) struct RunQueue {
     entries: VecDeque<SlotRef>,
 }
 
-/// A place in a line, or with a worker. A connection can end while it waits there, and its key be given to another.
+/// A reference to a connection that may have closed since. The key of a closed connection is reused, its id never.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SlotRef {
     pub key: usize,
@@ -29,7 +30,7 @@ pub(super) struct SlotRef {
 }
 
 impl SlotRef {
-    /// The connection that has this place, if it has not ended.
+    /// Returns the slot of the connection, or `None` if the connection has closed.
     pub(super) fn resolve(self, slots: &mut Slab<Slot>) -> Option<&mut Slot> {
         self.is_current(slots).then(|| &mut slots[self.key])
     }
@@ -42,19 +43,19 @@ impl SlotRef {
 }
 
 impl RunQueue {
-    /// A line for some of `connections`, the most there can be.
+    /// Creates a queue for at most `connections` connections.
     pub(super) fn new(connections: usize) -> Self {
         Self {
             entries: VecDeque::with_capacity(2 * connections.min(RESERVED)),
         }
     }
 
-    /// Whether nobody waits. There may be places of those who have gone.
+    /// Returns true if the queue has no entries. Entries of closed connections count.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The last place is that of the connection at `key`.
+    /// Adds the connection at `key` to the end.
     pub(super) fn push(&mut self, key: usize, slots: &Slab<Slot>) {
         if self.entries.len() == self.entries.capacity() {
             self.make_room(slots);
@@ -63,15 +64,15 @@ impl RunQueue {
         self.entries.push_back(SlotRef { key, id });
     }
 
-    /// Half of the places are free afterwards, so that this is seldom, and there are no more than two for each of those who
-    /// wait and for the one who joins them.
+    /// Removes the entries of closed connections, then reserves as many free places as there are entries, and two for
+    /// the connection that is being added. So this happens seldom, and there are at most two places a connection.
     #[cold]
     fn make_room(&mut self, slots: &Slab<Slot>) {
         self.entries.retain(|entry| entry.is_current(slots));
         self.entries.reserve_exact(self.entries.len() + 2);
     }
 
-    /// Whose turn it is.
+    /// Removes the connection that has waited for the longest time, and returns its key.
     pub(super) fn pop(&mut self, slots: &Slab<Slot>) -> Option<usize> {
         while let Some(entry) = self.entries.pop_front() {
             if entry.is_current(slots) {
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
     use crate::conn::{Connection, Settings, ShortRead};
 
-    /// A slot of a connection with this id.
+    /// Creates a slot for a connection with this id.
     fn slot(id: u64, poll: &Poll, listener: &TcpListener) -> Slot {
         let address = listener.local_addr().expect("an address");
         let mut socket = TcpStream::connect(address).expect("a socket");
@@ -108,53 +109,53 @@ mod tests {
             peer: (IpAddr::V4(Ipv4Addr::LOCALHOST), 1),
             timer_node: TimerNode::new(),
             in_backlog: false,
-            in_waiting: false,
-            in_pool: false,
+            in_offload_queue: false,
+            in_worker_pool: false,
         }
     }
 
     #[test]
-    fn fault_w6_who_waits_with_few_others_finds_room_that_was_reserved() {
+    fn fault_w6_a_queue_of_few_connections_does_not_allocate() {
         let poll = Poll::new().expect("a poll");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         for connections in [1, RESERVED] {
-            let (mut slots, mut line) = (Slab::new(), RunQueue::new(connections));
-            let reserved = line.entries.capacity();
+            let (mut slots, mut queue) = (Slab::new(), RunQueue::new(connections));
+            let reserved = queue.entries.capacity();
             for id in 0..10 * connections as u64 {
                 let key = id as usize % connections;
                 if slots.contains(key) {
                     slots.remove(key);
                 }
                 let key = slots.insert(slot(id, &poll, &listener));
-                line.push(key, &slots);
-                assert_eq!(line.entries.capacity(), reserved);
+                queue.push(key, &slots);
+                assert_eq!(queue.entries.capacity(), reserved);
             }
         }
     }
 
     #[test]
-    fn fault_w3_those_who_have_gone_do_not_make_a_line_longer_than_two_places_a_connection() {
+    fn fault_w3_closed_connections_do_not_make_a_queue_larger_than_two_places_a_connection() {
         const CONNECTIONS: usize = 5;
         let poll = Poll::new().expect("a poll");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let (mut slots, mut line) = (Slab::new(), RunQueue::new(0));
+        let (mut slots, mut queue) = (Slab::new(), RunQueue::new(0));
         for id in 0..CONNECTIONS as u64 {
             let key = slots.insert(slot(id, &poll, &listener));
-            line.push(key, &slots);
+            queue.push(key, &slots);
         }
-        // All but one leave again and again, and others with their keys wait in their place.
+        // All but one close again and again, and other connections with their keys are queued.
         for id in CONNECTIONS as u64..100 {
             let key = 1 + id as usize % (CONNECTIONS - 1);
             slots[key] = slot(id, &poll, &listener);
-            line.push(key, &slots);
-            let places = line.entries.capacity();
+            queue.push(key, &slots);
+            let places = queue.entries.capacity();
             assert!(places <= 2 * CONNECTIONS, "{places} places");
         }
         let mut served = Vec::new();
-        while let Some(key) = line.pop(&slots) {
+        while let Some(key) = queue.pop(&slots) {
             served.push(slots[key].connection.id());
         }
         assert_eq!(served, [0, 96, 97, 98, 99]);
-        assert!(line.is_empty());
+        assert!(queue.is_empty());
     }
 }

@@ -1,18 +1,50 @@
-//! The loop.
+//! The server: a loop of one thread that serves all connections.
+//!
+//! The loop repeats one *turn*:
 //!
 //! ```text
-//!          +--------------------------------------------------------------------+
-//!          |  wait     block until an event, a timer, a wake; not at all while  |
-//!          |           somebody is runnable                                     |
-//!          |  note     events -> sticky bits and keys; no I/O, nothing ends     |
-//!          |  run      finished jobs, fresh connections, one of the backlog,    |
-//!          |           accept                                                   |
-//!          |  expire   timers that are due                                      |
-//!          +--------------------------------------------------------------------+
+//!          +---------------------------------------------------------------------+
+//!          |  wait     until an event, a deadline or a wake;                     |
+//!          |           with a timeout of zero while anything is runnable         |
+//!          |  record   events -> readiness bits; no I/O, nothing is closed       |
+//!          |  run      worker replies, fresh connections, one connection of the  |
+//!          |           backlog, accept                                           |
+//!          |  expire   timers that are due                                       |
+//!          +---------------------------------------------------------------------+
 //! ```
 //!
-//! One thread does all of it and blocks nowhere but in `wait`. No peer can end it: what a peer does wrong is a
-//! [`CloseReason`](crate::conn::CloseReason) of its own connection.
+//! - A *key* is the index of a connection's slot. The poll returns it with each event of the connection's socket, as
+//!   the event's *token*. The tokens of listeners, of the waker and of signals start far above every key.
+//! - A connection is *runnable* if its socket is believed to be ready and the connection wants to use it. Work on a
+//!   runnable connection needs no event.
+//! - A connection is *fresh* if an event of this turn was for it.
+//! - A run of a connection ends when its *budget* of bytes and reads is spent (`conn/drive.rs`). A connection that is
+//!   still runnable then joins the *backlog*. `net/connections.rs` explains why fresh connections go first.
+//!
+//! Recording an event only sets bits. All I/O and every close happen later in the turn, so a stale event (for a
+//! connection that has closed since) finds no slot and is harmless.
+//!
+//! No peer can end the loop. A failure of a peer is a [`CloseReason`](crate::conn::CloseReason) of its own connection;
+//! only an error of the poll ends [`Server::run`].
+//!
+//! # A wake is only a hint
+//!
+//! Another thread (a [`Handle`], a worker) first publishes its request and then wakes the loop. The loop looks at the
+//! stop flag and at the workers' replies immediately before every wait, and does not wait if there is anything. So a
+//! lost wake does no harm; mio's poll(2) back end can lose one (mio#1874).
+//!
+//! # How the server stops
+//!
+//! 1. The first signal, or [`Handle::stop`], starts the stop delay. The server still accepts, so that load balancers
+//!    can notice and send new clients elsewhere.
+//! 2. After the delay the server accepts the clients that the kernel has queued while slots are free, then closes its
+//!    listeners.
+//! 3. Each connection echoes what the kernel had received for it by then, delivers what is pending, sends its FIN and
+//!    waits for the peer's. Later input is discarded.
+//! 4. The server ends when no connection is left. Connections that are left when the drain timeout is over are reset
+//!    and counted.
+//!
+//! A second signal resets all connections and ends the server at once. The end never waits for a busy worker.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,21 +58,21 @@ use mio::{Events, Poll, Registry, Token, Waker};
 
 use super::acceptor::Acceptor;
 use super::capacity::Capacity;
-use super::connections::Connections;
+use super::connections::{Connections, KEYS_END};
 use super::listener::Listener;
 use super::poll::{self, EVENTS_PER_WAIT};
-use super::pool::{Pool, Work};
-use super::signals::{Request, Signals};
+use super::signals::{SignalRequest, Signals};
 use super::timers::{NEVER, nanoseconds};
-use super::{Config, Handle, StartError, bind, platform};
+use super::workers::{Work, WorkerPool};
+use super::{Config, Handle, StartError, Stats, bind, platform};
 use crate::conn::{Framing, Settings};
 
-/// Tokens below this are keys of connections; from here on they are listeners.
-const LISTENERS: usize = usize::MAX / 2;
+/// The token of the first listener. Tokens below it are the keys of connections.
+const FIRST_LISTENER: usize = KEYS_END;
 const WAKER: Token = Token(usize::MAX - 1);
 const SIGNALS: Token = Token(usize::MAX - 2);
 
-/// An echo server that listens already; [`run`](Self::run) serves.
+/// An echo server whose listeners are bound. [`run`](Self::run) serves clients.
 pub struct Server {
     poll: Poll,
     events: Events,
@@ -50,53 +82,52 @@ pub struct Server {
     handle: Handle,
     signals: Option<Signals>,
     config: Arc<Config>,
-    phase: Phase,
-    signalled: bool,
+    phase: ServerPhase,
+    was_signalled: bool,
     started: Instant,
+    /// The time of this turn, read once after the wait. Monotonic, in nanoseconds.
     now: u64,
 }
 
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was asked to stop and did.
+    /// The server stopped on request, after it had delivered what was pending or after the drain timeout.
     Stopped,
-    /// A second signal ended it at once.
+    /// A second signal ended the server at once.
     Interrupted {
-        /// The number of that signal.
+        /// The number of the second signal.
         signal: i32,
     },
 }
 
-/// Where the server is on its way to the end. Times are those of the loop's clock, in nanoseconds.
+/// The phases from the start of a server to its end. Times are those of [`Server::now`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ServerPhase {
+    /// No stop was requested.
     Running,
-    /// Asked to stop; still accepting, so that balancers can notice.
-    Delaying {
-        until: u64,
-    },
-    /// No longer listening; what is owed is delivered.
-    Draining {
-        until: u64,
-    },
+    /// A stop was requested, and the server still accepts clients.
+    StopDelay { until: u64 },
+    /// The listeners are closed, and connections deliver what is pending.
+    Draining { until: u64 },
 }
 
 impl Server {
-    /// Binds every address of `config` and reserves what the connections need.
+    /// Binds every address of `config` and reserves the memory for all connections.
     ///
     /// # Errors
     ///
-    /// When an address cannot be listened on, or the process may not open enough descriptors.
+    /// Returns an error if an address cannot be listened on, if the process may not open enough descriptors, or if the
+    /// poll or a worker thread cannot be created.
     pub fn bind(config: Config) -> Result<Self, StartError> {
         let simulated_work = config.simulated_work;
         Self::bind_with(config, Arc::new(move |_| thread::sleep(simulated_work)))
     }
 
-    /// Binds with what a worker does to a message.
+    /// Binds like [`bind`](Self::bind), with `work` as the function that workers apply to each message.
     pub(super) fn bind_with(config: Config, work: Work) -> Result<Self, StartError> {
         let capacity = Capacity::claim(&config)?;
-        log_capacity(capacity, &config);
+        info!("{}", capacity.describe(&config));
         let sockets = bind::bind_all(&config)?;
         let poll = Poll::new().map_err(StartError::Poll)?;
         let registry = poll.registry().try_clone().map_err(StartError::Poll)?;
@@ -106,8 +137,10 @@ impl Server {
             .iter()
             .map(Listener::address)
             .collect::<io::Result<_>>();
-        let pool = (config.workers > 0).then(|| Pool::start(config.workers, &work, handle.clone()));
-        let pool = pool.transpose().map_err(StartError::Workers)?;
+        let workers = (config.workers > 0)
+            .then(|| WorkerPool::start(config.workers, &work, handle.clone()))
+            .transpose()
+            .map_err(StartError::Workers)?;
         let config = Arc::new(config);
         Ok(Self {
             addresses: addresses.map_err(StartError::Poll)?,
@@ -117,35 +150,36 @@ impl Server {
             connections: Connections::new(
                 capacity.connections,
                 registry,
-                pool,
+                workers,
                 Arc::clone(&config),
             ),
             handle,
             signals: None,
             config,
-            phase: Phase::Running,
-            signalled: false,
+            phase: ServerPhase::Running,
+            was_signalled: false,
             started: Instant::now(),
             now: platform::monotonic_now(),
         })
     }
 
-    /// The addresses it listens on, in the order of the configuration, with the ports that the system chose.
+    /// Returns the addresses of the listeners in the order of the configuration, with the ports that the system chose.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Stops this server from any thread.
+    /// Returns a handle that stops this server from any thread.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Lets SIGINT and SIGTERM stop this server and SIGUSR1 log its figures; on Windows, Ctrl-C and Ctrl-Break. For
-    /// programs: it takes the signals of the whole process, so a library does not do it by itself.
+    /// Lets SIGINT and SIGTERM stop this server and SIGUSR1 log its statistics; on Windows, lets console events stop it.
+    ///
+    /// This is for programs: it takes the signals of the whole process, so the library never does it by itself.
     ///
     /// # Errors
     ///
-    /// When the system refuses a handler or the poll cannot wait for it.
+    /// Returns an error if the system refuses a signal handler or the poll cannot wait for signals.
     pub fn install_signals(&mut self) -> io::Result<()> {
         self.signals = Some(Signals::install(
             self.poll.registry(),
@@ -155,46 +189,48 @@ impl Server {
         Ok(())
     }
 
-    /// Serves until it is stopped.
+    /// Serves clients until the server is stopped, then logs the statistics.
     ///
     /// # Errors
     ///
-    /// Only when the poll itself fails.
+    /// Returns an error only if the poll itself fails.
     pub fn run(mut self) -> io::Result<Outcome> {
         let outcome = loop {
             if let Some(outcome) = self.turn()? {
                 break outcome;
             }
         };
-        self.report();
+        self.log_stats();
         Ok(outcome)
     }
 
-    /// Serves until it is stopped, and returns the figures.
+    /// Serves clients until the server is stopped, and returns the statistics.
     #[cfg(test)]
-    pub(super) fn run_for_figures(mut self) -> io::Result<super::Stats> {
+    pub(super) fn run_for_stats(mut self) -> io::Result<Stats> {
         while self.turn()?.is_none() {}
-        Ok(self.connections.stats(self.started.elapsed()))
+        Ok(self.stats())
     }
 
-    /// One turn of the loop. Some: it was the last one.
+    /// Runs one turn. Returns the outcome if it was the last turn.
     fn turn(&mut self) -> io::Result<Option<Outcome>> {
         self.wait()?;
-        self.mark_ready();
+        self.record_events();
         if let Some(signal) = self.handle_signals()? {
-            // Who is owed something must not take what it has for the whole.
+            // A peer that is owed bytes must see a reset, and not a FIN that makes a part look like the whole echo.
             self.connections.abort_all(self.now);
             return Ok(Some(Outcome::Interrupted { signal }));
         }
-        self.run_ready();
+        self.connections.run_completed(self.now);
+        self.connections.run_fresh(&self.events, self.now);
+        self.connections.run_one_of_backlog(self.now);
+        self.acceptor.run(&mut self.connections, self.now);
         self.connections.expire(self.now);
         Ok(self.advance_phase().then_some(Outcome::Stopped))
     }
 
     fn wait(&mut self) -> io::Result<()> {
-        // A wake is only a hint, and mio's poll(2) back end can lose it (mio#1874): look right before waiting.
         if self.handle.stop_requested() {
-            self.begin_stop();
+            self.start_stop();
         }
         let timeout = self.timeout();
         poll::wait(&mut self.poll, &mut self.events, timeout)?;
@@ -202,9 +238,9 @@ impl Server {
         Ok(())
     }
 
-    /// Zero if anything can be done at once, else until the next deadline, or a day if that is further, else for ever.
+    /// Returns zero if anything is runnable, else the time until the next deadline, or `None` if there is no deadline.
     fn timeout(&self) -> Option<Duration> {
-        if self.connections.are_runnable() || self.acceptor.is_runnable(&self.connections, self.now)
+        if self.connections.has_runnable() || self.acceptor.is_runnable(&self.connections, self.now)
         {
             return Some(Duration::ZERO);
         }
@@ -212,100 +248,103 @@ impl Server {
             .connections
             .next_deadline()
             .min(self.acceptor.next_deadline())
-            .min(self.phase.ends());
+            .min(self.phase.deadline());
         poll::timeout_until(deadline, self.now)
     }
 
-    fn mark_ready(&mut self) {
+    fn record_events(&mut self) {
         for event in &self.events {
             match event.token() {
-                Token(key) if key < LISTENERS => self.connections.mark_ready(key, event),
+                Token(key) if key < FIRST_LISTENER => self.connections.mark_ready(key, event),
+                // The wake has ended the wait. What it announces is looked at before every wait.
                 WAKER => {}
                 SIGNALS => self.signals.iter_mut().for_each(Signals::mark_ready),
-                Token(listener) => self.acceptor.mark_ready(listener - LISTENERS),
+                Token(listener) => self.acceptor.mark_ready(listener - FIRST_LISTENER),
             }
         }
     }
 
-    fn run_ready(&mut self) {
-        self.connections.run_completed(self.now);
-        self.connections.run_fresh(&self.events, self.now);
-        self.connections.run_one_of_backlog(self.now);
-        self.acceptor.run(&mut self.connections, self.now);
-    }
-
-    /// Some: a second signal, which ends the server at once.
+    /// Does what signals ask for. Returns the signal if it is the second one, which ends the server at once.
     fn handle_signals(&mut self) -> io::Result<Option<i32>> {
         let Some(signals) = &mut self.signals else {
             return Ok(None);
         };
-        for request in signals.pending(self.poll.registry())? {
+        for request in signals.take_requests(self.poll.registry())? {
             match request {
-                Request::Report => self.report(),
-                Request::Stop(signal) if self.signalled => return Ok(Some(signal)),
-                Request::Stop(_) => {
-                    self.signalled = true;
-                    self.begin_stop();
+                SignalRequest::LogStats => self.log_stats(),
+                SignalRequest::Stop(signal) if self.was_signalled => return Ok(Some(signal)),
+                SignalRequest::Stop(_) => {
+                    self.was_signalled = true;
+                    self.start_stop();
                 }
             }
         }
         Ok(None)
     }
 
-    fn begin_stop(&mut self) {
-        if self.phase == Phase::Running {
-            let delay = self.config.stop_delay;
-            if delay.is_zero() {
-                info!("asked to stop: pending echoes are delivered");
-            } else {
-                info!(
-                    "asked to stop: clients are accepted for another {delay:?}, then pending echoes delivered"
-                );
-            }
-            self.phase = Phase::Delaying {
-                until: self.now.saturating_add(nanoseconds(delay)),
-            };
+    /// Starts the stop delay, if no stop was requested before.
+    fn start_stop(&mut self) {
+        if self.phase != ServerPhase::Running {
+            return;
         }
+        let delay = self.config.stop_delay;
+        if delay.is_zero() {
+            info!("stop requested: pending echoes are delivered");
+        } else {
+            info!(
+                "stop requested: clients are accepted for another {delay:?}, then pending echoes are delivered"
+            );
+        }
+        self.phase = ServerPhase::StopDelay {
+            until: self.now.saturating_add(nanoseconds(delay)),
+        };
     }
 
-    /// Goes on with the stop where its time has come. True: nothing is left to do.
+    /// Enters the next phase when its time has come. Returns true if the server is done.
     fn advance_phase(&mut self) -> bool {
         match self.phase {
-            Phase::Running => return false,
-            Phase::Delaying { until } if self.now >= until => {
+            ServerPhase::Running => return false,
+            ServerPhase::StopDelay { until } if self.now >= until => {
                 self.acceptor.close(&mut self.connections, self.now);
                 self.connections.shut_down(self.now);
                 let timeout = nanoseconds(self.config.drain_timeout);
-                self.phase = Phase::Draining {
+                self.phase = ServerPhase::Draining {
                     until: self.now.saturating_add(timeout),
                 };
             }
-            Phase::Draining { until } if self.now >= until => self.connections.abort_all(self.now),
-            Phase::Delaying { .. } | Phase::Draining { .. } => {}
+            ServerPhase::Draining { until } if self.now >= until => {
+                self.connections.abort_all(self.now);
+            }
+            ServerPhase::StopDelay { .. } | ServerPhase::Draining { .. } => {}
         }
-        matches!(self.phase, Phase::Draining { .. }) && self.connections.are_none()
+        matches!(self.phase, ServerPhase::Draining { .. }) && self.connections.is_empty()
     }
 
-    fn report(&self) {
-        info!("{}", self.connections.stats(self.started.elapsed()));
+    fn log_stats(&self) {
+        info!("{}", self.stats());
+    }
+
+    fn stats(&self) -> Stats {
+        self.connections.stats(self.started.elapsed())
     }
 }
 
-impl Phase {
-    fn ends(self) -> u64 {
+impl ServerPhase {
+    fn deadline(self) -> u64 {
         match self {
-            Phase::Running => NEVER,
-            Phase::Delaying { until } | Phase::Draining { until } => until,
+            ServerPhase::Running => NEVER,
+            ServerPhase::StopDelay { until } | ServerPhase::Draining { until } => until,
         }
     }
 }
 
+/// Registers the bound `sockets`, which are in the order of `config.listen`.
 fn listeners(
     sockets: Vec<TcpListener>,
     config: &Config,
     registry: &Registry,
 ) -> io::Result<Vec<Listener>> {
-    let backlog = platform::backlog_limit().map_or(config.backlog, |most| config.backlog.min(most));
+    let backlog = bind::effective_backlog(config.backlog);
     let listener = |(index, (socket, (_, framing))): (usize, (TcpListener, &(_, Framing)))| {
         let settings = Settings {
             high_water: config.high_water,
@@ -315,13 +354,8 @@ fn listeners(
             max_message: config.max_message,
             offload: config.offload(),
         };
-        Listener::new(
-            socket,
-            Arc::new(settings),
-            backlog,
-            registry,
-            Token(LISTENERS + index),
-        )
+        let token = Token(FIRST_LISTENER + index);
+        Listener::new(socket, Arc::new(settings), backlog, registry, token)
     };
     sockets
         .into_iter()
@@ -329,19 +363,4 @@ fn listeners(
         .enumerate()
         .map(listener)
         .collect()
-}
-
-fn log_capacity(capacity: Capacity, config: &Config) {
-    let bound = capacity.memory_bound(config).div_ceil(1 << 20);
-    let connections = capacity.connections;
-    match capacity.descriptors {
-        Some(limit) => {
-            info!(
-                "up to {connections} connections, for which at most {bound} MiB of process memory, {limit} descriptors"
-            );
-        }
-        None => info!(
-            "up to {connections} connections, for which at most {bound} MiB of process memory, descriptors unlimited"
-        ),
-    }
 }

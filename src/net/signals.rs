@@ -1,27 +1,27 @@
-//! Signals, as something the loop waits for like everything else.
+//! Signals, as a source of events that a loop waits for.
 //!
-//! On Unix they are a descriptor in the poll; SIGHUP is left alone, so that `nohup` works. On Windows the system
-//! calls a handler on a thread of its own, which counts and wakes the loop.
+//! On Unix the signals are a descriptor in the poll. SIGHUP is not handled, so that `nohup` works. On Windows the system
+//! calls a handler on a thread of its own, which counts console events and wakes the loop.
 
 pub(crate) use system::Signals;
 
-/// What a signal asks for.
+/// The request of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
-    /// Stop; a second one exits at once. The number of the signal.
+pub(crate) enum SignalRequest {
+    /// Stop, because of the signal of this number. A second one ends the program at once.
     Stop(i32),
-    /// Log the figures.
+    /// Log the statistics.
     #[cfg_attr(windows, allow(dead_code, reason = "Windows has no signal for it"))]
-    Report,
+    LogStats,
 }
 
-impl Request {
-    /// The number of the signal that asks for a stop.
+impl SignalRequest {
+    /// Returns the number of the signal if it asks for a stop.
     #[cfg(feature = "bench")]
-    pub(crate) fn signal(self) -> Option<i32> {
+    pub(crate) fn stop_signal(self) -> Option<i32> {
         match self {
             Self::Stop(signal) => Some(signal),
-            Self::Report => None,
+            Self::LogStats => None,
         }
     }
 }
@@ -35,31 +35,31 @@ mod system {
     use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
     use signal_hook::flag;
 
-    use super::Request;
+    use super::SignalRequest;
     use crate::net::{Handle, platform};
 
-    /// Two of the same that come closer together, in nanoseconds, are one: timeout(1) sends its signal to the process and
-    /// then to its group, which the process is in.
-    const TOGETHER: u64 = 10_000_000;
+    /// A repeat of the same signal within this time, in nanoseconds, is ignored: timeout(1) sends its signal twice, to the
+    /// process and to the group of the process.
+    const REPEAT_WINDOW: u64 = 10_000_000;
 
-    /// SIGINT, SIGTERM and SIGUSR1 of this process. SIGXFSZ is handled too, by nothing.
+    /// SIGINT, SIGTERM and SIGUSR1 of this process. SIGXFSZ is ignored.
     pub(crate) struct Signals {
         source: signal_hook_mio::v1_0::Signals,
         token: Token,
         ready: bool,
-        last: Last,
+        last_stop: LastStop,
     }
 
-    /// The last signal to stop, and when it came.
+    /// The last signal that asked for a stop, and its time.
     #[derive(Default)]
-    struct Last(Option<(i32, u64)>);
+    struct LastStop(Option<(i32, u64)>);
 
-    impl Last {
-        /// Whether `signal`, at `now`, is another one.
-        fn is_followed_by(&mut self, signal: i32, now: u64) -> bool {
+    impl LastStop {
+        /// Records `signal`, received at `now`. Returns true if it is not a repeat of the last signal.
+        fn record(&mut self, signal: i32, now: u64) -> bool {
             let is_repeated = self
                 .0
-                .is_some_and(|(last, at)| last == signal && now.saturating_sub(at) < TOGETHER);
+                .is_some_and(|(last, at)| last == signal && now.saturating_sub(at) < REPEAT_WINDOW);
             if !is_repeated {
                 self.0 = Some((signal, now));
             }
@@ -71,36 +71,39 @@ mod system {
         pub(crate) fn install(registry: &Registry, token: Token, _: Handle) -> io::Result<Self> {
             let mut source = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
             registry.register(&mut source, token, Interest::READABLE)?;
-            // By default it kills. Handled, a file that may not grow any more (`ulimit -f`) is a write that fails.
+            // SIGXFSZ would end the process. With a handler, a write over the file size limit (`ulimit -f`) only fails.
             flag::register(SIGXFSZ, Arc::default())?;
             Ok(Self {
                 source,
                 token,
                 ready: false,
-                last: Last::default(),
+                last_stop: LastStop::default(),
             })
         }
 
-        /// A signal may have come.
+        /// Records that a signal may be pending.
         pub(crate) fn mark_ready(&mut self) {
             self.ready = true;
         }
 
-        /// What has been asked for since the last call.
-        pub(crate) fn pending(&mut self, registry: &Registry) -> io::Result<Vec<Request>> {
+        /// Returns the requests since the last call.
+        pub(crate) fn take_requests(
+            &mut self,
+            registry: &Registry,
+        ) -> io::Result<Vec<SignalRequest>> {
             if !std::mem::take(&mut self.ready) {
                 return Ok(Vec::new());
             }
             let now = platform::monotonic_now();
-            let last = &mut self.last;
+            let last_stop = &mut self.last_stop;
             let requests = self.source.pending().filter_map(|signal| match signal {
-                SIGUSR1 => Some(Request::Report),
-                signal => last
-                    .is_followed_by(signal, now)
-                    .then_some(Request::Stop(signal)),
+                SIGUSR1 => Some(SignalRequest::LogStats),
+                signal => last_stop
+                    .record(signal, now)
+                    .then_some(SignalRequest::Stop(signal)),
             });
             let requests = requests.collect();
-            // The descriptor is read behind mio's back, so only this re-arms it under poll(2).
+            // The descriptor is read without mio, so under poll(2) only `reregister` arms it again.
             registry.reregister(&mut self.source, self.token, Interest::READABLE)?;
             Ok(requests)
         }
@@ -111,15 +114,21 @@ mod system {
         use super::*;
 
         #[test]
-        fn a_signal_that_comes_twice_at_once_is_one() {
-            let mut last = Last::default();
-            assert!(last.is_followed_by(SIGTERM, 5));
+        fn a_repeat_of_a_signal_within_10_ms_is_ignored() {
+            let mut last_stop = LastStop::default();
+            assert!(last_stop.record(SIGTERM, 5));
             assert!(
-                !last.is_followed_by(SIGTERM, 5 + TOGETHER - 1),
-                "the group's"
+                !last_stop.record(SIGTERM, 5 + REPEAT_WINDOW - 1),
+                "the signal to the group"
             );
-            assert!(last.is_followed_by(SIGTERM, 5 + TOGETHER), "a second one");
-            assert!(last.is_followed_by(SIGINT, 6 + TOGETHER), "another");
+            assert!(
+                last_stop.record(SIGTERM, 5 + REPEAT_WINDOW),
+                "a second signal"
+            );
+            assert!(
+                last_stop.record(SIGINT, 6 + REPEAT_WINDOW),
+                "another signal"
+            );
         }
     }
 }
@@ -132,13 +141,13 @@ mod system {
 
     use mio::{Registry, Token};
 
-    use super::Request;
+    use super::SignalRequest;
     use crate::net::Handle;
 
-    /// The number that Unix gives to an interrupt, for the exit code.
+    /// The number of the interrupt signal on Unix, which programs use for their exit code.
     const SIGINT: i32 = 2;
 
-    /// Ctrl-C, Ctrl-Break and the closing of the console.
+    /// The console events: Ctrl-C, Ctrl-Break and the closing of the console.
     pub(crate) struct Signals {
         count: Arc<AtomicUsize>,
     }
@@ -147,23 +156,23 @@ mod system {
         pub(crate) fn install(_: &Registry, _: Token, handle: Handle) -> io::Result<Self> {
             let count = Arc::new(AtomicUsize::new(0));
             let counter = Arc::clone(&count);
-            let note = move || {
+            let handler = move || {
                 counter.fetch_add(1, Ordering::Release);
                 if let Err(error) = handle.wake() {
-                    log::warn!("a console event could not wake the loop: {error}");
+                    log::warn!("cannot wake the loop for a console event: {error}");
                 }
             };
-            ctrlc::set_handler(note).map_err(io::Error::other)?;
+            ctrlc::set_handler(handler).map_err(io::Error::other)?;
             Ok(Self { count })
         }
 
-        /// The handler has counted already.
+        /// Does nothing: the handler has counted the event already.
         pub(crate) fn mark_ready(&mut self) {}
 
-        /// What has been asked for since the last call.
-        pub(crate) fn pending(&mut self, _: &Registry) -> io::Result<Vec<Request>> {
+        /// Returns the requests since the last call.
+        pub(crate) fn take_requests(&mut self, _: &Registry) -> io::Result<Vec<SignalRequest>> {
             Ok(vec![
-                Request::Stop(SIGINT);
+                SignalRequest::Stop(SIGINT);
                 self.count.swap(0, Ordering::Acquire)
             ])
         }

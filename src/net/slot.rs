@@ -1,42 +1,40 @@
-//! One connection and its socket.
+//! The slot of one connection: its state machine, its socket and what the loop keeps beside them.
 //!
-//! What a connection asks for and a transport of reads and writes cannot do is done here: the FIN, the reset, the
-//! registration. The connection stays the only one to decide.
+//! [`Slot::drive`] does what the connection asks for and what a transport of reads and writes cannot do: it sends the
+//! FIN, and it arms and disarms WRITABLE. The connection makes every decision.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown};
 
-use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
 use super::platform;
-use super::poll::readiness_of;
 use super::registration::Registration;
-use super::timers::{NEVER, Timed, TimerNode, Timers};
+use super::timers::{HasTimerNode, NEVER, TimerNode, Timers};
 use crate::conn::{Buffers, Connection, Progress, Timer};
 
-/// One connection and what the loop keeps beside it.
+/// A connection, its socket and its places in the loop's queues.
 pub(super) struct Slot {
     pub connection: Connection,
     pub socket: TcpStream,
-    /// Apart, these take 12 bytes less than a `SocketAddr` with its room for IPv6 scopes.
+    /// The peer's address and port. They take 12 bytes less than a `SocketAddr`, which has room for IPv6 scopes.
     pub peer: (IpAddr, u16),
     pub timer_node: TimerNode,
     pub registration: Registration,
-    /// Whether it waits for another run; it has one place there at most.
+    /// True while the connection is in the backlog. A connection is there at most once.
     pub in_backlog: bool,
-    /// Whether it waits for room in the pool; likewise.
-    pub in_waiting: bool,
-    /// Whether the pool has a message of it.
-    pub in_pool: bool,
+    /// True while the connection waits for room in the workers' queue. It waits there at most once.
+    pub in_offload_queue: bool,
+    /// True while the workers have a message of the connection.
+    pub in_worker_pool: bool,
 }
 
-/// What a connection costs in the slab, in bytes. The socket is 4 of them, and more where mio keeps notes beside it.
+/// The size of a slot in bytes. The socket takes 4 of them, and more on systems where mio keeps its own state beside it.
 pub(super) const SLOT_BYTES: usize = size_of::<Slot>();
 const _: () = assert!(SLOT_BYTES - size_of::<TcpStream>() <= 160);
 
-impl Timed for Slot {
+impl HasTimerNode for Slot {
     fn timer_node(&self) -> &TimerNode {
         &self.timer_node
     }
@@ -46,12 +44,10 @@ impl Timed for Slot {
 }
 
 impl Slot {
-    /// Notes what an event reported.
-    pub(super) fn mark_ready(&mut self, event: &Event) {
-        self.connection.handle_ready(readiness_of(event));
-    }
-
-    /// Drives the connection, does what it asks for that is not reading or writing, and tells the kernel what it wants.
+    /// Runs the connection, sends its FIN if the connection asks for that, and tells the kernel whether the connection
+    /// waits for WRITABLE.
+    ///
+    /// The result is never [`Progress::SendFin`].
     #[inline(always)]
     pub(super) fn drive(
         &mut self,
@@ -61,8 +57,8 @@ impl Slot {
         now: u64,
     ) -> Progress {
         loop {
-            let mut wire = Wire(&mut self.socket);
-            let progress = self.connection.drive(&mut wire, buffers, now);
+            let mut socket = NormalizedSocket(&mut self.socket);
+            let progress = self.connection.drive(&mut socket, buffers, now);
             match progress {
                 Progress::Wait | Progress::Again | Progress::Offload => {
                     let wanted = self.connection.wants_write();
@@ -80,35 +76,29 @@ impl Slot {
         }
     }
 
-    /// Which timer runs, and when the first one runs out.
+    /// Returns the timer that the connection reports, and the earliest deadline of all its running timers.
     pub(super) fn deadline(&self, timers: &Timers) -> (Option<Timer>, u64) {
-        let timer = self.connection.timer();
-        (
-            timer,
-            self.running_timers()
-                .map(|(timer, since)| timers.deadline(timer, since))
-                .min()
-                .unwrap_or(NEVER),
-        )
+        let deadlines = self
+            .running_timers()
+            .map(|(timer, since)| timers.deadline(timer, since));
+        (self.connection.timer(), deadlines.min().unwrap_or(NEVER))
     }
 
-    /// The timer that has run out at `now`, if it has not been restarted.
-    pub(super) fn ran_out(&self, timers: &Timers, now: u64) -> Option<Timer> {
+    /// Returns the timer that has expired at `now`, or `None` if it was restarted.
+    pub(super) fn expired_timer(&self, timers: &Timers, now: u64) -> Option<Timer> {
         self.running_timers()
             .find(|(timer, since)| timers.deadline(*timer, *since) <= now)
             .map(|(timer, _)| timer)
     }
 
-    /// The timers that run, and since when: beside the frame timer, the idle timer.
+    /// Returns the running timers with the times of their start. The idle timer runs beside the frame timer.
     fn running_timers(&self) -> impl Iterator<Item = (Timer, u64)> {
-        let since = self.connection.timer_started();
-        let timers = match (
-            self.connection.timer(),
-            self.connection.frame_timer_started(),
-        ) {
-            (Some(Timer::Frame), begun) => [
+        let connection = &self.connection;
+        let since = connection.timer_started();
+        let timers = match (connection.timer(), connection.frame_timer_started()) {
+            (Some(Timer::Frame), started) => [
                 Some((Timer::Idle, since)),
-                begun.map(|begun| (Timer::Frame, begun)),
+                started.map(|since| (Timer::Frame, since)),
             ],
             (timer, _) => [timer.map(|timer| (timer, since)), None],
         };
@@ -124,17 +114,17 @@ impl Slot {
     }
 }
 
-/// A socket that calls its errors by kinds that the connection knows, whatever the system calls them.
-struct Wire<'a>(&'a mut TcpStream);
+/// A socket whose errors have the same kinds on every system; see [`platform::normalize_error`].
+struct NormalizedSocket<'a>(&'a mut TcpStream);
 
-impl Read for Wire<'_> {
+impl Read for NormalizedSocket<'_> {
     #[inline(always)]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.0.read(into).map_err(platform::normalize_error)
     }
 }
 
-impl Write for Wire<'_> {
+impl Write for NormalizedSocket<'_> {
     #[inline(always)]
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
         self.0.write(from).map_err(platform::normalize_error)

@@ -1,24 +1,24 @@
-//! What the server has done so far, as the one line that operators read.
+//! The statistics of a server, and the log line that shows them.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::conn::CloseReason;
 
-/// Counters since the start. `accepted == active + the sum of closed`, always.
+/// Counters since the start. `accepted` always equals `active` plus the sum of `closed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Connections that got a slot.
+    /// Clients that were accepted and given a slot.
     pub accepted: u64,
-    /// Clients that were turned away: no slot free, or too many from their address.
+    /// Clients that were refused, because no slot was free or their address had too many connections.
     pub refused: u64,
-    /// Connections that have a slot now.
+    /// Connections that are open now.
     pub active: u64,
-    /// Bytes that the kernel has taken for peers, without greetings.
+    /// Echoed bytes that the kernel has taken for delivery. Banners do not count.
     pub echoed: u64,
-    /// Connections that ended, by [`CloseReason::index`].
+    /// Closed connections by [`CloseReason::index`].
     pub closed: [u64; CloseReason::COUNT],
-    /// Time since the start.
+    /// The time since the start.
     pub uptime: Duration,
 }
 

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 
-use super::pool::{Job, Pool, Work};
+use super::run_queue::SlotRef;
+use super::workers::{Job, Work, WorkerPool};
 use super::{Config, Handle, Listen, OffloadPolicy, Outcome, Server, Stats};
 use crate::conn::{CloseReason, Framing};
 
@@ -82,7 +83,7 @@ impl Running {
         let (address, handle) = (server.addresses()[0], server.handle());
         let thread = thread::spawn(move || {
             FAILURES.set(failures);
-            server.run_for_figures()
+            server.run_for_stats()
         });
         Self {
             address,
@@ -146,7 +147,7 @@ fn fault_a5_the_next_client_is_served_after_any_error_of_accept() {
             io::Error::from_raw_os_error(errno)
         );
         if EXHAUSTION.contains(&errno) {
-            let pause = super::ACCEPT_RETRY;
+            let pause = super::acceptor::ACCEPT_RETRY;
             assert!(
                 took >= pause,
                 "it must not spin: {took:?} is under {pause:?}"
@@ -493,14 +494,11 @@ fn seed_s2_4_the_queue_is_bounded() {
     let poll = mio::Poll::new().expect("a poll");
     let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
     let gate = workshop.shut();
-    let pool = Pool::start(2, &workshop.work(), Handle::new(waker)).expect("threads");
+    let pool = WorkerPool::start(2, &workshop.work(), Handle::new(waker)).expect("threads");
     let submit = |id| {
         let message = Vec::new();
-        pool.submit(Job {
-            key: 0,
-            id,
-            message,
-        });
+        let slot = SlotRef { key: 0, id };
+        pool.submit(Job { slot, message });
     };
     submit(1);
     submit(2);
@@ -521,7 +519,7 @@ fn seed_s2_4_the_queue_is_bounded() {
     while done.len() < 33 {
         assert!(Instant::now() < until, "{done:?}");
         let completions = pool.take_completions();
-        done.extend(completions.iter().map(|completion| completion.id));
+        done.extend(completions.iter().map(|completion| completion.slot.id));
         thread::sleep(Duration::from_millis(1));
     }
     done.sort_unstable();

@@ -40,7 +40,7 @@ pub struct TimerNode {
 }
 
 /// A slot with room for a timer.
-pub trait Timed {
+pub trait HasTimerNode {
     /// The timer of this slot.
     fn timer_node(&self) -> &TimerNode;
     /// The timer of this slot, to change it.
@@ -112,7 +112,7 @@ impl Timers {
 
     /// Lets the timer of the slot at `key` run out at `deadline`, as `timer`, and at no other time.
     #[inline(never)]
-    pub fn set<T: Timed>(
+    pub fn set<T: HasTimerNode>(
         &mut self,
         slots: &mut Slab<T>,
         key: usize,
@@ -129,13 +129,13 @@ impl Timers {
     }
 
     /// The earliest deadline, or [`NEVER`].
-    pub fn next_deadline<T: Timed>(&self, slots: &Slab<T>) -> u64 {
+    pub fn next_deadline<T: HasTimerNode>(&self, slots: &Slab<T>) -> u64 {
         let root = slots.get(self.root as usize);
         root.map_or(NEVER, |slot| slot.timer_node().deadline)
     }
 
     /// Takes one timer that is due at `now` out.
-    pub fn pop_due<T: Timed>(&mut self, slots: &mut Slab<T>, now: u64) -> Option<usize> {
+    pub fn pop_due<T: HasTimerNode>(&mut self, slots: &mut Slab<T>, now: u64) -> Option<usize> {
         let key = self.root as usize;
         slots
             .get(key)
@@ -144,7 +144,7 @@ impl Timers {
         Some(key)
     }
 
-    fn remove<T: Timed>(&mut self, slots: &mut Slab<T>, key: usize) {
+    fn remove<T: HasTimerNode>(&mut self, slots: &mut Slab<T>, key: usize) {
         let node = std::mem::take(slots[key].timer_node_mut());
         if node.deadline == NEVER {
             return;
@@ -171,7 +171,7 @@ impl Periods {
 }
 
 /// Makes one heap of two, each given by its root, and returns the root of it.
-fn meld<T: Timed>(slots: &mut Slab<T>, one: u32, other: u32) -> u32 {
+fn meld<T: HasTimerNode>(slots: &mut Slab<T>, one: u32, other: u32) -> u32 {
     match (one, other) {
         (NONE, root) | (root, NONE) => return root,
         _ => {}
@@ -193,7 +193,7 @@ fn meld<T: Timed>(slots: &mut Slab<T>, one: u32, other: u32) -> u32 {
 }
 
 /// Makes one heap of all siblings from `first` on, and returns its root.
-fn meld_all<T: Timed>(slots: &mut Slab<T>, first: u32) -> u32 {
+fn meld_all<T: HasTimerNode>(slots: &mut Slab<T>, first: u32) -> u32 {
     let mut rest = first;
     let mut pairs = NONE;
     while rest != NONE {
@@ -217,7 +217,7 @@ fn meld_all<T: Timed>(slots: &mut Slab<T>, first: u32) -> u32 {
 }
 
 /// Parts a timer, if it is one, from the siblings behind it, and returns the first of them.
-fn take_next<T: Timed>(slots: &mut Slab<T>, key: u32) -> u32 {
+fn take_next<T: HasTimerNode>(slots: &mut Slab<T>, key: u32) -> u32 {
     let slot = slots.get_mut(key as usize);
     slot.map_or(NONE, |slot| {
         std::mem::replace(&mut slot.timer_node_mut().next, NONE)
@@ -225,7 +225,7 @@ fn take_next<T: Timed>(slots: &mut Slab<T>, key: u32) -> u32 {
 }
 
 /// Links whoever stood before and behind `gone` to each other.
-fn close_gap<T: Timed>(slots: &mut Slab<T>, gone: u32, node: &TimerNode) {
+fn close_gap<T: HasTimerNode>(slots: &mut Slab<T>, gone: u32, node: &TimerNode) {
     let before = slots[node.previous as usize].timer_node_mut();
     if before.first_child == gone {
         before.first_child = node.next;
@@ -261,7 +261,7 @@ mod tests {
 
     struct Slot(TimerNode);
 
-    impl Timed for Slot {
+    impl HasTimerNode for Slot {
         fn timer_node(&self) -> &TimerNode {
             LOOKS.set(LOOKS.get() + 1);
             &self.0

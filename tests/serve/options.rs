@@ -188,7 +188,7 @@ fn the_first_line_says_the_limits_and_the_last_the_figures() {
 fn the_stop_is_announced_with_its_delay_if_there_is_one() {
     let said = |delay: &str| {
         let log = Server::start(&["--stop-delay", delay]).stop().log;
-        let line = log.iter().find(|line| line.contains("asked to stop"));
+        let line = log.iter().find(|line| line.contains("stop requested"));
         let (_, said) = line
             .expect("the line")
             .split_once(": ")
@@ -196,7 +196,7 @@ fn the_stop_is_announced_with_its_delay_if_there_is_one() {
         said.to_owned()
     };
     assert_eq!(said("0"), "pending echoes are delivered");
-    let delayed = "clients are accepted for another 1ms, then pending echoes delivered";
+    let delayed = "clients are accepted for another 1ms, then pending echoes are delivered";
     assert_eq!(said("1ms"), delayed);
 }
 

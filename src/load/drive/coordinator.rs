@@ -21,7 +21,7 @@ use crate::load::measure::summary::IntervalSummary;
 use crate::load::measure::usage::Usages;
 use crate::load::plan::settings::RunSettings;
 use crate::net::platform;
-use crate::net::signals::Request;
+use crate::net::signals::SignalRequest;
 use crate::net::timers::{NEVER, nanoseconds};
 
 /// How often progress is shown at least.
@@ -184,14 +184,14 @@ impl<'a> Run<'a> {
     fn handle_signals(&mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
         for request in self.interrupts.pending().map_err(RunError::System)? {
             match (request, self.signal) {
-                (Request::Report, _) => {}
-                (Request::Stop(signal), Some(_)) => {
+                (SignalRequest::LogStats, _) => {}
+                (SignalRequest::Stop(signal), Some(_)) => {
                     return Err(match self.timeline {
                         Some(_) => RunError::InterruptedTwice { signal },
                         None => RunError::Interrupted { signal },
                     });
                 }
-                (Request::Stop(signal), None) => {
+                (SignalRequest::Stop(signal), None) => {
                     self.signal = Some(signal);
                     if self.timeline.is_some() {
                         on_event(RunEvent::Note(

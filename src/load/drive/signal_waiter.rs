@@ -6,7 +6,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Token, Waker};
 
 use super::error::RunError;
-use crate::net::signals::{Request, Signals};
+use crate::net::signals::{SignalRequest, Signals};
 use crate::net::timers::{NEVER, nanoseconds};
 use crate::net::{Handle, platform, poll};
 
@@ -57,7 +57,10 @@ impl SignalWaiter {
         // One that has come already may have no event any more.
         self.signals.mark_ready();
         loop {
-            let signal = self.pending()?.into_iter().find_map(Request::signal);
+            let signal = self
+                .pending()?
+                .into_iter()
+                .find_map(SignalRequest::stop_signal);
             let left = until.saturating_sub(platform::monotonic_now());
             if signal.is_some() || left == 0 {
                 return Ok(signal);
@@ -81,7 +84,7 @@ impl SignalWaiter {
     }
 
     /// What has been asked for since the last call.
-    pub(crate) fn pending(&mut self) -> io::Result<Vec<Request>> {
-        self.signals.pending(self.poll.registry())
+    pub(crate) fn pending(&mut self) -> io::Result<Vec<SignalRequest>> {
+        self.signals.take_requests(self.poll.registry())
     }
 }

@@ -1,8 +1,8 @@
-//! Worker threads: messages out, replies back, one wake a batch.
+//! Worker threads: messages go out, replies come back.
 //!
-//! The loop never waits for a worker. It hands out at most as many jobs as the queue holds, and a worker that is done
-//! first puts its reply where the loop looks before every wait, and then wakes it; only the first of a batch does.
-//! Nobody joins a worker: one that is busy must not hold up the end of the process.
+//! The loop never waits for a worker. The queue of jobs is bounded, and a worker puts its reply where the loop looks
+//! before every wait. The worker then wakes the loop, unless another reply was there already: one wake serves a batch
+//! of replies. No thread joins a worker, so a busy worker cannot hold up the end of the process.
 
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
@@ -12,50 +12,46 @@ use std::{io, mem, thread};
 use log::warn;
 
 use super::Handle;
+use super::run_queue::SlotRef;
 use crate::conn::WorkerPanicked;
 
-/// Jobs that may wait, for each worker: enough to keep it busy while the loop is, few enough to bound the memory.
+/// The most queued jobs per worker: enough to keep a worker busy during a turn of the loop, and few enough to bound the
+/// memory.
 const QUEUE_PER_WORKER: usize = 16;
 
-/// What each worker costs in the queue of jobs, in bytes, beside their messages.
+/// The memory of the job queue per worker in bytes, without the messages.
 pub(super) const QUEUE_BYTES: usize = QUEUE_PER_WORKER * size_of::<Job>();
 
-/// What a job costs at most in the lists of replies, in bytes: two places in one that is handed out, and three in the next,
-/// which grows by doubling and is copied.
+/// The most memory of a reply in the lists of replies, in bytes: two places in the list that the loop has taken, and three
+/// in the next list, which grows by doubling and is copied.
 pub(super) const REPLY_BYTES: usize = 5 * size_of::<Completion>();
 
-/// What a worker does to a message.
+/// The function that workers apply to each message.
 pub(super) type Work = Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>;
 
 /// Worker threads and the queues to and from them.
-pub(super) struct Pool {
+pub(super) struct WorkerPool {
     state: Arc<PoolState>,
     capacity: usize,
 }
 
-/// A message of a connection, on its way to a worker.
+/// A message of a connection on its way to a worker.
 pub(super) struct Job {
-    /// The connection's key.
-    pub key: usize,
-    /// Its id: by the time the reply comes, the key may be another's.
-    pub id: u64,
-    /// The message.
+    /// The connection. It may have closed by the time of the reply.
+    pub slot: SlotRef,
     pub message: Vec<u8>,
 }
 
-/// What became of a job.
+/// The result of a job.
 pub(super) struct Completion {
-    /// The connection's key.
-    pub key: usize,
-    /// Its id.
-    pub id: u64,
+    pub slot: SlotRef,
     /// The reply.
     pub outcome: Result<Vec<u8>, WorkerPanicked>,
 }
 
 struct PoolState {
     jobs: Mutex<Jobs>,
-    more: Condvar,
+    changed: Condvar,
     completions: Mutex<Vec<Completion>>,
     handle: Handle,
 }
@@ -65,8 +61,8 @@ struct Jobs {
     is_closed: bool,
 }
 
-impl Pool {
-    /// Starts `workers` threads that do `work`, and wake the loop of `handle` when they are done.
+impl WorkerPool {
+    /// Starts `workers` threads that apply `work` to messages and wake the loop of `handle` for their replies.
     pub(super) fn start(workers: usize, work: &Work, handle: Handle) -> io::Result<Self> {
         let capacity = workers * QUEUE_PER_WORKER;
         let state = Arc::new(PoolState {
@@ -74,7 +70,7 @@ impl Pool {
                 queue: VecDeque::with_capacity(capacity),
                 is_closed: false,
             }),
-            more: Condvar::new(),
+            changed: Condvar::new(),
             completions: Mutex::default(),
             handle,
         });
@@ -88,64 +84,58 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Whether another job can wait.
+    /// Returns true if the queue has room for another job.
     pub(super) fn has_room(&self) -> bool {
         lock(&self.state.jobs).queue.len() < self.capacity
     }
 
-    /// Hands out a job.
+    /// Adds a job to the queue. The caller has checked that there is [room](Self::has_room).
     pub(super) fn submit(&self, job: Job) {
         lock(&self.state.jobs).queue.push_back(job);
-        self.state.more.notify_one();
+        self.state.changed.notify_one();
     }
 
-    /// Skips a job of a connection that has gone, if no worker has it yet.
+    /// Removes the job of connection `id`, if no worker has started it.
     pub(super) fn withdraw(&self, id: u64) {
-        lock(&self.state.jobs).queue.retain(|job| job.id != id);
+        lock(&self.state.jobs).queue.retain(|job| job.slot.id != id);
     }
 
-    /// Whether there are replies.
+    /// Returns true if there are replies.
     pub(super) fn has_completions(&self) -> bool {
         !lock(&self.state.completions).is_empty()
     }
 
-    /// Takes all replies at once.
+    /// Takes all replies.
     pub(super) fn take_completions(&self) -> Vec<Completion> {
         mem::take(&mut *lock(&self.state.completions))
     }
 }
 
-impl Drop for Pool {
+impl Drop for WorkerPool {
     fn drop(&mut self) {
         lock(&self.state.jobs).is_closed = true;
-        self.state.more.notify_all();
+        self.state.changed.notify_all();
     }
 }
 
 impl PoolState {
     fn run_jobs(&self, work: &Work) {
-        while let Some(Job {
-            key,
-            id,
-            mut message,
-        }) = self.next()
-        {
+        while let Some(Job { slot, mut message }) = self.next_job() {
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
                 work(&mut message);
                 message
             }));
             self.complete(Completion {
-                key,
-                id,
+                slot,
                 outcome: outcome.map_err(|_reported_by_the_hook| WorkerPanicked),
             });
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    fn next_job(&self) -> Option<Job> {
         let jobs = lock(&self.jobs);
         let mut jobs = self
-            .more
+            .changed
             .wait_while(jobs, |jobs| jobs.queue.is_empty() && !jobs.is_closed)
             .unwrap_or_else(PoisonError::into_inner);
         if jobs.is_closed {
@@ -166,7 +156,7 @@ impl PoolState {
     }
 }
 
-/// No lock is held while anything that could panic runs.
+/// Locks `mutex`. The lock cannot be poisoned in the middle of a change: no code that could panic runs under a lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
