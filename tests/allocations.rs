@@ -43,7 +43,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_millis(20);
 
 #[test]
-fn fault_w6_seed_s1_2_after_the_first_sessions_the_server_allocates_nothing() {
+fn fault_w6_seed_s1_2_after_warm_up_the_server_allocates_nothing() {
     let heap = Region::new(ALLOCATOR);
     let server = Server::bind(config()).expect("listening");
     let (address, handle) = (server.addresses()[0], server.handle());

@@ -25,7 +25,7 @@ fn expect_found(damage: Damage, size: usize, args: &str) {
 }
 
 #[test]
-fn the_text_names_the_offset_and_both_bytes() {
+fn the_text_report_shows_the_offset_of_a_wrong_byte() {
     let server = Damaged::start(Damage::Corrupted { offset: 197 }, 64);
     let said = run(against(server.server().address(), "-c 1 -n 100 -w 0"), 4).text();
     assert!(said.contains("offset 197"), "{said}");
@@ -33,7 +33,7 @@ fn the_text_names_the_offset_and_both_bytes() {
 }
 
 #[test]
-fn a_corrupted_byte_is_found_wherever_it_is() {
+fn a_corrupted_byte_is_found_at_any_offset() {
     for offset in [0, 63, 64, DAMAGED * 64 + 5, 64 * 100 + 1] {
         expect_found(Damage::Corrupted { offset }, 64, "-c 1");
     }
@@ -79,7 +79,7 @@ fn swapped_blocks_of_64_kib_are_found() {
 }
 
 #[test]
-fn without_verification_a_corrupted_byte_is_not_looked_for() {
+fn no_verify_ignores_a_corrupted_byte() {
     let server = Damaged::start(Damage::Corrupted { offset: 70 }, 64);
     let report = measure(server.server().address(), "-c 1 -n 100 -w 0 --no-verify");
     report.expect_all(100);
@@ -87,7 +87,7 @@ fn without_verification_a_corrupted_byte_is_not_looked_for() {
 }
 
 #[test]
-fn every_framing_comes_back_whole() {
+fn messages_of_every_framing_are_measured() {
     for framing in ["raw", "line", "crlf", "len8", "len16", "len16le"] {
         for (size, args) in [
             ("64", "-p 1"),
@@ -111,7 +111,7 @@ fn every_framing_comes_back_whole() {
 }
 
 #[test]
-fn large_messages_and_deep_pipelines_come_back_whole() {
+fn large_messages_and_deep_pipelines_are_measured() {
     let server = Server::start(&[]);
     for args in [
         "-s 1MiB -p 4 -c 2 -n 40",
@@ -127,7 +127,7 @@ fn large_messages_and_deep_pipelines_come_back_whole() {
 }
 
 #[test]
-fn a_banner_is_skipped_when_asked_for_and_wrong_bytes_otherwise() {
+fn a_greeting_is_skipped_with_skip_and_corruption_without() {
     let server = Server::start(&["--banner", "Hello\\r\\n"]);
     measure(server.address(), "--skip 7 -n 100 -c 4 -w 0").expect_all(100);
     measure(server.address(), "--skip 7 -n 20 -c 4 -w 0 --churn").expect_no_failure();

@@ -6,7 +6,7 @@ use crate::bench::{Report, bench, run};
 use crate::support::skip;
 
 #[test]
-fn without_a_target_a_server_is_started_measured_and_ended() {
+fn without_a_target_bench_starts_a_server_and_ends_it() {
     let finished = run(bench("-c 10 -d 500ms -w 100ms"), 0);
     let said = finished.text();
     let address = said
@@ -18,10 +18,10 @@ fn without_a_target_a_server_is_started_measured_and_ended() {
 }
 
 #[test]
-fn the_server_is_of_the_family_that_is_measured() {
+fn the_own_server_listens_on_the_requested_address_family() {
     if TcpListener::bind("[::1]:0").is_err() {
         return skip(
-            "the_server_is_of_the_family_that_is_measured",
+            "the_own_server_listens_on_the_requested_address_family",
             "there is no IPv6",
         );
     }
@@ -34,7 +34,7 @@ fn the_server_is_of_the_family_that_is_measured() {
 }
 
 #[test]
-fn the_server_is_in_the_report() {
+fn the_own_server_is_in_the_report() {
     let report = Report::of(&run(bench("-c 10 -d 500ms -w 100ms -J"), 0));
     report.expect_no_failure();
     assert!(report.count("messages") > 0);
@@ -54,14 +54,14 @@ fn the_server_is_in_the_report() {
 }
 
 #[test]
-fn another_server_is_not_in_the_report() {
+fn a_target_server_is_not_in_the_report() {
     let server = crate::support::Server::start(&[]);
     let report = crate::bench::measure(server.address(), "-c 1 -n 100 -w 0");
     assert!(report.at("/server").is_null());
 }
 
 #[test]
-fn the_server_speaks_the_framing_that_is_measured() {
+fn the_own_server_speaks_the_measured_framing() {
     for framing in ["line", "crlf", "len8", "len16", "len16le"] {
         let args = format!("-c 2 -n 200 -w 0 -J --framing {framing}");
         Report::of(&run(bench(&args), 0)).expect_all(200);
@@ -75,7 +75,7 @@ fn the_server_speaks_the_framing_that_is_measured() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_server_that_has_ended_is_told_and_has_no_memory() {
+fn an_own_server_that_was_killed_is_reported() {
     use rustix::process::{Pid, Signal, kill_process};
 
     use crate::support::proc::children;
@@ -99,7 +99,7 @@ fn a_server_that_has_ended_is_told_and_has_no_memory() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_server_is_gone_when_the_measurement_is_killed() {
+fn the_own_server_ends_when_bench_is_killed() {
     use crate::support::{DEADLINE, proc::children, wait_for};
     let running = crate::bench::start(bench("-c 2 -d 1h -w 0"));
     let mut found = Vec::new();

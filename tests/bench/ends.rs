@@ -10,7 +10,7 @@ use crate::faulty::{
 use crate::support::{DEADLINE, Server, bound, wait_for};
 
 #[test]
-fn a_server_that_never_answers_is_a_timeout_for_each_message() {
+fn each_message_to_a_silent_server_is_a_timeout() {
     for server in [never_answers(), never_reads()] {
         for args in ["", "-r 100", "-p 8", "-s 1MiB"] {
             let begun = Instant::now();
@@ -33,7 +33,7 @@ fn a_server_that_never_answers_is_a_timeout_for_each_message() {
 }
 
 #[test]
-fn a_server_that_closes_in_the_middle_is_closed() {
+fn a_close_in_the_middle_of_a_reply_counts_as_closed() {
     let server = closes_in_the_middle(0, 64);
     let report = measure_to(server.address(), "-c 2 -d 500ms -w 0", 1);
     assert!(
@@ -55,7 +55,7 @@ fn a_server_that_closes_in_the_middle_is_closed() {
 }
 
 #[test]
-fn a_server_that_resets_in_the_middle_is_reset() {
+fn a_reset_in_the_middle_of_a_reply_counts_as_reset() {
     let server = resets_in_the_middle(0, 64);
     let report = measure_to(server.address(), "-c 2 -d 500ms -w 0", 1);
     assert!(
@@ -71,7 +71,7 @@ fn a_server_that_resets_in_the_middle_is_reset() {
 }
 
 #[test]
-fn nobody_there_is_refused() {
+fn a_port_without_a_listener_is_refused() {
     let nobody = Unheard::bind();
     for args in [
         "-c 3 -d 500ms",
@@ -90,7 +90,7 @@ fn nobody_there_is_refused() {
 }
 
 #[test]
-fn a_source_that_nothing_can_come_from_is_named() {
+fn an_unusable_source_address_is_named() {
     // TEST-NET-1 (RFC 5737): no machine has an address of it.
     let refused = run(crate::bench::bench("-c 1 -n 1 -w 0 --source 192.0.2.1"), 1);
     let line = refused.text();
@@ -101,7 +101,7 @@ fn a_source_that_nothing_can_come_from_is_named() {
 }
 
 #[test]
-fn a_name_without_an_address_is_said_in_one_line() {
+fn a_name_without_an_address_is_named() {
     let mut command = crate::bench::bench("-d 500ms");
     command.arg("nowhere.invalid:7007");
     let finished = run(command, 1);
@@ -113,7 +113,7 @@ fn a_name_without_an_address_is_said_in_one_line() {
 }
 
 #[test]
-fn a_server_that_dies_does_not_hold_up_a_count_that_it_never_reaches() {
+fn a_count_that_a_dead_server_cannot_reach_does_not_hang() {
     let server = Server::start(&[]);
     let bench = start(against(
         server.address(),
@@ -131,7 +131,7 @@ fn a_server_that_dies_does_not_hold_up_a_count_that_it_never_reaches() {
 }
 
 #[test]
-fn connections_that_the_server_takes_and_drops_are_not_achieved() {
+fn connections_that_the_server_drops_do_not_count_as_achieved() {
     let server = Server::start(&["--max-connections", "4", "--when-full", "close"]);
     let args = "-c 8 -t 2 -d 1s -w 100ms --strict";
     let report = measure_to(server.address(), args, 5);
@@ -141,7 +141,7 @@ fn connections_that_the_server_takes_and_drops_are_not_achieved() {
 }
 
 #[test]
-fn with_churn_connections_are_missing_while_the_server_serves_nobody() {
+fn churn_counts_only_connections_that_are_served() {
     let server = serves_the_first(20);
     let report = measure_to(server.address(), "-c 4 -d 1s -w 0 --churn --strict", 5);
     let reasons = report.reasons();
@@ -150,7 +150,7 @@ fn with_churn_connections_are_missing_while_the_server_serves_nobody() {
 }
 
 #[test]
-fn a_reply_behind_the_window_may_take_no_longer_than_one_in_it() {
+fn a_reply_after_the_window_has_the_same_timeout() {
     let work = ["--workers", "8", "--work-time", "5s"];
     let server = Server::start(&[&["--framing", "line"], &work[..]].concat());
     let args = "-c 8 -d 100ms -w 0 --framing line --timeout 300ms";
@@ -162,7 +162,7 @@ fn a_reply_behind_the_window_may_take_no_longer_than_one_in_it() {
 }
 
 #[test]
-fn a_greeting_that_never_comes_is_a_timeout_and_the_connection_is_replaced() {
+fn a_missing_greeting_is_a_timeout_and_the_connection_is_replaced() {
     let server = never_answers();
     let args = "-c 2 -d 500ms -w 0 --timeout 100ms --skip 7";
     let report = measure_to(server.address(), args, 1);
@@ -173,7 +173,7 @@ fn a_greeting_that_never_comes_is_a_timeout_and_the_connection_is_replaced() {
 }
 
 #[test]
-fn with_churn_a_message_fails_with_its_connection_also_where_it_was_not_sent_yet() {
+fn churn_counts_a_message_whose_connect_failed() {
     for (server, name) in [(never_answers(), "timeout"), (closes_at_once(), "closed")] {
         for load in ["", "-r 1000"] {
             let args = format!("-c 4 -n 20 -w 0 --timeout 100ms --churn --skip 7 {load}");
@@ -190,7 +190,7 @@ fn with_churn_a_message_fails_with_its_connection_also_where_it_was_not_sent_yet
 }
 
 #[test]
-fn with_churn_a_close_right_behind_the_reply_is_no_failure() {
+fn churn_accepts_a_close_right_after_the_reply() {
     for args in ["-n 300", "-n 300 -r 3000", "-n 300 -t 2 --close rst"] {
         let server = answers_once(64, b"");
         let report = measure(server.address(), &format!("-c 8 -w 0 --churn {args}"));
@@ -199,7 +199,7 @@ fn with_churn_a_close_right_behind_the_reply_is_no_failure() {
 }
 
 #[test]
-fn with_churn_a_byte_too_many_is_a_wrong_reply_and_the_measurement_goes_on() {
+fn churn_counts_an_extra_byte_as_corruption_and_goes_on() {
     let server = answers_once(64, b"x");
     let report = measure_to(server.address(), "-c 8 -w 0 -d 300ms --churn", 4);
     assert!(report.count("corrupted") > 0);

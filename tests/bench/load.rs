@@ -13,7 +13,7 @@ fn served(serve: &[&str], args: &str, messages: u64) -> Figures {
 }
 
 #[test]
-fn a_count_is_exact() {
+fn exactly_count_messages_are_sent() {
     for args in [
         "-c 1",
         "-c 7 -p 3",
@@ -29,7 +29,7 @@ fn a_count_is_exact() {
 }
 
 #[test]
-fn connections_are_exact_over_any_number_of_threads() {
+fn exactly_as_many_connections_are_made_with_several_threads() {
     let server = Server::start(&[]);
     let report = measure(server.address(), "-c 15 -t 8 -n 1500 -w 0");
     report.expect_all(1500);
@@ -40,7 +40,7 @@ fn connections_are_exact_over_any_number_of_threads() {
 }
 
 #[test]
-fn a_thousand_connections() {
+fn a_thousand_connections_are_made() {
     let figures = served(&[], "-c 1000 -n 5000", 5000);
     assert_eq!(figures.get("accepted"), 1000);
     assert_eq!(figures.get("peer finished"), 1000);
@@ -48,7 +48,7 @@ fn a_thousand_connections() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn descriptors_are_raised_towards_their_hard_limit_or_named() {
+fn the_descriptor_limit_is_raised_or_named() {
     use crate::bench::{Report, against, start};
     use crate::support::unix::limited;
     let server = Server::start(&[]);
@@ -100,7 +100,7 @@ fn churn_makes_a_connection_for_each_message() {
 }
 
 #[test]
-fn churn_can_end_each_connection_with_a_reset() {
+fn churn_with_close_rst_resets_each_connection() {
     let (figures, connected) = churn("--close rst");
     let accepted = figures.get("accepted");
     assert_eq!(figures.get("reset"), accepted);
@@ -111,7 +111,7 @@ fn churn_can_end_each_connection_with_a_reset() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn closing_with_a_reset_leaves_no_time_wait() {
+fn close_rst_leaves_no_socket_in_time_wait() {
     use crate::support::proc::{TcpState, sockets_to};
     let waiting = |close: &str| {
         let server = Server::start(&[]);
@@ -126,7 +126,7 @@ fn closing_with_a_reset_leaves_no_time_wait() {
 }
 
 #[test]
-fn sizes_have_their_range_and_weights() {
+fn message_sizes_have_the_requested_range_and_weights() {
     // Mean, standard deviation.
     for (sizes, mean, deviation) in [("1..4k", 2048.5, 1182.0), ("64:9,16k:1", 1696.0, 4896.0)] {
         let echoed = served(&[], &format!("-c 3 -n 1000 -s {sizes}"), 1000).get("echoed") as f64;
@@ -136,7 +136,7 @@ fn sizes_have_their_range_and_weights() {
 }
 
 #[test]
-fn a_seed_repeats_the_sizes() {
+fn the_same_seed_gives_the_same_sizes() {
     let echoed = |seed: &str| {
         let args = format!("-c 1 -n 100 -s 1..4k --seed {seed}");
         served(&[], &args, 100).get("echoed")
@@ -147,7 +147,7 @@ fn a_seed_repeats_the_sizes() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn connections_come_from_the_given_addresses() {
+fn connections_come_from_the_source_addresses() {
     for sources in ["127.0.0.1,127.0.0.2", "127.0.0.0/30"] {
         let server = Server::start(&["-v"]);
         let args = format!("-c 4 -n 40 -w 0 --source {sources}");
@@ -160,9 +160,9 @@ fn connections_come_from_the_given_addresses() {
 }
 
 #[test]
-fn ipv6_is_measured_too() {
+fn an_ipv6_server_is_measured() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        return crate::support::skip("ipv6_is_measured_too", "there is no IPv6");
+        return crate::support::skip("an_ipv6_server_is_measured", "there is no IPv6");
     }
     let mut command = crate::support::server::serve();
     command.args(["-l", "[::1]:0", "--stop-on-eof"]);
@@ -171,7 +171,7 @@ fn ipv6_is_measured_too() {
 }
 
 #[test]
-fn connects_can_be_slowed_down() {
+fn connect_rate_limits_the_connects() {
     let server = Server::start(&[]);
     let begun = std::time::Instant::now();
     measure(server.address(), "-c 20 -n 20 -w 0 --connect-rate 50").expect_all(20);
@@ -179,7 +179,7 @@ fn connects_can_be_slowed_down() {
 }
 
 #[test]
-fn a_rate_is_printed_with_the_digits_that_tell_it() {
+fn a_rate_is_printed_with_enough_digits() {
     let server = Server::start(&[]);
     let said = |args: &str| {
         let args = format!("-d 100ms -w 0 {args}");

@@ -6,7 +6,7 @@ use crate::support::Server;
 use crate::support::folder::Folder;
 
 #[test]
-fn an_objective_is_met_or_ends_with_3() {
+fn an_slo_that_is_not_met_exits_with_3() {
     let server = Server::start(&[]);
     let code = |slo: &str, code| {
         let args = format!("-c 2 -n 2000 -w 0 --slo {slo}");
@@ -22,7 +22,7 @@ fn an_objective_is_met_or_ends_with_3() {
 }
 
 #[test]
-fn strict_ends_with_5_when_suspect() {
+fn strict_exits_with_5_if_the_run_is_suspect() {
     let server = at_most(500, 64);
     let args = "-c 1 -p 4 -r 1000 -d 300ms -w 0";
     measure_to(server.address(), args, 0);
@@ -30,7 +30,7 @@ fn strict_ends_with_5_when_suspect() {
 }
 
 #[test]
-fn of_several_exit_codes_the_gravest_wins() {
+fn the_most_serious_exit_code_wins() {
     // Not met and suspect.
     let server = at_most(500, 64);
     let args = "-c 1 -p 4 -r 1000 -d 300ms -w 0 --strict --slo p50<1ns";
@@ -66,7 +66,7 @@ fn expect_refused(args: &str, parts: &[&str]) {
 }
 
 #[test]
-fn what_an_option_cannot_mean_is_refused_in_one_line() {
+fn an_invalid_option_value_is_refused_in_one_line() {
     for (args, option) in [
         ("-c 0", "--connections"),
         ("-d 0", "--duration"),
@@ -87,7 +87,7 @@ fn what_an_option_cannot_mean_is_refused_in_one_line() {
 }
 
 #[test]
-fn a_greeting_is_awaited_of_another_server_only() {
+fn skip_is_refused_without_a_target() {
     expect_refused(
         "--skip 6",
         &["--skip", "'6'", "expected with HOST:PORT only"],
@@ -124,7 +124,7 @@ fn a_name_with_a_line_break_is_refused_in_one_line() {
 }
 
 #[test]
-fn habits_of_other_tools_are_answered() {
+fn options_of_other_tools_get_a_hint() {
     expect_refused("-t 10s 127.0.0.1:9", &["-d 10s is the duration"]);
     expect_refused("-c 2 -t 4 127.0.0.1:9", &["-d"]);
     expect_refused("-p 7007 127.0.0.1", &["HOST:PORT"]);
@@ -136,7 +136,7 @@ fn habits_of_other_tools_are_answered() {
 }
 
 #[test]
-fn aliases_mean_what_they_stand_for() {
+fn aliases_work_like_their_options() {
     let server = Server::start(&[]);
     for args in [
         "-z 200ms -R 500",

@@ -18,7 +18,7 @@ use crate::support::folder::Folder;
 const ROWS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
 
 #[test]
-fn json_is_one_object_alone_with_all_that_is_documented() {
+fn json_is_one_object_with_every_documented_field() {
     let server = Server::start(&[]);
     let report = measure(server.address(), "-c 4 -r 2000 -d 600ms -w 100ms -i 200ms");
     assert_eq!(report.at("/schema"), 1);
@@ -74,7 +74,7 @@ fn json_is_one_object_alone_with_all_that_is_documented() {
 }
 
 #[test]
-fn intervals_fill_the_window_also_where_loops_end_apart_or_early() {
+fn intervals_fill_the_window_if_workers_end_at_different_times() {
     let server = Server::start(&[]);
     for args in [
         "-c 4 -n 1000",
@@ -107,7 +107,7 @@ fn number(value: &Value, name: &str) -> f64 {
 }
 
 #[test]
-fn figures_agree_with_one_another() {
+fn the_figures_of_a_report_are_consistent() {
     let server = Server::start(&[]);
     let report = measure(server.address(), "-c 4 -n 4000 -w 0 -s 1000");
     let (messages, seconds) = (report.number("messages"), report.number("seconds"));
@@ -141,7 +141,7 @@ fn figures_agree_with_one_another() {
 }
 
 #[test]
-fn a_percentile_needs_ten_samples_above_it() {
+fn a_percentile_is_printed_only_with_ten_samples_above_it() {
     let server = Server::start(&[]);
     let report = measure(server.address(), "-c 1 -n 999 -w 0");
     assert!(report.at("/metrics/response_us/p99").is_null());
@@ -161,7 +161,7 @@ fn a_percentile_needs_ten_samples_above_it() {
 }
 
 #[test]
-fn the_text_has_its_lines_in_their_places() {
+fn the_text_report_has_the_documented_lines() {
     let server = Server::start(&[]);
     let command = against(server.address(), "-c 3 -r 2000 -d 500ms -w 100ms -i 100ms");
     let finished = run(command, 0);
@@ -213,7 +213,7 @@ fn the_text_has_its_lines_in_their_places() {
 }
 
 #[test]
-fn a_closed_loop_says_what_limits_it() {
+fn a_closed_loop_names_what_limits_it() {
     let server = Server::start(&[]);
     let text = run(against(server.address(), "-c 3 -d 200ms -w 0"), 0)
         .output
@@ -227,7 +227,7 @@ fn a_closed_loop_says_what_limits_it() {
 }
 
 #[test]
-fn files_hold_what_the_run_says() {
+fn the_files_agree_with_the_printed_report() {
     let folder = Folder::new("files");
     let [json, hgrm, hlog] = ["out.json", "out.hgrm", "out.hlog"].map(|name| folder.file(name));
     let server = Server::start(&[]);
@@ -251,7 +251,7 @@ fn files_hold_what_the_run_says() {
 }
 
 #[test]
-fn a_log_begins_with_the_window_however_long_replies_are_awaited() {
+fn the_hlog_starts_at_the_window_even_if_replies_are_late() {
     let folder = Folder::new("began");
     let hlog = folder.file("out.hlog");
     let server = never_answers();
@@ -270,7 +270,7 @@ fn a_log_begins_with_the_window_however_long_replies_are_awaited() {
 }
 
 #[test]
-fn a_measurement_that_cannot_begin_leaves_an_earlier_report_as_it_was() {
+fn a_run_that_cannot_start_keeps_the_earlier_report() {
     let folder = Folder::new("kept");
     let json = folder.file("out.json");
     fs::write(
@@ -381,7 +381,7 @@ fn expect_log(bytes: &[u8], response: &Histogram<u64>) {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn an_output_that_fails_keeps_nothing_from_the_others() {
+fn a_file_that_cannot_be_written_does_not_affect_the_others() {
     let folder = Folder::new("full");
     let json = folder.file("out.json");
     let server = Server::start(&[]);

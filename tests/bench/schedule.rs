@@ -62,7 +62,7 @@ impl Stall {
 }
 
 #[test]
-fn a_stall_is_seen_by_an_open_loop_and_not_by_a_closed_one() {
+fn an_open_loop_measures_a_stall_and_a_closed_loop_does_not() {
     let stall = Stall {
         run: Duration::from_secs(2),
         stall: Duration::from_millis(200),
@@ -75,7 +75,7 @@ fn a_stall_is_seen_by_an_open_loop_and_not_by_a_closed_one() {
 
 #[test]
 #[cfg(feature = "soak")]
-fn a_stall_of_a_second_lies_where_the_formula_says() {
+fn a_stall_of_a_second_moves_percentiles_as_computed() {
     let stall = Stall {
         run: Duration::from_secs(10),
         stall: Duration::from_secs(1),
@@ -94,7 +94,7 @@ fn measure_with_late_replies() -> Report {
 }
 
 #[test]
-fn every_fiftieth_reply_late_moves_p99_and_not_the_median() {
+fn a_delay_of_every_fiftieth_reply_moves_p99_and_not_p50() {
     let report = measure_with_late_replies();
     let p99 = report.percentile("response", 99.0);
     assert!(p99 >= 20 * MILLISECOND, "{p99:?}");
@@ -105,7 +105,7 @@ fn every_fiftieth_reply_late_moves_p99_and_not_the_median() {
 
 #[test]
 #[cfg(feature = "soak")]
-fn every_fiftieth_reply_late_moves_p99_to_it_and_leaves_p90() {
+fn a_delay_of_every_fiftieth_reply_is_the_p99_and_leaves_p90() {
     let report = measure_with_late_replies();
     let p99 = report.percentile("response", 99.0);
     let p90 = report.percentile("response", 90.0);
@@ -115,7 +115,7 @@ fn every_fiftieth_reply_late_moves_p99_to_it_and_leaves_p90() {
 }
 
 #[test]
-fn half_the_rate_is_an_overload_with_what_was_not_sent_and_lower_bounds() {
+fn a_server_at_half_the_rate_is_an_overload() {
     let args = "-c 4 -p 16 -r 1000 -d 1s -w 0";
     let report = measure(at_most(500, 64).address(), args);
     assert!(!report.is_valid());
@@ -153,7 +153,7 @@ fn half_the_rate_is_an_overload_with_what_was_not_sent_and_lower_bounds() {
 }
 
 #[test]
-fn an_open_loop_sends_what_was_asked_for_and_leaves_the_warm_up_out() {
+fn an_open_loop_sends_at_the_rate_and_excludes_the_warm_up() {
     let server = Server::start(&[]);
     let report = measure(server.address(), "-c 4 -r 500 -d 600ms -w 400ms");
     report.expect_scheduled(300);
@@ -163,7 +163,7 @@ fn an_open_loop_sends_what_was_asked_for_and_leaves_the_warm_up_out() {
 }
 
 #[test]
-fn a_number_of_messages_takes_the_time_of_its_schedule() {
+fn count_at_a_rate_takes_the_scheduled_time() {
     let server = Server::start(&[]);
     let report = measure(server.address(), "-c 4 -n 20 -r 100 -w 0");
     report.expect_all(20);
@@ -177,13 +177,13 @@ fn a_number_of_messages_takes_the_time_of_its_schedule() {
 }
 
 #[test]
-fn a_number_of_messages_is_reached_though_they_are_further_apart_than_a_timeout() {
+fn gaps_longer_than_the_timeout_do_not_fail_a_message() {
     let server = Server::start(&[]);
     measure(server.address(), "-c 1 -n 3 -r 2 -w 0 --timeout 20ms").expect_all(3);
 }
 
 #[test]
-fn bytes_are_those_of_the_messages_that_are_counted() {
+fn bytes_count_only_messages_of_the_window() {
     let server = Server::start(&[]);
     let report = measure(server.address(), "-c 64 -n 2000 -w 100ms");
     report.expect_all(2000);
@@ -191,7 +191,7 @@ fn bytes_are_those_of_the_messages_that_are_counted() {
 }
 
 #[test]
-fn a_number_of_messages_does_not_wait_for_what_is_left_of_the_warm_up() {
+fn count_does_not_wait_for_a_late_reply_of_the_warm_up() {
     let server = delays_first(Duration::from_secs(5), 64);
     let report = measure(server.address(), "-c 4 -n 500 -w 100ms");
     report.expect_all(500);
@@ -200,7 +200,7 @@ fn a_number_of_messages_does_not_wait_for_what_is_left_of_the_warm_up() {
 }
 
 #[test]
-fn loops_have_as_much_of_the_messages_as_of_the_rate() {
+fn each_worker_gets_the_same_share_of_messages_and_rate() {
     let server = Server::start(&[]);
     let report = measure(server.address(), "-c 3 -t 2 -n 90 -r 300 -w 0");
     report.expect_all(90);
@@ -217,7 +217,7 @@ fn measure_arrivals(args: &str) -> (u64, Duration) {
 }
 
 #[test]
-fn both_arrivals_have_the_rate_and_one_has_it_by_chance() {
+fn both_arrival_processes_keep_the_rate() {
     let args = "-r 1000 -d 1s --arrival";
     let (constant, _) = measure_arrivals(&format!("{args} constant"));
     assert_eq!(constant, 1000);

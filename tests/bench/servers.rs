@@ -12,7 +12,7 @@ use crate::support::{Client, Data, End, bound};
 const SIZE: usize = 64;
 
 #[test]
-fn a_stall_comes_once_at_its_time_and_holds_all_connections() {
+fn stalls_once_holds_all_connections_once() {
     let (after, length) = (Duration::from_millis(50), Duration::from_millis(100));
     let server = stalls_once(after, length);
     let clients = [(); 3].map(|()| Client::connect(server.address()));
@@ -28,7 +28,7 @@ fn a_stall_comes_once_at_its_time_and_holds_all_connections() {
 }
 
 #[test]
-fn every_nth_message_is_late_and_no_other() {
+fn delays_every_delays_only_the_nth_message() {
     let delay = Duration::from_millis(20);
     let server = delays_every(5, delay, SIZE);
     let client = Client::connect(server.address());
@@ -43,7 +43,7 @@ fn every_nth_message_is_late_and_no_other() {
 }
 
 #[test]
-fn a_slow_server_answers_at_its_rate() {
+fn limits_rate_answers_at_its_rate() {
     let server = at_most(500, SIZE);
     let client = Client::connect(server.address());
     let begun = Instant::now();
@@ -54,7 +54,7 @@ fn a_slow_server_answers_at_its_rate() {
 }
 
 #[test]
-fn damage_begins_where_the_server_says() {
+fn each_damage_starts_at_the_reported_offset() {
     let size = 128 << 10;
     for (damage, offset) in [
         (Damage::Corrupted { offset: 7 }, 7),
@@ -88,7 +88,7 @@ fn damage_begins_where_the_server_says() {
 }
 
 #[test]
-fn servers_that_do_not_answer_end_as_they_say() {
+fn closes_resets_and_silence_are_as_named() {
     let echoed = [[1; SIZE], [2; SIZE]].concat();
     let half = &[&echoed[..], &[3; SIZE / 2]].concat();
     let sent = [&echoed[..], &[3; SIZE]].concat();
@@ -111,7 +111,7 @@ fn servers_that_do_not_answer_end_as_they_say() {
 }
 
 #[test]
-fn an_honest_server_knows_the_gaps_between_messages() {
+fn recording_server_knows_the_gaps_between_messages() {
     let watched = Watched::start(SIZE);
     let client = Client::connect(watched.server().address());
     client.echo(&[1; SIZE]);

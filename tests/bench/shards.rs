@@ -28,7 +28,7 @@ fn both(folder: &Folder, commands: [Command; 2]) -> [(PathBuf, Report); 2] {
 }
 
 #[test]
-fn two_shards_merged_are_the_sum_of_their_messages_and_histograms() {
+fn two_merged_shards_are_the_sum_of_their_parts() {
     let folder = Folder::new("shards");
     let server = Server::start(&[]);
     let start = soon();
@@ -84,7 +84,7 @@ fn two_shards_merged_are_the_sum_of_their_messages_and_histograms() {
 }
 
 #[test]
-fn the_number_of_a_shard_can_come_from_kubernetes() {
+fn shard_auto_takes_the_index_from_kubernetes() {
     let folder = Folder::new("auto");
     let server = Server::start(&[]);
     let shards = ["0", "1"].map(|index| {
@@ -105,7 +105,7 @@ fn the_number_of_a_shard_can_come_from_kubernetes() {
 }
 
 #[test]
-fn a_merge_judges_the_objective_on_the_merged_data() {
+fn merge_judges_the_slo_on_the_merged_data() {
     let folder = Folder::new("merge");
     let server = Server::start(&[]);
     let shards = [0, 1].map(|shard| {
@@ -129,7 +129,7 @@ fn a_merge_judges_the_objective_on_the_merged_data() {
 }
 
 #[test]
-fn a_merge_of_what_is_no_report_is_one_line() {
+fn merge_refuses_a_file_that_is_not_a_report() {
     let folder = Folder::new("no-report");
     let file = folder.file("x.json");
     std::fs::write(&file, "{}").expect("writing");
@@ -148,7 +148,7 @@ fn a_merge_of_what_is_no_report_is_one_line() {
 }
 
 #[test]
-fn a_start_is_waited_for() {
+fn start_at_delays_the_start() {
     let server = Server::start(&[]);
     let start = soon();
     let args = format!("-c 1 -n 10 -w 0 --start-at {start}");

@@ -59,7 +59,7 @@ fn expect_nothing_measured(mut running: Server, signal: Signal, code: i32) {
 }
 
 #[test]
-fn an_interrupt_in_the_warm_up_ends_it_with_nothing_measured() {
+fn an_interrupt_during_the_warm_up_measures_nothing() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         for args in ["", "-t 2", "-r 1000", "--churn -r 100", "-n 1000000"] {
             let watched = Watched::start(64);
@@ -74,7 +74,7 @@ fn an_interrupt_in_the_warm_up_ends_it_with_nothing_measured() {
 }
 
 #[test]
-fn an_interrupt_while_the_load_waits_for_its_time_ends_it_with_nothing_measured() {
+fn an_interrupt_before_start_at_measures_nothing() {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("after 1970");
@@ -86,7 +86,7 @@ fn an_interrupt_while_the_load_waits_for_its_time_ends_it_with_nothing_measured(
 }
 
 #[test]
-fn an_interrupt_before_the_first_answer_ends_it_too() {
+fn an_interrupt_before_the_first_reply_ends_bench() {
     let server = never_answers();
     let mut running = start(against(
         server.address(),
@@ -99,7 +99,7 @@ fn an_interrupt_before_the_first_answer_ends_it_too() {
 }
 
 #[test]
-fn an_interrupt_before_all_are_connected_ends_it_too() {
+fn an_interrupt_before_every_connection_is_up_ends_bench() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let server = Server::start(&[]);
         let args = "-c 100 -d 1h -w 0 --connect-rate 1";
@@ -119,7 +119,7 @@ fn an_interrupt_before_all_are_connected_ends_it_too() {
 }
 
 #[test]
-fn a_second_signal_aborts() {
+fn a_second_signal_ends_bench_at_once() {
     let server = Server::start(&[]);
     let mut running = start(against(server.address(), "-c 4 -d 1h -w 0 -i 50ms"));
     running.await_log_from(2, "");
@@ -132,7 +132,7 @@ fn a_second_signal_aborts() {
 }
 
 #[test]
-fn what_is_said_at_a_second_signal_fits_what_was_said_at_the_first() {
+fn the_message_of_a_second_signal_matches_the_first() {
     let server = Server::start(&[]);
     let mut running = start(against(server.address(), "-c 4 -d 1h -w 0 -i 50ms"));
     running.await_log_from(2, "");
@@ -157,7 +157,7 @@ fn what_is_said_at_a_second_signal_fits_what_was_said_at_the_first() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_server_of_an_interrupted_measurement_is_gone() {
+fn an_interrupted_bench_ends_its_own_server() {
     use crate::bench::bench;
     use crate::support::proc::children;
     let mut running = start(bench("-c 2 -d 1h -w 0 -i 50ms"));

@@ -18,7 +18,7 @@ use crate::support::{DEADLINE, Server, wait_for, within};
 const END: Duration = Duration::from_millis(2000);
 
 #[test]
-fn a_standard_error_that_nobody_reads_holds_up_neither_the_measurement_nor_its_end() {
+fn a_full_standard_error_does_not_delay_the_run_or_its_end() {
     let (_unread, error) = full_pipe();
     let mut command = bench("-c 2 -d 300ms -w 0 -i 10ms -J");
     command.stdout(Stdio::piped()).stderr(error);
@@ -31,7 +31,7 @@ fn a_standard_error_that_nobody_reads_holds_up_neither_the_measurement_nor_its_e
 }
 
 #[test]
-fn a_standard_error_that_nobody_reads_holds_up_no_failure() {
+fn a_full_standard_error_does_not_delay_a_failure() {
     let (_unread, error) = full_pipe();
     let mut command = bench("-c 1 -n 1 -w 0 --source 192.0.2.1");
     command.stdout(Stdio::piped()).stderr(error);
@@ -40,7 +40,7 @@ fn a_standard_error_that_nobody_reads_holds_up_no_failure() {
 }
 
 #[test]
-fn a_signal_ends_a_measurement_whose_standard_error_nobody_reads() {
+fn a_signal_ends_a_run_with_a_full_standard_error() {
     let (_unread, error) = full_pipe();
     let watched = Watched::start(64);
     let mut command = against(watched.server().address(), "-c 2 -d 1h -w 0 -i 10ms -J");
@@ -54,7 +54,7 @@ fn a_signal_ends_a_measurement_whose_standard_error_nobody_reads() {
 }
 
 #[test]
-fn a_log_whose_reader_stops_fails_in_one_line_and_the_report_is_printed() {
+fn a_stalled_hlog_reader_fails_in_one_line_and_the_report_is_printed() {
     let folder = Folder::new("stalled");
     let fifo = folder.file("log");
     let made = Command::new("mkfifo").arg(&fifo).status();
@@ -79,7 +79,7 @@ fn a_log_whose_reader_stops_fails_in_one_line_and_the_report_is_printed() {
 }
 
 #[test]
-fn a_signal_ends_it_while_nobody_reads_its_report() {
+fn a_signal_ends_bench_while_standard_output_is_full() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let folder = Folder::new(&format!("unread-{code}"));
         let json = folder.file("out.json");
@@ -99,7 +99,7 @@ fn a_signal_ends_it_while_nobody_reads_its_report() {
 }
 
 #[test]
-fn a_report_is_whole_on_a_standard_output_that_does_not_block() {
+fn a_non_blocking_standard_output_gets_the_whole_report() {
     let folder = Folder::new("non-blocking");
     let json = folder.file("out.json");
     let (mut reader, output) = full_pipe();

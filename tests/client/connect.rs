@@ -12,7 +12,7 @@ fn nobody() -> SocketAddr {
 }
 
 #[test]
-fn refused_names_the_address_and_what_the_system_said() {
+fn refused_names_the_address_and_the_system_error() {
     let target = nobody().to_string();
     let begin = format!("cannot connect to {target}: refused: ");
     run(&[&target]).expect_failure(1, &[&begin, "os error"]);
@@ -22,14 +22,14 @@ fn refused_names_the_address_and_what_the_system_said() {
 }
 
 #[test]
-fn each_address_of_a_name_is_tried_and_named() {
+fn every_address_of_a_name_is_tried_and_named() {
     let target = format!("localhost:{}", nobody().port());
     let begin = format!("cannot connect to {target}: ");
     run(&["-4", &target]).expect_failure(1, &[&begin, "127.0.0.1:", " refused: "]);
 }
 
 #[test]
-fn a_name_leads_to_the_address_that_answers() {
+fn a_name_is_resolved_to_the_address_that_answers() {
     let server = Server::start(&[]);
     let target = format!("localhost:{}", server.address().port());
     let ended = run(&[&target, "-m", "hello"]);
@@ -43,7 +43,7 @@ fn a_name_with_a_line_break_is_refused_in_one_line() {
 }
 
 #[test]
-fn unresolved_names_the_name() {
+fn an_unresolved_name_is_named() {
     let expected = ["cannot connect to name.invalid:7: unresolved: "];
     run(&["name.invalid:7"]).expect_failure(1, &expected);
     let ended = run(&["name.invalid:7", "-c", "3", "-m", "hello"]);
@@ -52,7 +52,7 @@ fn unresolved_names_the_name() {
 }
 
 #[test]
-fn a_family_that_the_target_does_not_have_is_unresolved() {
+fn an_address_family_that_the_target_lacks_is_unresolved() {
     run(&["-6", "127.0.0.1:7"]).expect_failure(1, &["127.0.0.1:7: unresolved: no IPv6 address"]);
 }
 

@@ -88,10 +88,10 @@ fn unreachable_names_the_address() {
 }
 
 #[test]
-fn an_interrupt_ends_it_as_it_ends_any_program() {
+fn an_interrupt_ends_the_client_by_the_signal() {
     if proc::ignores(std::process::id(), Signal::INT) {
         return skip(
-            "an_interrupt_ends_it_as_it_ends_any_program",
+            "an_interrupt_ends_the_client_by_the_signal",
             "who started the tests has SIGINT ignored, and programs inherit that",
         );
     }
@@ -107,7 +107,7 @@ fn an_interrupt_ends_it_as_it_ends_any_program() {
 }
 
 #[test]
-fn a_standard_stream_that_fails_is_told() {
+fn a_failing_standard_stream_is_reported() {
     let server = Server::start(&[]);
     let target = server.address().to_string();
     let open = |path: &str| File::options().read(true).open(path).expect("opening");
@@ -134,7 +134,7 @@ fn a_standard_stream_that_fails_is_told() {
 }
 
 #[test]
-fn a_reply_that_differs_is_graver_than_an_output_that_fails() {
+fn a_wrong_reply_outweighs_a_failing_output() {
     let server = serve(|mut session| {
         session.receive(5);
         session.send(b"hallo");
@@ -155,7 +155,7 @@ fn a_reply_that_differs_is_graver_than_an_output_that_fails() {
 }
 
 #[test]
-fn out_of_descriptors_is_told_and_the_others_finish() {
+fn without_descriptors_the_other_connections_finish() {
     let server = Server::start(&[]);
     let client = env!("CARGO_BIN_EXE_mio-echo");
     let target = server.address();
@@ -214,7 +214,7 @@ fn non_blocking_standard_streams_lose_nothing() {
 }
 
 #[test]
-fn a_non_blocking_output_loses_no_reply_of_a_message() {
+fn a_non_blocking_output_gets_every_reply() {
     const MESSAGES: usize = 2000;
     let server = Server::start(&[]);
     let (reader, stdout) = UnixStream::pair().expect("a pair");
@@ -238,7 +238,7 @@ fn a_non_blocking_output_loses_no_reply_of_a_message() {
 }
 
 #[test]
-fn memory_stays_the_same_however_much_goes_through() {
+fn memory_does_not_grow_with_the_input() {
     through(if cfg!(feature = "soak") {
         1 << 30
     } else {

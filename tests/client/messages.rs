@@ -17,7 +17,7 @@ fn replies(lines: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn seed_s3_2_three_connections_each_with_its_own_message() {
+fn seed_s3_2_each_connection_verifies_its_own_message() {
     let server = Server::start(&[]);
     let target = server.address().to_string();
     let ended = run(&["-c", "3", "-m", "Hello from Client {i}", &target]);
@@ -38,7 +38,7 @@ fn seed_s3_2_three_connections_each_with_its_own_message() {
 }
 
 #[test]
-fn seed_s3_2_they_are_connected_at_once() {
+fn seed_s3_2_all_connections_are_open_at_once() {
     let all_here = Barrier::new(3);
     let server = serve(move |mut session| {
         let bytes = session.receive(5);
@@ -87,7 +87,7 @@ fn seed_s2_8_every_framing_carries_messages() {
 }
 
 #[test]
-fn an_empty_message_is_one_where_the_framing_has_them() {
+fn an_empty_message_is_sent_if_the_framing_allows_it() {
     for framing in ["line", "crlf", "len8", "len16", "len16le"] {
         let server = Server::start(&["--framing", framing]);
         let ended = run(&[
@@ -142,7 +142,7 @@ fn many_connections_and_rounds_end() {
 }
 
 #[test]
-fn a_greeting_is_discarded_first() {
+fn a_greeting_is_discarded_before_the_replies() {
     let server = Server::start(&["--banner", "welcome\\r\\n"]);
     let ended = run(&[
         "--skip",
@@ -158,7 +158,7 @@ fn a_greeting_is_discarded_first() {
 }
 
 #[test]
-fn a_greeting_that_is_not_expected_differs() {
+fn an_unexpected_greeting_is_a_wrong_reply() {
     let server = Server::start(&["--banner", "welcome"]);
     let ended = run(&["-m", "hello", &server.address().to_string()]);
     ended.expect_failure(
@@ -171,7 +171,7 @@ fn a_greeting_that_is_not_expected_differs() {
 }
 
 #[test]
-fn a_reply_that_differs_is_shown_and_the_exit_code_is_4() {
+fn a_wrong_reply_is_shown_and_exits_with_4() {
     let server = serve(|mut session| {
         let mut bytes = session.receive(7);
         bytes[4] = b'0';
@@ -187,7 +187,7 @@ fn a_reply_that_differs_is_shown_and_the_exit_code_is_4() {
 }
 
 #[test]
-fn a_reply_that_is_too_long_differs_behind_its_end() {
+fn a_reply_with_extra_bytes_is_wrong() {
     let server = serve(|mut session| {
         let bytes = session.receive(5);
         session.send(&[&bytes[..], b"!"].concat());
@@ -198,7 +198,7 @@ fn a_reply_that_is_too_long_differs_behind_its_end() {
 }
 
 #[test]
-fn the_others_finish_and_the_worst_is_the_exit_code() {
+fn other_connections_finish_and_the_most_serious_exit_code_wins() {
     let server = serve(|mut session| {
         let mut bytes = session.receive(7);
         match bytes[6] {
@@ -223,7 +223,7 @@ fn the_others_finish_and_the_worst_is_the_exit_code() {
 }
 
 #[test]
-fn a_reply_that_differs_is_told_also_when_nobody_reads_the_lines() {
+fn a_wrong_reply_is_reported_if_standard_output_is_closed() {
     let has_differed = Barrier::new(2);
     let server = serve(move |mut session| {
         let mut bytes = session.receive(7);
@@ -248,7 +248,7 @@ fn a_reply_that_differs_is_told_also_when_nobody_reads_the_lines() {
 }
 
 #[test]
-fn closing_early_is_told_with_the_bytes() {
+fn an_early_close_is_reported_with_the_byte_counts() {
     let server = serve(|mut session| {
         let bytes = session.receive(5);
         session.send(&bytes);
@@ -261,7 +261,7 @@ fn closing_early_is_told_with_the_bytes() {
 }
 
 #[test]
-fn a_reset_is_told() {
+fn a_reset_is_reported() {
     let server = serve(|mut session| {
         session.receive(5);
         session.reset();
@@ -271,7 +271,7 @@ fn a_reset_is_told() {
 }
 
 #[test]
-fn a_reply_that_does_not_come_times_out() {
+fn a_missing_reply_times_out() {
     let server = serve(|mut session| {
         session.receive(5);
         session.send(b"hel");
@@ -284,7 +284,7 @@ fn a_reply_that_does_not_come_times_out() {
 }
 
 #[test]
-fn the_time_is_for_each_reply() {
+fn the_timeout_applies_to_each_reply() {
     let server = serve(|mut session| {
         for _ in 0..4 {
             let bytes = session.receive(5);
@@ -308,7 +308,7 @@ fn the_time_is_for_each_reply() {
 }
 
 #[test]
-fn a_reply_is_not_late_because_nobody_reads_the_lines() {
+fn a_full_standard_output_does_not_make_a_reply_late() {
     const ROUNDS: usize = 60;
     const LENGTH: usize = 4001;
     let first_is_done = Barrier::new(2);
@@ -342,7 +342,7 @@ fn a_reply_is_not_late_because_nobody_reads_the_lines() {
 }
 
 #[test]
-fn a_greeting_and_an_end_that_do_not_come_time_out() {
+fn a_missing_greeting_or_end_times_out() {
     let silent = serve(|mut session| {
         session.send(b"hello");
         session.receive_to_end();
@@ -365,7 +365,7 @@ fn a_greeting_and_an_end_that_do_not_come_time_out() {
 }
 
 #[test]
-fn the_environment_of_the_server_is_not_the_clients() {
+fn the_client_ignores_the_variables_of_the_server() {
     let server = Server::start(&[]);
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mio-echo"));
     command.args(["client", "-m", "hello", &server.address().to_string()]);

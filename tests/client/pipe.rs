@@ -46,7 +46,7 @@ fn expect_same(got: &[u8], sent: &[u8]) {
 }
 
 #[test]
-fn seed_s0_2_one_program_is_server_or_client_and_the_user_picks_the_address() {
+fn seed_s0_2_one_program_is_server_or_client_on_any_address() {
     let server = Server::start(&[]);
     let mut client = Program::start(&[&server.address().to_string()]);
     client.types(b"hello\n");
@@ -67,7 +67,7 @@ fn a_file_comes_back_byte_for_byte() {
 }
 
 #[test]
-fn nothing_and_one_byte_come_back_too() {
+fn empty_input_and_one_byte_come_back() {
     let server = Server::start(&[]);
     let target = server.address().to_string();
     for sent in [&b""[..], b"x"] {
@@ -83,7 +83,7 @@ fn nothing_and_one_byte_come_back_too() {
 }
 
 #[test]
-fn a_server_that_takes_one_byte_at_a_time_gets_all() {
+fn a_server_that_reads_one_byte_at_a_time_gets_everything() {
     let server = Server::start(&["--read-buffer", "1", "--socket-buffer", "4k"]);
     let sent = Data::new(2).take(20_000);
     let file = ReadBuffer::with(&sent);
@@ -93,7 +93,7 @@ fn a_server_that_takes_one_byte_at_a_time_gets_all() {
 }
 
 #[test]
-fn what_is_typed_comes_back_at_once_without_an_end_of_line() {
+fn input_is_echoed_before_the_end_of_a_line() {
     let server = Server::start(&[]);
     let mut client = Program::start(&[&server.address().to_string()]);
     let mut all = Vec::new();
@@ -107,7 +107,7 @@ fn what_is_typed_comes_back_at_once_without_an_end_of_line() {
 }
 
 #[test]
-fn receiving_does_not_wait_for_something_to_send() {
+fn receiving_does_not_wait_for_input() {
     let data = Data::new(3).take(8 * MIB);
     let sent = data.clone();
     let server = serve(move |mut session| {
@@ -124,7 +124,7 @@ fn receiving_does_not_wait_for_something_to_send() {
 }
 
 #[test]
-fn sending_does_not_wait_for_something_to_receive() {
+fn sending_does_not_wait_for_replies() {
     let server = serve(|mut session| {
         let bytes = session.receive_to_end();
         session.send(&bytes);
@@ -137,7 +137,7 @@ fn sending_does_not_wait_for_something_to_receive() {
 }
 
 #[test]
-fn nobody_at_standard_output_holds_up_standard_input_and_loses_nothing() {
+fn a_full_standard_output_pauses_standard_input_and_loses_nothing() {
     let server = Server::start(&["--socket-buffer", "64k"]);
     let target = server.address().to_string();
     let mut client = Program::start_unread(&[&target], Stdio::piped());
@@ -154,7 +154,7 @@ fn nobody_at_standard_output_holds_up_standard_input_and_loses_nothing() {
 }
 
 #[test]
-fn a_closed_standard_output_ends_it_without_a_word() {
+fn a_closed_standard_output_ends_the_client_silently() {
     let server = Server::start(&[]);
     let mut client = Program::start_unread(&[&server.address().to_string()], Stdio::piped());
     client.close_stdout();
@@ -187,14 +187,14 @@ fn a_greeting_is_discarded() {
 }
 
 #[test]
-fn a_greeting_that_is_cut_short_is_told() {
+fn an_incomplete_greeting_is_reported() {
     let server = serve(|mut session| session.send(b"wel"));
     run(&["--skip", "7", &server.to_string()])
         .expect_failure(1, &["closed early (3 of 7 bytes of the greeting)"]);
 }
 
 #[test]
-fn more_than_was_sent_is_printed() {
+fn more_bytes_than_were_sent_are_printed() {
     let server = serve(|mut session| {
         session.receive_to_end();
         session.send(b"more than that");
@@ -208,7 +208,7 @@ fn more_than_was_sent_is_printed() {
 }
 
 #[test]
-fn a_server_that_closes_early_is_told_with_the_bytes() {
+fn an_early_close_is_reported_with_the_byte_counts() {
     let server = serve(|mut session| {
         session.receive_to_end();
         session.send(b"1234");
@@ -229,7 +229,7 @@ fn closes_at_once() -> SocketAddr {
 }
 
 #[test]
-fn a_server_that_closes_before_a_file_is_read_has_closed_early() {
+fn a_close_before_the_input_is_read_is_an_early_close() {
     let server = closes_at_once();
     let file = ReadBuffer::with(b"1234567890");
     // Which comes first is for the machine to say: the end, or what the thread at standard input has read.
@@ -240,7 +240,7 @@ fn a_server_that_closes_before_a_file_is_read_has_closed_early() {
 }
 
 #[test]
-fn a_server_that_closes_at_once_and_no_input_is_no_failure() {
+fn a_close_without_input_is_not_a_failure() {
     let server = closes_at_once();
     let file = ReadBuffer::with(b"");
     for _ in 0..30 {
@@ -250,7 +250,7 @@ fn a_server_that_closes_at_once_and_no_input_is_no_failure() {
 }
 
 #[test]
-fn seed_s0_4_the_server_ends_a_nul_session_before_the_input_does() {
+fn seed_s0_4_the_server_ends_a_nul_session_before_the_input_ends() {
     let server = Server::start(&["--framing", "nul"]);
     let mut client = Program::start(&[&server.address().to_string()]);
     client.types(b"ab\0cd");
@@ -260,7 +260,7 @@ fn seed_s0_4_the_server_ends_a_nul_session_before_the_input_does() {
 }
 
 #[test]
-fn it_ends_with_the_server_though_standard_input_goes_on() {
+fn the_client_ends_with_the_server_while_standard_input_is_open() {
     let server = serve(|mut session| {
         let bytes = session.receive(5);
         session.send(&bytes);
@@ -277,7 +277,7 @@ fn it_ends_with_the_server_though_standard_input_goes_on() {
 }
 
 #[test]
-fn a_reset_is_told_and_what_came_before_is_printed() {
+fn a_reset_is_reported_and_earlier_bytes_are_printed() {
     let server = serve(|mut session| {
         session.receive(10);
         session.send(b"1234");
@@ -295,7 +295,7 @@ fn a_reset_is_told_and_what_came_before_is_printed() {
 }
 
 #[test]
-fn a_stopped_server_ends_it_in_order() {
+fn a_stopped_server_ends_the_client_with_success() {
     let mut server = Server::start(&[]);
     let mut client = Program::start(&[&server.address().to_string()]);
     client.types(b"hello");
@@ -306,9 +306,9 @@ fn a_stopped_server_ends_it_in_order() {
 }
 
 #[test]
-fn ipv6_serves_as_well() {
+fn ipv6_works() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        crate::support::skip("ipv6_serves_as_well", "no IPv6 here");
+        crate::support::skip("ipv6_works", "no IPv6 here");
         return;
     }
     let mut command = crate::support::server::serve();

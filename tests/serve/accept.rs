@@ -6,7 +6,7 @@ use crate::support::server::program;
 use crate::support::{Client, Data, QUIET, Server, wait_for, within};
 
 #[test]
-fn fault_a3_seed_s1_3_a_full_server_admits_one_client_for_each_that_leaves() {
+fn fault_a3_seed_s1_3_a_full_server_accepts_one_client_for_each_that_leaves() {
     const ROOM: usize = 10;
     let server = Server::start(&["--max-connections", "10", "--when-full", "wait"]);
     let connect = |number: u8| {
@@ -49,7 +49,7 @@ fn fault_a3_seed_s1_3_a_full_server_admits_one_client_for_each_that_leaves() {
 }
 
 #[test]
-fn seed_s0_1_a_stuck_client_holds_up_nobody() {
+fn seed_s0_1_a_stuck_client_does_not_delay_others() {
     let server = Server::start(&[]);
     let stuck = Client::connect(server.address());
     stuck.send_until_blocked(&mut Data::new(1), 64 << 20);
@@ -60,7 +60,7 @@ fn seed_s0_1_a_stuck_client_holds_up_nobody() {
 }
 
 #[test]
-fn seed_s1_4_one_place_serves_many_clients_one_after_another() {
+fn seed_s1_4_one_slot_serves_many_clients_one_after_another() {
     let server = Server::start(&["--max-connections", "1"]);
     for number in 0..50u8 {
         let client = Client::connect(server.address());
@@ -72,7 +72,7 @@ fn seed_s1_4_one_place_serves_many_clients_one_after_another() {
 }
 
 #[test]
-fn seed_s2_6_a_free_place_goes_to_the_listeners_in_turn() {
+fn seed_s2_6_free_slots_go_to_the_listeners_in_turn() {
     let listeners = ["-l", "127.0.0.1:0", "-l", "127.0.0.1:0", "--stop-on-eof"];
     let mut command = crate::support::server::serve();
     command.args(listeners).args(["--max-connections", "2"]);

@@ -29,7 +29,7 @@ fn small_sizes_come_back(buffer: &str, times: u64) {
 }
 
 #[test]
-fn fault_h1_what_is_sent_before_a_half_close_comes_back_whole() {
+fn fault_h1_everything_sent_before_a_half_close_comes_back() {
     for buffer in READ_BUFFERS {
         small_sizes_come_back(buffer, 20);
     }
@@ -37,7 +37,7 @@ fn fault_h1_what_is_sent_before_a_half_close_comes_back_whole() {
 
 #[test]
 #[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
-fn fault_h1_what_is_sent_before_a_half_close_comes_back_whole_1000_times() {
+fn fault_h1_everything_sent_before_a_half_close_comes_back_1000_times() {
     small_sizes_come_back("256k", 1000);
     small_sizes_come_back("8", 1000);
     // At two system calls a byte a tenth of that takes as long.
@@ -45,7 +45,7 @@ fn fault_h1_what_is_sent_before_a_half_close_comes_back_whole_1000_times() {
 }
 
 #[test]
-fn fault_h1_large_amounts_come_back_whole_and_then_the_fin() {
+fn fault_h1_large_amounts_come_back_before_the_fin() {
     let server = Server::start(&[]);
     let sizes = [1 << 20; 20].into_iter().chain([100 << 20]);
     for (seed, length) in sizes.enumerate() {
@@ -66,7 +66,7 @@ fn fault_h1_large_amounts_come_back_whole_and_then_the_fin() {
 }
 
 #[test]
-fn fault_h2_a_client_that_finishes_and_never_reads_is_reset() {
+fn fault_h2_a_client_that_half_closes_and_never_reads_is_reset() {
     // With the low mark the server pauses before it sees the end, with the high one it knows it.
     let cases = ["64k", "1GiB"].map(|mark| READ_BUFFERS.map(|buffer| (mark, buffer)));
     thread::scope(|scope| {
@@ -99,7 +99,7 @@ fn expect_no_close_wait(server: &Server) {
 fn expect_no_close_wait(_: &Server) {}
 
 #[test]
-fn fault_h3_when_the_server_ends_first_the_client_gets_every_reply_and_a_fin() {
+fn fault_h3_a_server_that_ends_first_delivers_every_reply_and_a_fin() {
     for buffer in READ_BUFFERS {
         let mut server = Server::start(&["--read-buffer", buffer]);
         let client = Client::connect(server.address());
@@ -156,7 +156,7 @@ fn fault_h4_both_sides_close_at_once() {
 }
 
 #[test]
-fn fault_h4_clients_that_leave_as_they_come_leave_nothing_behind() {
+fn fault_h4_clients_that_leave_at_once_free_their_slots() {
     for buffer in READ_BUFFERS {
         let server = Server::start(&["--read-buffer", buffer, "--max-connections", "4"]);
         for _ in 0..100 {
@@ -176,7 +176,7 @@ fn fault_h4_clients_that_leave_as_they_come_leave_nothing_behind() {
 }
 
 #[test]
-fn fault_w5_seed_s1_4_nothing_of_an_earlier_connection_is_sent_to_the_next() {
+fn fault_w5_seed_s1_4_a_new_connection_gets_no_bytes_of_an_earlier_one() {
     for buffer in READ_BUFFERS {
         let server = Server::start(&["--read-buffer", buffer, "--max-connections", "1"]);
         let earlier = Client::connect(server.address());
@@ -191,7 +191,7 @@ fn fault_w5_seed_s1_4_nothing_of_an_earlier_connection_is_sent_to_the_next() {
 }
 
 #[test]
-fn seed_s0_5_every_connection_has_one_number_and_one_reason() {
+fn seed_s0_5_every_connection_has_one_id_and_one_close_reason() {
     let server = Server::start(&["-v"]);
     for turn in 0..20 {
         let client = Client::connect(server.address());
@@ -231,7 +231,7 @@ fn seed_s0_5_every_connection_has_one_number_and_one_reason() {
 }
 
 #[test]
-fn seed_s0_5_a_silent_client_that_half_closes_gets_a_fin_soon() {
+fn seed_s0_5_a_silent_client_that_half_closes_gets_a_fin() {
     let server = Server::start(&[]);
     let client = Client::connect(server.address());
     client.finish();

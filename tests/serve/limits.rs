@@ -35,7 +35,7 @@ fn fault_l1_seed_s1_3_a_full_server_closes_the_next_client_at_once() {
 }
 
 #[test]
-fn seed_s3_5_the_port_the_pool_and_the_limits_are_arguments() {
+fn seed_s3_5_port_workers_and_limits_are_options() {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = free.local_addr().expect("its address");
     drop(free);
@@ -52,7 +52,7 @@ fn seed_s3_5_the_port_the_pool_and_the_limits_are_arguments() {
 }
 
 #[test]
-fn fault_l3_one_address_gets_its_share_over_all_listeners_mapped_or_not() {
+fn fault_l3_max_per_ip_holds_over_all_listeners_and_mapped_addresses() {
     let mut command = serve();
     command.args(["-l", "[::]:0", "-l", "127.0.0.1:0", "--stop-on-eof"]);
     command.args(["--max-per-ip", "2"]);
@@ -76,7 +76,7 @@ fn fault_l3_one_address_gets_its_share_over_all_listeners_mapped_or_not() {
 }
 
 #[test]
-fn fault_l3_an_ipv6_client_is_counted_too() {
+fn fault_l3_max_per_ip_counts_ipv6_clients() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         return skip("fault_l3 (IPv6)", "there is no IPv6");
     }
@@ -91,7 +91,7 @@ fn fault_l3_an_ipv6_client_is_counted_too() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn fault_l3_another_address_has_a_share_of_its_own() {
+fn fault_l3_max_per_ip_counts_each_address_alone() {
     let server = Server::start(&["--max-per-ip", "1"]);
     let from =
         |last: u8| Client::connect_from(Ipv4Addr::new(127, 0, 0, last).into(), server.address());

@@ -42,7 +42,7 @@ fn fault_f1_seed_s2_2_packets_of_every_length_come_back() {
 }
 
 #[test]
-fn fault_f1_seed_s2_2_a_packet_is_echoed_only_when_it_is_whole() {
+fn fault_f1_seed_s2_2_a_packet_is_echoed_when_it_is_complete() {
     let server = Server::start(&["--framing", "len8"]);
     let client = Client::connect(server.address());
     client.send(b"\x05abc");
@@ -55,7 +55,7 @@ fn fault_f1_seed_s2_2_a_packet_is_echoed_only_when_it_is_whole() {
 }
 
 #[test]
-fn fault_f1_seed_s2_2_a_length_of_0_ends_the_session_at_once() {
+fn fault_f1_seed_s2_2_length_0_ends_the_session_at_once() {
     for workers in ["0", "2"] {
         let server = Server::start(&["--framing", "len8", "--workers", workers, "-v"]);
         let client = Client::connect(server.address());
@@ -88,7 +88,7 @@ fn expect_no_spin(server: &Server) {
 fn expect_no_spin(_: &Server) {}
 
 #[test]
-fn fault_f1_an_unfinished_message_is_not_echoed() {
+fn fault_f1_an_incomplete_message_is_not_echoed() {
     in_each_mode(|mode| {
         let server = mode.start(&["-v"]);
         let client = Client::connect(server.address());
@@ -129,7 +129,7 @@ fn fault_f2_seed_s2_5_messages_of_two_byte_lengths_come_back() {
 }
 
 #[test]
-fn fault_f2_a_split_header_is_one_header() {
+fn fault_f2_a_header_in_two_segments_is_one_header() {
     for (framing, header) in [("len16", b"\x01\x02"), ("len16le", b"\x02\x01")] {
         let server = Server::start(&["--framing", framing, "--read-buffer", "1"]);
         let client = Client::connect(server.address());
@@ -144,7 +144,7 @@ fn fault_f2_a_split_header_is_one_header() {
 }
 
 #[test]
-fn fault_f2_seed_s2_5_a_length_that_cannot_be_or_is_over_the_limit_ends_the_session() {
+fn fault_f2_seed_s2_5_an_invalid_length_ends_the_session() {
     for framing in ["len16", "len16le"] {
         let server = Server::start(&["--framing", framing, "--max-message", "1000", "-v"]);
         let fitting = message(framing, 1000, &mut Data::new(1));
@@ -167,7 +167,7 @@ fn fault_f2_seed_s2_5_a_length_that_cannot_be_or_is_over_the_limit_ends_the_sess
 }
 
 #[test]
-fn fault_f3_seed_s2_3_a_message_ends_with_its_terminator_and_nothing_else() {
+fn fault_f3_seed_s2_3_a_message_ends_only_with_its_terminator() {
     let cases: [(&str, &[&[u8]]); 2] = [
         (
             "line",
@@ -209,7 +209,7 @@ fn fault_f3_seed_s2_3_a_message_ends_with_its_terminator_and_nothing_else() {
 }
 
 #[test]
-fn fault_f3_seed_s2_3_what_has_no_terminator_waits() {
+fn fault_f3_seed_s2_3_bytes_without_a_terminator_wait() {
     let cases: [(&str, &[&[u8]]); 2] = [
         ("line", &[b"a", b"\r", b"a\r"]),
         ("crlf", &[b"a", b"\r", b"\n", b"a\n", b"a\rb", b"\n\r"]),
@@ -257,7 +257,7 @@ fn fault_f3_a_line_may_be_as_long_as_the_limit() {
 }
 
 #[test]
-fn fault_f4_seed_s0_4_the_first_nul_ends_the_session_wherever_it_falls() {
+fn fault_f4_seed_s0_4_the_first_nul_ends_the_session_at_any_offset() {
     const LENGTH: usize = 12;
     let server = Server::start(&["--framing", "nul"]);
     let data = [b'x'; LENGTH];
@@ -280,7 +280,7 @@ fn fault_f4_seed_s0_4_the_first_nul_ends_the_session_wherever_it_falls() {
 }
 
 #[test]
-fn fault_f4_seed_s0_4_nul_byte_by_byte_alone_and_with_much_behind_it() {
+fn fault_f4_seed_s0_4_a_nul_alone_and_with_data_around_it_ends_the_session() {
     for buffer in ["1", "8", "256k"] {
         let server = Server::start(&["--framing", "nul", "--read-buffer", buffer, "-v"]);
         let client = Client::connect(server.address());
@@ -304,7 +304,7 @@ fn fault_f4_seed_s0_4_nul_byte_by_byte_alone_and_with_much_behind_it() {
 }
 
 #[test]
-fn fault_f5_what_other_protocols_say_harms_no_framing() {
+fn fault_f5_other_protocols_do_not_harm_a_framing() {
     thread::scope(|scope| {
         for framing in FRAMINGS {
             for workers in ["0", "2"] {
@@ -391,7 +391,7 @@ fn seed_s2_6_listeners_of_different_framings_share_one_loop() {
 }
 
 #[test]
-fn fault_r1_messages_in_one_write_and_then_silence_come_back_whole() {
+fn fault_r1_messages_followed_by_silence_come_back() {
     in_each_mode(|mode| {
         for (buffer, length) in [("1", 8 << 10), ("8", 32 << 10), ("4096", 512 << 10)] {
             let server = mode.start(&["--read-buffer", buffer]);
@@ -405,7 +405,7 @@ fn fault_r1_messages_in_one_write_and_then_silence_come_back_whole() {
 }
 
 #[test]
-fn fault_r3_a_slow_reader_gets_every_whole_message_though_it_sends_nothing_more() {
+fn fault_r3_a_slow_reader_gets_every_complete_message() {
     in_each_mode(|mode| {
         let server = mode.start(&["--socket-buffer", "16k"]);
         let client = Client::connect_narrow(server.address(), 16 << 10);
@@ -427,7 +427,7 @@ fn fault_r3_a_slow_reader_gets_every_whole_message_though_it_sends_nothing_more(
 }
 
 #[test]
-fn fault_h1_messages_sent_before_a_half_close_come_back_whole() {
+fn fault_h1_messages_sent_before_a_half_close_come_back() {
     in_each_mode(|mode| {
         for buffer in ["1", "8", "256k"] {
             let server = mode.start(&["--read-buffer", buffer]);
@@ -487,7 +487,7 @@ fn fault_w1_partial_writes_lose_and_reorder_no_message() {
 }
 
 #[test]
-fn fault_w5_nothing_of_an_unfinished_message_reaches_the_next_client() {
+fn fault_w5_an_incomplete_message_does_not_reach_the_next_client() {
     in_each_mode(|mode| {
         let server = mode.start(&["--max-connections", "1"]);
         for seed in 0..10 {
@@ -503,7 +503,7 @@ fn fault_w5_nothing_of_an_unfinished_message_reaches_the_next_client() {
 }
 
 #[test]
-fn fault_r8_a_reset_within_a_message_closes_at_once_and_quietly() {
+fn fault_r8_a_reset_within_a_message_closes_at_once_without_a_warning() {
     in_each_mode(|mode| {
         let server = mode.start(&["-v"]);
         let client = Client::connect(server.address());
@@ -541,7 +541,7 @@ fn seed_s2_8_the_server_ends_a_session_cleanly() {
 }
 
 #[test]
-fn seed_s2_8_every_line_of_a_connection_tells_its_address() {
+fn seed_s2_8_every_log_line_of_a_connection_has_its_address() {
     let server = Server::start(&["--framing", "len8", "-v"]);
     let mut addresses = Vec::new();
     for turn in 0..12 {
@@ -572,7 +572,7 @@ fn seed_s2_8_every_line_of_a_connection_tells_its_address() {
 }
 
 #[test]
-fn fault_f3_by_default_a_message_may_have_64_kib() {
+fn fault_f3_the_default_limit_of_a_message_is_64_kib() {
     let server = Server::start(&["--framing", "line"]);
     let client = Client::connect(server.address());
     client.exchange_bytes(&message("line", 64 << 10, &mut Data::new(1)));

@@ -41,7 +41,7 @@ fn expect_refusal(finished: &Finished, code: i32, texts: &[&str]) {
 }
 
 #[test]
-fn start_lines_come_in_the_order_given_and_name_the_ports() {
+fn start_lines_have_the_order_of_the_options_and_name_the_ports() {
     let free = |ip: [u8; 4]| {
         let listener = TcpListener::bind((Ipv4Addr::from(ip), 0)).expect("a free port");
         listener.local_addr().expect("its address")
@@ -70,7 +70,7 @@ fn start_lines_come_in_the_order_given_and_name_the_ports() {
 }
 
 #[test]
-fn variables_stand_for_options_and_the_command_line_wins() {
+fn variables_set_options_and_the_command_line_wins() {
     let mut command = serve();
     command.env("MIO_ECHO_LISTEN", "127.0.0.1:0 127.0.0.1:0");
     command.env("MIO_ECHO_BANNER", "hello");
@@ -125,7 +125,7 @@ fn a_bad_value_is_refused_in_one_line_that_names_it() {
 }
 
 #[test]
-fn fault_s3_seed_s3_1_an_address_in_use_is_named_and_the_exit_code_is_1() {
+fn fault_s3_seed_s3_1_an_address_in_use_is_named_and_exits_with_1() {
     let first = Server::start(&[]);
     let address = first.address().to_string();
     let second = run(&["--listen", &address]);
@@ -134,7 +134,7 @@ fn fault_s3_seed_s3_1_an_address_in_use_is_named_and_the_exit_code_is_1() {
 }
 
 #[test]
-fn seed_s3_5_why_a_server_cannot_start_is_a_typed_error() {
+fn seed_s3_5_a_failed_start_is_a_typed_error() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let at = taken.local_addr().expect("its address");
     let config = Config {
@@ -150,7 +150,7 @@ fn seed_s3_5_why_a_server_cannot_start_is_a_typed_error() {
 }
 
 #[test]
-fn seed_s3_1_one_listener_that_fails_keeps_all_start_lines_back() {
+fn seed_s3_1_no_start_line_is_printed_if_one_listener_fails() {
     let first = Server::start(&[]);
     let address = first.address().to_string();
     let second = run(&["--listen", "127.0.0.1:0", "--listen", &address]);
@@ -158,14 +158,14 @@ fn seed_s3_1_one_listener_that_fails_keeps_all_start_lines_back() {
 }
 
 #[test]
-fn seed_s3_1_an_address_that_is_not_of_this_machine_is_named_and_the_exit_code_is_1() {
+fn seed_s3_1_an_address_of_another_machine_is_named_and_exits_with_1() {
     // 192.0.2.0/24 is for documentation; no machine has it.
     let finished = run(&["--listen", "192.0.2.1:7007"]);
     expect_refusal(&finished, 1, &["192.0.2.1:7007", "assign"]);
 }
 
 #[test]
-fn the_first_line_says_the_limits_and_the_last_the_figures() {
+fn the_first_log_line_has_the_limits_and_the_last_the_figures() {
     let server = Server::start(&["--max-connections", "100"]);
     let client = Client::connect(server.address());
     client.echo(&[7; 1000]);
@@ -185,7 +185,7 @@ fn the_first_line_says_the_limits_and_the_last_the_figures() {
 }
 
 #[test]
-fn the_stop_is_announced_with_its_delay_if_there_is_one() {
+fn the_log_announces_a_stop_and_its_delay() {
     let said = |delay: &str| {
         let log = Server::start(&["--stop-delay", delay]).stop().log;
         let line = log.iter().find(|line| line.contains("stop requested"));
@@ -201,7 +201,7 @@ fn the_stop_is_announced_with_its_delay_if_there_is_one() {
 }
 
 #[test]
-fn by_default_a_connection_writes_no_line() {
+fn by_default_a_connection_logs_nothing() {
     let server = Server::start(&[]);
     let before = server.await_log("up to");
     for _ in 0..10 {
@@ -217,7 +217,7 @@ fn by_default_a_connection_writes_no_line() {
 }
 
 #[test]
-fn once_verbose_logs_a_line_a_connection_and_twice_a_line_a_state() {
+fn v_logs_one_line_per_connection_and_vv_every_state() {
     for (level, states) in [("-v", false), ("-vv", true)] {
         let server = Server::start(&[level]);
         let client = Client::connect(server.address());
@@ -247,7 +247,7 @@ fn quiet_logs_nothing() {
 }
 
 #[test]
-fn seed_s2_1_a_banner_greets_each_client_with_its_address_and_number() {
+fn seed_s2_1_a_banner_greets_each_client_with_its_address_and_id() {
     let banner = r"Welcome to echo server\r\n{peer} is\tnumber {id}\n\\";
     let server = Server::start(&["--banner", banner]);
     let greeted = |_| {
@@ -276,7 +276,7 @@ fn seed_s2_1_a_banner_greets_each_client_with_its_address_and_number() {
 }
 
 #[test]
-fn the_end_of_standard_input_stops_only_a_server_that_was_told_so() {
+fn the_end_of_standard_input_stops_only_with_stop_on_eof() {
     let mut command = serve();
     command.args(["--listen", "127.0.0.1:0"]);
     let mut server = Server::spawn(command);

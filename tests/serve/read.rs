@@ -16,7 +16,7 @@ fn with_read_buffers(test: impl Fn(&str) + Sync) {
 }
 
 #[test]
-fn fault_r1_one_write_and_then_silence_comes_back_whole() {
+fn fault_r1_data_followed_by_silence_comes_back() {
     for (buffer, length) in [("1", 64 << 10), ("8", 256 << 10), ("4096", 1 << 20)] {
         let server = Server::start(&["--read-buffer", buffer]);
         let client = Client::connect(server.address());
@@ -28,7 +28,7 @@ fn fault_r1_one_write_and_then_silence_comes_back_whole() {
 }
 
 #[test]
-fn fault_r3_a_slow_reader_gets_everything_though_it_sends_nothing_more() {
+fn fault_r3_a_slow_reader_gets_everything() {
     const PAUSE: Duration = Duration::from_secs(4);
     with_read_buffers(|buffer| {
         let server = Server::start(&["--read-buffer", buffer, "--socket-buffer", "16k"]);
@@ -48,7 +48,7 @@ fn fault_r3_a_slow_reader_gets_everything_though_it_sends_nothing_more() {
 }
 
 #[test]
-fn fault_r3_a_slow_reader_gets_everything_from_buffers_of_the_systems_choice() {
+fn fault_r3_a_slow_reader_gets_everything_with_default_socket_buffers() {
     let server = Server::start(&[]);
     let client = Client::connect(server.address());
     let data = Data::new(3);
@@ -94,7 +94,7 @@ fn seed_s0_3_many_writes_before_the_first_read_come_back_in_order() {
 }
 
 #[test]
-fn fault_r8_seed_s2_8_a_reset_closes_at_once_and_quietly_whatever_the_connection_is_doing() {
+fn fault_r8_seed_s2_8_a_reset_closes_at_once_without_a_warning() {
     type Prepare = fn(&Client);
     let idle: Prepare = |client| client.echo(b"a");
     let stalled: Prepare = |client| {

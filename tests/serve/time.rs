@@ -78,7 +78,7 @@ fn fault_h2_a_client_that_takes_nothing_for_the_write_timeout_is_reset() {
 }
 
 #[test]
-fn fault_t2_a_message_that_drips_is_ended_at_the_frame_deadline() {
+fn fault_t2_the_frame_timeout_ends_a_message_that_stays_incomplete() {
     thread::scope(|scope| {
         for framing in ["line", "crlf", "len8", "len16"] {
             for workers in ["0", "1"] {
@@ -113,7 +113,7 @@ fn drip_until_the_end(framing: &str, workers: &str) {
 }
 
 #[test]
-fn fault_t2_whole_messages_each_start_the_frame_clock_anew() {
+fn fault_t2_each_complete_message_restarts_the_frame_clock() {
     let server = Server::start(&["--framing", "line", "--frame-timeout", "1s"]);
     let client = Client::connect(server.address());
     for _ in 0..6 {
@@ -128,7 +128,7 @@ fn fault_t2_whole_messages_each_start_the_frame_clock_anew() {
 }
 
 #[test]
-fn fault_t2_work_on_a_message_is_not_the_clients_delay() {
+fn fault_t2_the_time_of_a_worker_does_not_count() {
     let options = ["--framing", "line", "--workers", "1", "--work-time", "1s"];
     let server = Server::start(&[&options[..], &["--frame-timeout", "500ms"]].concat());
     let client = Client::connect(server.address());
@@ -171,12 +171,12 @@ fn drips_disturb_nobody(count: usize) {
 }
 
 #[test]
-fn fault_t2_500_messages_that_drip_disturb_nobody() {
+fn fault_t2_500_incomplete_messages_delay_no_other_client() {
     drips_disturb_nobody(500);
 }
 
 #[test]
 #[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
-fn fault_t2_5000_messages_that_drip_disturb_nobody() {
+fn fault_t2_5000_incomplete_messages_delay_no_other_client() {
     drips_disturb_nobody(5_000);
 }

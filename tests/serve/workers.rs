@@ -65,13 +65,13 @@ fn one_busy_connection_leaves_the_others_alone(work: Duration) {
 }
 
 #[test]
-fn seed_s2_4_one_busy_connection_leaves_the_others_alone() {
+fn seed_s2_4_one_busy_connection_does_not_delay_the_others() {
     one_busy_connection_leaves_the_others_alone(Duration::from_secs(1));
 }
 
 #[test]
 #[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
-fn seed_s2_4_one_connection_busy_for_5_s_leaves_the_others_alone() {
+fn seed_s2_4_one_connection_busy_for_5_s_does_not_delay_the_others() {
     one_busy_connection_leaves_the_others_alone(Duration::from_secs(5));
 }
 
@@ -123,7 +123,7 @@ fn seed_s2_4_more_messages_than_the_queue_holds_all_come_back() {
 }
 
 #[test]
-fn seed_s2_4_clients_that_leave_the_line_make_room_for_the_next() {
+fn seed_s2_4_clients_that_reset_make_room_in_the_queue() {
     let server = Server::start(&[&ONE_SLOW_WORKER[..], &["-v"]].concat());
     let connect = |_| {
         let client = Client::connect(server.address());
@@ -140,7 +140,7 @@ fn seed_s2_4_clients_that_leave_the_line_make_room_for_the_next() {
 }
 
 #[test]
-fn seed_s2_5_large_messages_are_put_together_beside_a_small_buffer() {
+fn seed_s2_5_large_messages_are_assembled_with_a_small_read_buffer() {
     for offload in ["all", "large"] {
         for framing in ["len16le", "len16", "line"] {
             let options = ["--framing", framing, "--read-buffer", "64"];
@@ -185,7 +185,7 @@ fn seed_s2_5_only_messages_larger_than_the_read_buffer_go_to_the_workers() {
 }
 
 #[test]
-fn fault_r8_a_reset_with_a_job_in_flight_or_in_line_closes_at_once() {
+fn fault_r8_a_reset_with_a_message_at_a_worker_closes_at_once() {
     let options = ["--framing", "line", "--workers", "1", "--work-time", "3s"];
     let server = Server::start(&[&options[..], &["-v", "--drain-timeout", "0"]].concat());
     // In flight; in the queue; in the queue with another message behind it.
@@ -205,7 +205,7 @@ fn fault_r8_a_reset_with_a_job_in_flight_or_in_line_closes_at_once() {
 }
 
 #[test]
-fn fault_r9_a_half_close_with_a_job_in_flight_is_answered_after_the_reply() {
+fn fault_r9_a_half_close_with_a_message_at_a_worker_is_answered_after_the_reply() {
     let options = [
         "--framing",
         "line",
@@ -224,7 +224,7 @@ fn fault_r9_a_half_close_with_a_job_in_flight_is_answered_after_the_reply() {
 }
 
 #[test]
-fn fault_s1_a_stop_waits_for_the_jobs() {
+fn fault_s1_a_stop_waits_for_the_workers() {
     let options = [
         "--framing",
         "line",
@@ -247,7 +247,7 @@ fn fault_s1_a_stop_waits_for_the_jobs() {
 }
 
 #[test]
-fn fault_s1_a_stop_echoes_what_has_arrived_behind_a_job() {
+fn fault_s1_a_stop_echoes_messages_that_wait_for_a_worker() {
     let mut server = Server::start(&ONE_SLOW_WORKER);
     let client = Client::connect(server.address());
     client.send(b"one\n");
@@ -261,7 +261,7 @@ fn fault_s1_a_stop_echoes_what_has_arrived_behind_a_job() {
 }
 
 #[test]
-fn fault_s1_a_stop_cuts_jobs_that_outlast_the_drain_timeout() {
+fn fault_s1_the_drain_timeout_does_not_wait_for_a_worker() {
     let options = ["--framing", "line", "--workers", "1", "--work-time", "60s"];
     let mut server = Server::start(&[&options[..], &["--drain-timeout", "300ms"]].concat());
     let client = Client::connect(server.address());
@@ -275,7 +275,7 @@ fn fault_s1_a_stop_cuts_jobs_that_outlast_the_drain_timeout() {
 }
 
 #[test]
-fn seed_s2_4_nothing_is_done_while_all_wait_for_a_worker() {
+fn seed_s2_4_the_loop_rests_while_every_connection_waits_for_a_worker() {
     in_each_mode(|mode| {
         if mode.workers == "0" {
             return;

@@ -15,7 +15,7 @@ fn seed_s1_5_seed_s2_7_partial_writes_lose_and_reorder_nothing() {
 }
 
 #[test]
-fn fault_w7_clients_that_leave_in_the_middle_of_a_write_end_alone() {
+fn fault_w7_a_client_that_leaves_in_the_middle_of_a_write_ends_alone() {
     let server = Server::start(&["--socket-buffer", "16k"]);
     let bystander = Client::connect(server.address());
     for turn in 0..20 {
@@ -32,7 +32,7 @@ fn fault_w7_clients_that_leave_in_the_middle_of_a_write_end_alone() {
 }
 
 #[test]
-fn fault_w7_seed_s2_7_a_client_that_reads_nothing_and_leaves_frees_its_place() {
+fn fault_w7_seed_s2_7_a_client_that_reads_nothing_and_leaves_frees_its_slot() {
     let server = Server::start(&["--max-connections", "1", "--socket-buffer", "16k"]);
     for seed in 0..3 {
         let client = Client::connect_narrow(server.address(), 16 << 10);
@@ -43,7 +43,7 @@ fn fault_w7_seed_s2_7_a_client_that_reads_nothing_and_leaves_frees_its_place() {
 
 #[test]
 #[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
-fn fault_w8_random_sizes_stalls_and_half_closes_never_bring_a_wrong_byte() {
+fn fault_w8_random_sizes_pauses_and_half_closes_bring_no_wrong_byte() {
     const TOTAL: usize = 1_000_000_000;
     const CLIENTS: u64 = 8;
     let server = Server::start(&[]);

@@ -12,7 +12,7 @@ use crate::support::{Client, DEADLINE, Server, bound, most, proc, wait_for, with
 const ACCEPTS: [&str; 2] = ["accept", "accept4"];
 
 #[test]
-fn fault_a2_a_flood_of_clients_is_accepted_in_portions() {
+fn fault_a2_one_turn_accepts_at_most_64_clients() {
     const BUDGET: usize = 64;
     let server = Server::start(&[]);
     let ping = Client::connect(server.address());
@@ -57,7 +57,7 @@ fn limit_descriptors(server: &Server, descriptors: u64) {
 
 #[test]
 #[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
-fn fault_a4_seed_s2_7_without_descriptors_the_server_waits_patiently_and_loses_nobody() {
+fn fault_a4_seed_s2_7_without_descriptors_the_server_waits_and_loses_no_client() {
     const HELD: Duration = Duration::from_secs(10);
     let server = Server::start(&[]);
     let old = Client::connect(server.address());
@@ -104,7 +104,7 @@ fn fault_a4_seed_s2_7_without_descriptors_the_server_waits_patiently_and_loses_n
 }
 
 #[test]
-fn fault_a4_a_descriptor_that_frees_up_goes_to_a_waiting_client() {
+fn fault_a4_a_freed_descriptor_serves_a_waiting_client() {
     let server = Server::start(&[]);
     let old = Client::connect(server.address());
     old.echo(b"old");
@@ -126,7 +126,7 @@ fn fault_a4_a_descriptor_that_frees_up_goes_to_a_waiting_client() {
 }
 
 #[test]
-fn fault_a2_an_established_ping_goes_on_beside_a_flood_of_clients() {
+fn fault_a2_a_flood_of_clients_does_not_delay_a_ping() {
     let server = Server::start(&[]);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {

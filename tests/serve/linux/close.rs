@@ -33,7 +33,7 @@ const ENDINGS: [Ending; 6] = [
 ];
 
 #[test]
-fn fault_h5_seed_s3_4_after_any_close_everything_is_as_at_the_start() {
+fn fault_h5_seed_s3_4_every_kind_of_close_frees_everything() {
     thread::scope(|scope| {
         for buffer in READ_BUFFERS {
             for ending in ENDINGS {
@@ -65,7 +65,7 @@ fn expect_nothing_left(buffer: &str, (reason, option, leave): Ending) {
 }
 
 #[test]
-fn fault_s2_a_restart_does_not_wait_for_the_connections_of_before() {
+fn fault_s2_a_restart_does_not_wait_for_time_wait() {
     let mut server = Server::start(&[]);
     let address = server.address();
     let clients: Vec<_> = (0..2_000).map(|_| Client::connect(address)).collect();
@@ -87,7 +87,7 @@ fn fault_s2_a_restart_does_not_wait_for_the_connections_of_before() {
 }
 
 #[test]
-fn fault_h2_a_finished_client_that_never_reads_is_gone_after_the_write_timeout() {
+fn fault_h2_the_write_timeout_leaves_no_socket_behind() {
     const TIMEOUT: Duration = Duration::from_secs(1);
     let server = Server::start(&["--write-timeout", "1s", "--high-water", "1GiB"]);
     let client = Client::connect(server.address());

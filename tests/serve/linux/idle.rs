@@ -8,7 +8,7 @@ use crate::support::strace::{Strace, WAITS};
 use crate::support::{Client, QUIET, Server, within};
 
 #[test]
-fn fault_t4_an_idle_server_never_wakes() {
+fn fault_t4_an_idle_server_never_wakes_up() {
     for timeouts in [&[][..], &["--idle-timeout", "1h"][..]] {
         let server = Server::start(timeouts);
         let clients: Vec<_> = (0..20).map(|_| Client::connect(server.address())).collect();
@@ -36,7 +36,7 @@ fn seed_s4_1_one_thread_serves_any_number_of_clients() {
 }
 
 #[test]
-fn fault_t3_a_timeout_below_a_millisecond_does_not_spin() {
+fn fault_t3_a_timeout_under_a_millisecond_does_not_spin() {
     const CLIENTS: usize = 20;
     let server = Server::start(&["--idle-timeout", "500us"]);
     let strace = Strace::attach("fault_t3 (waits)", server.pid(), &WAITS.join(","));

@@ -25,7 +25,7 @@ fn fault_l2_a_low_descriptor_limit_is_raised_as_far_as_allowed() {
 }
 
 #[test]
-fn seed_s2_1_greetings_that_nobody_reads_take_no_more_memory_than_the_first_line_says() {
+fn seed_s2_1_unread_greetings_take_no_more_memory_than_the_log_announces() {
     const CLIENTS: usize = 300;
     let banner = "{peer}".repeat(682);
     let clients = CLIENTS.to_string();
@@ -78,7 +78,7 @@ fn fault_l2_a_number_over_the_hard_limit_is_refused_with_both_numbers() {
 }
 
 #[test]
-fn fault_l2_without_a_number_the_hard_limit_decides() {
+fn fault_l2_the_default_maximum_follows_the_hard_limit() {
     let mut command = shell(r#"ulimit -n 100; exec "$0" "$@""#);
     command.args(["--listen", "127.0.0.1:0", "--stop-on-eof"]);
     let server = Server::spawn(command);
@@ -88,7 +88,7 @@ fn fault_l2_without_a_number_the_hard_limit_decides() {
 }
 
 #[test]
-fn fault_l2_listeners_over_sixteen_take_of_the_descriptors() {
+fn fault_l2_more_than_16_listeners_reduce_the_maximum() {
     let mut command = shell(r#"ulimit -n 100; exec "$0" "$@""#);
     command.args(["--listen", "127.0.0.1:0"].repeat(40));
     let server = Server::spawn(command);
@@ -97,7 +97,7 @@ fn fault_l2_listeners_over_sixteen_take_of_the_descriptors() {
 }
 
 #[test]
-fn fault_w4_ten_thousand_idle_connections_cost_little() {
+fn fault_w4_an_idle_connection_costs_at_most_200_bytes() {
     const CONNECTIONS: u64 = 10_000;
     // mio keeps a table of its own beside poll(2).
     const EACH: u64 = if cfg!(mio_unsupported_force_poll_poll) {
@@ -123,7 +123,7 @@ fn fault_w4_ten_thousand_idle_connections_cost_little() {
 
 #[test]
 #[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
-fn fault_l4_a_million_connections_leave_the_memory_as_it_was() {
+fn fault_l4_a_million_connections_do_not_grow_the_memory() {
     const CLIENTS: usize = 1_000_000;
     const THREADS: usize = 4;
     let server = Server::start(&[]);

@@ -7,7 +7,7 @@ use crate::support::messages::{Stream, bad_frame, in_each_mode};
 use crate::support::{Client, DEADLINE, QUIET, bound, most, proc, wait_for};
 
 #[test]
-fn fault_w3_a_client_that_never_reads_its_messages_costs_no_more_than_its_share() {
+fn fault_w3_unread_messages_take_bounded_memory() {
     // High water and a read that waits as bytes, and once more as messages; then rounding and the workers' messages.
     const SHARE: u32 = 2 * (64 << 10) + 2 * (64 << 10) + (64 << 10);
     const LENGTH: usize = 2 << 20;
@@ -38,7 +38,7 @@ fn fault_w3_a_client_that_never_reads_its_messages_costs_no_more_than_its_share(
 }
 
 #[test]
-fn fault_h5_after_any_end_of_a_session_of_messages_everything_is_as_at_the_start() {
+fn fault_h5_every_end_of_a_framed_session_frees_everything() {
     in_each_mode(|mode| {
         let server = mode.start(&["--max-message", "1000", "--work-time", "10ms"]);
         Client::connect(server.address()).echo(&mode.message(20, 1));

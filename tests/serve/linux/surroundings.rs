@@ -51,7 +51,7 @@ fn fault_s4_fault_w7_closed_standard_streams_do_not_stop_the_echo() {
 }
 
 #[test]
-fn fault_s4_pipes_that_nobody_reads_do_not_stop_the_echo() {
+fn fault_s4_unread_pipes_do_not_stop_the_echo() {
     let (output, their_output) = std::io::pipe().expect("a pipe");
     let (log, their_log) = std::io::pipe().expect("a pipe");
     let address = free_address();
@@ -63,7 +63,7 @@ fn fault_s4_pipes_that_nobody_reads_do_not_stop_the_echo() {
 }
 
 #[test]
-fn fault_s4_output_that_is_full_from_the_start_does_not_stop_the_echo() {
+fn fault_s4_an_output_that_is_full_at_the_start_does_not_stop_the_echo() {
     let (reader, output) = full_stream();
     let address = free_address();
     let mut command = serve();
@@ -74,7 +74,7 @@ fn fault_s4_output_that_is_full_from_the_start_does_not_stop_the_echo() {
 }
 
 #[test]
-fn fault_s4_more_start_lines_than_a_pipe_takes_at_once_do_not_stop_the_echo() {
+fn fault_s4_more_start_lines_than_a_pipe_holds_do_not_stop_the_echo() {
     const LISTENERS: usize = 200;
     let (mut reader, output) = full_pipe();
     // It has room for a page again, and so it polls as writable.
@@ -96,7 +96,7 @@ fn full_stream() -> (UnixStream, UnixStream) {
 }
 
 #[test]
-fn standard_input_that_does_not_block_ends_only_at_its_end() {
+fn a_non_blocking_standard_input_ends_only_at_its_end() {
     let (typist, stdin) = UnixStream::pair().expect("a pair");
     stdin.set_nonblocking(true).expect("non-blocking");
     let address = free_address();
@@ -117,7 +117,7 @@ fn standard_input_that_does_not_block_ends_only_at_its_end() {
 }
 
 #[test]
-fn fault_s4_a_log_pipe_whose_reader_has_gone_does_not_stop_the_echo() {
+fn fault_s4_a_closed_log_pipe_does_not_stop_the_echo() {
     let (log, their_log) = std::io::pipe().expect("a pipe");
     let address = free_address();
     let mut command = serve();
@@ -133,7 +133,7 @@ fn fault_s4_a_log_pipe_whose_reader_has_gone_does_not_stop_the_echo() {
 }
 
 #[test]
-fn fault_s4_a_log_file_that_may_not_grow_does_not_stop_the_echo() {
+fn fault_s4_a_log_file_at_its_size_limit_does_not_stop_the_echo() {
     let address = free_address();
     let folder = Folder::new("log-that-may-not-grow");
     let path = folder.file("log");
@@ -147,7 +147,7 @@ fn fault_s4_a_log_file_that_may_not_grow_does_not_stop_the_echo() {
 }
 
 #[test]
-fn fault_w7_the_output_may_be_read_through_head() {
+fn fault_w7_output_that_is_piped_to_head_does_not_end_the_server() {
     let address = free_address();
     // Start line and log go into the same pipe, whose reader is gone after the first line.
     let mut command = shell(r#""$0" "$@" 2>&1 | head -n 1; echo over"#);
@@ -167,7 +167,7 @@ fn fault_w7_the_output_may_be_read_through_head() {
 }
 
 #[test]
-fn seed_s3_1_a_port_that_needs_a_privilege_is_refused_with_what_grants_it() {
+fn seed_s3_1_a_privileged_port_is_refused_with_a_hint() {
     let first: u16 = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
         .ok()
         .and_then(|port| port.trim().parse().ok())
@@ -208,7 +208,7 @@ fn seed_s3_1_a_port_that_needs_a_privilege_is_refused_with_what_grants_it() {
 }
 
 #[test]
-fn seed_s3_4_writing_to_clients_that_left_is_no_sigpipe() {
+fn seed_s3_4_a_write_to_a_client_that_left_does_not_raise_sigpipe() {
     let server = Server::start(&["--socket-buffer", "16k"]);
     let at_start = proc::descriptors(server.pid());
     for _ in 0..50 {

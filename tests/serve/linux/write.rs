@@ -8,7 +8,7 @@ use crate::support::{Client, DEADLINE, Data, QUIET, Server, bound, most, proc, w
 
 #[test]
 #[cfg(not(mio_unsupported_force_poll_poll))]
-fn fault_w2_an_echo_costs_one_read_one_write_and_a_share_of_one_poll() {
+fn fault_w2_an_echo_costs_one_read_one_write_and_at_most_one_wait() {
     use crate::support::strace::{Strace, count};
     const ECHOES: usize = 500;
     let server = Server::start(&[]);
@@ -38,7 +38,7 @@ fn fault_w2_an_echo_costs_one_read_one_write_and_a_share_of_one_poll() {
 }
 
 #[test]
-fn fault_w3_a_client_that_never_reads_costs_no_more_than_its_share_and_no_time() {
+fn fault_w3_a_client_that_never_reads_costs_bounded_memory_and_no_time() {
     const MARK: u32 = 64 << 10;
     // The allocator's and the buffer's rounding up to pages.
     const ROUNDING: u32 = 16 << 10;

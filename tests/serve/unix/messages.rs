@@ -34,7 +34,7 @@ fn fault_r9_messages_and_fin_in_one_event_are_echoed_and_closed() {
 }
 
 #[test]
-fn fault_h3_messages_and_a_bad_frame_and_more_in_one_event_end_in_a_fin() {
+fn fault_h3_a_bad_frame_among_queued_messages_ends_in_a_fin() {
     in_each_mode(|mode| {
         let server = mode.start(&["--max-message", "1000"]);
         let client = established(&server, mode);
@@ -50,7 +50,7 @@ fn fault_h3_messages_and_a_bad_frame_and_more_in_one_event_end_in_a_fin() {
 }
 
 #[test]
-fn fault_r8_a_reset_right_behind_messages_closes_at_once() {
+fn fault_r8_a_reset_right_after_messages_closes_at_once() {
     in_each_mode(|mode| {
         let server = mode.start(&[]);
         for _ in 0..5 {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, bound, wait_for, within};
 
 #[test]
-fn fault_a1_seed_s2_7_seed_s4_3_a_backlog_that_filled_unseen_is_served_to_the_last() {
+fn fault_a1_seed_s2_7_seed_s4_3_a_full_backlog_is_served_without_a_further_event() {
     const BACKLOG: u8 = 127;
     let server = Server::start(&["--backlog", "127"]);
     let frozen = server.freeze();
@@ -32,7 +32,7 @@ fn fault_a1_seed_s2_7_seed_s4_3_a_backlog_that_filled_unseen_is_served_to_the_la
 }
 
 #[test]
-fn fault_r5_the_past_of_a_slot_does_not_reach_its_next_connection() {
+fn fault_r5_events_of_an_old_connection_do_not_reach_the_next_in_its_slot() {
     let server = Server::start(&["--max-connections", "16"]);
     let mut clients: Vec<Client> = Vec::new();
     for turn in 0..20u8 {
@@ -122,7 +122,7 @@ fn fault_r9_data_and_fin_in_one_event_are_echoed_and_closed() {
 }
 
 #[test]
-fn fault_r8_a_reset_right_behind_data_closes_at_once() {
+fn fault_r8_a_reset_right_after_data_closes_at_once() {
     let server = Server::start(&[]);
     for _ in 0..10 {
         let client = Client::connect(server.address());
@@ -137,7 +137,7 @@ fn fault_r8_a_reset_right_behind_data_closes_at_once() {
 }
 
 #[test]
-fn fault_a6_ten_thousand_clients_that_reset_before_they_are_accepted_do_no_harm() {
+fn fault_a6_clients_that_reset_before_they_are_accepted_do_no_harm() {
     const BATCH: usize = 100;
     let server = Server::start(&[]);
     let at_start = open_descriptors(&server);
@@ -163,7 +163,7 @@ fn open_descriptors(_: &Server) -> usize {
 }
 
 #[test]
-fn fault_a3_clients_that_queued_unseen_wait_for_a_place() {
+fn fault_a3_clients_that_queued_while_the_server_was_held_are_all_served() {
     let server = Server::start(&["--max-connections", "10"]);
     let frozen = server.freeze();
     let clients: Vec<_> = (0..60).map(|_| Client::connect(server.address())).collect();
@@ -212,7 +212,7 @@ fn during_a_stall(args: &[&str], before: impl Fn(&Client), meanwhile: impl Fn(&C
 }
 
 #[test]
-fn fault_t1_what_came_in_time_is_echoed_though_the_server_stood_still() {
+fn fault_t1_data_that_came_in_time_is_echoed_after_a_stall() {
     during_a_stall(
         &["--idle-timeout", "3s"],
         |client| client.echo(b"I live"),
@@ -221,7 +221,7 @@ fn fault_t1_what_came_in_time_is_echoed_though_the_server_stood_still() {
 }
 
 #[test]
-fn fault_t2_a_message_that_was_whole_in_time_is_echoed_though_the_server_stood_still() {
+fn fault_t2_a_message_completed_in_time_is_echoed_after_a_stall() {
     during_a_stall(
         &["--framing", "line", "--frame-timeout", "3s"],
         |client| client.send(b"in "),

@@ -42,7 +42,7 @@ fn fault_s1_seed_s3_3_an_empty_server_stops_at_once() {
 }
 
 #[test]
-fn fault_s1_idle_connections_hold_a_stop_up_only_until_they_answer_the_fin() {
+fn fault_s1_an_idle_connection_delays_a_stop_only_until_it_answers_the_fin() {
     let mut server = Server::start(&[]);
     let clients: Vec<_> = (0..10).map(|_| Client::connect(server.address())).collect();
     clients.iter().for_each(|client| client.echo(b"hello"));
@@ -58,7 +58,7 @@ fn fault_s1_idle_connections_hold_a_stop_up_only_until_they_answer_the_fin() {
 }
 
 #[test]
-fn fault_s1_a_peer_that_never_answers_the_fin_is_left_after_the_linger() {
+fn fault_s1_a_client_that_never_answers_the_fin_is_closed_after_the_linger() {
     const LINGER: Duration = Duration::from_secs(2);
     let mut server = Server::start(&[]);
     let client = Client::connect(server.address());
@@ -75,7 +75,7 @@ fn fault_s1_a_peer_that_never_answers_the_fin_is_left_after_the_linger() {
 }
 
 #[test]
-fn fault_s1_what_has_arrived_by_the_signal_is_echoed_queued_clients_included() {
+fn fault_s1_data_that_came_before_the_signal_is_echoed_to_queued_clients_too() {
     let mut server = Server::start(&[]);
     let connect = |_| Client::connect(server.address());
     let mut clients: Vec<_> = (0..20).map(connect).collect();
@@ -96,7 +96,7 @@ fn fault_s1_what_has_arrived_by_the_signal_is_echoed_queued_clients_included() {
 }
 
 #[test]
-fn fault_s1_seed_s3_3_a_stop_under_load_resets_nobody() {
+fn fault_s1_seed_s3_3_a_stop_under_load_resets_no_client() {
     let mut server = Server::start(&[]);
     thread::scope(|scope| {
         let clients: Vec<_> = (0..8).map(|_| Client::connect(server.address())).collect();
@@ -175,7 +175,7 @@ fn fault_s1_new_clients_are_refused_while_old_ones_drain() {
 }
 
 #[test]
-fn fault_s1_the_drain_timeout_cuts_who_takes_nothing_and_the_exit_code_stays_0() {
+fn fault_s1_the_drain_timeout_resets_a_client_that_reads_nothing_and_exits_with_0() {
     const TIMEOUT: Duration = Duration::from_millis(500);
     let mut server = Server::start(&["--drain-timeout", "500ms"]);
     let client = stuck_client(&server);
@@ -192,7 +192,7 @@ fn fault_s1_the_drain_timeout_cuts_who_takes_nothing_and_the_exit_code_stays_0()
 }
 
 #[test]
-fn fault_s1_a_second_signal_ends_it_at_once() {
+fn fault_s1_a_second_signal_ends_the_server_at_once() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut server = Server::start(&["--drain-timeout", "60s"]);
         let client = stuck_client(&server);
@@ -210,7 +210,7 @@ fn fault_s1_a_second_signal_ends_it_at_once() {
 /// Linux queues one more than it is asked to.
 #[test]
 #[cfg(target_os = "linux")]
-fn fault_s1_the_last_of_a_full_backlog_gets_a_fin_too() {
+fn fault_s1_the_last_client_of_a_full_backlog_gets_a_fin() {
     for backlog in ["1", "5"] {
         let server = Server::start(&["--max-connections", "1", "--backlog", backlog]);
         let served = Client::connect(server.address());
@@ -261,7 +261,7 @@ fn usr1_logs_the_figures() {
 }
 
 #[test]
-fn hup_keeps_the_disposition_that_it_was_started_with() {
+fn hup_stops_the_server_only_if_it_was_not_ignored_at_the_start() {
     use std::os::unix::process::ExitStatusExt;
     // Under nohup this program ignores it, and so would whoever it starts. What is caught here is the default there.
     signal_hook::flag::register(Signal::HUP.as_raw(), Arc::default()).expect("a handler");
