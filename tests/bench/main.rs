@@ -17,16 +17,16 @@ mod bench;
 #[path = "../support/faulty/mod.rs"]
 mod faulty;
 
-mod bytes;
-mod child;
-mod ends;
+mod failures;
+mod faulty_servers;
 mod load;
 mod options;
+mod own_server;
 mod report;
 mod schedule;
-mod servers;
 mod shards;
 #[cfg(unix)]
 mod signals;
 #[cfg(unix)]
-mod unread;
+mod stalled_readers;
+mod verification;

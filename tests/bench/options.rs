@@ -3,7 +3,7 @@
 use crate::bench::{against, bench, measure_to, run};
 use crate::faulty::{Damage, Damaged, at_most, never_answers};
 use crate::support::Server;
-use crate::support::folder::Folder;
+use crate::support::temp_dir::Folder;
 
 #[test]
 fn an_slo_that_is_not_met_exits_with_3() {

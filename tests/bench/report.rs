@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::bench::{Report, against, measure, run};
 use crate::faulty::{Unheard, never_answers};
 use crate::support::Server;
-use crate::support::folder::Folder;
+use crate::support::temp_dir::Folder;
 
 const ROWS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::bench::{Report, against, bench, run, start};
 use crate::support::Server;
-use crate::support::folder::Folder;
+use crate::support::temp_dir::Folder;
 
 const ROWS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
 

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use socket2::{Domain, Socket, Type};
 
-use crate::peer::serve;
 use crate::program::{Program, run};
+use crate::scripted_server::serve;
 use crate::support::{DEADLINE, Data, QUIET, Server, proc, skip, wait_for};
 
 /// A listener whose backlog is full: whoever connects gets no answer.

@@ -11,6 +11,6 @@ mod connect;
 #[cfg(target_os = "linux")]
 mod linux;
 mod messages;
-mod peer;
 mod pipe;
 mod program;
+mod scripted_server;

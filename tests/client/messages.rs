@@ -4,8 +4,8 @@ use std::process::Stdio;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use crate::peer::serve;
 use crate::program::{Program, run};
+use crate::scripted_server::serve;
 use crate::support::Server;
 
 /// The lines of standard output in order, but for the last one.

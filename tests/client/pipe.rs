@@ -8,8 +8,8 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::peer::serve;
 use crate::program::{Program, run};
+use crate::scripted_server::serve;
 use crate::support::{Client, Data, QUIET, Server};
 
 const MIB: usize = 1 << 20;

@@ -2,13 +2,13 @@
 
 pub mod client;
 pub mod data;
-pub mod folder;
 pub mod messages;
 #[cfg(target_os = "linux")]
 pub mod proc;
 pub mod server;
 #[cfg(target_os = "linux")]
 pub mod strace;
+pub mod temp_dir;
 #[cfg(unix)]
 pub mod unix;
 

@@ -2,10 +2,10 @@
 
 mod accept;
 mod close;
+mod environment;
 mod idle;
 mod limits;
 mod messages;
 mod network;
-mod surroundings;
 mod tools;
 mod write;

@@ -2,9 +2,9 @@
 //!
 //! A connection has a thread, which ends with it. The server ends when it is dropped; drop it after its clients.
 
-mod bytes;
-mod ends;
-mod time;
+mod damage;
+mod delays;
+mod failures;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-pub use bytes::{DAMAGED, Damage, Damaged};
-pub use ends::{
+pub use damage::{DAMAGED, Damage, Damaged};
+pub use delays::{Watched, at_most, delays_every, delays_first, stalls_once};
+pub use failures::{
     Unheard, answers_once, closes_at_once, closes_in_the_middle, never_answers, never_reads,
     resets_in_the_middle, serves_the_first,
 };
-pub use time::{Watched, at_most, delays_every, delays_first, stalls_once};
 
 const CHUNK: usize = 64 * 1024;
 

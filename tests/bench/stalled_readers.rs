@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::bench::{Report, against, bench, run};
 use crate::faulty::Watched;
-use crate::support::folder::Folder;
+use crate::support::temp_dir::Folder;
 use crate::support::unix::{fill, full_pipe};
 use crate::support::{DEADLINE, Server, wait_for, within};
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::folder::Folder;
 use crate::support::server::serve;
+use crate::support::temp_dir::Folder;
 use crate::support::unix::{fill, full_pipe, limited, shell};
 use crate::support::{Client, DEADLINE, QUIET, Server, proc, skip, wait_for};
 
