@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::bench::{against, measure, measure_to, run, start};
+use crate::bench::{bench_against, measure, measure_expecting, run, start};
 use crate::faulty::{
-    Unheard, answers_once, closes_at_once, closes_in_the_middle, never_answers, never_reads,
-    resets_in_the_middle, serves_the_first,
+    UnusedAddress, closes_at_once, closes_mid_reply, echoes_once, never_answers, never_reads,
+    resets_mid_reply, serves_only_first,
 };
-use crate::support::{DEADLINE, Server, bound, wait_for};
+use crate::support::{DEADLINE, Server, time_bound, wait_for};
 
 #[test]
 fn each_message_to_a_silent_server_is_a_timeout() {
@@ -15,8 +15,11 @@ fn each_message_to_a_silent_server_is_a_timeout() {
         for args in ["", "-r 100", "-p 8", "-s 1MiB"] {
             let begun = Instant::now();
             let args = format!("-c 2 -d 500ms -w 0 --timeout 200ms {args}");
-            let report = measure_to(server.address(), &args, 1);
-            assert!(begun.elapsed() < bound(Duration::from_secs(1)), "{args}");
+            let report = measure_expecting(server.address(), &args, 1);
+            assert!(
+                begun.elapsed() < time_bound(Duration::from_secs(1)),
+                "{args}"
+            );
             assert!(
                 report.errors("timeout") >= 2,
                 "{args}: {}",
@@ -34,19 +37,19 @@ fn each_message_to_a_silent_server_is_a_timeout() {
 
 #[test]
 fn a_close_in_the_middle_of_a_reply_counts_as_closed() {
-    let server = closes_in_the_middle(0, 64);
-    let report = measure_to(server.address(), "-c 2 -d 500ms -w 0", 1);
+    let server = closes_mid_reply(0, 64);
+    let report = measure_expecting(server.address(), "-c 2 -d 500ms -w 0", 1);
     assert!(
         report.errors("closed") >= 2,
         "{}",
         report.without_histograms()
     );
-    assert_eq!(report.errors("closed"), report.errors_in_all());
+    assert_eq!(report.errors("closed"), report.total_errors());
 
     // A connection is replaced every 100 ms at most.
     assert!(report.errors("closed") <= 2 * 6);
 
-    let server = closes_in_the_middle(10, 64);
+    let server = closes_mid_reply(10, 64);
     let report = measure(server.address(), "-c 2 -n 44 -w 0");
     let closed = report.errors("closed");
     assert_eq!(report.count("messages") + closed, 44);
@@ -56,30 +59,30 @@ fn a_close_in_the_middle_of_a_reply_counts_as_closed() {
 
 #[test]
 fn a_reset_in_the_middle_of_a_reply_counts_as_reset() {
-    let server = resets_in_the_middle(0, 64);
-    let report = measure_to(server.address(), "-c 2 -d 500ms -w 0", 1);
+    let server = resets_mid_reply(0, 64);
+    let report = measure_expecting(server.address(), "-c 2 -d 500ms -w 0", 1);
     assert!(
         report.errors("reset") >= 2,
         "{}",
         report.without_histograms()
     );
-    assert_eq!(report.errors("reset"), report.errors_in_all());
+    assert_eq!(report.errors("reset"), report.total_errors());
 
-    let server = resets_in_the_middle(10, 64);
+    let server = resets_mid_reply(10, 64);
     let report = measure(server.address(), "-c 2 -r 1000 -d 500ms -w 0");
     assert!(report.errors("reset") >= 2 && report.count("reconnects") >= 1);
 }
 
 #[test]
 fn a_port_without_a_listener_is_refused() {
-    let nobody = Unheard::bind();
+    let unused = UnusedAddress::bind();
     for args in [
         "-c 3 -d 500ms",
         "-c 3 -n 10",
         "-c 3 -d 500ms --churn",
         "-c 3 -r 100 -d 500ms -J",
     ] {
-        let finished = run(against(nobody.address(), args), 1);
+        let finished = run(bench_against(unused.address(), args), 1);
         assert!(
             finished.text().contains(": refused (3 times)"),
             "{args}: {}",
@@ -115,7 +118,7 @@ fn a_name_without_an_address_is_named() {
 #[test]
 fn a_count_that_a_dead_server_cannot_reach_does_not_hang() {
     let server = Server::start(&[]);
-    let bench = start(against(
+    let bench = start(bench_against(
         server.address(),
         "-c 4 -n 1000000000 -w 0 -i 50ms --timeout 500ms",
     ));
@@ -124,7 +127,7 @@ fn a_count_that_a_dead_server_cannot_reach_does_not_hang() {
     let mut bench = bench;
     let begun = Instant::now();
     wait_for("the end", DEADLINE, || !bench.is_running());
-    assert!(begun.elapsed() < bound(Duration::from_secs(2)));
+    assert!(begun.elapsed() < time_bound(Duration::from_secs(2)));
     let finished = bench.finished();
     finished.expect_code(0);
     assert!(finished.text().contains("refused"), "{}", finished.text());
@@ -134,7 +137,7 @@ fn a_count_that_a_dead_server_cannot_reach_does_not_hang() {
 fn connections_that_the_server_drops_do_not_count_as_achieved() {
     let server = Server::start(&["--max-connections", "4", "--when-full", "close"]);
     let args = "-c 8 -t 2 -d 1s -w 100ms --strict";
-    let report = measure_to(server.address(), args, 5);
+    let report = measure_expecting(server.address(), args, 5);
     assert_eq!(report.count("connections_achieved"), 4);
     let reasons = report.reasons();
     assert!(reasons.contains("achieved 4 of 8 connections"), "{reasons}");
@@ -142,8 +145,8 @@ fn connections_that_the_server_drops_do_not_count_as_achieved() {
 
 #[test]
 fn churn_counts_only_connections_that_are_served() {
-    let server = serves_the_first(20);
-    let report = measure_to(server.address(), "-c 4 -d 1s -w 0 --churn --strict", 5);
+    let server = serves_only_first(20);
+    let report = measure_expecting(server.address(), "-c 4 -d 1s -w 0 --churn --strict", 5);
     let reasons = report.reasons();
     assert!(report.count("connections_achieved") < 4, "{reasons}");
     assert!(reasons.contains(" of 4 connections"), "{reasons}");
@@ -154,7 +157,7 @@ fn a_reply_after_the_window_has_the_same_timeout() {
     let work = ["--workers", "8", "--work-time", "5s"];
     let server = Server::start(&[&["--framing", "line"], &work[..]].concat());
     let args = "-c 8 -d 100ms -w 0 --framing line --timeout 300ms";
-    let report = measure_to(server.address(), args, 1);
+    let report = measure_expecting(server.address(), args, 1);
     assert_eq!(report.errors("timeout"), 8);
     for other in ["messages", "unanswered"] {
         assert_eq!(report.count(other), 0, "{other}");
@@ -165,10 +168,10 @@ fn a_reply_after_the_window_has_the_same_timeout() {
 fn a_missing_greeting_is_a_timeout_and_the_connection_is_replaced() {
     let server = never_answers();
     let args = "-c 2 -d 500ms -w 0 --timeout 100ms --skip 7";
-    let report = measure_to(server.address(), args, 1);
+    let report = measure_expecting(server.address(), args, 1);
     let timeouts = report.errors("timeout");
     assert!(timeouts >= 4, "{}", report.without_histograms());
-    assert_eq!(timeouts, report.errors_in_all());
+    assert_eq!(timeouts, report.total_errors());
     assert!(report.count("reconnects") >= 4);
 }
 
@@ -177,11 +180,11 @@ fn churn_counts_a_message_whose_connect_failed() {
     for (server, name) in [(never_answers(), "timeout"), (closes_at_once(), "closed")] {
         for load in ["", "-r 1000"] {
             let args = format!("-c 4 -n 20 -w 0 --timeout 100ms --churn --skip 7 {load}");
-            let report = measure_to(server.address(), &args, 1);
+            let report = measure_expecting(server.address(), &args, 1);
             // Connections that are lost before the load begins are counted too.
             let failed = report.errors(name);
             assert!((20..=24).contains(&failed), "{name}, {load}: {failed}");
-            assert_eq!(failed, report.errors_in_all());
+            assert_eq!(failed, report.total_errors());
             for other in ["messages", "unanswered", "unsent"] {
                 assert_eq!(report.count(other), 0, "{name}, {load}: {other}");
             }
@@ -192,7 +195,7 @@ fn churn_counts_a_message_whose_connect_failed() {
 #[test]
 fn churn_accepts_a_close_right_after_the_reply() {
     for args in ["-n 300", "-n 300 -r 3000", "-n 300 -t 2 --close rst"] {
-        let server = answers_once(64, b"");
+        let server = echoes_once(64, b"");
         let report = measure(server.address(), &format!("-c 8 -w 0 --churn {args}"));
         report.expect_all(300);
     }
@@ -200,10 +203,10 @@ fn churn_accepts_a_close_right_after_the_reply() {
 
 #[test]
 fn churn_counts_an_extra_byte_as_corruption_and_goes_on() {
-    let server = answers_once(64, b"x");
-    let report = measure_to(server.address(), "-c 8 -w 0 -d 300ms --churn", 4);
+    let server = echoes_once(64, b"x");
+    let report = measure_expecting(server.address(), "-c 8 -w 0 -d 300ms --churn", 4);
     assert!(report.count("corrupted") > 0);
-    assert_eq!(report.errors_in_all(), 0, "{}", report.without_histograms());
+    assert_eq!(report.total_errors(), 0, "{}", report.without_histograms());
     let seconds = report.number("seconds");
     assert!(seconds >= 0.3, "{seconds}");
 }

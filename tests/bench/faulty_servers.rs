@@ -4,10 +4,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::faulty::{
-    DAMAGED, Damage, Damaged, Unheard, Watched, at_most, closes_in_the_middle, delays_every,
-    never_answers, never_reads, resets_in_the_middle, stalls_once,
+    DAMAGED_MESSAGE, Damage, DamagingServer, RecordingServer, UnusedAddress, closes_mid_reply,
+    delays_every, limits_rate, never_answers, never_reads, resets_mid_reply, stalls_once,
 };
-use crate::support::{Client, Data, End, bound};
+use crate::support::{Client, Data, End, time_bound};
 
 const SIZE: usize = 64;
 
@@ -24,7 +24,7 @@ fn stalls_once_holds_all_connections_once() {
     assert!(begun.elapsed() >= after + length);
     let over = Instant::now();
     clients.iter().for_each(|client| client.echo(b"over"));
-    assert!(over.elapsed() < bound(Duration::from_millis(5)));
+    assert!(over.elapsed() < time_bound(Duration::from_millis(5)));
 }
 
 #[test]
@@ -44,13 +44,13 @@ fn delays_every_delays_only_the_nth_message() {
 
 #[test]
 fn limits_rate_answers_at_its_rate() {
-    let server = at_most(500, SIZE);
+    let server = limits_rate(500, SIZE);
     let client = Client::connect(server.address());
     let begun = Instant::now();
     client.exchange(&Data::new(1), 100 * SIZE);
     let took = begun.elapsed();
     let expected = Duration::from_millis(180);
-    assert!(took >= expected && took < expected + bound(Duration::from_millis(100)));
+    assert!(took >= expected && took < expected + time_bound(Duration::from_millis(100)));
 }
 
 #[test]
@@ -58,13 +58,13 @@ fn each_damage_starts_at_the_reported_offset() {
     let size = 128 << 10;
     for (damage, offset) in [
         (Damage::Corrupted { offset: 7 }, 7),
-        (Damage::Reordered, DAMAGED * size),
-        (Damage::Duplicated, (DAMAGED + 1) * size),
-        (Damage::Missing, DAMAGED * size),
-        (Damage::SwappedBlocks, DAMAGED * size),
-        (Damage::Crossed, DAMAGED * size),
+        (Damage::Reordered, DAMAGED_MESSAGE * size),
+        (Damage::Duplicated, (DAMAGED_MESSAGE + 1) * size),
+        (Damage::Missing, DAMAGED_MESSAGE * size),
+        (Damage::SwappedBlocks, DAMAGED_MESSAGE * size),
+        (Damage::Crossed, DAMAGED_MESSAGE * size),
     ] {
-        let server = Damaged::start(damage, size);
+        let server = DamagingServer::start(damage, size);
         let (client, other) = [server.server(); 2]
             .map(|s| Client::connect(s.address()))
             .into();
@@ -93,8 +93,8 @@ fn closes_resets_and_silence_are_as_named() {
     let half = &[&echoed[..], &[3; SIZE / 2]].concat();
     let sent = [&echoed[..], &[3; SIZE]].concat();
     for (server, received, end) in [
-        (closes_in_the_middle(2, SIZE), half, End::Fin),
-        (resets_in_the_middle(2, SIZE), half, End::Reset),
+        (closes_mid_reply(2, SIZE), half, End::Fin),
+        (resets_mid_reply(2, SIZE), half, End::Reset),
     ] {
         let client = Client::connect(server.address());
         client.send(&sent);
@@ -106,18 +106,18 @@ fn closes_resets_and_silence_are_as_named() {
         client.send(&sent);
         client.expect_silence(Duration::from_millis(20));
     }
-    let nobody = Unheard::bind();
-    assert!(Client::try_connect(nobody.address()).is_err());
+    let unused = UnusedAddress::bind();
+    assert!(Client::try_connect(unused.address()).is_err());
 }
 
 #[test]
 fn recording_server_knows_the_gaps_between_messages() {
-    let watched = Watched::start(SIZE);
-    let client = Client::connect(watched.server().address());
+    let recording = RecordingServer::start(SIZE);
+    let client = Client::connect(recording.server().address());
     client.echo(&[1; SIZE]);
     thread::sleep(Duration::from_millis(20));
     client.echo(&[2; 2 * SIZE]);
-    let [paused, _] = watched.gaps()[..] else {
+    let [paused, _] = recording.gaps()[..] else {
         panic!("three messages");
     };
     assert!(paused >= Duration::from_millis(20));

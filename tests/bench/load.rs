@@ -1,6 +1,6 @@
 //! What is asked for is what the server gets: messages, connections, sizes, addresses.
 
-use crate::bench::{against, measure, run};
+use crate::bench::{bench_against, measure, run};
 use crate::support::Server;
 use crate::support::server::Figures;
 
@@ -49,13 +49,13 @@ fn a_thousand_connections_are_made() {
 #[test]
 #[cfg(target_os = "linux")]
 fn the_descriptor_limit_is_raised_or_named() {
-    use crate::bench::{Report, against, start};
+    use crate::bench::{Report, bench_against, start};
     use crate::support::unix::limited;
     let server = Server::start(&[]);
     let bench = |limits: &str| {
         start(limited(
             limits,
-            &against(server.address(), "-c 200 -n 400 -w 0 -J"),
+            &bench_against(server.address(), "-c 200 -n 400 -w 0 -J"),
         ))
         .finished()
     };
@@ -183,7 +183,7 @@ fn a_rate_is_printed_with_enough_digits() {
     let server = Server::start(&[]);
     let said = |args: &str| {
         let args = format!("-d 100ms -w 0 {args}");
-        run(against(server.address(), &args), 0).text()
+        run(bench_against(server.address(), &args), 0).text()
     };
     let slow = said("-c 1 -r 0.001");
     assert!(slow.contains(" % of 0.001 messages/s"), "{slow}");

@@ -1,16 +1,16 @@
 //! Options that are answers rather than load: objectives, strictness, and what is refused.
 
-use crate::bench::{against, bench, measure_to, run};
-use crate::faulty::{Damage, Damaged, at_most, never_answers};
+use crate::bench::{bench, bench_against, measure_expecting, run};
+use crate::faulty::{Damage, DamagingServer, limits_rate, never_answers};
 use crate::support::Server;
-use crate::support::temp_dir::Folder;
+use crate::support::temp_dir::TempDir;
 
 #[test]
 fn an_slo_that_is_not_met_exits_with_3() {
     let server = Server::start(&[]);
     let code = |slo: &str, code| {
         let args = format!("-c 2 -n 2000 -w 0 --slo {slo}");
-        run(against(server.address(), &args), code).text()
+        run(bench_against(server.address(), &args), code).text()
     };
     code("p99<10s", 0);
     code("p50<10s,p99<10s,errors<0.1%", 0);
@@ -23,29 +23,29 @@ fn an_slo_that_is_not_met_exits_with_3() {
 
 #[test]
 fn strict_exits_with_5_if_the_run_is_suspect() {
-    let server = at_most(500, 64);
+    let server = limits_rate(500, 64);
     let args = "-c 1 -p 4 -r 1000 -d 300ms -w 0";
-    measure_to(server.address(), args, 0);
-    measure_to(server.address(), &format!("{args} --strict"), 5);
+    measure_expecting(server.address(), args, 0);
+    measure_expecting(server.address(), &format!("{args} --strict"), 5);
 }
 
 #[test]
 fn the_most_serious_exit_code_wins() {
     // Not met and suspect.
-    let server = at_most(500, 64);
+    let server = limits_rate(500, 64);
     let args = "-c 1 -p 4 -r 1000 -d 300ms -w 0 --strict --slo p50<1ns";
-    measure_to(server.address(), args, 3);
+    measure_expecting(server.address(), args, 3);
     // Wrong bytes and not met.
-    let server = Damaged::start(Damage::Corrupted { offset: 0 }, 64);
-    measure_to(
+    let server = DamagingServer::start(Damage::Corrupted { offset: 0 }, 64);
+    measure_expecting(
         server.server().address(),
         "-c 1 -n 10 -w 0 --slo p50<1ns",
         4,
     );
     // Nothing answered and not met.
     let args = "-c 1 -d 100ms -w 0 --timeout 50ms --strict --slo p50<1ns";
-    measure_to(never_answers().address(), args, 3);
-    measure_to(
+    measure_expecting(never_answers().address(), args, 3);
+    measure_expecting(
         never_answers().address(),
         &args.replace("--slo p50<1ns", ""),
         1,
@@ -106,8 +106,8 @@ fn a_shard_without_messages_is_refused() {
 
 #[test]
 fn a_name_with_a_line_break_is_refused_in_one_line() {
-    let folder = Folder::new("line-break");
-    let missing = |name: &str| folder.file(name).display().to_string();
+    let dir = TempDir::new("line-break");
+    let missing = |name: &str| dir.file(name).display().to_string();
     for (args, code) in [
         (vec!["a\nb:1".to_owned()], 2),
         (vec!["merge".into(), missing("x\ny"), "z".into()], 1),
@@ -144,6 +144,6 @@ fn aliases_work_like_their_options() {
         "--duration 200ms --rate 500",
     ] {
         let report = crate::bench::measure(server.address(), &format!("{args} -w 0 -c 2"));
-        report.expect_scheduled(100);
+        report.expect_all_scheduled(100);
     }
 }

@@ -10,12 +10,12 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::bench::{Report, against, measure, run};
-use crate::faulty::{Unheard, never_answers};
+use crate::bench::{Report, bench_against, measure, run};
+use crate::faulty::{UnusedAddress, never_answers};
 use crate::support::Server;
-use crate::support::temp_dir::Folder;
+use crate::support::temp_dir::TempDir;
 
-const ROWS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
+const HISTOGRAMS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
 
 #[test]
 fn json_is_one_object_with_every_documented_field() {
@@ -37,7 +37,7 @@ fn json_is_one_object_with_every_documented_field() {
         report.count(name);
     }
     report.expect_no_failure();
-    for row in ROWS {
+    for row in HISTOGRAMS {
         for figure in [
             "count", "min", "p50", "p90", "p99", "p99_9", "p99_99", "max", "mean",
         ] {
@@ -149,7 +149,7 @@ fn a_percentile_is_printed_only_with_ten_samples_above_it() {
     let report = measure(server.address(), "-c 1 -n 1000 -w 0");
     assert!(report.at("/metrics/response_us/p99").is_number());
     assert!(report.at("/metrics/response_us/p99_9").is_null());
-    let text = run(against(server.address(), "-c 1 -n 1000 -w 0"), 0).output;
+    let text = run(bench_against(server.address(), "-c 1 -n 1000 -w 0"), 0).output;
     let row = text
         .iter()
         .find(|line| line.trim_start().starts_with("response"));
@@ -163,7 +163,7 @@ fn a_percentile_is_printed_only_with_ten_samples_above_it() {
 #[test]
 fn the_text_report_has_the_documented_lines() {
     let server = Server::start(&[]);
-    let command = against(server.address(), "-c 3 -r 2000 -d 500ms -w 100ms -i 100ms");
+    let command = bench_against(server.address(), "-c 3 -r 2000 -d 500ms -w 100ms -i 100ms");
     let finished = run(command, 0);
     let lines = &finished.output;
     let text = lines.join("\n");
@@ -215,7 +215,7 @@ fn the_text_report_has_the_documented_lines() {
 #[test]
 fn a_closed_loop_names_what_limits_it() {
     let server = Server::start(&[]);
-    let text = run(against(server.address(), "-c 3 -d 200ms -w 0"), 0)
+    let text = run(bench_against(server.address(), "-c 3 -d 200ms -w 0"), 0)
         .output
         .join("\n");
     let limit = text
@@ -228,10 +228,10 @@ fn a_closed_loop_names_what_limits_it() {
 
 #[test]
 fn the_files_agree_with_the_printed_report() {
-    let folder = Folder::new("files");
-    let [json, hgrm, hlog] = ["out.json", "out.hgrm", "out.hlog"].map(|name| folder.file(name));
+    let dir = TempDir::new("files");
+    let [json, hgrm, hlog] = ["out.json", "out.hgrm", "out.hlog"].map(|name| dir.file(name));
     let server = Server::start(&[]);
-    let mut command = against(server.address(), "-c 3 -n 20000 -w 0 -i 100ms -J");
+    let mut command = bench_against(server.address(), "-c 3 -n 20000 -w 0 -i 100ms -J");
     command
         .arg("-o")
         .arg(&json)
@@ -252,10 +252,10 @@ fn the_files_agree_with_the_printed_report() {
 
 #[test]
 fn the_hlog_starts_at_the_window_even_if_replies_are_late() {
-    let folder = Folder::new("began");
-    let hlog = folder.file("out.hlog");
+    let dir = TempDir::new("began");
+    let hlog = dir.file("out.hlog");
     let server = never_answers();
-    let mut command = against(server.address(), "-c 1 -d 100ms -w 0 --timeout 2s -J");
+    let mut command = bench_against(server.address(), "-c 1 -d 100ms -w 0 --timeout 2s -J");
     command.arg("--hlog").arg(&hlog);
     let report = Report::of(&run(command, 1));
     let began = report.at("/began").as_str().expect("a time");
@@ -271,21 +271,21 @@ fn the_hlog_starts_at_the_window_even_if_replies_are_late() {
 
 #[test]
 fn a_run_that_cannot_start_keeps_the_earlier_report() {
-    let folder = Folder::new("kept");
-    let json = folder.file("out.json");
+    let dir = TempDir::new("kept");
+    let json = dir.file("out.json");
     fs::write(
         &json,
         "earlier, and longer than what is written next: ".repeat(1000),
     )
     .expect("writing");
     let earlier = fs::read(&json).expect("the earlier one");
-    let nobody = Unheard::bind();
-    let mut command = against(nobody.address(), "-c 1 -n 1 -w 0");
+    let unused = UnusedAddress::bind();
+    let mut command = bench_against(unused.address(), "-c 1 -n 1 -w 0");
     command.arg("-o").arg(&json);
     run(command, 1);
     assert!(fs::read(&json).expect("the file") == earlier);
     let server = Server::start(&[]);
-    let mut command = against(server.address(), "-c 1 -n 1 -w 0");
+    let mut command = bench_against(server.address(), "-c 1 -n 1 -w 0");
     command.arg("-o").arg(&json);
     run(command, 0);
     Report::read(&json).expect_all(1);
@@ -382,11 +382,11 @@ fn expect_log(bytes: &[u8], response: &Histogram<u64>) {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_file_that_cannot_be_written_does_not_affect_the_others() {
-    let folder = Folder::new("full");
-    let json = folder.file("out.json");
+    let dir = TempDir::new("full");
+    let json = dir.file("out.json");
     let server = Server::start(&[]);
     for full in ["--hlog", "--hgrm"] {
-        let mut command = against(server.address(), "-c 1 -n 100 -w 0");
+        let mut command = bench_against(server.address(), "-c 1 -n 100 -w 0");
         command.arg("-o").arg(&json).args([full, "/dev/full"]);
         let finished = run(command, 1);
         assert!(finished.log.join("\n").contains("cannot write /dev/full: "));

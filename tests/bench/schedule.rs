@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::bench::{Report, against, measure, run};
-use crate::faulty::{Watched, at_most, delays_every, delays_first, stalls_once};
-use crate::support::{Server, bound};
+use crate::bench::{Report, bench_against, measure, run};
+use crate::faulty::{RecordingServer, delays_every, delays_first, limits_rate, stalls_once};
+use crate::support::{Server, time_bound};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -45,8 +45,8 @@ impl Stall {
                 );
             }
         }
-        assert!(report.percentile("send_lag", 99.0) < bound(MILLISECOND));
-        assert!(report.percentile("service", 90.0) < bound(MILLISECOND));
+        assert!(report.percentile("send_lag", 99.0) < time_bound(MILLISECOND));
+        assert!(report.percentile("service", 90.0) < time_bound(MILLISECOND));
         expect_valid(&report);
         let accounted = report.count("response_us/count");
         assert_eq!(accounted, self.run.as_millis() as u64);
@@ -67,7 +67,7 @@ fn an_open_loop_measures_a_stall_and_a_closed_loop_does_not() {
         run: Duration::from_secs(2),
         stall: Duration::from_millis(200),
         // On a busy machine what has queued up takes longer than the median says.
-        tolerance: [0.03, 0.06].map(|share| share * f64::from(bound(1))),
+        tolerance: [0.03, 0.06].map(|share| share * f64::from(time_bound(1))),
     };
     stall.expect_in_an_open_loop();
     stall.expect_in_a_closed_loop();
@@ -89,7 +89,7 @@ fn a_stall_of_a_second_moves_percentiles_as_computed() {
 fn measure_with_late_replies() -> Report {
     let server = delays_every(50, 20 * MILLISECOND, 64);
     let report = measure(server.address(), "-c 40 -r 1000 -d 2s -w 0");
-    report.expect_scheduled(2000);
+    report.expect_all_scheduled(2000);
     report
 }
 
@@ -117,7 +117,7 @@ fn a_delay_of_every_fiftieth_reply_is_the_p99_and_leaves_p90() {
 #[test]
 fn a_server_at_half_the_rate_is_an_overload() {
     let args = "-c 4 -p 16 -r 1000 -d 1s -w 0";
-    let report = measure(at_most(500, 64).address(), args);
+    let report = measure(limits_rate(500, 64).address(), args);
     assert!(!report.is_valid());
     assert!(
         report.reasons().contains("overload"),
@@ -135,7 +135,7 @@ fn a_server_at_half_the_rate_is_an_overload() {
     // What is due at the begin and never sent is as old as the run.
     assert!(report.percentile("response", 99.0) >= Duration::from_millis(400));
 
-    let text = run(against(at_most(500, 64).address(), args), 0);
+    let text = run(bench_against(limits_rate(500, 64).address(), args), 0);
     let row = text
         .output
         .iter()
@@ -156,7 +156,7 @@ fn a_server_at_half_the_rate_is_an_overload() {
 fn an_open_loop_sends_at_the_rate_and_excludes_the_warm_up() {
     let server = Server::start(&[]);
     let report = measure(server.address(), "-c 4 -r 500 -d 600ms -w 400ms");
-    report.expect_scheduled(300);
+    report.expect_all_scheduled(300);
     assert_eq!(report.number("seconds"), 0.6);
     let echoed = server.stop().figures().get("echoed");
     assert_eq!(echoed, 64 * (200 + 300), "with the warm-up");
@@ -209,9 +209,9 @@ fn each_worker_gets_the_same_share_of_messages_and_rate() {
 
 /// How many messages there were on one connection, and the median of the gaps between them.
 fn measure_arrivals(args: &str) -> (u64, Duration) {
-    let watched = Watched::start(64);
-    let report = measure(watched.server().address(), &format!("-c 1 -w 0 {args}"));
-    let mut gaps = watched.gaps();
+    let recording = RecordingServer::start(64);
+    let report = measure(recording.server().address(), &format!("-c 1 -w 0 {args}"));
+    let mut gaps = recording.gaps();
     gaps.sort();
     (report.count("response_us/count"), gaps[gaps.len() / 2])
 }
@@ -249,7 +249,7 @@ fn gaps_between_arrivals_are_even_or_exponential() {
 /// On a machine at rest nothing may be wrong; elsewhere the generator may be late, and says so.
 #[track_caller]
 fn expect_valid(report: &Report) {
-    if bound(1) == 1 {
+    if time_bound(1) == 1 {
         assert!(report.is_valid(), "{}", report.without_histograms());
         report.expect_no_failure();
     }

@@ -4,19 +4,19 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::bench::{Report, against, bench, run, start};
+use crate::bench::{Report, bench, bench_against, run, start};
 use crate::support::Server;
-use crate::support::temp_dir::Folder;
+use crate::support::temp_dir::TempDir;
 
-const ROWS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
+const HISTOGRAMS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
 
 /// Runs both at the same time and returns their reports.
 #[track_caller]
-fn both(folder: &Folder, commands: [Command; 2]) -> [(PathBuf, Report); 2] {
+fn both(dir: &TempDir, commands: [Command; 2]) -> [(PathBuf, Report); 2] {
     let mut number = 0;
     let running = commands.map(|mut command| {
         number += 1;
-        let path = folder.file(&format!("{number}.json"));
+        let path = dir.file(&format!("{number}.json"));
         command.arg("-o").arg(&path);
         (start(command), path)
     });
@@ -29,14 +29,14 @@ fn both(folder: &Folder, commands: [Command; 2]) -> [(PathBuf, Report); 2] {
 
 #[test]
 fn two_merged_shards_are_the_sum_of_their_parts() {
-    let folder = Folder::new("shards");
+    let dir = TempDir::new("shards");
     let server = Server::start(&[]);
     let start = soon();
     let shards = [0, 1].map(|shard| {
         let args = format!("-c 5 -r 2000 -d 600ms -w 0 --shard {shard}/2 --start-at {start}");
-        against(server.address(), &args)
+        bench_against(server.address(), &args)
     });
-    let [(first, a), (second, b)] = both(&folder, shards);
+    let [(first, a), (second, b)] = both(&dir, shards);
     assert_eq!(
         a.count("connections_achieved") + b.count("connections_achieved"),
         5
@@ -58,7 +58,7 @@ fn two_merged_shards_are_the_sum_of_their_parts() {
     ] {
         assert_eq!(merged.count(name), total(name), "{name}");
     }
-    for row in ROWS {
+    for row in HISTOGRAMS {
         let mut sum = a.histogram(row);
         sum.add(b.histogram(row)).expect("equal bounds");
         assert_eq!(merged.histogram(row), sum, "{row}");
@@ -85,20 +85,20 @@ fn two_merged_shards_are_the_sum_of_their_parts() {
 
 #[test]
 fn shard_auto_takes_the_index_from_kubernetes() {
-    let folder = Folder::new("auto");
+    let dir = TempDir::new("auto");
     let server = Server::start(&[]);
     let shards = ["0", "1"].map(|index| {
-        let mut command = against(server.address(), "-c 3 -n 100 -w 0 --shard auto/2");
+        let mut command = bench_against(server.address(), "-c 3 -n 100 -w 0 --shard auto/2");
         command.env("JOB_COMPLETION_INDEX", index);
         command
     });
-    let [(_, a), (_, b)] = both(&folder, shards);
+    let [(_, a), (_, b)] = both(&dir, shards);
     assert_eq!(
         a.count("connections_achieved") + b.count("connections_achieved"),
         3
     );
     assert_eq!(a.count("messages") + b.count("messages"), 100);
-    let mut without = against(server.address(), "-c 3 -n 100 --shard auto/2");
+    let mut without = bench_against(server.address(), "-c 3 -n 100 --shard auto/2");
     without.env_remove("JOB_COMPLETION_INDEX");
     let said = run(without, 2).text();
     assert!(said.contains("JOB_COMPLETION_INDEX"), "{said}");
@@ -106,13 +106,13 @@ fn shard_auto_takes_the_index_from_kubernetes() {
 
 #[test]
 fn merge_judges_the_slo_on_the_merged_data() {
-    let folder = Folder::new("merge");
+    let dir = TempDir::new("merge");
     let server = Server::start(&[]);
     let shards = [0, 1].map(|shard| {
         let args = format!("-c 2 -n 1200 -w 0 --shard {shard}/2");
-        against(server.address(), &args)
+        bench_against(server.address(), &args)
     });
-    let [(first, a), (second, _)] = both(&folder, shards);
+    let [(first, a), (second, _)] = both(&dir, shards);
     assert!(
         a.at("/metrics/response_us/p99").is_null(),
         "600 are too few"
@@ -130,10 +130,10 @@ fn merge_judges_the_slo_on_the_merged_data() {
 
 #[test]
 fn merge_refuses_a_file_that_is_not_a_report() {
-    let folder = Folder::new("no-report");
-    let file = folder.file("x.json");
+    let dir = TempDir::new("no-report");
+    let file = dir.file("x.json");
     std::fs::write(&file, "{}").expect("writing");
-    for path in [file, folder.file("missing.json")] {
+    for path in [file, dir.file("missing.json")] {
         let mut merge = bench("merge");
         merge.arg(&path);
         let finished = run(merge, 1);
@@ -152,7 +152,7 @@ fn start_at_delays_the_start() {
     let server = Server::start(&[]);
     let start = soon();
     let args = format!("-c 1 -n 10 -w 0 --start-at {start}");
-    run(against(server.address(), &args), 0);
+    run(bench_against(server.address(), &args), 0);
     let at = start.trim_start_matches('@').parse().expect("seconds");
     assert!(SystemTime::now() >= UNIX_EPOCH + Duration::from_secs_f64(at));
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 
-use crate::bench::{Report, against, start};
-use crate::faulty::{Watched, never_answers};
+use crate::bench::{Report, bench_against, start};
+use crate::faulty::{RecordingServer, never_answers};
 use crate::support::{DEADLINE, Server, wait_for, within};
 
 /// Measures for an hour until the first interval has passed, then sends `signal`.
@@ -14,7 +14,7 @@ use crate::support::{DEADLINE, Server, wait_for, within};
 fn interrupted(signal: Signal, code: i32, args: &str) -> Vec<String> {
     let server = Server::start(&[]);
     let args = format!("-c 4 -d 1h -w 0 -i 100ms {args}");
-    let mut running = start(against(server.address(), &args));
+    let mut running = start(bench_against(server.address(), &args));
     running.await_log("");
     running.await_log_from(2, "");
     running.signal(signal);
@@ -62,11 +62,11 @@ fn expect_nothing_measured(mut running: Server, signal: Signal, code: i32) {
 fn an_interrupt_during_the_warm_up_measures_nothing() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         for args in ["", "-t 2", "-r 1000", "--churn -r 100", "-n 1000000"] {
-            let watched = Watched::start(64);
+            let recording = RecordingServer::start(64);
             let args = format!("-c 4 -d 1h -w 1h -J {args}");
-            let running = start(against(watched.server().address(), &args));
+            let running = start(bench_against(recording.server().address(), &args));
             wait_for("messages of the warm-up", DEADLINE, || {
-                !watched.gaps().is_empty()
+                !recording.gaps().is_empty()
             });
             expect_nothing_measured(running, signal, code);
         }
@@ -80,7 +80,7 @@ fn an_interrupt_before_start_at_measures_nothing() {
         .expect("after 1970");
     let server = Server::start(&[]);
     let args = format!("-c 4 -d 5s -J --start-at @{}", now.as_secs() + 3600);
-    let running = start(against(server.address(), &args));
+    let running = start(bench_against(server.address(), &args));
     running.await_log("waiting ");
     expect_nothing_measured(running, Signal::INT, 130);
 }
@@ -88,7 +88,7 @@ fn an_interrupt_before_start_at_measures_nothing() {
 #[test]
 fn an_interrupt_before_the_first_reply_ends_bench() {
     let server = never_answers();
-    let mut running = start(against(
+    let mut running = start(bench_against(
         server.address(),
         "-c 1 -d 1h -w 0 -i 50ms --timeout 1h",
     ));
@@ -103,7 +103,7 @@ fn an_interrupt_before_every_connection_is_up_ends_bench() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let server = Server::start(&[]);
         let args = "-c 100 -d 1h -w 0 --connect-rate 1";
-        let mut running = start(against(server.address(), args));
+        let mut running = start(bench_against(server.address(), args));
         server.await_active(1, DEADLINE);
         running.signal(signal);
         within(Duration::from_millis(500), || running.wait());
@@ -121,7 +121,7 @@ fn an_interrupt_before_every_connection_is_up_ends_bench() {
 #[test]
 fn a_second_signal_ends_bench_at_once() {
     let server = Server::start(&[]);
-    let mut running = start(against(server.address(), "-c 4 -d 1h -w 0 -i 50ms"));
+    let mut running = start(bench_against(server.address(), "-c 4 -d 1h -w 0 -i 50ms"));
     running.await_log_from(2, "");
     running.signal(Signal::INT);
     // Closer together they could be one.
@@ -134,7 +134,7 @@ fn a_second_signal_ends_bench_at_once() {
 #[test]
 fn the_message_of_a_second_signal_matches_the_first() {
     let server = Server::start(&[]);
-    let mut running = start(against(server.address(), "-c 4 -d 1h -w 0 -i 50ms"));
+    let mut running = start(bench_against(server.address(), "-c 4 -d 1h -w 0 -i 50ms"));
     running.await_log_from(2, "");
     // It finds both, whatever it was about.
     for signal in [Signal::STOP, Signal::INT, Signal::TERM, Signal::CONT] {

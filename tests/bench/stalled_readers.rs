@@ -8,9 +8,9 @@ use std::time::Duration;
 use rustix::io::ioctl_fionbio;
 use rustix::process::Signal;
 
-use crate::bench::{Report, against, bench, run};
-use crate::faulty::Watched;
-use crate::support::temp_dir::Folder;
+use crate::bench::{Report, bench, bench_against, run};
+use crate::faulty::RecordingServer;
+use crate::support::temp_dir::TempDir;
 use crate::support::unix::{fill, full_pipe};
 use crate::support::{DEADLINE, Server, wait_for, within};
 
@@ -22,7 +22,7 @@ fn a_full_standard_error_does_not_delay_the_run_or_its_end() {
     let (_unread, error) = full_pipe();
     let mut command = bench("-c 2 -d 300ms -w 0 -i 10ms -J");
     command.stdout(Stdio::piped()).stderr(error);
-    let finished = within(END, || Server::spawn_silent(command).finished());
+    let finished = within(END, || Server::spawn_without_waiting(command).finished());
     finished.expect_code(0);
     let report = Report::of(&finished);
     report.expect_no_failure();
@@ -35,18 +35,18 @@ fn a_full_standard_error_does_not_delay_a_failure() {
     let (_unread, error) = full_pipe();
     let mut command = bench("-c 1 -n 1 -w 0 --source 192.0.2.1");
     command.stdout(Stdio::piped()).stderr(error);
-    let finished = within(END, || Server::spawn_silent(command).finished());
+    let finished = within(END, || Server::spawn_without_waiting(command).finished());
     finished.expect_code(1);
 }
 
 #[test]
 fn a_signal_ends_a_run_with_a_full_standard_error() {
     let (_unread, error) = full_pipe();
-    let watched = Watched::start(64);
-    let mut command = against(watched.server().address(), "-c 2 -d 1h -w 0 -i 10ms -J");
+    let recording = RecordingServer::start(64);
+    let mut command = bench_against(recording.server().address(), "-c 2 -d 1h -w 0 -i 10ms -J");
     command.stdout(Stdio::piped()).stderr(error);
-    let running = Server::spawn_silent(command);
-    wait_for("messages", DEADLINE, || !watched.gaps().is_empty());
+    let running = Server::spawn_without_waiting(command);
+    wait_for("messages", DEADLINE, || !recording.gaps().is_empty());
     running.signal(Signal::INT);
     let finished = within(END, || running.finished());
     finished.expect_code(130);
@@ -55,8 +55,8 @@ fn a_signal_ends_a_run_with_a_full_standard_error() {
 
 #[test]
 fn a_stalled_hlog_reader_fails_in_one_line_and_the_report_is_printed() {
-    let folder = Folder::new("stalled");
-    let fifo = folder.file("log");
+    let dir = TempDir::new("stalled");
+    let fifo = dir.file("log");
     let made = Command::new("mkfifo").arg(&fifo).status();
     assert!(made.expect("running mkfifo").success());
     // Both ends, so that no open waits for the other one.
@@ -81,13 +81,13 @@ fn a_stalled_hlog_reader_fails_in_one_line_and_the_report_is_printed() {
 #[test]
 fn a_signal_ends_bench_while_standard_output_is_full() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let folder = Folder::new(&format!("unread-{code}"));
-        let json = folder.file("out.json");
+        let dir = TempDir::new(&format!("unread-{code}"));
+        let json = dir.file("out.json");
         let (_unread, output) = full_pipe();
         let mut command = bench("-c 1 -n 10 -w 0");
         command.arg("-o").arg(&json);
         command.stdout(output).stderr(Stdio::piped());
-        let mut running = Server::spawn_silent(command);
+        let mut running = Server::spawn_without_waiting(command);
         // It is written before the report is printed.
         wait_for("the end of the measurement", DEADLINE, || {
             fs::metadata(&json).is_ok_and(|file| file.len() > 0)
@@ -100,18 +100,18 @@ fn a_signal_ends_bench_while_standard_output_is_full() {
 
 #[test]
 fn a_non_blocking_standard_output_gets_the_whole_report() {
-    let folder = Folder::new("non-blocking");
-    let json = folder.file("out.json");
+    let dir = TempDir::new("non-blocking");
+    let json = dir.file("out.json");
     let (mut reader, output) = full_pipe();
     ioctl_fionbio(&output, true).expect("a pipe that does not block");
     let mut command = bench("-c 1 -n 10 -w 0");
     command.arg("-o").arg(&json);
     command.stdout(output).stderr(Stdio::piped());
-    let running = Server::spawn_silent(command);
+    let running = Server::spawn_without_waiting(command);
     wait_for("the end of the measurement", DEADLINE, || {
         fs::metadata(&json).is_ok_and(|file| file.len() > 0)
     });
-    // The pipe ends with the program: nobody else has its other end.
+    // The pipe ends with the program: unused else has its other end.
     let mut said = Vec::new();
     reader.read_to_end(&mut said).expect("reading");
     running.finished().expect_code(0);

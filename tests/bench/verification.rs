@@ -1,7 +1,7 @@
 //! Every byte is compared, at any depth and in every framing.
 
-use crate::bench::{against, measure, measure_to, run};
-use crate::faulty::{DAMAGED, Damage, Damaged};
+use crate::bench::{bench_against, measure, measure_expecting, run};
+use crate::faulty::{DAMAGED_MESSAGE, Damage, DamagingServer};
 use crate::support::Server;
 
 /// Requires that `damage` ends with exit 4, counted, and that the report names its offset.
@@ -10,11 +10,11 @@ fn expect_found(damage: Damage, size: usize, args: &str) {
     // Enough to get to the damage.
     let messages = (4 << 20) / size.clamp(10_000, 100_000);
     let args = format!("-s {size} -n {messages} -w 0 {args}");
-    let server = Damaged::start(damage, size);
-    let report = measure_to(server.server().address(), &args, 4);
+    let server = DamagingServer::start(damage, size);
+    let report = measure_expecting(server.server().address(), &args, 4);
     assert_eq!(report.count("corrupted"), 1, "{damage:?}");
     // Without another message in flight the second reply is one byte too many at its begin, and the server sees no more.
-    let difference = server.difference().unwrap_or((DAMAGED + 1) * size);
+    let difference = server.difference().unwrap_or((DAMAGED_MESSAGE + 1) * size);
     let offset = report.count("corruption/offset");
     assert_eq!(
         offset,
@@ -26,15 +26,19 @@ fn expect_found(damage: Damage, size: usize, args: &str) {
 
 #[test]
 fn the_text_report_shows_the_offset_of_a_wrong_byte() {
-    let server = Damaged::start(Damage::Corrupted { offset: 197 }, 64);
-    let said = run(against(server.server().address(), "-c 1 -n 100 -w 0"), 4).text();
+    let server = DamagingServer::start(Damage::Corrupted { offset: 197 }, 64);
+    let said = run(
+        bench_against(server.server().address(), "-c 1 -n 100 -w 0"),
+        4,
+    )
+    .text();
     assert!(said.contains("offset 197"), "{said}");
     assert!(said.contains("corrupted 1"), "{said}");
 }
 
 #[test]
 fn a_corrupted_byte_is_found_at_any_offset() {
-    for offset in [0, 63, 64, DAMAGED * 64 + 5, 64 * 100 + 1] {
+    for offset in [0, 63, 64, DAMAGED_MESSAGE * 64 + 5, 64 * 100 + 1] {
         expect_found(Damage::Corrupted { offset }, 64, "-c 1");
     }
     // Past the end of the table that the bytes come from.
@@ -45,7 +49,7 @@ fn a_corrupted_byte_is_found_at_any_offset() {
 
 #[test]
 fn a_corrupted_byte_is_found_in_an_open_loop() {
-    let offset = DAMAGED * 64 + 5;
+    let offset = DAMAGED_MESSAGE * 64 + 5;
     expect_found(Damage::Corrupted { offset }, 64, "-c 1 -r 1000");
 }
 
@@ -80,7 +84,7 @@ fn swapped_blocks_of_64_kib_are_found() {
 
 #[test]
 fn no_verify_ignores_a_corrupted_byte() {
-    let server = Damaged::start(Damage::Corrupted { offset: 70 }, 64);
+    let server = DamagingServer::start(Damage::Corrupted { offset: 70 }, 64);
     let report = measure(server.server().address(), "-c 1 -n 100 -w 0 --no-verify");
     report.expect_all(100);
     assert_eq!(server.difference(), Some(70));
@@ -131,6 +135,6 @@ fn a_greeting_is_skipped_with_skip_and_corruption_without() {
     let server = Server::start(&["--banner", "Hello\\r\\n"]);
     measure(server.address(), "--skip 7 -n 100 -c 4 -w 0").expect_all(100);
     measure(server.address(), "--skip 7 -n 20 -c 4 -w 0 --churn").expect_no_failure();
-    let report = measure_to(server.address(), "-d 200ms -c 1 -w 0", 4);
+    let report = measure_expecting(server.address(), "-d 200ms -c 1 -w 0", 4);
     assert_eq!(report.count("corruption/offset"), 0);
 }

@@ -6,24 +6,24 @@ use crate::program::run;
 use crate::support::Server;
 
 /// An address where nobody listens.
-fn nobody() -> SocketAddr {
+fn unused_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("its address")
 }
 
 #[test]
 fn refused_names_the_address_and_the_system_error() {
-    let target = nobody().to_string();
+    let target = unused_address().to_string();
     let begin = format!("cannot connect to {target}: refused: ");
     run(&[&target]).expect_failure(1, &[&begin, "os error"]);
-    let ended = run(&[&target, "-m", "hello"]);
-    ended.expect_failure(1, &["connection 1: ", &begin]);
-    assert_eq!(ended.lines(), ["0 of 1 equal"]);
+    let outcome = run(&[&target, "-m", "hello"]);
+    outcome.expect_failure(1, &["connection 1: ", &begin]);
+    assert_eq!(outcome.lines(), ["0 of 1 equal"]);
 }
 
 #[test]
 fn every_address_of_a_name_is_tried_and_named() {
-    let target = format!("localhost:{}", nobody().port());
+    let target = format!("localhost:{}", unused_address().port());
     let begin = format!("cannot connect to {target}: ");
     run(&["-4", &target]).expect_failure(1, &[&begin, "127.0.0.1:", " refused: "]);
 }
@@ -32,9 +32,9 @@ fn every_address_of_a_name_is_tried_and_named() {
 fn a_name_is_resolved_to_the_address_that_answers() {
     let server = Server::start(&[]);
     let target = format!("localhost:{}", server.address().port());
-    let ended = run(&[&target, "-m", "hello"]);
-    ended.expect_success();
-    assert_eq!(ended.lines(), ["1: hello", "1 of 1 equal"]);
+    let outcome = run(&[&target, "-m", "hello"]);
+    outcome.expect_success();
+    assert_eq!(outcome.lines(), ["1: hello", "1 of 1 equal"]);
 }
 
 #[test]
@@ -46,9 +46,9 @@ fn a_name_with_a_line_break_is_refused_in_one_line() {
 fn an_unresolved_name_is_named() {
     let expected = ["cannot connect to name.invalid:7: unresolved: "];
     run(&["name.invalid:7"]).expect_failure(1, &expected);
-    let ended = run(&["name.invalid:7", "-c", "3", "-m", "hello"]);
-    ended.expect_failure(1, &expected);
-    assert!(ended.output.is_empty());
+    let outcome = run(&["name.invalid:7", "-c", "3", "-m", "hello"]);
+    outcome.expect_failure(1, &expected);
+    assert!(outcome.output.is_empty());
 }
 
 #[test]
@@ -76,8 +76,8 @@ fn misuse_is_refused_with_one_line() {
         ),
         (&["a:1", "-4", "-6"], &["--ipv4", "--ipv6"]),
     ] {
-        let ended = run(args);
-        ended.expect_failure(2, texts);
-        assert!(ended.output.is_empty());
+        let outcome = run(args);
+        outcome.expect_failure(2, texts);
+        assert!(outcome.output.is_empty());
     }
 }

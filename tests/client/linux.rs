@@ -12,18 +12,18 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use socket2::{Domain, Socket, Type};
 
-use crate::program::{Program, run};
+use crate::program::{ClientProcess, run};
 use crate::scripted_server::serve;
 use crate::support::{DEADLINE, Data, QUIET, Server, proc, skip, wait_for};
 
 /// A listener whose backlog is full: whoever connects gets no answer.
-struct Full {
+struct FullListener {
     _listener: Socket,
     _queued: Vec<Socket>,
     address: SocketAddr,
 }
 
-impl Full {
+impl FullListener {
     fn new() -> Self {
         let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         let listener = socket();
@@ -53,13 +53,13 @@ impl Full {
 
 #[test]
 fn an_address_that_does_not_answer_times_out() {
-    let full = Full::new();
+    let full = FullListener::new();
     let target = full.address.to_string();
-    let begun = Instant::now();
+    let start = Instant::now();
     let expected = format!("cannot connect to {target}: timed out: no answer in time");
     run(&["--connect-timeout", "300ms", &target]).expect_failure(1, &[&expected]);
     run(&["--connect-timeout", "300ms", "-m", "hello", &target]).expect_failure(1, &[&expected]);
-    assert!(begun.elapsed() >= Duration::from_millis(600));
+    assert!(start.elapsed() >= Duration::from_millis(600));
 }
 
 #[test]
@@ -79,10 +79,10 @@ fn unreachable_names_the_address() {
         return;
     }
     let client = env!("CARGO_BIN_EXE_mio-echo");
-    let ended = alone(&[client, "client", "192.0.2.1:7"]).expect("unshare");
-    assert_eq!(ended.status.code(), Some(1));
+    let outcome = alone(&[client, "client", "192.0.2.1:7"]).expect("unshare");
+    assert_eq!(outcome.status.code(), Some(1));
     assert_eq!(
-        String::from_utf8_lossy(&ended.stderr),
+        String::from_utf8_lossy(&outcome.stderr),
         "mio-echo: cannot connect to 192.0.2.1:7: unreachable: Network is unreachable (os error 101)\n"
     );
 }
@@ -96,14 +96,14 @@ fn an_interrupt_ends_the_client_by_the_signal() {
         );
     }
     let server = Server::start(&[]);
-    let mut client = Program::start(&[&server.address().to_string()]);
-    client.types(b"hello");
+    let mut client = ClientProcess::start(&[&server.address().to_string()]);
+    client.write_stdin(b"hello");
     client.await_output(5);
     let pid = i32::try_from(client.pid()).ok().and_then(Pid::from_raw);
     kill_process(pid.expect("a process number"), Signal::INT).expect("sending a signal");
-    let ended = client.finished();
-    assert_eq!(ended.code, None, "{:?}", ended.errors);
-    assert!(ended.errors.is_empty(), "{:?}", ended.errors);
+    let outcome = client.finished();
+    assert_eq!(outcome.code, None, "{:?}", outcome.errors);
+    assert!(outcome.errors.is_empty(), "{:?}", outcome.errors);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_failing_standard_stream_is_reported() {
     let server = Server::start(&[]);
     let target = server.address().to_string();
     let open = |path: &str| File::options().read(true).open(path).expect("opening");
-    Program::start_with(&[&target], open("/").into())
+    ClientProcess::start_with(&[&target], open("/").into())
         .finished()
         .expect_failure(
             1,
@@ -121,13 +121,13 @@ fn a_failing_standard_stream_is_reported() {
     let client = env!("CARGO_BIN_EXE_mio-echo");
     for arguments in ["", "-m hello"] {
         let script = format!("echo hello | {client} client {arguments} {target} > /dev/full");
-        let ended = Command::new("sh")
+        let outcome = Command::new("sh")
             .args(["-c", &script])
             .output()
             .expect("sh");
-        assert_eq!(ended.status.code(), Some(1));
+        assert_eq!(outcome.status.code(), Some(1));
         assert_eq!(
-            String::from_utf8_lossy(&ended.stderr),
+            String::from_utf8_lossy(&outcome.stderr),
             "mio-echo: cannot write standard output: No space left on device (os error 28)\n"
         );
     }
@@ -142,13 +142,13 @@ fn a_wrong_reply_outweighs_a_failing_output() {
     });
     let client = env!("CARGO_BIN_EXE_mio-echo");
     let script = format!("{client} client -m hello {server} > /dev/full");
-    let ended = Command::new("sh")
+    let outcome = Command::new("sh")
         .args(["-c", &script])
         .output()
         .expect("sh");
-    assert_eq!(ended.status.code(), Some(4));
+    assert_eq!(outcome.status.code(), Some(4));
     assert_eq!(
-        String::from_utf8_lossy(&ended.stderr),
+        String::from_utf8_lossy(&outcome.stderr),
         "mio-echo: connection 1: reply 1 differs at offset 1: expected 65 6c 6c 6f, got 61 6c 6c 6f\n\
          mio-echo: cannot write standard output: No space left on device (os error 28)\n"
     );
@@ -160,12 +160,12 @@ fn without_descriptors_the_other_connections_finish() {
     let client = env!("CARGO_BIN_EXE_mio-echo");
     let target = server.address();
     let script = format!("ulimit -n 40; {client} client -c 50 -m hello {target}");
-    let ended = Command::new("sh")
+    let outcome = Command::new("sh")
         .args(["-c", &script])
         .output()
         .expect("sh");
-    assert_eq!(ended.status.code(), Some(1));
-    let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(outcome.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&outcome.stderr).into_owned();
     let failed = errors.lines().count();
     assert!(
         errors.contains("connection 50: cannot connect to "),
@@ -175,7 +175,7 @@ fn without_descriptors_the_other_connections_finish() {
         errors.contains(": out of descriptors: Too many open files"),
         "{errors}"
     );
-    let output = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let output = String::from_utf8_lossy(&outcome.stdout).into_owned();
     let summary = format!("{} of 50 equal", 50 - failed);
     assert_eq!(output.lines().last(), Some(&*summary));
     assert!(failed < 40, "{summary}");
@@ -185,7 +185,7 @@ fn without_descriptors_the_other_connections_finish() {
 #[test]
 fn non_blocking_standard_streams_lose_nothing() {
     let server = Server::start(&[]);
-    let (mut typist, stdin) = UnixStream::pair().expect("a pair");
+    let (mut writer, stdin) = UnixStream::pair().expect("a pair");
     let (reader, stdout) = UnixStream::pair().expect("a pair");
     reader.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     stdin.set_nonblocking(true).expect("non-blocking");
@@ -200,8 +200,8 @@ fn non_blocking_standard_streams_lose_nothing() {
     let sent = Data::new(8).take(4 << 20);
     let got = thread::scope(|scope| {
         scope.spawn(|| {
-            typist.write_all(&sent).expect("typing");
-            typist.shutdown(Shutdown::Write).expect("the end");
+            writer.write_all(&sent).expect("writing to standard input");
+            writer.shutdown(Shutdown::Write).expect("the end");
         });
         // Long enough for it to find its output full.
         thread::sleep(QUIET);
@@ -250,12 +250,15 @@ fn memory_does_not_grow_with_the_input() {
 fn through(length: usize) {
     const CHUNK: usize = 256 * 1024;
     let server = Server::start(&[]);
-    let mut client = Program::start_unread(&[&server.address().to_string()], Stdio::piped());
+    let mut client =
+        ClientProcess::start_without_reading(&[&server.address().to_string()], Stdio::piped());
     let (mut stdin, mut stdout) = (client.take_stdin(), client.take_stdout());
-    let typist = thread::spawn(move || {
+    let writer = thread::spawn(move || {
         let mut data = Data::new(6);
         for _ in (0..length).step_by(CHUNK) {
-            stdin.write_all(&data.take(CHUNK)).expect("typing");
+            stdin
+                .write_all(&data.take(CHUNK))
+                .expect("writing to standard input");
         }
         stdin
     });
@@ -266,7 +269,7 @@ fn through(length: usize) {
     }
     let peak = peak_memory(client.pid());
     assert!(peak <= 12 << 20, "{peak} bytes");
-    drop(typist.join().expect("typing"));
+    drop(writer.join().expect("writing to standard input"));
     client.finished().expect_success();
 }
 

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use crate::program::{Program, run};
+use crate::program::{ClientProcess, run};
 use crate::scripted_server::serve;
 use crate::support::Server;
 
@@ -20,9 +20,9 @@ fn replies(lines: &[&str]) -> Vec<String> {
 fn seed_s3_2_each_connection_verifies_its_own_message() {
     let server = Server::start(&[]);
     let target = server.address().to_string();
-    let ended = run(&["-c", "3", "-m", "Hello from Client {i}", &target]);
-    ended.expect_success();
-    let lines = ended.lines();
+    let outcome = run(&["-c", "3", "-m", "Hello from Client {i}", &target]);
+    outcome.expect_success();
+    let lines = outcome.lines();
     assert_eq!(
         replies(&lines),
         [
@@ -33,17 +33,17 @@ fn seed_s3_2_each_connection_verifies_its_own_message() {
     );
     assert_eq!(lines.last(), Some(&"3 of 3 equal"));
     let finished = server.stop();
-    finished.expect_no_complaint();
+    finished.expect_no_warning();
     assert_eq!(finished.figures().get("peer finished"), 3);
 }
 
 #[test]
 fn seed_s3_2_all_connections_are_open_at_once() {
-    let all_here = Barrier::new(3);
+    let all_connected = Barrier::new(3);
     let server = serve(move |mut session| {
         let bytes = session.receive(5);
         // A client that takes one after another never gets past this.
-        all_here.wait();
+        all_connected.wait();
         session.send(&bytes);
         session.receive_to_end();
     });
@@ -64,7 +64,7 @@ fn seed_s2_8_every_framing_carries_messages() {
     for framing in ["raw", "nul", "line", "crlf", "len8", "len16", "len16le"] {
         let server = Server::start(&["--framing", framing]);
         let target = server.address().to_string();
-        let ended = run(&[
+        let outcome = run(&[
             "--framing",
             framing,
             "-c",
@@ -77,12 +77,12 @@ fn seed_s2_8_every_framing_carries_messages() {
             "two",
             &target,
         ]);
-        ended.expect_success();
-        let lines = ended.lines();
+        outcome.expect_success();
+        let lines = outcome.lines();
         let expected = ["1: one 1", "1: one 1", "1: two", "1: two", "2: one 2"];
         assert_eq!(replies(&lines)[..5], expected, "{framing}");
         assert_eq!(lines.last(), Some(&"8 of 8 equal"), "{framing}");
-        server.stop().expect_no_complaint();
+        server.stop().expect_no_warning();
     }
 }
 
@@ -90,15 +90,15 @@ fn seed_s2_8_every_framing_carries_messages() {
 fn an_empty_message_is_sent_if_the_framing_allows_it() {
     for framing in ["line", "crlf", "len8", "len16", "len16le"] {
         let server = Server::start(&["--framing", framing]);
-        let ended = run(&[
+        let outcome = run(&[
             "--framing",
             framing,
             "-m",
             "",
             &server.address().to_string(),
         ]);
-        ended.expect_success();
-        assert_eq!(ended.lines(), ["1: ", "1 of 1 equal"]);
+        outcome.expect_success();
+        assert_eq!(outcome.lines(), ["1: ", "1 of 1 equal"]);
     }
 }
 
@@ -106,7 +106,7 @@ fn an_empty_message_is_sent_if_the_framing_allows_it() {
 fn a_message_larger_than_every_buffer_comes_back() {
     let server = Server::start(&["--socket-buffer", "4k", "--read-buffer", "100"]);
     let long = "0123456789".repeat(3_000);
-    let ended = run(&[
+    let outcome = run(&[
         "-c",
         "4",
         "-n",
@@ -115,14 +115,14 @@ fn a_message_larger_than_every_buffer_comes_back() {
         &long,
         &server.address().to_string(),
     ]);
-    ended.expect_success();
-    assert_eq!(ended.lines().last(), Some(&"12 of 12 equal"));
+    outcome.expect_success();
+    assert_eq!(outcome.lines().last(), Some(&"12 of 12 equal"));
 }
 
 #[test]
 fn many_connections_and_rounds_end() {
     let server = Server::start(&[]);
-    let ended = run(&[
+    let outcome = run(&[
         "-q",
         "-c",
         "300",
@@ -132,8 +132,8 @@ fn many_connections_and_rounds_end() {
         "{i}",
         &server.address().to_string(),
     ]);
-    ended.expect_success();
-    assert!(ended.output.is_empty(), "-q prints nothing");
+    outcome.expect_success();
+    assert!(outcome.output.is_empty(), "-q prints nothing");
     let figures = server.stop().figures();
     assert_eq!(
         (figures.get("accepted"), figures.get("peer finished")),
@@ -144,7 +144,7 @@ fn many_connections_and_rounds_end() {
 #[test]
 fn a_greeting_is_discarded_before_the_replies() {
     let server = Server::start(&["--banner", "welcome\\r\\n"]);
-    let ended = run(&[
+    let outcome = run(&[
         "--skip",
         "9",
         "-n",
@@ -153,15 +153,15 @@ fn a_greeting_is_discarded_before_the_replies() {
         "hello",
         &server.address().to_string(),
     ]);
-    ended.expect_success();
-    assert_eq!(ended.lines(), ["1: hello", "1: hello", "2 of 2 equal"]);
+    outcome.expect_success();
+    assert_eq!(outcome.lines(), ["1: hello", "1: hello", "2 of 2 equal"]);
 }
 
 #[test]
 fn an_unexpected_greeting_is_a_wrong_reply() {
     let server = Server::start(&["--banner", "welcome"]);
-    let ended = run(&["-m", "hello", &server.address().to_string()]);
-    ended.expect_failure(
+    let outcome = run(&["-m", "hello", &server.address().to_string()]);
+    outcome.expect_failure(
         4,
         &[
             "connection 1: reply 1 differs at offset 0: expected ",
@@ -178,12 +178,12 @@ fn a_wrong_reply_is_shown_and_exits_with_4() {
         session.send(&bytes);
         session.receive_to_end();
     });
-    let ended = run(&["--framing", "len16", "-m", "hello", &server.to_string()]);
-    ended.expect_failure(
+    let outcome = run(&["--framing", "len16", "-m", "hello", &server.to_string()]);
+    outcome.expect_failure(
         4,
         &["connection 1: reply 1 differs at offset 4: expected 6c 6c 6f, got 30 6c 6f"],
     );
-    assert_eq!(ended.lines(), ["0 of 1 equal"]);
+    assert_eq!(outcome.lines(), ["0 of 1 equal"]);
 }
 
 #[test]
@@ -193,8 +193,8 @@ fn a_reply_with_extra_bytes_is_wrong() {
         session.send(&[&bytes[..], b"!"].concat());
         session.receive_to_end();
     });
-    let ended = run(&["-m", "hello", &server.to_string()]);
-    ended.expect_failure(4, &[": expected nothing more, got 21"]);
+    let outcome = run(&["-m", "hello", &server.to_string()]);
+    outcome.expect_failure(4, &[": expected nothing more, got 21"]);
 }
 
 #[test]
@@ -209,11 +209,11 @@ fn other_connections_finish_and_the_most_serious_exit_code_wins() {
         session.send(&bytes);
         session.receive_to_end();
     });
-    let ended = run(&["-c", "3", "-m", "hello {i}", &server.to_string()]);
-    assert_eq!(ended.code, Some(4));
-    assert_eq!(ended.lines(), ["3: hello 3", "1 of 3 equal"]);
+    let outcome = run(&["-c", "3", "-m", "hello {i}", &server.to_string()]);
+    assert_eq!(outcome.code, Some(4));
+    assert_eq!(outcome.lines(), ["3: hello 3", "1 of 3 equal"]);
     assert_eq!(
-        ended.errors,
+        outcome.errors,
         [
             "mio-echo: connection 1: closed early (0 of 7 bytes)",
             "mio-echo: connection 2: reply 1 differs at offset 0: expected 68 65 6c 6c 6f 20 32, \
@@ -224,23 +224,23 @@ fn other_connections_finish_and_the_most_serious_exit_code_wins() {
 
 #[test]
 fn a_wrong_reply_is_reported_if_standard_output_is_closed() {
-    let has_differed = Barrier::new(2);
+    let wrong_reply_seen = Barrier::new(2);
     let server = serve(move |mut session| {
         let mut bytes = session.receive(7);
         if bytes[6] == b'2' {
             bytes[0] = b'H';
             session.send(&bytes);
             session.receive_to_end();
-            has_differed.wait();
+            wrong_reply_seen.wait();
         } else {
-            has_differed.wait();
+            wrong_reply_seen.wait();
             session.send(&bytes);
             session.receive_to_end();
         }
     });
     let target = server.to_string();
     let args = ["-c", "2", "-m", "hello {i}", &target];
-    let mut program = Program::start_unread(&args, Stdio::null());
+    let mut program = ClientProcess::start_without_reading(&args, Stdio::null());
     program.close_stdout();
     program
         .finished()
@@ -255,9 +255,9 @@ fn an_early_close_is_reported_with_the_byte_counts() {
         session.receive(5);
         session.send(b"he");
     });
-    let ended = run(&["-n", "3", "-m", "hello", &server.to_string()]);
-    ended.expect_failure(1, &["connection 1: closed early (7 of 15 bytes)"]);
-    assert_eq!(ended.lines(), ["1: hello", "1 of 3 equal"]);
+    let outcome = run(&["-n", "3", "-m", "hello", &server.to_string()]);
+    outcome.expect_failure(1, &["connection 1: closed early (7 of 15 bytes)"]);
+    assert_eq!(outcome.lines(), ["1: hello", "1 of 3 equal"]);
 }
 
 #[test]
@@ -277,10 +277,10 @@ fn a_missing_reply_times_out() {
         session.send(b"hel");
         session.receive_to_end();
     });
-    let begun = Instant::now();
-    let ended = run(&["--timeout", "300ms", "-m", "hello", &server.to_string()]);
-    assert!(begun.elapsed() >= Duration::from_millis(300));
-    ended.expect_failure(1, &["timed out: no reply within 300ms (3 of 5 bytes)"]);
+    let start = Instant::now();
+    let outcome = run(&["--timeout", "300ms", "-m", "hello", &server.to_string()]);
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    outcome.expect_failure(1, &["timed out: no reply within 300ms (3 of 5 bytes)"]);
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn the_timeout_applies_to_each_reply() {
         }
         session.receive_to_end();
         // Not by closing: on Windows a program that another test starts meanwhile inherits an accepted socket.
-        session.finish();
+        session.half_close();
     });
     run(&[
         "--timeout",
@@ -327,7 +327,7 @@ fn a_full_standard_output_does_not_make_a_reply_late() {
             first_is_done.wait();
         }
         session.receive_to_end();
-        session.finish();
+        session.half_close();
     });
     let message = format!("{{i}}{}", "a".repeat(LENGTH - 1));
     let rounds = ROUNDS.to_string();
@@ -335,7 +335,7 @@ fn a_full_standard_output_does_not_make_a_reply_late() {
     let args = ["-c", "2", "-n", &rounds, "-m", &message];
     let args = [&args[..], &["--timeout", "1s", &target]].concat();
     // The lines are more than a pipe holds: by the time that it is read, the reply to connection 2 is over its time.
-    let mut program = Program::start_unread(&args, Stdio::null());
+    let mut program = ClientProcess::start_without_reading(&args, Stdio::null());
     std::thread::sleep(Duration::from_millis(1500));
     program.read_stdout();
     program.finished().expect_success();
@@ -359,9 +359,9 @@ fn a_missing_greeting_or_end_times_out() {
             std::thread::park();
         }
     });
-    let ended = run(&["--timeout", ".3", "-m", "hello", &endless.to_string()]);
-    ended.expect_failure(1, &["timed out: no end within 300ms (5 of 5 bytes)"]);
-    assert_eq!(ended.lines(), ["1: hello", "1 of 1 equal"]);
+    let outcome = run(&["--timeout", ".3", "-m", "hello", &endless.to_string()]);
+    outcome.expect_failure(1, &["timed out: no end within 300ms (5 of 5 bytes)"]);
+    assert_eq!(outcome.lines(), ["1: hello", "1 of 1 equal"]);
 }
 
 #[test]

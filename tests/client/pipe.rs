@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::program::{Program, run};
+use crate::program::{ClientProcess, run};
 use crate::scripted_server::serve;
 use crate::support::{Client, Data, QUIET, Server};
 
@@ -48,12 +48,12 @@ fn expect_same(got: &[u8], sent: &[u8]) {
 #[test]
 fn seed_s0_2_one_program_is_server_or_client_on_any_address() {
     let server = Server::start(&[]);
-    let mut client = Program::start(&[&server.address().to_string()]);
-    client.types(b"hello\n");
+    let mut client = ClientProcess::start(&[&server.address().to_string()]);
+    client.write_stdin(b"hello\n");
     client.close_stdin();
-    let ended = client.finished();
-    ended.expect_success();
-    assert_eq!(ended.output, b"hello\n");
+    let outcome = client.finished();
+    outcome.expect_success();
+    assert_eq!(outcome.output, b"hello\n");
 }
 
 #[test]
@@ -61,9 +61,10 @@ fn a_file_comes_back_byte_for_byte() {
     let server = Server::start(&[]);
     let sent = Data::new(1).take(32 * MIB);
     let file = ReadBuffer::with(&sent);
-    let ended = Program::start_with(&[&server.address().to_string()], file.open()).finished();
-    ended.expect_success();
-    expect_same(&ended.output, &sent);
+    let outcome =
+        ClientProcess::start_with(&[&server.address().to_string()], file.open()).finished();
+    outcome.expect_success();
+    expect_same(&outcome.output, &sent);
 }
 
 #[test]
@@ -71,15 +72,15 @@ fn empty_input_and_one_byte_come_back() {
     let server = Server::start(&[]);
     let target = server.address().to_string();
     for sent in [&b""[..], b"x"] {
-        let mut client = Program::start(&[&target]);
-        client.types(sent);
+        let mut client = ClientProcess::start(&[&target]);
+        client.write_stdin(sent);
         client.close_stdin();
-        let ended = client.finished();
-        ended.expect_success();
-        assert_eq!(ended.output, sent);
+        let outcome = client.finished();
+        outcome.expect_success();
+        assert_eq!(outcome.output, sent);
     }
     run(&[&target]).expect_success();
-    server.stop().expect_no_complaint();
+    server.stop().expect_no_warning();
 }
 
 #[test]
@@ -87,18 +88,19 @@ fn a_server_that_reads_one_byte_at_a_time_gets_everything() {
     let server = Server::start(&["--read-buffer", "1", "--socket-buffer", "4k"]);
     let sent = Data::new(2).take(20_000);
     let file = ReadBuffer::with(&sent);
-    let ended = Program::start_with(&[&server.address().to_string()], file.open()).finished();
-    ended.expect_success();
-    expect_same(&ended.output, &sent);
+    let outcome =
+        ClientProcess::start_with(&[&server.address().to_string()], file.open()).finished();
+    outcome.expect_success();
+    expect_same(&outcome.output, &sent);
 }
 
 #[test]
 fn input_is_echoed_before_the_end_of_a_line() {
     let server = Server::start(&[]);
-    let mut client = Program::start(&[&server.address().to_string()]);
+    let mut client = ClientProcess::start(&[&server.address().to_string()]);
     let mut all = Vec::new();
     for typed in ["a", "b\n", "c", "a longer line without an end"] {
-        client.types(typed.as_bytes());
+        client.write_stdin(typed.as_bytes());
         all.extend_from_slice(typed.as_bytes());
         assert_eq!(client.await_output(all.len()), all);
     }
@@ -114,13 +116,13 @@ fn receiving_does_not_wait_for_input() {
         session.send(&data);
         assert_eq!(session.receive_to_end(), b"at last");
     });
-    let mut client = Program::start(&[&server.to_string()]);
+    let mut client = ClientProcess::start(&[&server.to_string()]);
     expect_same(&client.await_output(sent.len()), &sent);
-    client.types(b"at last");
+    client.write_stdin(b"at last");
     client.close_stdin();
-    let ended = client.finished();
-    ended.expect_success();
-    expect_same(&ended.output, &sent);
+    let outcome = client.finished();
+    outcome.expect_success();
+    expect_same(&outcome.output, &sent);
 }
 
 #[test]
@@ -131,59 +133,60 @@ fn sending_does_not_wait_for_replies() {
     });
     let sent = Data::new(4).take(8 * MIB);
     let file = ReadBuffer::with(&sent);
-    let ended = Program::start_with(&[&server.to_string()], file.open()).finished();
-    ended.expect_success();
-    expect_same(&ended.output, &sent);
+    let outcome = ClientProcess::start_with(&[&server.to_string()], file.open()).finished();
+    outcome.expect_success();
+    expect_same(&outcome.output, &sent);
 }
 
 #[test]
 fn a_full_standard_output_pauses_standard_input_and_loses_nothing() {
     let server = Server::start(&["--socket-buffer", "64k"]);
     let target = server.address().to_string();
-    let mut client = Program::start_unread(&[&target], Stdio::piped());
+    let mut client = ClientProcess::start_without_reading(&[&target], Stdio::piped());
     let sent = Data::new(5).take(24 * MIB);
     let (mut stdin, bytes) = (client.take_stdin(), sent.clone());
-    let typist = thread::spawn(move || stdin.write_all(&bytes).expect("typing"));
+    let writer = thread::spawn(move || stdin.write_all(&bytes).expect("writing to standard input"));
     thread::sleep(QUIET);
-    assert!(!typist.is_finished(), "all of it was taken in");
+    assert!(!writer.is_finished(), "all of it was taken in");
     client.read_stdout();
-    let ended = client.finished();
-    typist.join().expect("typing");
-    ended.expect_success();
-    expect_same(&ended.output, &sent);
+    let outcome = client.finished();
+    writer.join().expect("writing to standard input");
+    outcome.expect_success();
+    expect_same(&outcome.output, &sent);
 }
 
 #[test]
 fn a_closed_standard_output_ends_the_client_silently() {
     let server = Server::start(&[]);
-    let mut client = Program::start_unread(&[&server.address().to_string()], Stdio::piped());
+    let mut client =
+        ClientProcess::start_without_reading(&[&server.address().to_string()], Stdio::piped());
     client.close_stdout();
-    client.types(b"for nobody");
-    let ended = client.finished();
-    assert_eq!(ended.code, Some(1));
-    assert!(ended.errors.is_empty(), "{:?}", ended.errors);
+    client.write_stdin(b"for nobody");
+    let outcome = client.finished();
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.errors.is_empty(), "{:?}", outcome.errors);
 }
 
 #[test]
 fn quiet_prints_nothing() {
     let server = Server::start(&[]);
-    let mut client = Program::start(&["-q", &server.address().to_string()]);
-    client.types(b"hello");
+    let mut client = ClientProcess::start(&["-q", &server.address().to_string()]);
+    client.write_stdin(b"hello");
     client.close_stdin();
-    let ended = client.finished();
-    ended.expect_success();
-    assert!(ended.output.is_empty());
+    let outcome = client.finished();
+    outcome.expect_success();
+    assert!(outcome.output.is_empty());
 }
 
 #[test]
 fn a_greeting_is_discarded() {
     let server = Server::start(&["--banner", "welcome"]);
-    let mut client = Program::start(&["--skip", "7", &server.address().to_string()]);
-    client.types(b"hello");
+    let mut client = ClientProcess::start(&["--skip", "7", &server.address().to_string()]);
+    client.write_stdin(b"hello");
     client.close_stdin();
-    let ended = client.finished();
-    ended.expect_success();
-    assert_eq!(ended.output, b"hello");
+    let outcome = client.finished();
+    outcome.expect_success();
+    assert_eq!(outcome.output, b"hello");
 }
 
 #[test]
@@ -199,12 +202,12 @@ fn more_bytes_than_were_sent_are_printed() {
         session.receive_to_end();
         session.send(b"more than that");
     });
-    let mut client = Program::start(&[&server.to_string()]);
-    client.types(b"that");
+    let mut client = ClientProcess::start(&[&server.to_string()]);
+    client.write_stdin(b"that");
     client.close_stdin();
-    let ended = client.finished();
-    ended.expect_success();
-    assert_eq!(ended.output, b"more than that");
+    let outcome = client.finished();
+    outcome.expect_success();
+    assert_eq!(outcome.output, b"more than that");
 }
 
 #[test]
@@ -213,17 +216,17 @@ fn an_early_close_is_reported_with_the_byte_counts() {
         session.receive_to_end();
         session.send(b"1234");
     });
-    let mut client = Program::start(&[&server.to_string()]);
-    client.types(b"1234567890");
+    let mut client = ClientProcess::start(&[&server.to_string()]);
+    client.write_stdin(b"1234567890");
     client.close_stdin();
-    let ended = client.finished();
-    ended.expect_failure(1, &["closed early (4 of 10 bytes)"]);
-    assert_eq!(ended.output, b"1234");
+    let outcome = client.finished();
+    outcome.expect_failure(1, &["closed early (4 of 10 bytes)"]);
+    assert_eq!(outcome.output, b"1234");
 }
 
 fn closes_at_once() -> SocketAddr {
     serve(|mut session| {
-        session.finish();
+        session.half_close();
         session.receive_to_end();
     })
 }
@@ -234,8 +237,8 @@ fn a_close_before_the_input_is_read_is_an_early_close() {
     let file = ReadBuffer::with(b"1234567890");
     // Which comes first is for the machine to say: the end, or what the thread at standard input has read.
     for _ in 0..30 {
-        let ended = Program::start_with(&[&server.to_string()], file.open()).finished();
-        ended.expect_failure(1, &["closed early (0 of 10 bytes)"]);
+        let outcome = ClientProcess::start_with(&[&server.to_string()], file.open()).finished();
+        outcome.expect_failure(1, &["closed early (0 of 10 bytes)"]);
     }
 }
 
@@ -244,19 +247,19 @@ fn a_close_without_input_is_not_a_failure() {
     let server = closes_at_once();
     let file = ReadBuffer::with(b"");
     for _ in 0..30 {
-        let ended = Program::start_with(&[&server.to_string()], file.open()).finished();
-        ended.expect_success();
+        let outcome = ClientProcess::start_with(&[&server.to_string()], file.open()).finished();
+        outcome.expect_success();
     }
 }
 
 #[test]
 fn seed_s0_4_the_server_ends_a_nul_session_before_the_input_ends() {
     let server = Server::start(&["--framing", "nul"]);
-    let mut client = Program::start(&[&server.address().to_string()]);
-    client.types(b"ab\0cd");
-    let ended = client.finished();
-    ended.expect_failure(1, &["closed early (2 of 5 bytes)"]);
-    assert_eq!(ended.output, b"ab");
+    let mut client = ClientProcess::start(&[&server.address().to_string()]);
+    client.write_stdin(b"ab\0cd");
+    let outcome = client.finished();
+    outcome.expect_failure(1, &["closed early (2 of 5 bytes)"]);
+    assert_eq!(outcome.output, b"ab");
 }
 
 #[test]
@@ -264,16 +267,16 @@ fn the_client_ends_with_the_server_while_standard_input_is_open() {
     let server = serve(|mut session| {
         let bytes = session.receive(5);
         session.send(&bytes);
-        session.finish();
+        session.half_close();
         // Nothing more comes but the end.
         assert!(session.receive_to_end().is_empty());
     });
-    let mut client = Program::start(&[&server.to_string()]);
-    client.types(b"hello");
+    let mut client = ClientProcess::start(&[&server.to_string()]);
+    client.write_stdin(b"hello");
     let _open = client.take_stdin();
-    let ended = client.finished();
-    ended.expect_success();
-    assert_eq!(ended.output, b"hello");
+    let outcome = client.finished();
+    outcome.expect_success();
+    assert_eq!(outcome.output, b"hello");
 }
 
 #[test]
@@ -285,10 +288,10 @@ fn a_reset_is_reported_and_earlier_bytes_are_printed() {
         session.receive(1);
         session.reset();
     });
-    let mut client = Program::start(&[&server.to_string()]);
-    client.types(b"1234567890");
+    let mut client = ClientProcess::start(&[&server.to_string()]);
+    client.write_stdin(b"1234567890");
     assert_eq!(client.await_output(4), b"1234");
-    client.types(b"x");
+    client.write_stdin(b"x");
     client
         .finished()
         .expect_failure(1, &["reset (4 of 11 bytes)"]);
@@ -297,8 +300,8 @@ fn a_reset_is_reported_and_earlier_bytes_are_printed() {
 #[test]
 fn a_stopped_server_ends_the_client_with_success() {
     let mut server = Server::start(&[]);
-    let mut client = Program::start(&[&server.address().to_string()]);
-    client.types(b"hello");
+    let mut client = ClientProcess::start(&[&server.address().to_string()]);
+    client.write_stdin(b"hello");
     client.await_output(5);
     let _open = client.take_stdin();
     server.close_stdin();
@@ -316,8 +319,8 @@ fn ipv6_works() {
     let server = Server::spawn(command);
     let target = server.address().to_string();
     for args in [&[&*target][..], &["-6", &target]] {
-        let mut client = Program::start(args);
-        client.types(b"hello");
+        let mut client = ClientProcess::start(args);
+        client.write_stdin(b"hello");
         client.close_stdin();
         assert_eq!(client.finished().output, b"hello");
     }

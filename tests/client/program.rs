@@ -7,25 +7,25 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::support::DEADLINE;
-use crate::support::server::Lines;
+use crate::support::server::LineCollector;
 
 /// A running client. Dropping it ends the process.
-pub struct Program {
+pub struct ClientProcess {
     child: Child,
     stdin: Option<ChildStdin>,
-    output: Option<Bytes>,
-    errors: Option<Lines>,
+    output: Option<ByteCollector>,
+    errors: Option<LineCollector>,
 }
 
 /// What it left behind.
 #[derive(Debug)]
-pub struct Ended {
+pub struct Outcome {
     pub code: Option<i32>,
     pub output: Vec<u8>,
     pub errors: Vec<String>,
 }
 
-impl Program {
+impl ClientProcess {
     /// `mio-echo client` with a pipe at each standard stream.
     #[track_caller]
     pub fn start(args: &[&str]) -> Self {
@@ -34,14 +34,14 @@ impl Program {
 
     #[track_caller]
     pub fn start_with(args: &[&str], stdin: Stdio) -> Self {
-        let mut program = Self::start_unread(args, stdin);
-        program.output = program.child.stdout.take().map(Bytes::read);
+        let mut program = Self::start_without_reading(args, stdin);
+        program.output = program.child.stdout.take().map(ByteCollector::read);
         program
     }
 
     /// Nobody reads its standard output.
     #[track_caller]
-    pub fn start_unread(args: &[&str], stdin: Stdio) -> Self {
+    pub fn start_without_reading(args: &[&str], stdin: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mio-echo"));
         command.arg("client").args(args).stdin(stdin);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -49,7 +49,7 @@ impl Program {
         Self {
             stdin: child.stdin.take(),
             output: None,
-            errors: child.stderr.take().map(Lines::read),
+            errors: child.stderr.take().map(LineCollector::read),
             child,
         }
     }
@@ -65,15 +65,15 @@ impl Program {
 
     /// From now on its standard output is read.
     pub fn read_stdout(&mut self) {
-        self.output = self.child.stdout.take().map(Bytes::read);
+        self.output = self.child.stdout.take().map(ByteCollector::read);
     }
 
     /// Types `bytes`, of which the pipe has room.
     #[track_caller]
-    pub fn types(&mut self, bytes: &[u8]) {
+    pub fn write_stdin(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("standard input is open");
-        stdin.write_all(bytes).expect("typing");
-        stdin.flush().expect("typing");
+        stdin.write_all(bytes).expect("writing to standard input");
+        stdin.flush().expect("writing to standard input");
     }
 
     pub fn close_stdin(&mut self) {
@@ -101,7 +101,7 @@ impl Program {
 
     /// Waits for the end of the process and of everything it said. Standard input stays as it is.
     #[track_caller]
-    pub fn finished(mut self) -> Ended {
+    pub fn finished(mut self) -> Outcome {
         let until = Instant::now() + DEADLINE;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("waiting for the end") {
@@ -110,17 +110,25 @@ impl Program {
             assert!(Instant::now() < until, "does not end");
             thread::sleep(Duration::from_millis(1));
         };
-        Ended {
+        Outcome {
             code: status.code(),
-            output: self.output.take().map(Bytes::into_all).unwrap_or_default(),
-            errors: self.errors.take().map(Lines::into_all).unwrap_or_default(),
+            output: self
+                .output
+                .take()
+                .map(ByteCollector::into_all)
+                .unwrap_or_default(),
+            errors: self
+                .errors
+                .take()
+                .map(LineCollector::into_all)
+                .unwrap_or_default(),
         }
     }
 }
 
-impl Drop for Program {
+impl Drop for ClientProcess {
     fn drop(&mut self) {
-        // It may have ended already; either way nothing of it is to remain.
+        // It may have outcome already; either way nothing of it is to remain.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -128,11 +136,11 @@ impl Drop for Program {
 
 /// Runs `mio-echo client` to its end, with nothing at standard input.
 #[track_caller]
-pub fn run(args: &[&str]) -> Ended {
-    Program::start_with(args, Stdio::null()).finished()
+pub fn run(args: &[&str]) -> Outcome {
+    ClientProcess::start_with(args, Stdio::null()).finished()
 }
 
-impl Ended {
+impl Outcome {
     /// Requires that all went well and nothing was said about it.
     #[track_caller]
     pub fn expect_success(&self) {
@@ -162,7 +170,7 @@ impl Ended {
 }
 
 /// The bytes of a pipe, read by a thread of their own so that the writer never waits.
-struct Bytes {
+struct ByteCollector {
     shared: Arc<Shared>,
     reader: JoinHandle<()>,
 }
@@ -173,7 +181,7 @@ struct Shared {
     changed: Condvar,
 }
 
-impl Bytes {
+impl ByteCollector {
     fn read(mut pipe: impl Read + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let writer = Arc::clone(&shared);
@@ -196,8 +204,8 @@ impl Bytes {
         let (read, waited) = self
             .shared
             .changed
-            .wait_timeout_while(read, DEADLINE, |(bytes, ended)| {
-                bytes.len() < length && !*ended
+            .wait_timeout_while(read, DEADLINE, |(bytes, outcome)| {
+                bytes.len() < length && !*outcome
             })
             .expect("the bytes");
         let come = read.0.len();

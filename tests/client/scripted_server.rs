@@ -50,7 +50,7 @@ impl Session {
     }
 
     /// Sends a FIN.
-    pub fn finish(&mut self) {
+    pub fn half_close(&mut self) {
         self.stream.shutdown(Shutdown::Write).expect("half-closing");
     }
 

@@ -18,7 +18,7 @@ fn fault_a3_seed_s1_3_a_full_server_accepts_one_client_for_each_that_leaves() {
     let served = |waiting: &[(u8, Client)]| {
         waiting
             .iter()
-            .filter(|(_, client)| client.has_news())
+            .filter(|(_, client)| client.has_input())
             .count()
     };
 
@@ -39,7 +39,7 @@ fn fault_a3_seed_s1_3_a_full_server_accepts_one_client_for_each_that_leaves() {
             });
         });
         assert_eq!(served(&waiting), 1, "one place, one client");
-        let at = waiting.iter().position(|(_, client)| client.has_news());
+        let at = waiting.iter().position(|(_, client)| client.has_input());
         inside.push(waiting.remove(at.expect("the client that is served")));
     }
     for (number, client) in inside {
@@ -65,7 +65,7 @@ fn seed_s1_4_one_slot_serves_many_clients_one_after_another() {
     for number in 0..50u8 {
         let client = Client::connect(server.address());
         client.echo(&[number; 10]);
-        client.finish();
+        client.half_close();
         client.expect_fin();
     }
     assert_eq!(server.stop().figures().get("accepted"), 50);
@@ -104,10 +104,10 @@ fn seed_s4_2_the_same_source_serves_on_every_system() {
     for number in 1..=20 {
         let client = Client::connect(server.address());
         client.echo(&Data::new(number).take(10_000));
-        client.finish();
+        client.half_close();
         client.expect_fin();
     }
     let finished = server.stop();
-    finished.expect_no_complaint();
+    finished.expect_no_warning();
     assert_eq!(finished.figures().get("echoed"), 200_000);
 }

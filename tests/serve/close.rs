@@ -11,7 +11,7 @@ fn send_finish_and_get_it_back(server: &Server, seed: u64, length: usize) {
     let client = Client::connect(server.address());
     let data = Data::new(seed);
     client.send(&data.clone().take(length));
-    client.finish();
+    client.half_close();
     client.expect_data(&mut data.clone(), length);
     client.expect_fin();
 }
@@ -25,7 +25,7 @@ fn small_sizes_come_back(buffer: &str, times: u64) {
     }
     let finished = server.stop();
     assert_eq!(finished.figures().get("peer finished"), 5 * times);
-    finished.expect_no_complaint();
+    finished.expect_no_warning();
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn fault_h1_large_amounts_come_back_before_the_fin() {
                 for _ in 0..length / (1 << 16) {
                     client.send(&outgoing.take(1 << 16));
                 }
-                client.finish();
+                client.half_close();
             });
             client.expect_data(&mut data.clone(), length);
         });
@@ -80,9 +80,9 @@ fn finish_and_never_read(high_water: &str, buffer: &str) {
     let options = ["--write-timeout", "2s", "--socket-buffer", "16k", "-v"];
     let marks = ["--high-water", high_water, "--read-buffer", buffer];
     let server = Server::start(&[&options[..], &marks[..]].concat());
-    let client = Client::connect_narrow(server.address(), 16 << 10);
+    let client = Client::connect_with_small_buffers(server.address(), 16 << 10);
     client.send_until_blocked(&mut Data::new(2), 400 << 10);
-    client.finish();
+    client.half_close();
     server.await_log(": write timeout");
     client.expect_reset();
     expect_no_close_wait(&server);
@@ -141,9 +141,9 @@ fn fault_h4_both_sides_close_at_once() {
             client.echo(b"here");
         }
         let (before, after) = clients.split_at(50);
-        before.iter().for_each(Client::finish);
+        before.iter().for_each(Client::half_close);
         server.close_stdin();
-        after.iter().for_each(Client::finish);
+        after.iter().for_each(Client::half_close);
         clients.iter().for_each(Client::expect_fin);
         drop(clients);
 
@@ -163,7 +163,7 @@ fn fault_h4_clients_that_leave_at_once_free_their_slots() {
             drop(Client::connect(server.address()));
             Client::connect(server.address()).reset();
             let client = Client::connect(server.address());
-            client.finish();
+            client.half_close();
             client.expect_fin();
         }
         let clients = [(); 4].map(|()| Client::connect(server.address()));
@@ -171,7 +171,7 @@ fn fault_h4_clients_that_leave_at_once_free_their_slots() {
             .iter()
             .for_each(|client| client.echo(b"room for four"));
         drop(clients);
-        server.stop().expect_no_complaint();
+        server.stop().expect_no_warning();
     }
 }
 
@@ -184,7 +184,7 @@ fn fault_w5_seed_s1_4_a_new_connection_gets_no_bytes_of_an_earlier_one() {
         drop(earlier);
         let next = Client::connect(server.address());
         next.send(b"B");
-        next.finish();
+        next.half_close();
         next.expect(b"B");
         next.expect_fin();
     }
@@ -200,7 +200,7 @@ fn seed_s0_5_every_connection_has_one_id_and_one_close_reason() {
             0 => client.reset(),
             1 => drop(client),
             _ => {
-                client.finish();
+                client.half_close();
                 client.expect_fin();
             }
         }
@@ -213,7 +213,7 @@ fn seed_s0_5_every_connection_has_one_id_and_one_close_reason() {
     drop(staying);
 
     let finished = server.finished();
-    finished.expect_no_complaint();
+    finished.expect_no_warning();
     let number = |line: &String| {
         let (_, rest) = line.split_once("conn ")?;
         rest.split_once(" from ")?.0.parse::<u64>().ok()
@@ -234,6 +234,6 @@ fn seed_s0_5_every_connection_has_one_id_and_one_close_reason() {
 fn seed_s0_5_a_silent_client_that_half_closes_gets_a_fin() {
     let server = Server::start(&[]);
     let client = Client::connect(server.address());
-    client.finish();
+    client.half_close();
     crate::support::within(Duration::from_millis(100), || client.expect_fin());
 }

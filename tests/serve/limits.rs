@@ -21,7 +21,7 @@ fn fault_l1_seed_s1_3_a_full_server_closes_the_next_client_at_once() {
         .for_each(|client| client.echo(b"still inside"));
 
     let [leaving, staying @ ..] = clients;
-    leaving.finish();
+    leaving.half_close();
     leaving.expect_fin();
     Client::connect(server.address()).echo(b"the freed place");
     drop(staying);
@@ -68,7 +68,7 @@ fn fault_l3_max_per_ip_holds_over_all_listeners_and_mapped_addresses() {
     expect_refusal(plain);
     first.echo(b"not affected");
 
-    first.finish();
+    first.half_close();
     first.expect_fin();
     wait_for_room(plain);
     drop(second);

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::data::Dice;
-use crate::support::messages::{Stream, bad_frame, in_each_mode, message};
+use crate::support::data::Rng;
+use crate::support::messages::{MessageStream, bad_frame, in_each_mode, message};
 use crate::support::server::serve;
 use crate::support::{Client, Data, End, QUIET, Server, within};
 
@@ -37,7 +37,7 @@ fn fault_f1_seed_s2_2_packets_of_every_length_come_back() {
     let all: Vec<u8> = (1..=255).flat_map(packet).collect();
     client.exchange_bytes(&all);
     client.echo(&[1; 10_000]);
-    client.finish();
+    client.half_close();
     client.expect_fin();
 }
 
@@ -77,11 +77,14 @@ fn fault_f1_seed_s2_2_length_0_ends_the_session_at_once() {
 #[cfg(target_os = "linux")]
 #[track_caller]
 fn expect_no_spin(server: &Server) {
-    use crate::support::{bound, proc::cpu};
+    use crate::support::{proc::cpu, time_bound};
     let before = cpu(server.pid());
     thread::sleep(QUIET);
     let used = cpu(server.pid()) - before;
-    assert!(used <= bound(Duration::from_millis(2)), "spins: {used:?}");
+    assert!(
+        used <= time_bound(Duration::from_millis(2)),
+        "spins: {used:?}"
+    );
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -95,7 +98,7 @@ fn fault_f1_an_incomplete_message_is_not_echoed() {
         let whole = mode.message(50, 1);
         client.send(&whole);
         client.send(&mode.message(60, 2)[..59]);
-        client.finish();
+        client.half_close();
         expect_clean_end(&server, client, &whole, "truncated");
         assert_eq!(server.stop().figures().get("truncated"), 1);
     });
@@ -106,9 +109,9 @@ fn fault_f2_seed_s2_5_messages_of_two_byte_lengths_come_back() {
     for framing in ["len16", "len16le"] {
         let server = Server::start(&["--framing", framing, "--read-buffer", "1000"]);
         let client = Client::connect(server.address());
-        let mut dice = Dice::new(16);
+        let mut rng = Rng::new(16);
         let edges = [2, 3, 255, 256, 257, 999, 1000, 1001, 65_534, 65_535];
-        let random: Vec<usize> = (0..50).map(|_| 2 + dice.below(65_534)).collect();
+        let random: Vec<usize> = (0..50).map(|_| 2 + rng.below(65_534)).collect();
         for length in edges.into_iter().chain(random) {
             let message = message(framing, length, &mut Data::new(length as u64));
             client.exchange_bytes(&message);
@@ -123,7 +126,7 @@ fn fault_f2_seed_s2_5_messages_of_two_byte_lengths_come_back() {
                 client.expect(&message);
             });
         }
-        client.finish();
+        client.half_close();
         client.expect_fin();
     }
 }
@@ -202,7 +205,7 @@ fn fault_f3_seed_s2_3_a_message_ends_only_with_its_terminator() {
                 client.expect(message);
             }
             client.exchange_bytes(&messages.concat().repeat(1000));
-            client.finish();
+            client.half_close();
             client.expect_fin();
         }
     }
@@ -227,7 +230,7 @@ fn fault_f3_seed_s2_3_bytes_without_a_terminator_wait() {
             .collect();
         thread::sleep(QUIET);
         for (client, begin) in clients.iter().zip(begins) {
-            assert!(!client.has_news(), "{framing}: {begin:?}");
+            assert!(!client.has_input(), "{framing}: {begin:?}");
             client.send(rest);
             client.expect(&[begin, rest].concat());
         }
@@ -248,7 +251,7 @@ fn fault_f3_a_line_may_be_as_long_as_the_limit() {
             }
             client.send(&line(LIMIT + 1));
             client.expect_fin();
-            client.finish();
+            client.half_close();
             let address = client.address();
             let end = server.await_log(&format!("from {address}: bad frame (length "));
             assert!(end.contains("over the limit of 64"), "{end}");
@@ -298,7 +301,7 @@ fn fault_f4_seed_s0_4_a_nul_alone_and_with_data_around_it_ends_the_session() {
 
         let client = Client::connect(server.address());
         client.echo(b"without one");
-        client.finish();
+        client.half_close();
         expect_clean_end(&server, client, b"", "peer finished");
     }
 }
@@ -334,7 +337,7 @@ fn expect_no_harm(framing: &str, workers: &str) {
                     break;
                 }
             }
-            client.finish();
+            client.half_close();
             let (echo, end) = client.receive_to_end();
             assert_eq!(end, End::Fin);
             assert!(bytes.starts_with(&echo), "{framing}: a wrong byte");
@@ -349,7 +352,7 @@ fn expect_no_harm(framing: &str, workers: &str) {
     assert!(server.is_running());
     server.close_stdin();
     let finished = server.finished();
-    finished.expect_no_complaint();
+    finished.expect_no_warning();
     assert_eq!(finished.figures().closed(), clients + 1);
 }
 
@@ -396,9 +399,9 @@ fn fault_r1_messages_followed_by_silence_come_back() {
         for (buffer, length) in [("1", 8 << 10), ("8", 32 << 10), ("4096", 512 << 10)] {
             let server = mode.start(&["--read-buffer", buffer]);
             let client = Client::connect(server.address());
-            client.exchange_bytes(&Stream::new(mode.framing, length, 1).bytes);
+            client.exchange_bytes(&MessageStream::new(mode.framing, length, 1).bytes);
             client.expect_silence(Duration::from_millis(20));
-            client.finish();
+            client.half_close();
             client.expect_fin();
         }
     });
@@ -408,17 +411,17 @@ fn fault_r1_messages_followed_by_silence_come_back() {
 fn fault_r3_a_slow_reader_gets_every_complete_message() {
     in_each_mode(|mode| {
         let server = mode.start(&["--socket-buffer", "16k"]);
-        let client = Client::connect_narrow(server.address(), 16 << 10);
-        let stream = Stream::new(mode.framing, 1 << 20, 3);
+        let client = Client::connect_with_small_buffers(server.address(), 16 << 10);
+        let stream = MessageStream::new(mode.framing, 1 << 20, 3);
         let sent = client.send_bytes_until_blocked(&stream.bytes);
         assert!(sent < stream.bytes.len(), "nothing held it up");
-        let whole = stream.whole(sent);
+        let whole = stream.whole_messages(sent);
         client.expect(&stream.bytes[..whole]);
         client.expect_silence(Duration::from_millis(20));
         thread::scope(|scope| {
             scope.spawn(|| {
                 client.send(&stream.bytes[sent..]);
-                client.finish();
+                client.half_close();
             });
             client.expect(&stream.bytes[whole..]);
         });
@@ -436,10 +439,10 @@ fn fault_h1_messages_sent_before_a_half_close_come_back() {
                 if length == 1 && mode.framing == "len16le" {
                     continue;
                 }
-                let stream = Stream::new(mode.framing, length, length as u64);
+                let stream = MessageStream::new(mode.framing, length, length as u64);
                 let client = Client::connect(server.address());
                 client.send(&stream.bytes);
-                client.finish();
+                client.half_close();
                 client.expect(&stream.bytes);
                 client.expect_fin();
             }
@@ -454,7 +457,7 @@ fn fault_h3_a_bad_frame_ends_the_session_after_every_earlier_reply() {
     in_each_mode(|mode| {
         let server = mode.start(&["--max-message", "1000", "--read-buffer", "4096", "-v"]);
         let client = Client::connect(server.address());
-        let stream = Stream::new(mode.framing, 100 << 10, 3);
+        let stream = MessageStream::new(mode.framing, 100 << 10, 3);
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -464,7 +467,7 @@ fn fault_h3_a_bad_frame_ends_the_session_after_every_earlier_reply() {
                     client.send(&[b'z'; 100]);
                     thread::yield_now();
                 }
-                client.finish();
+                client.half_close();
             });
             let (echo, end) = client.receive_to_end();
             over.store(true, Ordering::Relaxed);
@@ -479,9 +482,9 @@ fn fault_h3_a_bad_frame_ends_the_session_after_every_earlier_reply() {
 fn fault_w1_partial_writes_lose_and_reorder_no_message() {
     in_each_mode(|mode| {
         let server = mode.start(&["--socket-buffer", "4k", "--high-water", "4k"]);
-        let client = Client::connect_narrow(server.address(), 4 << 10);
-        client.exchange_bytes(&Stream::new(mode.framing, 256 << 10, 5).bytes);
-        client.finish();
+        let client = Client::connect_with_small_buffers(server.address(), 4 << 10);
+        client.exchange_bytes(&MessageStream::new(mode.framing, 256 << 10, 5).bytes);
+        client.half_close();
         client.expect_fin();
     });
 }
@@ -496,7 +499,7 @@ fn fault_w5_an_incomplete_message_does_not_reach_the_next_client() {
             drop(earlier);
             let next = Client::connect(server.address());
             next.echo(&mode.message(20, seed));
-            next.finish();
+            next.half_close();
             next.expect_fin();
         }
     });
@@ -514,7 +517,7 @@ fn fault_r8_a_reset_within_a_message_closes_at_once_without_a_warning() {
             client.reset();
             server.await_log(&format!("from {address}: reset"));
         });
-        server.stop().expect_no_complaint();
+        server.stop().expect_no_warning();
     });
 }
 
@@ -535,7 +538,7 @@ fn seed_s2_8_the_server_ends_a_session_cleanly() {
             _ => {}
         }
         client.expect_fin();
-        client.finish();
+        client.half_close();
         server.await_log(&format!("from {}: {reason}", client.address()));
     }
 }
@@ -557,7 +560,7 @@ fn seed_s2_8_every_log_line_of_a_connection_has_its_address() {
             }
             _ => {
                 client.send(&[9]);
-                client.finish();
+                client.half_close();
                 client.expect_fin();
             }
         }
@@ -577,6 +580,6 @@ fn fault_f3_the_default_limit_of_a_message_is_64_kib() {
     let client = Client::connect(server.address());
     client.exchange_bytes(&message("line", 64 << 10, &mut Data::new(1)));
     client.send_bytes_until_blocked(&[b'x'; 100 << 10]);
-    client.finish();
+    client.half_close();
     assert_eq!(client.receive_to_end(), (Vec::new(), End::Fin));
 }

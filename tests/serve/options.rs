@@ -22,7 +22,7 @@ fn run(args: &[&str]) -> Finished {
 fn run_to_end(mut command: Command) -> Finished {
     command.stdout(std::process::Stdio::piped());
     command.stderr(std::process::Stdio::piped());
-    let mut server = Server::spawn_silent(command);
+    let mut server = Server::spawn_without_waiting(command);
     server.close_stdin();
     server.finished()
 }
@@ -169,7 +169,7 @@ fn the_first_log_line_has_the_limits_and_the_last_the_figures() {
     let server = Server::start(&["--max-connections", "100"]);
     let client = Client::connect(server.address());
     client.echo(&[7; 1000]);
-    client.finish();
+    client.half_close();
     client.expect_fin();
     let finished = server.stop();
     let first = &finished.log[0];
@@ -222,7 +222,7 @@ fn v_logs_one_line_per_connection_and_vv_every_state() {
         let server = Server::start(&[level]);
         let client = Client::connect(server.address());
         client.echo(b"12345");
-        client.finish();
+        client.half_close();
         client.expect_fin();
         let closed = format!(
             "from {}: peer finished, 5 bytes in, 5 out",
@@ -259,7 +259,7 @@ fn seed_s2_1_a_banner_greets_each_client_with_its_address_and_id() {
             number.push(char::from(client.receive(1)[0]));
         }
         client.echo(b"after the greeting");
-        client.finish();
+        client.half_close();
         client.expect_fin();
         number
             .trim_end_matches("\n\\")
@@ -270,7 +270,7 @@ fn seed_s2_1_a_banner_greets_each_client_with_its_address_and_id() {
     numbers.dedup();
     assert_eq!(numbers.len(), 5, "{numbers:?}");
     let finished = server.stop();
-    finished.expect_no_complaint();
+    finished.expect_no_warning();
     let echoed = 5 * "after the greeting".len() as u64;
     assert_eq!(finished.figures().get("echoed"), echoed, "no greeting");
 }

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::data::Dice;
+use crate::support::data::Rng;
 use crate::support::{Client, Data, READ_BUFFERS, Server, within};
 
 /// Runs `test` with each scratch buffer at the same time.
@@ -22,7 +22,7 @@ fn fault_r1_data_followed_by_silence_comes_back() {
         let client = Client::connect(server.address());
         client.exchange(&Data::new(1), length);
         client.expect_silence(Duration::from_millis(20));
-        client.finish();
+        client.half_close();
         client.expect_fin();
     }
 }
@@ -32,7 +32,7 @@ fn fault_r3_a_slow_reader_gets_everything() {
     const PAUSE: Duration = Duration::from_secs(4);
     with_read_buffers(|buffer| {
         let server = Server::start(&["--read-buffer", buffer, "--socket-buffer", "16k"]);
-        let client = Client::connect_narrow(server.address(), 16 << 10);
+        let client = Client::connect_with_small_buffers(server.address(), 16 << 10);
         let most = if buffer == "256k" {
             10 << 20
         } else {
@@ -62,17 +62,17 @@ fn seed_s0_3_bytes_out_equal_bytes_in_for_any_segmentation() {
     with_read_buffers(|buffer| {
         let server = Server::start(&["--read-buffer", buffer]);
         let client = Client::connect(server.address());
-        let (mut dice, mut data) = (Dice::new(3), Data::new(3));
+        let (mut rng, mut data) = (Rng::new(3), Data::new(3));
         let sizes = [2, 20, 200, 2_000, 20_000];
         // At two system calls a byte the largest take long and show nothing new.
         let shown = if buffer == "256k" { 5 } else { 4 };
         for most in &sizes[..shown] {
             for _ in 0..50 {
-                let segment = 1 + dice.below(*most);
+                let segment = 1 + rng.below(*most);
                 client.echo(&data.take(segment));
             }
         }
-        client.finish();
+        client.half_close();
         client.expect_fin();
     });
 }
@@ -82,10 +82,10 @@ fn seed_s0_3_many_writes_before_the_first_read_come_back_in_order() {
     with_read_buffers(|buffer| {
         let server = Server::start(&["--read-buffer", buffer]);
         let client = Client::connect(server.address());
-        let (mut dice, data) = (Dice::new(4), Data::new(4));
+        let (mut rng, data) = (Rng::new(4), Data::new(4));
         let (mut outgoing, mut sent) = (data.clone(), 0);
         while sent < 20_000 {
-            let segment = 1 + dice.below(100);
+            let segment = 1 + rng.below(100);
             client.send(&outgoing.take(segment));
             sent += segment;
         }
@@ -105,7 +105,7 @@ fn fault_r8_seed_s2_8_a_reset_closes_at_once_without_a_warning() {
     for (high_water, prepare) in cases {
         let buffers = ["--high-water", high_water, "--socket-buffer", "64k"];
         let server = Server::start(&[&buffers[..], &["-v"]].concat());
-        let client = Client::connect_narrow(server.address(), 64 << 10);
+        let client = Client::connect_with_small_buffers(server.address(), 64 << 10);
         prepare(&client);
         within(Duration::from_millis(100), || {
             let address = client.address();
@@ -121,6 +121,6 @@ fn fault_r8_seed_s2_8_a_reset_closes_at_once_without_a_warning() {
             .filter(|line| line.contains("conn 1 from"));
         assert!(closed.count() <= 1, "{:#?}", finished.log);
         assert_eq!(finished.figures().get("reset"), 1);
-        finished.expect_no_complaint();
+        finished.expect_no_warning();
     }
 }

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Client, DEADLINE, Data, Server, bound};
+use crate::support::{Client, DEADLINE, Data, Server, time_bound};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -13,7 +13,7 @@ fn expect_close_a_second_after(since: Instant, client: &Client) {
     client.expect_fin();
     let took = since.elapsed();
     assert!(took >= SECOND, "closed too early, after {took:?}");
-    let latest = SECOND + bound(Duration::from_millis(200));
+    let latest = SECOND + time_bound(Duration::from_millis(200));
     assert!(took <= latest, "closed too late, after {took:?}");
 }
 
@@ -37,7 +37,7 @@ fn fault_t1_a_silent_client_is_closed_and_an_active_one_stays() {
     });
     let finished = server.stop();
     assert_eq!(finished.figures().get("idle timeout"), 2);
-    finished.expect_no_complaint();
+    finished.expect_no_warning();
 }
 
 #[test]
@@ -106,9 +106,9 @@ fn drip_until_the_end(framing: &str, workers: &str) {
     };
     let took = begun.elapsed();
     assert_eq!(end, 0, "a FIN and nothing else");
-    let latest = SECOND + bound(Duration::from_millis(200));
+    let latest = SECOND + time_bound(Duration::from_millis(200));
     assert!(took >= SECOND && took <= latest, "{took:?}");
-    client.finish();
+    client.half_close();
     server.await_log(": frame timeout");
 }
 
@@ -158,16 +158,16 @@ fn drips_disturb_nobody(count: usize) {
         worst = worst.max(sent.elapsed());
         thread::sleep(Duration::from_millis(50));
     }
-    assert!(worst <= bound(Duration::from_millis(50)), "{worst:?}");
+    assert!(worst <= time_bound(Duration::from_millis(50)), "{worst:?}");
     slow.iter().for_each(Client::expect_fin);
     let took = begun.elapsed();
-    let latest = 3 * SECOND + bound(SECOND);
+    let latest = 3 * SECOND + time_bound(SECOND);
     assert!(took >= 3 * SECOND && took <= latest, "{took:?}");
     fair.echo(b"ping\n");
     drop((fair, slow));
     let finished = server.stop();
     assert_eq!(finished.figures().get("frame timeout"), count as u64);
-    finished.expect_no_complaint();
+    finished.expect_no_warning();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::messages::{Stream, in_each_mode, message};
+use crate::support::messages::{MessageStream, in_each_mode, message};
 use crate::support::server::serve;
 use crate::support::{Client, Data, End, QUIET, Server, wait_for, within};
 
@@ -92,8 +92,8 @@ fn seed_s2_4_the_order_within_a_connection_is_kept() {
                 let server = server.address();
                 scope.spawn(move || {
                     let client = Client::connect(server);
-                    client.exchange_bytes(&Stream::new(framing, 20_000, seed).bytes);
-                    client.finish();
+                    client.exchange_bytes(&MessageStream::new(framing, 20_000, seed).bytes);
+                    client.half_close();
                     client.expect_fin();
                 });
             }
@@ -119,7 +119,7 @@ fn seed_s2_4_more_messages_than_the_queue_holds_all_come_back() {
         }
     }
     drop(clients);
-    server.stop().expect_no_complaint();
+    server.stop().expect_no_warning();
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn seed_s2_5_large_messages_are_assembled_with_a_small_read_buffer() {
             slowly.chunks(1).for_each(|byte| client.send(byte));
             client.send(rest);
             client.expect(&stream);
-            client.finish();
+            client.half_close();
             client.expect_fin();
         }
     }
@@ -201,7 +201,7 @@ fn fault_r8_a_reset_with_a_message_at_a_worker_closes_at_once() {
     }
     let finished = server.stop();
     assert_eq!(finished.figures().get("reset"), 3);
-    finished.expect_no_complaint();
+    finished.expect_no_warning();
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn fault_r9_a_half_close_with_a_message_at_a_worker_is_answered_after_the_reply(
     let server = Server::start(&[&options[..], &["-v"]].concat());
     let client = Client::connect(server.address());
     client.send(b"one\ntwo\nunfinished");
-    client.finish();
+    client.half_close();
     client.expect(b"one\ntwo\n");
     client.expect_fin();
     server.await_log(": truncated");
@@ -287,7 +287,7 @@ fn seed_s2_4_the_loop_rests_while_every_connection_waits_for_a_worker() {
             client.send(&message.repeat(3));
         }
         wait_for("the first reply", Duration::from_secs(10), || {
-            clients.iter().any(Client::has_news)
+            clients.iter().any(Client::has_input)
         });
         expect_little_work(&server);
     });
@@ -296,11 +296,14 @@ fn seed_s2_4_the_loop_rests_while_every_connection_waits_for_a_worker() {
 #[cfg(target_os = "linux")]
 #[track_caller]
 fn expect_little_work(server: &Server) {
-    use crate::support::{bound, proc::cpu};
+    use crate::support::{proc::cpu, time_bound};
     let before = cpu(server.pid());
     thread::sleep(QUIET);
     let used = cpu(server.pid()) - before;
-    assert!(used <= bound(Duration::from_millis(5)), "spins: {used:?}");
+    assert!(
+        used <= time_bound(Duration::from_millis(5)),
+        "spins: {used:?}"
+    );
 }
 
 #[cfg(not(target_os = "linux"))]

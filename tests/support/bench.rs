@@ -23,7 +23,7 @@ pub fn bench(args: &str) -> Command {
 }
 
 /// `mio-echo bench` against `target` with `args`, which are separated by blanks.
-pub fn against(target: SocketAddr, args: &str) -> Command {
+pub fn bench_against(target: SocketAddr, args: &str) -> Command {
     let mut command = bench(args);
     command.arg(target.to_string());
     command
@@ -34,7 +34,7 @@ pub fn against(target: SocketAddr, args: &str) -> Command {
 pub fn start(mut command: Command) -> Server {
     command.stdout(process::Stdio::piped());
     command.stderr(process::Stdio::piped());
-    Server::spawn_silent(command)
+    Server::spawn_without_waiting(command)
 }
 
 /// Runs `command` to its end, which must be an exit with `code`.
@@ -48,13 +48,13 @@ pub fn run(command: Command, code: i32) -> Finished {
 /// Measures `target` with `args` and returns the figures; the exit code must be 0.
 #[track_caller]
 pub fn measure(target: SocketAddr, args: &str) -> Report {
-    measure_to(target, args, 0)
+    measure_expecting(target, args, 0)
 }
 
 /// The same with another exit code.
 #[track_caller]
-pub fn measure_to(target: SocketAddr, args: &str, code: i32) -> Report {
-    let mut command = against(target, args);
+pub fn measure_expecting(target: SocketAddr, args: &str, code: i32) -> Report {
+    let mut command = bench_against(target, args);
     command.arg("-J");
     Report::of(&run(command, code))
 }
@@ -131,7 +131,7 @@ impl Report {
 
     /// All errors that were seen.
     #[track_caller]
-    pub fn errors_in_all(&self) -> u64 {
+    pub fn total_errors(&self) -> u64 {
         let errors = self.at("/metrics/errors").as_object().expect("an object");
         errors.values().filter_map(Value::as_u64).sum()
     }
@@ -150,7 +150,7 @@ impl Report {
 
     /// Requires that all `count` messages of a schedule were answered, whenever, and that nothing went wrong.
     #[track_caller]
-    pub fn expect_scheduled(&self, count: u64) {
+    pub fn expect_all_scheduled(&self, count: u64) {
         let answered = self.count("response_us/count");
         assert_eq!(answered, count, "{}", self.without_histograms());
         self.expect_no_failure();
@@ -161,7 +161,7 @@ impl Report {
         for name in ["corrupted", "unanswered", "unsent", "reconnects"] {
             assert_eq!(self.count(name), 0, "{name}: {}", self.without_histograms());
         }
-        assert_eq!(self.errors_in_all(), 0, "{}", self.without_histograms());
+        assert_eq!(self.total_errors(), 0, "{}", self.without_histograms());
     }
 
     #[track_caller]

@@ -42,22 +42,22 @@ impl Client {
     /// A client that comes from `source`.
     #[track_caller]
     pub fn connect_from(source: IpAddr, server: SocketAddr) -> Self {
-        Self::prepared(server, |socket| {
+        Self::connect_with(server, |socket| {
             socket.bind(&SocketAddr::new(source, 0).into())
         })
     }
 
     /// A client whose kernel holds about `bytes` for it, so that it soon holds up the server when it does not read.
     #[track_caller]
-    pub fn connect_narrow(server: SocketAddr, bytes: usize) -> Self {
-        Self::prepared(server, |socket| {
+    pub fn connect_with_small_buffers(server: SocketAddr, bytes: usize) -> Self {
+        Self::connect_with(server, |socket| {
             socket.set_send_buffer_size(bytes)?;
             socket.set_recv_buffer_size(bytes)
         })
     }
 
     #[track_caller]
-    pub fn prepared(server: SocketAddr, prepare: impl Fn(&Socket) -> io::Result<()>) -> Self {
+    pub fn connect_with(server: SocketAddr, prepare: impl Fn(&Socket) -> io::Result<()>) -> Self {
         let connect = || {
             let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
             prepare(&socket)?;
@@ -168,7 +168,7 @@ impl Client {
 
     /// Half-closes: says that this side has finished sending.
     #[track_caller]
-    pub fn finish(&self) {
+    pub fn half_close(&self) {
         self.stream.shutdown(Shutdown::Write).expect("half-closing");
     }
 
@@ -290,7 +290,7 @@ impl Client {
 
     /// Whether something has arrived, a byte or an end; it is not taken.
     #[track_caller]
-    pub fn has_news(&self) -> bool {
+    pub fn has_input(&self) -> bool {
         self.stream.set_nonblocking(true).expect("non-blocking");
         let peeked = self.stream.peek(&mut [0]);
         self.stream.set_nonblocking(false).expect("blocking");

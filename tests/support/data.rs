@@ -36,9 +36,9 @@ impl Data {
 }
 
 /// One number after another that looks random, for sizes and choices.
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use super::data::Dice;
+use super::data::Rng;
 use super::{Data, Server};
 
 /// A message of `length` bytes in all, header or terminator included.
@@ -40,22 +40,22 @@ pub fn bad_frame(framing: &str) -> Vec<u8> {
 }
 
 /// Messages one after another.
-pub struct Stream {
+pub struct MessageStream {
     pub bytes: Vec<u8>,
     /// Where each message ends.
     ends: Vec<usize>,
 }
 
-impl Stream {
+impl MessageStream {
     /// Messages of random lengths with `length` bytes in all.
     pub fn new(framing: &str, length: usize, seed: u64) -> Self {
         const SHORTEST: usize = 2;
         let longest = if framing == "len8" { 255 } else { 1000 };
-        let (mut dice, mut data) = (Dice::new(seed), Data::new(seed));
+        let (mut rng, mut data) = (Rng::new(seed), Data::new(seed));
         let (mut bytes, mut ends) = (Vec::with_capacity(length), Vec::new());
         while bytes.len() < length {
             let left = length - bytes.len();
-            let next = match SHORTEST + dice.below(longest + 1 - SHORTEST) {
+            let next = match SHORTEST + rng.below(longest + 1 - SHORTEST) {
                 _ if left <= longest => left,
                 // Nothing too short to be a message may remain.
                 next => next.min(left - SHORTEST),
@@ -67,7 +67,7 @@ impl Stream {
     }
 
     /// How many of the first `sent` bytes are whole messages.
-    pub fn whole(&self, sent: usize) -> usize {
+    pub fn whole_messages(&self, sent: usize) -> usize {
         let messages = self.ends.partition_point(|end| *end <= sent);
         messages.checked_sub(1).map_or(0, |last| self.ends[last])
     }

@@ -32,7 +32,7 @@ pub const READ_BUFFERS: [&str; 3] = ["1", "8", "256k"];
 
 /// An upper bound of memory or of a number: `figure` itself when `MIO_ECHO_TEST_STRICT` is 1, ten times as much on a
 /// machine that other tests use at the same time. Lower bounds are never loosened.
-pub fn most<T: Mul<u32, Output = T>>(figure: T) -> T {
+pub fn size_bound<T: Mul<u32, Output = T>>(figure: T) -> T {
     figure
         * if is_set("MIO_ECHO_TEST_STRICT") {
             1
@@ -43,10 +43,10 @@ pub fn most<T: Mul<u32, Output = T>>(figure: T) -> T {
 
 /// The same for a time: a hundred times as much when `MIO_ECHO_TEST_SLOW` is 1, for a system that another one stands
 /// in for.
-pub fn bound<T: Mul<u32, Output = T>>(figure: T) -> T {
+pub fn time_bound<T: Mul<u32, Output = T>>(figure: T) -> T {
     match is_set("MIO_ECHO_TEST_SLOW") {
         true => figure * 100,
-        false => most(figure),
+        false => size_bound(figure),
     }
 }
 
@@ -54,12 +54,12 @@ fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| value == "1")
 }
 
-/// Runs `action` and requires that it took no longer than the [`bound`] of `figure`.
+/// Runs `action` and requires that it took no longer than the [`time_bound`] of `figure`.
 #[track_caller]
 pub fn within<T>(figure: Duration, action: impl FnOnce() -> T) -> T {
     let begun = Instant::now();
     let result = action();
-    let (took, allowed) = (begun.elapsed(), bound(figure));
+    let (took, allowed) = (begun.elapsed(), time_bound(figure));
     assert!(took <= allowed, "took {took:?}, allowed are {allowed:?}");
     result
 }

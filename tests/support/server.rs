@@ -14,8 +14,8 @@ use super::DEADLINE;
 pub struct Server {
     child: Child,
     stdin: Option<ChildStdin>,
-    output: Option<Lines>,
-    log: Option<Lines>,
+    output: Option<LineCollector>,
+    log: Option<LineCollector>,
     addresses: Vec<SocketAddr>,
 }
 
@@ -49,7 +49,7 @@ impl Server {
     #[track_caller]
     pub fn spawn_with_listeners(mut command: Command, listeners: usize) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut server = Self::spawn_silent(command);
+        let mut server = Self::spawn_without_waiting(command);
         for at in 0..listeners {
             let line = server
                 .output()
@@ -64,12 +64,12 @@ impl Server {
 
     /// Runs `command` with the standard output and error that it names, and waits for nothing.
     #[track_caller]
-    pub fn spawn_silent(mut command: Command) -> Self {
+    pub fn spawn_without_waiting(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).spawn().expect("starting");
         Self {
             stdin: child.stdin.take(),
-            output: child.stdout.take().map(Lines::read),
-            log: child.stderr.take().map(Lines::read),
+            output: child.stdout.take().map(LineCollector::read),
+            log: child.stderr.take().map(LineCollector::read),
             child,
             addresses: Vec::new(),
         }
@@ -144,18 +144,26 @@ impl Server {
         let status = self.wait();
         Finished {
             status,
-            output: self.output.take().map(Lines::into_all).unwrap_or_default(),
-            log: self.log.take().map(Lines::into_all).unwrap_or_default(),
+            output: self
+                .output
+                .take()
+                .map(LineCollector::into_all)
+                .unwrap_or_default(),
+            log: self
+                .log
+                .take()
+                .map(LineCollector::into_all)
+                .unwrap_or_default(),
         }
     }
 
     #[track_caller]
-    fn output(&self) -> &Lines {
+    fn output(&self) -> &LineCollector {
         self.output.as_ref().expect("standard output is captured")
     }
 
     #[track_caller]
-    fn log(&self) -> &Lines {
+    fn log(&self) -> &LineCollector {
         self.log.as_ref().expect("standard error is captured")
     }
 }
@@ -180,8 +188,8 @@ impl Finished {
 
     /// Requires that nothing was logged at a level above information.
     #[track_caller]
-    pub fn expect_no_complaint(&self) {
-        expect_no_complaint(&self.log);
+    pub fn expect_no_warning(&self) {
+        expect_no_warning(&self.log);
     }
 }
 
@@ -216,7 +224,7 @@ impl Figures {
 
 /// The words of `MIO_ECHO_TEST_SERVER`: the program that serves in place of the one built with the tests, as in
 /// `wine mio-echo.exe`. It may be of another system, so only what is seen from outside can be asked of it.
-pub fn other_server() -> Option<Vec<String>> {
+pub fn server_override() -> Option<Vec<String>> {
     let words = std::env::var("MIO_ECHO_TEST_SERVER").ok()?;
     Some(words.split_whitespace().map(str::to_owned).collect())
         .filter(|words: &Vec<_>| !words.is_empty())
@@ -224,7 +232,7 @@ pub fn other_server() -> Option<Vec<String>> {
 
 /// `mio-echo serve`, without what the environment of the tests might set.
 pub fn serve() -> Command {
-    match other_server() {
+    match server_override() {
         None => program("serve"),
         Some(words) => run(&words[0], [&words[1..], &["serve".to_owned()]].concat()),
     }
@@ -248,7 +256,7 @@ fn run(program: &str, args: Vec<String>) -> Command {
 
 /// Requires that no line of `log` is a warning or an error.
 #[track_caller]
-pub fn expect_no_complaint(log: &[String]) {
+pub fn expect_no_warning(log: &[String]) {
     for line in log {
         assert!(
             !line.contains("ERROR") && !line.contains("WARN"),
@@ -266,7 +274,7 @@ fn listening_address(line: &str) -> SocketAddr {
 }
 
 /// The lines of a pipe, read by a thread of their own so that the writer never waits.
-pub struct Lines {
+pub struct LineCollector {
     shared: Arc<Shared>,
     reader: JoinHandle<()>,
 }
@@ -283,7 +291,7 @@ struct Text {
     ended: bool,
 }
 
-impl Lines {
+impl LineCollector {
     pub fn read(pipe: impl Read + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let writer = Arc::clone(&shared);

@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::server::{Lines, other_server};
+use super::server::{LineCollector, server_override};
 use super::skip;
 
 /// The calls in which a server waits, whatever the machine and the readiness back end.
@@ -13,13 +13,13 @@ pub const WAITS: [&str; 5] = ["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll
 /// An attached strace.
 pub struct Strace {
     child: Child,
-    lines: Option<Lines>,
+    lines: Option<LineCollector>,
 }
 
 impl Strace {
     /// Follows the system calls `calls` of the main thread of `pid`. None, said aloud, where that cannot be done.
     pub fn attach(test: &str, pid: u32, calls: &str) -> Option<Self> {
-        if other_server().is_some() {
+        if server_override().is_some() {
             skip(test, "the system calls are not the server's own");
             return None;
         }
@@ -32,9 +32,9 @@ impl Strace {
             skip(test, "strace is not installed");
             return None;
         };
-        let lines = child.stderr.take().map(Lines::read);
+        let lines = child.stderr.take().map(LineCollector::read);
         let strace = Self { child, lines };
-        let attached = |lines: &Lines| lines.find_from(0, |line| line.contains("attached"));
+        let attached = |lines: &LineCollector| lines.find_from(0, |line| line.contains("attached"));
         if strace.lines.as_ref().and_then(attached).is_none() {
             skip(test, "strace may not attach");
             return None;

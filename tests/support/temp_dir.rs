@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 /// A folder that goes when this is dropped.
-pub struct Folder(PathBuf);
+pub struct TempDir(PathBuf);
 
-impl Folder {
+impl TempDir {
     /// `test` tells it from those of other tests.
     #[track_caller]
     pub fn new(test: &str) -> Self {
@@ -22,7 +22,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TempDir {
     fn drop(&mut self) {
         // What is left there is in the target folder, and harms nobody.
         let _ = fs::remove_dir_all(&self.0);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::support::strace::{Strace, WAITS, count, is_call};
-use crate::support::{Client, DEADLINE, Server, bound, most, proc, wait_for, within};
+use crate::support::{Client, DEADLINE, Server, proc, size_bound, time_bound, wait_for, within};
 
 const ACCEPTS: [&str; 2] = ["accept", "accept4"];
 
@@ -81,21 +81,21 @@ fn fault_a4_seed_s2_7_without_descriptors_the_server_waits_and_loses_no_client()
     let cpu = proc::cpu(server.pid()) - cpu;
     round_trips.sort_unstable();
     let p99 = round_trips[round_trips.len() * 99 / 100];
-    assert!(p99 <= bound(Duration::from_millis(10)), "p99 {p99:?}");
-    assert!(cpu <= bound(HELD / 50), "used {cpu:?} in {HELD:?}");
+    assert!(p99 <= time_bound(Duration::from_millis(10)), "p99 {p99:?}");
+    assert!(cpu <= time_bound(HELD / 50), "used {cpu:?} in {HELD:?}");
     let lines = server.log_lines().len() - log_lines;
     assert!(lines >= 1, "nobody is told");
-    assert!(lines <= most(3) as usize, "{:#?}", server.log_lines());
+    assert!(lines <= size_bound(3) as usize, "{:#?}", server.log_lines());
 
     // Counted apart: strace holds the server up at every call.
     if let Some(strace) = Strace::attach("fault_a4 (accept calls)", server.pid(), "accept,accept4")
     {
         thread::sleep(HELD);
         let accepts = count(&strace.detach(), &ACCEPTS);
-        assert!(accepts <= most(50) as usize, "{accepts} accept calls");
+        assert!(accepts <= size_bound(50) as usize, "{accepts} accept calls");
     }
 
-    let served = || clients.iter().filter(|client| client.has_news()).count();
+    let served = || clients.iter().filter(|client| client.has_input()).count();
     assert_eq!(served(), 4);
     limit_descriptors(&server, 1000);
     within(Duration::from_secs(1), || {
@@ -112,10 +112,12 @@ fn fault_a4_a_freed_descriptor_serves_a_waiting_client() {
     let mut clients: Vec<_> = (0..12).map(|_| Client::connect(server.address())).collect();
     clients.iter().for_each(|client| client.send(b"?"));
     while !clients.is_empty() {
-        let is_served = || clients.iter().map(Client::has_news).collect::<Vec<_>>();
-        wait_for("four are served", bound(Duration::from_secs(1)), || {
-            is_served().into_iter().filter(|served| *served).count() == 4
-        });
+        let is_served = || clients.iter().map(Client::has_input).collect::<Vec<_>>();
+        wait_for(
+            "four are served",
+            time_bound(Duration::from_secs(1)),
+            || is_served().into_iter().filter(|served| *served).count() == 4,
+        );
         // All of them are known before the first leaves, whose place is taken at once.
         let mut served = is_served().into_iter();
         clients.retain(|_| served.next() == Some(false));

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::proc::{TcpState, descriptors, sockets};
-use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, bound, wait_for, within};
+use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, time_bound, wait_for, within};
 
 /// A way for a connection to end: the reason that is counted, the option that it needs, what the client does.
 type Ending = (&'static str, &'static str, fn(Client));
@@ -12,7 +12,7 @@ type Ending = (&'static str, &'static str, fn(Client));
 const ENDINGS: [Ending; 6] = [
     ("peer finished", "-v", |client| {
         client.echo(b"hello");
-        client.finish();
+        client.half_close();
         client.expect_fin();
     }),
     ("peer finished", "-v", drop),
@@ -49,7 +49,8 @@ fn expect_nothing_left(buffer: &str, (reason, option, leave): Ending) {
     let server = Server::start(&[&limits[..], &["--read-buffer", buffer, option]].concat());
     let at_start = descriptors(server.pid());
     for _ in 0..2 {
-        let clients = [(); 2].map(|()| Client::connect_narrow(server.address(), 16 << 10));
+        let clients =
+            [(); 2].map(|()| Client::connect_with_small_buffers(server.address(), 16 << 10));
         server.await_active(2, DEADLINE);
         thread::scope(|scope| {
             for client in clients {
@@ -92,10 +93,10 @@ fn fault_h2_the_write_timeout_leaves_no_socket_behind() {
     let server = Server::start(&["--write-timeout", "1s", "--high-water", "1GiB"]);
     let client = Client::connect(server.address());
     client.send_until_blocked(&mut Data::new(1), 16 << 20);
-    client.finish();
+    client.half_close();
     let port = server.address().port();
     // When the clock runs out the server tries once more, and what the kernel takes then counts as progress.
-    server.await_active(0, 2 * TIMEOUT + bound(Duration::from_millis(500)));
+    server.await_active(0, 2 * TIMEOUT + time_bound(Duration::from_millis(500)));
     assert_eq!(sockets(server.pid(), port, TcpState::CloseWait), 0);
     assert_eq!(sockets(server.pid(), port, TcpState::Established), 0);
     assert_eq!(sockets(server.pid(), port, TcpState::Listen), 1);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::support::server::serve;
-use crate::support::temp_dir::Folder;
+use crate::support::temp_dir::TempDir;
 use crate::support::unix::{fill, full_pipe, limited, shell};
 use crate::support::{Client, DEADLINE, QUIET, Server, proc, skip, wait_for};
 
@@ -31,7 +31,7 @@ fn expect_service_and_stop(mut server: Server, address: SocketAddr) {
     for _ in 0..1_000 {
         let client = Client::connect(address);
         client.echo(b"hello");
-        client.finish();
+        client.half_close();
         client.expect_fin();
     }
     assert!(server.is_running());
@@ -46,7 +46,7 @@ fn fault_s4_fault_w7_closed_standard_streams_do_not_stop_the_echo() {
         let mut command = shell(&format!(r#"exec "$0" "$@" {closed}"#));
         command.args(["-vv", "--listen", &address.to_string()]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        expect_service_and_stop(Server::spawn_silent(command), address);
+        expect_service_and_stop(Server::spawn_without_waiting(command), address);
     }
 }
 
@@ -58,7 +58,7 @@ fn fault_s4_unread_pipes_do_not_stop_the_echo() {
     let mut command = serve();
     command.args(["-vv", "--listen", &address.to_string()]);
     command.stdout(their_output).stderr(their_log);
-    expect_service_and_stop(Server::spawn_silent(command), address);
+    expect_service_and_stop(Server::spawn_without_waiting(command), address);
     drop((output, log));
 }
 
@@ -69,7 +69,7 @@ fn fault_s4_an_output_that_is_full_at_the_start_does_not_stop_the_echo() {
     let mut command = serve();
     command.args(["--listen", &address.to_string()]);
     command.stdout(OwnedFd::from(output)).stderr(Stdio::null());
-    expect_service_and_stop(Server::spawn_silent(command), address);
+    expect_service_and_stop(Server::spawn_without_waiting(command), address);
     drop(reader);
 }
 
@@ -84,7 +84,7 @@ fn fault_s4_more_start_lines_than_a_pipe_holds_do_not_stop_the_echo() {
     command.args(["--listen", &address.to_string()]);
     command.args(["--listen", "127.0.0.1:0"].repeat(LISTENERS));
     command.stdout(output).stderr(Stdio::null());
-    expect_service_and_stop(Server::spawn_silent(command), address);
+    expect_service_and_stop(Server::spawn_without_waiting(command), address);
     drop(reader);
 }
 
@@ -123,7 +123,7 @@ fn fault_s4_a_closed_log_pipe_does_not_stop_the_echo() {
     let mut command = serve();
     command.args(["-vv", "--listen", &address.to_string()]);
     command.stdout(Stdio::null()).stderr(their_log);
-    let server = Server::spawn_silent(command);
+    let server = Server::spawn_without_waiting(command);
     BufReader::new(log)
         .lines()
         .next()
@@ -135,13 +135,13 @@ fn fault_s4_a_closed_log_pipe_does_not_stop_the_echo() {
 #[test]
 fn fault_s4_a_log_file_at_its_size_limit_does_not_stop_the_echo() {
     let address = free_address();
-    let folder = Folder::new("log-that-may-not-grow");
-    let path = folder.file("log");
+    let dir = TempDir::new("log-that-may-not-grow");
+    let path = dir.file("log");
     let log = File::create(&path).expect("a file");
     let mut command = limited("ulimit -f 8", &serve());
     command.args(["-vv", "--listen", &address.to_string()]);
     command.stdout(Stdio::null()).stderr(log);
-    expect_service_and_stop(Server::spawn_silent(command), address);
+    expect_service_and_stop(Server::spawn_without_waiting(command), address);
     let written = path.metadata().expect("the file").len();
     assert!(written >= 4096, "{written} bytes are under the limit");
 }
@@ -153,7 +153,7 @@ fn fault_w7_output_that_is_piped_to_head_does_not_end_the_server() {
     let mut command = shell(r#""$0" "$@" 2>&1 | head -n 1; echo over"#);
     command.args(["-vv", "--stop-on-eof", "--listen", &address.to_string()]);
     command.stdout(Stdio::piped());
-    let mut server = Server::spawn_silent(command);
+    let mut server = Server::spawn_without_waiting(command);
     wait_for("the server listens", DEADLINE, || {
         Client::try_connect(address).is_ok()
     });

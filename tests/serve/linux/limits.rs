@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::server::Finished;
 use crate::support::unix::shell;
-use crate::support::{Client, DEADLINE, Server, most, proc, skip, wait_for};
+use crate::support::{Client, DEADLINE, Server, proc, size_bound, skip, wait_for};
 
 /// So many clients are served, all at the same time.
 fn expect_room_for(count: usize, server: &Server) -> Vec<Client> {
@@ -45,12 +45,12 @@ fn seed_s2_1_unread_greetings_take_no_more_memory_than_the_log_announces() {
     let bound = mebibytes.parse::<u64>().expect("a number") << 20;
 
     let (memory, descriptors) = (proc::memory(server.pid()), proc::descriptors(server.pid()));
-    let connect = |_| Client::connect_narrow(server.address(), 1);
+    let connect = |_| Client::connect_with_small_buffers(server.address(), 1);
     let clients: Vec<_> = (0..CLIENTS).map(connect).collect();
     wait_for("all are accepted", DEADLINE, || {
         proc::descriptors(server.pid()) == descriptors + CLIENTS
     });
-    // A first byte of it is there: the last of them is greeted, too.
+    // A first byte of it is remote: the last of them is greeted, too.
     clients.iter().for_each(|client| drop(client.receive(1)));
     let growth = proc::memory(server.pid()) - memory;
     assert!(
@@ -70,7 +70,7 @@ fn fault_l2_a_number_over_the_hard_limit_is_refused_with_both_numbers() {
         status,
         output,
         log,
-    } = Server::spawn_silent(command).finished();
+    } = Server::spawn_without_waiting(command).finished();
     assert_eq!(status.code(), Some(1), "{log:#?}");
     assert!(output.is_empty(), "{output:?}");
     let told = |line: &String| line.contains("200") && line.contains("100");
@@ -84,7 +84,7 @@ fn fault_l2_the_default_maximum_follows_the_hard_limit() {
     let server = Server::spawn(command);
     server.await_log("up to 68 connections");
     let _clients = expect_room_for(68, &server);
-    server.stop().expect_no_complaint();
+    server.stop().expect_no_warning();
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn fault_l4_a_million_connections_do_not_grow_the_memory() {
                         client.echo(b"?");
                         // A few by FIN; all of them would use the ports up.
                         if number % 200 == 0 {
-                            client.finish();
+                            client.half_close();
                             client.expect_fin();
                         } else {
                             client.reset();
@@ -152,8 +152,11 @@ fn fault_l4_a_million_connections_do_not_grow_the_memory() {
     churn(CLIENTS);
     server.await_active(0, DEADLINE);
     let growth = proc::memory(server.pid()).saturating_sub(before);
-    assert!(growth <= u64::from(most(64 << 10)), "{growth} bytes more");
+    assert!(
+        growth <= u64::from(size_bound(64 << 10)),
+        "{growth} bytes more"
+    );
     assert!(proc::descriptors(server.pid()) <= descriptors + THREADS);
     thread::sleep(Duration::from_millis(10));
-    server.stop().expect_no_complaint();
+    server.stop().expect_no_warning();
 }

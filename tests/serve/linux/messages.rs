@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::support::messages::{Stream, bad_frame, in_each_mode};
-use crate::support::{Client, DEADLINE, QUIET, bound, most, proc, wait_for};
+use crate::support::messages::{MessageStream, bad_frame, in_each_mode};
+use crate::support::{Client, DEADLINE, QUIET, proc, size_bound, time_bound, wait_for};
 
 #[test]
 fn fault_w3_unread_messages_take_bounded_memory() {
@@ -14,25 +14,28 @@ fn fault_w3_unread_messages_take_bounded_memory() {
     in_each_mode(|mode| {
         let server = mode.start(&["--read-buffer", "64k", "--socket-buffer", "64k"]);
         Client::connect(server.address())
-            .exchange_bytes(&Stream::new(mode.framing, 256 << 10, 1).bytes);
+            .exchange_bytes(&MessageStream::new(mode.framing, 256 << 10, 1).bytes);
         server.await_active(0, Duration::from_secs(5));
         let before = proc::memory(server.pid());
 
-        let client = Client::connect_narrow(server.address(), 64 << 10);
-        let stream = Stream::new(mode.framing, LENGTH, 3);
+        let client = Client::connect_with_small_buffers(server.address(), 64 << 10);
+        let stream = MessageStream::new(mode.framing, LENGTH, 3);
         let sent = client.send_bytes_until_blocked(&stream.bytes);
         assert!(sent < stream.bytes.len(), "all was taken");
         wait_for("the server is at rest", DEADLINE, || {
             let before = proc::cpu(server.pid());
             thread::sleep(QUIET);
-            proc::cpu(server.pid()) - before <= bound(Duration::from_millis(1))
+            proc::cpu(server.pid()) - before <= time_bound(Duration::from_millis(1))
         });
         let growth = proc::memory(server.pid()).saturating_sub(before);
-        assert!(growth <= u64::from(most(SHARE)), "{mode:?}: {growth} bytes");
+        assert!(
+            growth <= u64::from(size_bound(SHARE)),
+            "{mode:?}: {growth} bytes"
+        );
 
-        let whole = stream.whole(sent);
+        let whole = stream.whole_messages(sent);
         client.expect(&stream.bytes[..whole]);
-        client.finish();
+        client.half_close();
         client.expect_fin();
     });
 }
@@ -58,7 +61,7 @@ fn fault_h5_every_end_of_a_framed_session_frees_everything() {
                 }
                 _ => {
                     client.send(&message[..10]);
-                    client.finish();
+                    client.half_close();
                     client.expect(&message.repeat(3));
                     client.expect_fin();
                 }

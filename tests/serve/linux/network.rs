@@ -11,27 +11,27 @@ const SERVER: &str = "198.18.0.6:7007";
 
 /// A network namespace behind a router that is one too, so that packets are lost on the way and not on leaving, of which
 /// TCP would learn at once. Gone when dropped.
-struct FarAway {
+struct RemoteNetwork {
     name: String,
     router: String,
 }
 
-impl FarAway {
+impl RemoteNetwork {
     fn set_up() -> Result<Self, String> {
         let number = std::process::id();
-        let there = Self {
+        let remote = Self {
             name: format!("mio-echo-{number}"),
             router: format!("mio-echo-router-{number}"),
         };
-        there.connect(&format!("near{number}"))?;
-        if let Err(error) = there.spoil_with_netem() {
-            there.spoil_with_detours()?;
+        remote.connect(&format!("near{number}"))?;
+        if let Err(error) = remote.spoil_with_netem() {
+            remote.spoil_with_detours()?;
             skip(
                 "fault_n1 (a steady delay)",
                 &format!("{error}; packets are lost, queue and overtake each other"),
             );
         }
-        Ok(there)
+        Ok(remote)
     }
 
     fn connect(&self, near: &str) -> Result<(), String> {
@@ -84,16 +84,16 @@ impl FarAway {
     }
 
     fn command(&self, command: &Command) -> Command {
-        let mut there = Command::new("ip");
-        there
+        let mut remote = Command::new("ip");
+        remote
             .args(["netns", "exec", &self.name])
             .arg(command.get_program());
-        there.args(command.get_args());
-        there
+        remote.args(command.get_args());
+        remote
     }
 }
 
-impl Drop for FarAway {
+impl Drop for RemoteNetwork {
     fn drop(&mut self) {
         // The links go with their ends, and the route with its link.
         for name in [&self.name, &self.router] {
@@ -126,11 +126,11 @@ fn run_one(step: &str) -> Result<(), String> {
 #[test]
 #[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
 fn fault_n1_a_bad_network_brings_no_wrong_byte_and_no_stuck_connection() {
-    let there = match FarAway::set_up() {
-        Ok(there) => there,
+    let remote = match RemoteNetwork::set_up() {
+        Ok(remote) => remote,
         Err(error) => return skip("fault_n1", &error),
     };
-    let mut command = there.command(&serve());
+    let mut command = remote.command(&serve());
     command.args(["--listen", SERVER, "--stop-on-eof"]);
     let server = Server::spawn(command);
     let address: SocketAddr = server.address();
@@ -143,12 +143,12 @@ fn fault_n1_a_bad_network_brings_no_wrong_byte_and_no_stuck_connection() {
                 for _ in 0..20 {
                     client.echo(b"ping");
                 }
-                client.finish();
+                client.half_close();
                 client.expect_fin();
             });
         }
     });
     let finished = server.stop();
     assert_eq!(finished.figures().get("peer finished"), 20);
-    finished.expect_no_complaint();
+    finished.expect_no_warning();
 }

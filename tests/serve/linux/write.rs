@@ -3,8 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::support::server::other_server;
-use crate::support::{Client, DEADLINE, Data, QUIET, Server, bound, most, proc, wait_for};
+use crate::support::server::server_override;
+use crate::support::{
+    Client, DEADLINE, Data, QUIET, Server, proc, size_bound, time_bound, wait_for,
+};
 
 #[test]
 #[cfg(not(mio_unsupported_force_poll_poll))]
@@ -48,20 +50,20 @@ fn fault_w3_a_client_that_never_reads_costs_bounded_memory_and_no_time() {
         ("256k", 256 << 10, 100 << 20),
     ];
     // Where every call is slow, two calls a byte take minutes.
-    let shown = if other_server().is_some() { 2 } else { 0 };
+    let shown = if server_override().is_some() { 2 } else { 0 };
     for (buffer, bytes, length) in cases.into_iter().skip(shown) {
         let small = ["--socket-buffer", "16k"];
         let sockets = if bytes <= 8 { &small[..] } else { &[] };
         let server = Server::start(&[&["--read-buffer", buffer], sockets].concat());
         let warming = Client::connect(server.address());
         warming.exchange(&Data::new(1), (length as usize).min(4 << 20));
-        warming.finish();
+        warming.half_close();
         warming.expect_fin();
         let before = proc::memory(server.pid());
 
         let client = match sockets {
             [] => Client::connect(server.address()),
-            _ => Client::connect_narrow(server.address(), 16 << 10),
+            _ => Client::connect_with_small_buffers(server.address(), 16 << 10),
         };
         let data = Data::new(3);
         let sent = client.send_until_blocked(&mut data.clone(), length as usize);
@@ -73,10 +75,10 @@ fn fault_w3_a_client_that_never_reads_costs_bounded_memory_and_no_time() {
         wait_for("the server is at rest", DEADLINE, || {
             let before = proc::cpu(server.pid());
             thread::sleep(QUIET);
-            proc::cpu(server.pid()) - before <= bound(Duration::from_millis(1))
+            proc::cpu(server.pid()) - before <= time_bound(Duration::from_millis(1))
         });
         let growth = proc::memory(server.pid()).saturating_sub(before);
-        let allowed = most(MARK + bytes + ROUNDING);
+        let allowed = size_bound(MARK + bytes + ROUNDING);
         assert!(
             growth <= u64::from(allowed),
             "{growth} bytes more, allowed are {allowed}"
@@ -91,7 +93,7 @@ fn fault_w3_a_client_that_never_reads_costs_bounded_memory_and_no_time() {
                 for at in (0..rest).step_by(64 << 10) {
                     client.send(&outgoing.take((64 << 10).min(rest - at)));
                 }
-                client.finish();
+                client.half_close();
             });
             client.expect_data(&mut data.clone(), length as usize);
         });

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, bound, wait_for, within};
+use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, time_bound, wait_for, within};
 
 #[test]
 fn fault_a1_seed_s2_7_seed_s4_3_a_full_backlog_is_served_without_a_further_event() {
@@ -42,7 +42,7 @@ fn fault_r5_events_of_an_old_connection_do_not_reach_the_next_in_its_slot() {
             client.send(&[0xff; 100]);
             match number % 3 {
                 0 => client.reset(),
-                1 => client.finish(),
+                1 => client.half_close(),
                 _ => drop(client),
             }
         }
@@ -89,7 +89,7 @@ fn expect_no_spin(server: &Server) {
     std::thread::sleep(Duration::from_millis(300));
     let used = cpu(server.pid()) - before;
     assert!(
-        used <= bound(Duration::from_millis(3)),
+        used <= time_bound(Duration::from_millis(3)),
         "spins: {used:?} in 300 ms"
     );
 }
@@ -110,7 +110,7 @@ fn fault_r9_data_and_fin_in_one_event_are_echoed_and_closed() {
                 let data = Data::new(9);
                 let frozen = server.freeze();
                 client.send(&data.clone().take(length));
-                client.finish();
+                client.half_close();
                 drop(frozen);
                 within(Duration::from_millis(100), || {
                     client.expect_data(&mut data.clone(), length);
@@ -131,9 +131,9 @@ fn fault_r8_a_reset_right_after_data_closes_at_once() {
         client.send(&[1; 1000]);
         client.reset();
         drop(frozen);
-        server.await_active(0, bound(Duration::from_millis(100)));
+        server.await_active(0, time_bound(Duration::from_millis(100)));
     }
-    server.stop().expect_no_complaint();
+    server.stop().expect_no_warning();
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn fault_a6_clients_that_reset_before_they_are_accepted_do_no_harm() {
     }
     server.await_active(0, DEADLINE);
     assert_eq!(open_descriptors(&server), at_start);
-    server.stop().expect_no_complaint();
+    server.stop().expect_no_warning();
 }
 
 #[cfg(target_os = "linux")]
@@ -178,9 +178,9 @@ fn fault_a3_clients_that_queued_while_the_server_was_held_are_all_served() {
             waiting.len()
         );
         wait_for("somebody is served", DEADLINE, || {
-            waiting.iter().any(Client::has_news)
+            waiting.iter().any(Client::has_input)
         });
-        waiting.retain(|client| !client.has_news());
+        waiting.retain(|client| !client.has_input());
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::unix::shell;
-use crate::support::{Client, DEADLINE, Data, End, QUIET, Server, bound, wait_for, within};
+use crate::support::{Client, DEADLINE, Data, End, QUIET, Server, time_bound, wait_for, within};
 
 /// Waits until nobody listens any more.
 #[track_caller]
@@ -69,7 +69,7 @@ fn fault_s1_a_client_that_never_answers_the_fin_is_closed_after_the_linger() {
     assert_eq!(server.wait().code(), Some(0));
     let took = begun.elapsed();
     assert!(
-        took >= LINGER && took <= LINGER + bound(Duration::from_millis(300)),
+        took >= LINGER && took <= LINGER + time_bound(Duration::from_millis(300)),
         "{took:?}"
     );
 }
@@ -113,7 +113,7 @@ fn fault_s1_seed_s3_3_a_stop_under_load_resets_no_client() {
         assert!(arriving.join().expect("clients") > 0);
     });
     assert_eq!(server.wait().code(), Some(0));
-    server.finished().expect_no_complaint();
+    server.finished().expect_no_warning();
 }
 
 /// Sends and receives one message after another until the server ends the session; how it did.
@@ -184,7 +184,7 @@ fn fault_s1_the_drain_timeout_resets_a_client_that_reads_nothing_and_exits_with_
     assert_eq!(server.wait().code(), Some(0));
     let took = begun.elapsed();
     assert!(
-        took >= TIMEOUT && took <= TIMEOUT + bound(Duration::from_millis(200)),
+        took >= TIMEOUT && took <= TIMEOUT + time_bound(Duration::from_millis(200)),
         "{took:?}"
     );
     client.expect_reset();
@@ -263,7 +263,7 @@ fn usr1_logs_the_figures() {
 #[test]
 fn hup_stops_the_server_only_if_it_was_not_ignored_at_the_start() {
     use std::os::unix::process::ExitStatusExt;
-    // Under nohup this program ignores it, and so would whoever it starts. What is caught here is the default there.
+    // Under nohup this program ignores it, and so would whoever it starts. What is caught here is the default remote.
     signal_hook::flag::register(Signal::HUP.as_raw(), Arc::default()).expect("a handler");
     let mut server = Server::start(&[]);
     server.signal(Signal::HUP);

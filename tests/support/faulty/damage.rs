@@ -4,10 +4,10 @@ use std::io::Write;
 use std::mem;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::{Faulty, Link};
+use super::{Connection, FaultyServer};
 
 /// The number of the message, from 0, that is damaged. With [`Damage::Reordered`] it changes places with the next.
-pub const DAMAGED: usize = 3;
+pub const DAMAGED_MESSAGE: usize = 3;
 
 /// What is wrong with the replies on the first connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,36 +27,36 @@ pub enum Damage {
 }
 
 /// A server that damages the replies on its first connection, once.
-pub struct Damaged {
-    server: Faulty,
+pub struct DamagingServer {
+    server: FaultyServer,
     difference: Arc<OnceLock<usize>>,
 }
 
-impl Damaged {
+impl DamagingServer {
     /// Messages are of `size` bytes.
     pub fn start(damage: Damage, size: usize) -> Self {
         let difference = Arc::new(OnceLock::new());
         let found = Arc::clone(&difference);
-        let of_the_second = Mutex::new(None);
-        let server = Faulty::start(move |mut link| match link.number {
+        let second_message = Mutex::new(None);
+        let server = FaultyServer::start(move |mut connection| match connection.number {
             0 => {
-                let mut damager = Damager::new(damage, &of_the_second);
+                let mut damager = ReplyDamager::new(damage, &second_message);
                 let mut replies = Comparison::default();
                 loop {
-                    let message = link.message(size)?;
+                    let message = connection.message(size)?;
                     let reply = damager.reply(message.clone());
                     if let Some(offset) = replies.add(&message, &reply) {
                         found.get_or_init(|| offset);
                     }
-                    link.stream.write_all(&reply)?;
+                    connection.stream.write_all(&reply)?;
                 }
             }
-            _ => echo_aloud(&mut link, size, &of_the_second),
+            _ => echo_and_share(&mut connection, size, &second_message),
         });
         Self { server, difference }
     }
 
-    pub fn server(&self) -> &Faulty {
+    pub fn server(&self) -> &FaultyServer {
         &self.server
     }
 
@@ -67,17 +67,21 @@ impl Damaged {
 }
 
 /// Echoes, and shows each message to the first connection.
-fn echo_aloud(link: &mut Link, size: usize, shown: &Mutex<Option<Vec<u8>>>) -> std::io::Result<()> {
+fn echo_and_share(
+    connection: &mut Connection,
+    size: usize,
+    shown: &Mutex<Option<Vec<u8>>>,
+) -> std::io::Result<()> {
     loop {
-        let message = link.message(size)?;
+        let message = connection.message(size)?;
         *shown.lock().expect("a message") = Some(message.clone());
-        link.stream.write_all(&message)?;
+        connection.stream.write_all(&message)?;
     }
 }
 
-struct Damager<'a> {
+struct ReplyDamager<'a> {
     damage: Damage,
-    of_the_second: &'a Mutex<Option<Vec<u8>>>,
+    second_message: &'a Mutex<Option<Vec<u8>>>,
     /// Messages so far.
     count: usize,
     /// Bytes so far.
@@ -86,11 +90,11 @@ struct Damager<'a> {
     kept: Vec<u8>,
 }
 
-impl<'a> Damager<'a> {
-    fn new(damage: Damage, of_the_second: &'a Mutex<Option<Vec<u8>>>) -> Self {
+impl<'a> ReplyDamager<'a> {
+    fn new(damage: Damage, second_message: &'a Mutex<Option<Vec<u8>>>) -> Self {
         Self {
             damage,
-            of_the_second,
+            second_message,
             count: 0,
             position: 0,
             kept: Vec::new(),
@@ -111,17 +115,19 @@ impl<'a> Damager<'a> {
                     *byte ^= 0x40;
                 }
             }
-            Damage::Reordered if number == DAMAGED => return mem::replace(&mut self.kept, message),
-            Damage::Reordered if number == DAMAGED + 1 => message.append(&mut self.kept),
-            Damage::Duplicated if number == DAMAGED => message.extend_from_within(..),
-            Damage::Missing if number == DAMAGED => message.clear(),
-            Damage::SwappedBlocks if number == DAMAGED => {
+            Damage::Reordered if number == DAMAGED_MESSAGE => {
+                return mem::replace(&mut self.kept, message);
+            }
+            Damage::Reordered if number == DAMAGED_MESSAGE + 1 => message.append(&mut self.kept),
+            Damage::Duplicated if number == DAMAGED_MESSAGE => message.extend_from_within(..),
+            Damage::Missing if number == DAMAGED_MESSAGE => message.clear(),
+            Damage::SwappedBlocks if number == DAMAGED_MESSAGE => {
                 let (first, rest) = message.split_at_mut(64 << 10);
                 first.swap_with_slice(&mut rest[..64 << 10]);
             }
             // The second connection may not have said anything yet.
-            Damage::Crossed if number >= DAMAGED => {
-                if let Some(other) = self.of_the_second.lock().expect("a message").take() {
+            Damage::Crossed if number >= DAMAGED_MESSAGE => {
+                if let Some(other) = self.second_message.lock().expect("a message").take() {
                     message = other;
                 }
             }

@@ -12,32 +12,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-pub use damage::{DAMAGED, Damage, Damaged};
-pub use delays::{Watched, at_most, delays_every, delays_first, stalls_once};
+pub use damage::{DAMAGED_MESSAGE, Damage, DamagingServer};
+pub use delays::{RecordingServer, delays_every, delays_first, limits_rate, stalls_once};
 pub use failures::{
-    Unheard, answers_once, closes_at_once, closes_in_the_middle, never_answers, never_reads,
-    resets_in_the_middle, serves_the_first,
+    UnusedAddress, closes_at_once, closes_mid_reply, echoes_once, never_answers, never_reads,
+    resets_mid_reply, serves_only_first,
 };
 
 const CHUNK: usize = 64 * 1024;
 
 /// A running server. It listens on a free port of 127.0.0.1.
-pub struct Faulty {
+pub struct FaultyServer {
     address: SocketAddr,
     is_stopped: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
 }
 
 /// One connection of such a server.
-struct Link {
+struct Connection {
     stream: TcpStream,
     /// In the order of acceptance, from 0.
     number: usize,
 }
 
-impl Faulty {
+impl FaultyServer {
     /// Gives each connection to `serve`, on a thread of its own. An error ends that connection.
-    fn start(serve: impl Fn(Link) -> io::Result<()> + Send + Sync + 'static) -> Self {
+    fn start(serve: impl Fn(Connection) -> io::Result<()> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("listening");
         let address = listener.local_addr().expect("the address");
         let is_stopped = Arc::new(AtomicBool::new(false));
@@ -52,7 +52,7 @@ impl Faulty {
                 stream.set_nodelay(true).expect("setting an option");
                 let serve = Arc::clone(&serve);
                 // The client may go at any time.
-                thread::spawn(move || serve(Link { stream, number }));
+                thread::spawn(move || serve(Connection { stream, number }));
             }
         };
         Self {
@@ -67,7 +67,7 @@ impl Faulty {
     }
 }
 
-impl Drop for Faulty {
+impl Drop for FaultyServer {
     fn drop(&mut self) {
         self.is_stopped.store(true, Ordering::Release);
         // Only to wake the thread that accepts.
@@ -77,7 +77,7 @@ impl Drop for Faulty {
     }
 }
 
-impl Link {
+impl Connection {
     /// Echoes what one read gives at a time, to the end; `before` runs between reading and writing.
     fn echo(mut self, mut before: impl FnMut()) -> io::Result<()> {
         let mut chunk = vec![0; CHUNK];
