@@ -13,11 +13,11 @@ use crate::support::{DEADLINE, Server, time_bound, wait_for};
 fn each_message_to_a_silent_server_is_a_timeout() {
     for server in [never_answers(), never_reads()] {
         for args in ["", "-r 100", "-p 8", "-s 1MiB"] {
-            let begun = Instant::now();
+            let start = Instant::now();
             let args = format!("-c 2 -d 500ms -w 0 --timeout 200ms {args}");
             let report = measure_expecting(server.address(), &args, 1);
             assert!(
-                begun.elapsed() < time_bound(Duration::from_secs(1)),
+                start.elapsed() < time_bound(Duration::from_secs(1)),
                 "{args}"
             );
             assert!(
@@ -125,9 +125,9 @@ fn a_count_that_a_dead_server_cannot_reach_does_not_hang() {
     bench.await_log("");
     drop(server);
     let mut bench = bench;
-    let begun = Instant::now();
+    let start = Instant::now();
     wait_for("the end", DEADLINE, || !bench.is_running());
-    assert!(begun.elapsed() < time_bound(Duration::from_secs(2)));
+    assert!(start.elapsed() < time_bound(Duration::from_secs(2)));
     let finished = bench.finished();
     finished.expect_code(0);
     assert!(finished.text().contains("refused"), "{}", finished.text());

@@ -16,12 +16,12 @@ fn stalls_once_holds_all_connections_once() {
     let (after, length) = (Duration::from_millis(50), Duration::from_millis(100));
     let server = stalls_once(after, length);
     let clients = [(); 3].map(|()| Client::connect(server.address()));
-    let begun = Instant::now();
+    let start = Instant::now();
     clients[0].echo(b"the first byte");
-    // Until the stall has begun, which nothing announces.
+    // No event announces the start of the stall.
     thread::sleep(after);
     clients.iter().for_each(|client| client.echo(b"held"));
-    assert!(begun.elapsed() >= after + length);
+    assert!(start.elapsed() >= after + length);
     let over = Instant::now();
     clients.iter().for_each(|client| client.echo(b"over"));
     assert!(over.elapsed() < time_bound(Duration::from_millis(5)));
@@ -33,9 +33,9 @@ fn delays_every_delays_only_the_nth_message() {
     let server = delays_every(5, delay, SIZE);
     let client = Client::connect(server.address());
     let times = [(); 20].map(|()| {
-        let begun = Instant::now();
+        let start = Instant::now();
         client.echo(&[1; SIZE]);
-        begun.elapsed()
+        start.elapsed()
     });
     assert!(times.iter().skip(4).step_by(5).all(|time| *time >= delay));
     let late = times.iter().filter(|time| **time >= delay / 2).count();
@@ -46,9 +46,9 @@ fn delays_every_delays_only_the_nth_message() {
 fn limits_rate_answers_at_its_rate() {
     let server = limits_rate(500, SIZE);
     let client = Client::connect(server.address());
-    let begun = Instant::now();
+    let start = Instant::now();
     client.exchange(&Data::new(1), 100 * SIZE);
-    let took = begun.elapsed();
+    let took = start.elapsed();
     let expected = Duration::from_millis(180);
     assert!(took >= expected && took < expected + time_bound(Duration::from_millis(100)));
 }

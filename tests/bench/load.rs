@@ -173,9 +173,9 @@ fn an_ipv6_server_is_measured() {
 #[test]
 fn connect_rate_limits_the_connects() {
     let server = Server::start(&[]);
-    let begun = std::time::Instant::now();
+    let start = std::time::Instant::now();
     measure(server.address(), "-c 20 -n 20 -w 0 --connect-rate 50").expect_all(20);
-    assert!(begun.elapsed().as_millis() >= 19 * 20);
+    assert!(start.elapsed().as_millis() >= 19 * 20);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::support::{Client, Data, QUIET, Server, wait_for, within};
 
 #[test]
 fn fault_a3_seed_s1_3_a_full_server_accepts_one_client_for_each_that_leaves() {
-    const ROOM: usize = 10;
+    const SLOTS: usize = 10;
     let server = Server::start(&["--max-connections", "10", "--when-full", "wait"]);
     let connect = |number: u8| {
         let client = Client::connect(server.address());
@@ -22,27 +22,29 @@ fn fault_a3_seed_s1_3_a_full_server_accepts_one_client_for_each_that_leaves() {
             .count()
     };
 
-    wait_for("the first are served", Duration::from_secs(5), || {
-        served(&waiting) == ROOM
-    });
+    wait_for(
+        "the first clients are served",
+        Duration::from_secs(5),
+        || served(&waiting) == SLOTS,
+    );
     waiting[59].1.expect_silence(QUIET);
-    assert_eq!(served(&waiting), ROOM);
+    assert_eq!(served(&waiting), SLOTS);
 
-    let mut inside: Vec<_> = waiting.drain(..ROOM).collect();
+    let mut connected: Vec<_> = waiting.drain(..SLOTS).collect();
     while !waiting.is_empty() {
-        let (number, client) = inside.remove(0);
+        let (number, client) = connected.remove(0);
         client.expect(&[number]);
         drop(client);
         within(Duration::from_millis(100), || {
-            wait_for("another is served", Duration::from_secs(5), || {
+            wait_for("another client is served", Duration::from_secs(5), || {
                 served(&waiting) > 0
             });
         });
-        assert_eq!(served(&waiting), 1, "one place, one client");
+        assert_eq!(served(&waiting), 1, "one free slot, one more client");
         let at = waiting.iter().position(|(_, client)| client.has_input());
-        inside.push(waiting.remove(at.expect("the client that is served")));
+        connected.push(waiting.remove(at.expect("a served client")));
     }
-    for (number, client) in inside {
+    for (number, client) in connected {
         client.expect(&[number]);
         client.echo(b"still here");
     }
@@ -95,8 +97,8 @@ fn seed_s2_6_free_slots_go_to_the_listeners_in_turn() {
 
 #[test]
 fn seed_s4_2_the_same_source_serves_on_every_system() {
-    let asked = program("--version").output().expect("running");
-    let version = String::from_utf8(asked.stdout).expect("text");
+    let output = program("--version").output().expect("running");
+    let version = String::from_utf8(output.stdout).expect("text");
     let is_iocp = version.contains("back end IOCP");
     assert_eq!(is_iocp, cfg!(windows), "{version}");
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::{Client, Data, End, READ_BUFFERS, Server};
 
 #[track_caller]
-fn send_finish_and_get_it_back(server: &Server, seed: u64, length: usize) {
+fn expect_echo_after_half_close(server: &Server, seed: u64, length: usize) {
     let client = Client::connect(server.address());
     let data = Data::new(seed);
     client.send(&data.clone().take(length));
@@ -16,11 +16,11 @@ fn send_finish_and_get_it_back(server: &Server, seed: u64, length: usize) {
     client.expect_fin();
 }
 
-fn small_sizes_come_back(buffer: &str, times: u64) {
+fn expect_small_sizes(buffer: &str, times: u64) {
     let server = Server::start(&["--read-buffer", buffer]);
     for seed in 0..times {
         for length in [0, 1, 4095, 4096, 4097] {
-            send_finish_and_get_it_back(&server, seed, length);
+            expect_echo_after_half_close(&server, seed, length);
         }
     }
     let finished = server.stop();
@@ -31,17 +31,17 @@ fn small_sizes_come_back(buffer: &str, times: u64) {
 #[test]
 fn fault_h1_everything_sent_before_a_half_close_comes_back() {
     for buffer in READ_BUFFERS {
-        small_sizes_come_back(buffer, 20);
+        expect_small_sizes(buffer, 20);
     }
 }
 
 #[test]
 #[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
 fn fault_h1_everything_sent_before_a_half_close_comes_back_1000_times() {
-    small_sizes_come_back("256k", 1000);
-    small_sizes_come_back("8", 1000);
-    // At two system calls a byte a tenth of that takes as long.
-    small_sizes_come_back("1", 100);
+    expect_small_sizes("256k", 1000);
+    expect_small_sizes("8", 1000);
+    // With two system calls per byte, a tenth of the repeats takes as long.
+    expect_small_sizes("1", 100);
 }
 
 #[test]
@@ -67,16 +67,16 @@ fn fault_h1_large_amounts_come_back_before_the_fin() {
 
 #[test]
 fn fault_h2_a_client_that_half_closes_and_never_reads_is_reset() {
-    // With the low mark the server pauses before it sees the end, with the high one it knows it.
+    // With the low high-water mark the server stops reading before the FIN. With the high mark it reads the FIN.
     let cases = ["64k", "1GiB"].map(|mark| READ_BUFFERS.map(|buffer| (mark, buffer)));
     thread::scope(|scope| {
         for (high_water, buffer) in cases.into_iter().flatten() {
-            scope.spawn(move || finish_and_never_read(high_water, buffer));
+            scope.spawn(move || expect_reset_after_half_close(high_water, buffer));
         }
     });
 }
 
-fn finish_and_never_read(high_water: &str, buffer: &str) {
+fn expect_reset_after_half_close(high_water: &str, buffer: &str) {
     let options = ["--write-timeout", "2s", "--socket-buffer", "16k", "-v"];
     let marks = ["--high-water", high_water, "--read-buffer", buffer];
     let server = Server::start(&[&options[..], &marks[..]].concat());
@@ -111,7 +111,7 @@ fn fault_h3_a_server_that_ends_first_delivers_every_reply_and_a_fin() {
                 while !over.load(Ordering::Relaxed) {
                     match client.try_send(&outgoing.clone().take(100)) {
                         Ok(taken) => outgoing.skip(taken),
-                        // It has waited for our FIN as long as it does, and this call with it.
+                        // The server has given up waiting for the FIN of this client.
                         Err(_) => break,
                     }
                     thread::yield_now();
@@ -124,7 +124,7 @@ fn fault_h3_a_server_that_ends_first_delivers_every_reply_and_a_fin() {
             assert_eq!(end, End::Fin);
             let mut rest = data.clone();
             rest.skip(10_000);
-            assert!(echo == rest.take(echo.len()), "a wrong byte at the end");
+            assert!(echo == rest.take(echo.len()), "the last bytes differ");
         });
         drop(client);
         assert_eq!(server.wait().code(), Some(0));
@@ -138,7 +138,7 @@ fn fault_h4_both_sides_close_at_once() {
         let connect = |_| Client::connect(server.address());
         let clients: Vec<_> = (0..100).map(connect).collect();
         for client in &clients {
-            client.echo(b"here");
+            client.echo(b"hello");
         }
         let (before, after) = clients.split_at(50);
         before.iter().for_each(Client::half_close);
@@ -167,9 +167,7 @@ fn fault_h4_clients_that_leave_at_once_free_their_slots() {
             client.expect_fin();
         }
         let clients = [(); 4].map(|()| Client::connect(server.address()));
-        clients
-            .iter()
-            .for_each(|client| client.echo(b"room for four"));
+        clients.iter().for_each(|client| client.echo(b"four slots"));
         drop(clients);
         server.stop().expect_no_warning();
     }
@@ -206,7 +204,7 @@ fn seed_s0_5_every_connection_has_one_id_and_one_close_reason() {
         }
     }
     let staying = Client::connect(server.address());
-    staying.echo(b"I stay");
+    staying.echo(b"hello");
     let mut server = server;
     server.close_stdin();
     staying.expect_fin();

@@ -10,7 +10,7 @@ use crate::support::{Client, End, Server, skip, wait_for, within};
 fn fault_l1_seed_s1_3_a_full_server_closes_the_next_client_at_once() {
     let server = Server::start(&["--max-connections", "5", "--when-full", "close"]);
     let clients = [(); 5].map(|()| Client::connect(server.address()));
-    clients.iter().for_each(|client| client.echo(b"inside"));
+    clients.iter().for_each(|client| client.echo(b"hello"));
     for _ in 0..20 {
         within(Duration::from_millis(50), || {
             expect_refusal(server.address())
@@ -18,17 +18,21 @@ fn fault_l1_seed_s1_3_a_full_server_closes_the_next_client_at_once() {
     }
     clients
         .iter()
-        .for_each(|client| client.echo(b"still inside"));
+        .for_each(|client| client.echo(b"still connected"));
 
     let [leaving, staying @ ..] = clients;
     leaving.half_close();
     leaving.expect_fin();
-    Client::connect(server.address()).echo(b"the freed place");
+    Client::connect(server.address()).echo(b"a free slot");
     drop(staying);
 
     let finished = server.stop();
-    let complaints = finished.log.iter().filter(|line| line.contains("WARN"));
-    assert!(complaints.count() <= 2, "a line each: {:#?}", finished.log);
+    let warnings = finished.log.iter().filter(|line| line.contains("WARN"));
+    assert!(
+        warnings.count() <= 2,
+        "too many warnings: {:#?}",
+        finished.log
+    );
     let figures = finished.figures();
     assert_eq!(figures.get("refused"), 20);
     assert_eq!(figures.closed(), 6);
@@ -70,7 +74,7 @@ fn fault_l3_max_per_ip_holds_over_all_listeners_and_mapped_addresses() {
 
     first.half_close();
     first.expect_fin();
-    wait_for_room(plain);
+    wait_for_free_slot(plain);
     drop(second);
     server.stop();
 }
@@ -84,7 +88,7 @@ fn fault_l3_max_per_ip_counts_ipv6_clients() {
     command.args(["-l", "[::1]:0", "--stop-on-eof", "--max-per-ip", "1"]);
     let server = Server::spawn(command);
     let client = Client::connect(server.address());
-    client.echo(b"the one");
+    client.echo(b"first");
     expect_refusal(server.address());
     client.echo(b"not affected");
 }
@@ -101,23 +105,23 @@ fn fault_l3_max_per_ip_counts_each_address_alone() {
     expect_refusal(server.address());
 }
 
-/// Requires that a client of `server` is accepted and closed before it gets anything.
+/// Requires that the server accepts the next client and resets it without a byte.
 #[track_caller]
 fn expect_refusal(server: SocketAddr) {
-    // A reset can meet the client while it still connects.
+    // The reset may arrive before the connect has finished.
     if let Ok(client) = Client::try_connect(server) {
         assert_eq!(client.receive_to_end(), (Vec::new(), End::Reset));
     }
 }
 
-/// Waits until `server` serves another client.
+/// Waits until `server` serves one more client.
 #[track_caller]
-fn wait_for_room(server: SocketAddr) {
-    wait_for("a free place", Duration::from_secs(5), || {
+fn wait_for_free_slot(server: SocketAddr) {
+    wait_for("a free slot", Duration::from_secs(5), || {
         let Ok(client) = Client::try_connect(server) else {
             return false;
         };
-        // Refused clients see an end instead of their byte.
+        // A refused client receives an end instead of its byte.
         client.try_send(b"?").is_ok()
             && client
                 .read_by(&mut [0], std::time::Instant::now() + Duration::from_secs(5))

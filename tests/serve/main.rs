@@ -1,11 +1,11 @@
-//! `mio-echo serve` from outside: real sockets, the real binary, real signals.
+//! `mio-echo serve` from outside: real sockets, the real executable, real signals.
 //!
-//! A test carries the number of the fault or of the forerunner that it stands for. What needs signals is in `unix`,
-//! what needs the facts of Linux in `linux`; the rest runs on every system.
+//! The name of a test starts with the ids of its rows in `tests/FAULTS.md` and `tests/CLASSICS.md`. Tests that need
+//! signals are in `unix`, tests that need facts of Linux are in `linux`. The other tests run on every system.
 
 #![forbid(unsafe_code)]
 
-// Shared with the tests of other subcommands, which use other parts.
+// Each test program uses a part of it.
 #[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;

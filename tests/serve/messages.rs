@@ -1,4 +1,4 @@
-//! Framings: every message comes back, nothing else does, and what is no message ends the session.
+//! Framings: every complete message comes back, an incomplete message does not, and a bad frame ends the session.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use crate::support::{Client, Data, End, QUIET, Server, within};
 
 const FRAMINGS: [&str; 7] = ["raw", "nul", "line", "crlf", "len8", "len16", "len16le"];
 
-/// Requires that the server ends the session of `client` with all of `echo` and a FIN, soon, and logs `reason`.
+/// Requires that the server sends `echo` and a FIN within 100 ms, and logs `reason`.
 #[track_caller]
 fn expect_clean_end(server: &Server, client: Client, echo: &[u8], reason: &str) {
     within(Duration::from_millis(100), || {
@@ -83,7 +83,7 @@ fn expect_no_spin(server: &Server) {
     let used = cpu(server.pid()) - before;
     assert!(
         used <= time_bound(Duration::from_millis(2)),
-        "spins: {used:?}"
+        "the server spins: {used:?}"
     );
 }
 
@@ -217,22 +217,22 @@ fn fault_f3_seed_s2_3_bytes_without_a_terminator_wait() {
         ("line", &[b"a", b"\r", b"a\r"]),
         ("crlf", &[b"a", b"\r", b"\n", b"a\n", b"a\rb", b"\n\r"]),
     ];
-    for (framing, begins) in cases {
+    for (framing, starts) in cases {
         let server = Server::start(&["--framing", framing]);
         let rest: &[u8] = if framing == "line" { b"\n" } else { b"\r\n" };
-        let clients: Vec<_> = begins
+        let clients: Vec<_> = starts
             .iter()
-            .map(|begin| {
+            .map(|start| {
                 let client = Client::connect(server.address());
-                client.send(begin);
+                client.send(start);
                 client
             })
             .collect();
         thread::sleep(QUIET);
-        for (client, begin) in clients.iter().zip(begins) {
-            assert!(!client.has_input(), "{framing}: {begin:?}");
+        for (client, start) in clients.iter().zip(starts) {
+            assert!(!client.has_input(), "{framing}: {start:?}");
             client.send(rest);
-            client.expect(&[begin, rest].concat());
+            client.expect(&[start, rest].concat());
         }
     }
 }
@@ -272,7 +272,7 @@ fn fault_f4_seed_s0_4_the_first_nul_ends_the_session_at_any_offset() {
             let (first, second) = bytes.split_at(cut);
             client.send(first);
             client.expect(&data[..at.min(cut)]);
-            // After a NUL in the first part the server may have gone already, with its FIN.
+            // If the first part has the NUL, the server may have closed already.
             let _ = client.try_send(second);
             client.expect(&data[at.min(cut)..at]);
             client.expect_fin();
@@ -291,7 +291,7 @@ fn fault_f4_seed_s0_4_a_nul_alone_and_with_data_around_it_ends_the_session() {
         expect_clean_end(&server, client, b"", "nul received, 1 bytes in, 0 out");
 
         let client = Client::connect(server.address());
-        client.echo(b"to begin with");
+        client.echo(b"before");
         b"hello\0".iter().for_each(|byte| client.send(&[*byte]));
         expect_clean_end(&server, client, b"hello", "nul received");
 
@@ -300,7 +300,7 @@ fn fault_f4_seed_s0_4_a_nul_alone_and_with_data_around_it_ends_the_session() {
         expect_clean_end(&server, client, &[1; 5000], "nul received");
 
         let client = Client::connect(server.address());
-        client.echo(b"without one");
+        client.echo(b"no NUL");
         client.half_close();
         expect_clean_end(&server, client, b"", "peer finished");
     }
@@ -312,7 +312,7 @@ fn fault_f5_other_protocols_do_not_harm_a_framing() {
         for framing in FRAMINGS {
             for workers in ["0", "2"] {
                 if workers == "0" || !["raw", "nul"].contains(&framing) {
-                    scope.spawn(move || expect_no_harm(framing, workers));
+                    scope.spawn(move || expect_no_damage(framing, workers));
                 }
             }
         }
@@ -320,15 +320,15 @@ fn fault_f5_other_protocols_do_not_harm_a_framing() {
 }
 
 #[track_caller]
-fn expect_no_harm(framing: &str, workers: &str) {
+fn expect_no_damage(framing: &str, workers: &str) {
     const HTTP: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n\r\n";
     const TLS: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x5b\x00\x00\x13\x01\x13\x02";
     const SSH: &[u8] = b"SSH-2.0-OpenSSH_9.6\r\n";
     let mut server = Server::start(&["--framing", framing, "--workers", workers]);
     let random = (0..20).map(|seed| Data::new(seed).take(3000));
-    let strange = [HTTP, TLS, SSH].map(<[u8]>::to_vec).into_iter();
+    let protocols = [HTTP, TLS, SSH].map(<[u8]>::to_vec).into_iter();
     let mut clients = 0;
-    for bytes in strange.chain(random) {
+    for bytes in protocols.chain(random) {
         for piece in [20, 100, bytes.len()] {
             clients += 1;
             let client = Client::connect(server.address());
@@ -414,7 +414,7 @@ fn fault_r3_a_slow_reader_gets_every_complete_message() {
         let client = Client::connect_with_small_buffers(server.address(), 16 << 10);
         let stream = MessageStream::new(mode.framing, 1 << 20, 3);
         let sent = client.send_bytes_until_blocked(&stream.bytes);
-        assert!(sent < stream.bytes.len(), "nothing held it up");
+        assert!(sent < stream.bytes.len(), "the client was never blocked");
         let whole = stream.whole_messages(sent);
         client.expect(&stream.bytes[..whole]);
         client.expect_silence(Duration::from_millis(20));
@@ -435,7 +435,7 @@ fn fault_h1_messages_sent_before_a_half_close_come_back() {
         for buffer in ["1", "8", "256k"] {
             let server = mode.start(&["--read-buffer", buffer]);
             for length in [0, 1, 2, 4095, 4096, 4097] {
-                // The one message of one byte that all framings have in common is none.
+                // `len16le` has no message of one byte.
                 if length == 1 && mode.framing == "len16le" {
                     continue;
                 }
@@ -533,7 +533,7 @@ fn seed_s2_8_the_server_ends_a_session_cleanly() {
         let client = Client::connect(server.address());
         client.echo(b"served\n");
         match reason {
-            "frame timeout" => client.send(b"begun"),
+            "frame timeout" => client.send(b"start"),
             "bad frame" => client.send(&bad_frame("line")),
             _ => {}
         }
@@ -566,11 +566,11 @@ fn seed_s2_8_every_log_line_of_a_connection_has_its_address() {
         }
     }
     let log = server.stop().log;
-    let told: Vec<_> = log.iter().filter(|line| line.contains("conn ")).collect();
-    assert_eq!(told.len(), 12, "{log:#?}");
+    let lines: Vec<_> = log.iter().filter(|line| line.contains("conn ")).collect();
+    assert_eq!(lines.len(), 12, "{log:#?}");
     for address in addresses {
-        let of_it = told.iter().filter(|line| line.contains(&address));
-        assert_eq!(of_it.count(), 1, "{address}: {told:#?}");
+        let of_client = lines.iter().filter(|line| line.contains(&address));
+        assert_eq!(of_client.count(), 1, "{address}: {lines:#?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Start lines, variables, the log, the banner, and what is refused at the start.
+//! Start lines, environment variables, the log, the banner, and options that are refused at the start.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -27,17 +27,21 @@ fn run_to_end(mut command: Command) -> Finished {
     server.finished()
 }
 
-/// Requires exit code `code` and one line on standard error that contains all of `texts`.
+/// Requires the exit code `code` and a line on standard error that contains all of `texts`.
 #[track_caller]
 fn expect_refusal(finished: &Finished, code: i32, texts: &[&str]) {
     assert_eq!(finished.status.code(), Some(code), "{:#?}", finished.log);
-    let told = finished.log.iter().any(|line| {
+    let is_printed = finished.log.iter().any(|line| {
         texts
             .iter()
             .all(|text| line.to_lowercase().contains(&text.to_lowercase()))
     });
-    assert!(told, "{texts:?} are not in {:#?}", finished.log);
-    assert!(finished.output.is_empty(), "started: {:?}", finished.output);
+    assert!(is_printed, "{texts:?} are not in {:#?}", finished.log);
+    assert!(
+        finished.output.is_empty(),
+        "the server started: {:?}",
+        finished.output
+    );
 }
 
 #[test]
@@ -54,7 +58,7 @@ fn start_lines_have_the_order_of_the_options_and_name_the_ports() {
     assert_eq!(server.addresses()[1], second);
     for address in server.addresses() {
         assert_ne!(address.port(), 0);
-        Client::connect(*address).echo(b"here too");
+        Client::connect(*address).echo(b"hello");
     }
     let output = server.stop().output;
     assert_eq!(output.len(), 3, "{output:?}");
@@ -85,16 +89,16 @@ fn variables_set_options_and_the_command_line_wins() {
 
     let mut command = serve();
     command.env("MIO_ECHO_LISTEN", "127.0.0.1:1");
-    command.env("MIO_ECHO_BANNER", "not this");
+    command.env("MIO_ECHO_BANNER", "from the environment");
     command.args([
         "--listen",
         "127.0.0.1:0",
         "--banner",
-        "this",
+        "from the command line",
         "--stop-on-eof",
     ]);
     let server = Server::spawn(command);
-    Client::connect(server.address()).expect(b"this");
+    Client::connect(server.address()).expect(b"from the command line");
     server.stop();
 }
 
@@ -159,7 +163,7 @@ fn seed_s3_1_no_start_line_is_printed_if_one_listener_fails() {
 
 #[test]
 fn seed_s3_1_an_address_of_another_machine_is_named_and_exits_with_1() {
-    // 192.0.2.0/24 is for documentation; no machine has it.
+    // RFC 5737 reserves 192.0.2.0/24 for documentation, so no machine has such an address.
     let finished = run(&["--listen", "192.0.2.1:7007"]);
     expect_refusal(&finished, 1, &["192.0.2.1:7007", "assign"]);
 }
@@ -186,18 +190,15 @@ fn the_first_log_line_has_the_limits_and_the_last_the_figures() {
 
 #[test]
 fn the_log_announces_a_stop_and_its_delay() {
-    let said = |delay: &str| {
+    let announced = |delay: &str| {
         let log = Server::start(&["--stop-delay", delay]).stop().log;
         let line = log.iter().find(|line| line.contains("stop requested"));
-        let (_, said) = line
-            .expect("the line")
-            .split_once(": ")
-            .expect("what follows");
-        said.to_owned()
+        let (_, rest) = line.expect("the line").split_once(": ").expect("a colon");
+        rest.to_owned()
     };
-    assert_eq!(said("0"), "pending echoes are delivered");
+    assert_eq!(announced("0"), "pending echoes are delivered");
     let delayed = "clients are accepted for another 1ms, then pending echoes are delivered";
-    assert_eq!(said("1ms"), delayed);
+    assert_eq!(announced("1ms"), delayed);
 }
 
 #[test]
@@ -250,29 +251,32 @@ fn quiet_logs_nothing() {
 fn seed_s2_1_a_banner_greets_each_client_with_its_address_and_id() {
     let banner = r"Welcome to echo server\r\n{peer} is\tnumber {id}\n\\";
     let server = Server::start(&["--banner", banner]);
-    let greeted = |_| {
+    let greeted_id = |_| {
         let client = Client::connect(server.address());
         let start = format!("Welcome to echo server\r\n{} is\tnumber ", client.address());
         client.expect(start.as_bytes());
-        let mut number = String::new();
-        while !number.ends_with("\n\\") {
-            number.push(char::from(client.receive(1)[0]));
+        let mut id = String::new();
+        while !id.ends_with("\n\\") {
+            id.push(char::from(client.receive(1)[0]));
         }
         client.echo(b"after the greeting");
         client.half_close();
         client.expect_fin();
-        number
-            .trim_end_matches("\n\\")
+        id.trim_end_matches("\n\\")
             .parse::<u64>()
             .expect("a number")
     };
-    let mut numbers: Vec<_> = (0..5).map(greeted).collect();
-    numbers.dedup();
-    assert_eq!(numbers.len(), 5, "{numbers:?}");
+    let mut ids: Vec<_> = (0..5).map(greeted_id).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 5, "{ids:?}");
     let finished = server.stop();
     finished.expect_no_warning();
     let echoed = 5 * "after the greeting".len() as u64;
-    assert_eq!(finished.figures().get("echoed"), echoed, "no greeting");
+    assert_eq!(
+        finished.figures().get("echoed"),
+        echoed,
+        "the greeting does not count"
+    );
 }
 
 #[test]

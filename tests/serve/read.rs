@@ -1,4 +1,4 @@
-//! Reading, readiness, segmentation.
+//! Reading, readiness and segmentation.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::data::Rng;
 use crate::support::{Client, Data, READ_BUFFERS, Server, within};
 
-/// Runs `test` with each scratch buffer at the same time.
+/// Runs `test` with every size of the read buffer at the same time.
 fn with_read_buffers(test: impl Fn(&str) + Sync) {
     thread::scope(|scope| {
         for buffer in READ_BUFFERS {
@@ -39,9 +39,9 @@ fn fault_r3_a_slow_reader_gets_everything() {
             512 << 10
         };
         let data = Data::new(3);
-        let begun = Instant::now();
+        let start = Instant::now();
         let sent = client.send_until_blocked(&mut data.clone(), most);
-        thread::sleep(PAUSE.saturating_sub(begun.elapsed()));
+        thread::sleep(PAUSE.saturating_sub(start.elapsed()));
         client.expect_data(&mut data.clone(), sent);
         client.echo(b"and more");
     });
@@ -64,9 +64,9 @@ fn seed_s0_3_bytes_out_equal_bytes_in_for_any_segmentation() {
         let client = Client::connect(server.address());
         let (mut rng, mut data) = (Rng::new(3), Data::new(3));
         let sizes = [2, 20, 200, 2_000, 20_000];
-        // At two system calls a byte the largest take long and show nothing new.
-        let shown = if buffer == "256k" { 5 } else { 4 };
-        for most in &sizes[..shown] {
+        // With two system calls per byte, the largest segments take long and show nothing new.
+        let tried = if buffer == "256k" { 5 } else { 4 };
+        for most in &sizes[..tried] {
             for _ in 0..50 {
                 let segment = 1 + rng.below(*most);
                 client.echo(&data.take(segment));
@@ -100,7 +100,8 @@ fn fault_r8_seed_s2_8_a_reset_closes_at_once_without_a_warning() {
     let stalled: Prepare = |client| {
         client.send_until_blocked(&mut Data::new(1), 64 << 20);
     };
-    // Idle; not read any more; still read, with bytes that wait to be written.
+    // An idle connection, a connection that the server has stopped reading, and one that the server reads while output is
+    // pending.
     let cases = [("64k", idle), ("64k", stalled), ("1GiB", stalled)];
     for (high_water, prepare) in cases {
         let buffers = ["--high-water", high_water, "--socket-buffer", "64k"];

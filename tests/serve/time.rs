@@ -1,4 +1,4 @@
-//! Timeouts.
+//! The idle, write and frame timeouts.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use crate::support::{Client, DEADLINE, Data, Server, time_bound};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Requires that the client is closed a second after `since`, and no later than a fifth of one after that.
+/// Requires that the server closes the client 1.0 to 1.2 s after `since`.
 #[track_caller]
 fn expect_close_a_second_after(since: Instant, client: &Client) {
     client.expect_fin();
@@ -22,16 +22,16 @@ fn fault_t1_a_silent_client_is_closed_and_an_active_one_stays() {
     let server = Server::start(&["--idle-timeout", "1s"]);
     thread::scope(|scope| {
         scope.spawn(|| {
-            let begun = Instant::now();
+            let start = Instant::now();
             let silent = Client::connect(server.address());
-            expect_close_a_second_after(begun, &silent);
+            expect_close_a_second_after(start, &silent);
         });
         let active = Client::connect(server.address());
         let mut last = Instant::now();
         for _ in 0..4 {
             active.expect_silence(SECOND / 2);
             last = Instant::now();
-            active.echo(b"I live");
+            active.echo(b"hello");
         }
         expect_close_a_second_after(last, &active);
     });
@@ -68,10 +68,10 @@ fn fault_t5_a_slow_but_steady_reader_outlives_the_write_timeout() {
 fn fault_h2_a_client_that_takes_nothing_for_the_write_timeout_is_reset() {
     let server = Server::start(&["--write-timeout", "1s", "-v"]);
     let client = Client::connect(server.address());
-    let begun = Instant::now();
+    let start = Instant::now();
     client.send_until_blocked(&mut Data::new(5), 64 << 20);
     server.await_log(": write timeout");
-    let took = begun.elapsed();
+    let took = start.elapsed();
     assert!(took >= SECOND, "closed too early, after {took:?}");
     assert!(took < DEADLINE, "closed too late, after {took:?}");
     client.expect_reset();
@@ -82,30 +82,30 @@ fn fault_t2_the_frame_timeout_ends_a_message_that_stays_incomplete() {
     thread::scope(|scope| {
         for framing in ["line", "crlf", "len8", "len16"] {
             for workers in ["0", "1"] {
-                scope.spawn(move || drip_until_the_end(framing, workers));
+                scope.spawn(move || expect_frame_timeout(framing, workers));
             }
         }
     });
 }
 
 #[track_caller]
-fn drip_until_the_end(framing: &str, workers: &str) {
+fn expect_frame_timeout(framing: &str, workers: &str) {
     let options = ["--framing", framing, "--workers", workers];
     let server = Server::start(&[&options[..], &["--frame-timeout", "1s", "-v"]].concat());
     let client = Client::connect(server.address());
-    let begun = Instant::now();
-    // The begin of a long message in each of these framings.
+    let start = Instant::now();
+    // In each of these framings this byte starts a long message.
     client.send(b"\xff");
     let end = loop {
-        assert!(begun.elapsed() < DEADLINE, "never ended");
+        assert!(start.elapsed() < DEADLINE, "the server does not close");
         match client.read_by(&mut [0], Instant::now() + Duration::from_millis(100)) {
             Ok(got) => break got,
-            // The linger takes what still comes.
+            // After the timeout the lingering connection discards this byte.
             Err(_timeout) => client.send(b"x"),
         }
     };
-    let took = begun.elapsed();
-    assert_eq!(end, 0, "a FIN and nothing else");
+    let took = start.elapsed();
+    assert_eq!(end, 0, "expected a FIN and no byte");
     let latest = SECOND + time_bound(Duration::from_millis(200));
     assert!(took >= SECOND && took <= latest, "{took:?}");
     client.half_close();
@@ -122,7 +122,7 @@ fn fault_t2_each_complete_message_restarts_the_frame_clock() {
         client.send(b"line\n");
         client.expect(b"half a line\n");
     }
-    // A client that has begun nothing has all the time in the world.
+    // No frame timeout runs while there is no incomplete message.
     client.expect_silence(SECOND + SECOND / 2);
     client.echo(b"still here\n");
 }
@@ -134,23 +134,23 @@ fn fault_t2_the_time_of_a_worker_does_not_count() {
     let client = Client::connect(server.address());
     client.send(b"whole\nbegun");
     client.expect(b"whole\n");
-    client.send(b" and ended\n");
-    client.expect(b"begun and ended\n");
+    client.send(b" and rest\n");
+    client.expect(b"first and rest\n");
 }
 
-/// `count` clients that each begin a message and drip, beside one that plays fair.
-fn drips_disturb_nobody(count: usize) {
+/// Connects `count` clients that send a message byte by byte, and one client whose pings must not be delayed.
+fn expect_no_delay_by_incomplete_messages(count: usize) {
     rlimit::increase_nofile_limit(u64::MAX).expect("descriptors");
     let server = Server::start(&["--framing", "line", "--frame-timeout", "3s"]);
     let fair = Client::connect(server.address());
     let connect = |_| Client::connect(server.address());
     let slow: Vec<_> = (0..count).map(connect).collect();
-    let begun = Instant::now();
+    let start = Instant::now();
     slow.iter().for_each(|client| client.send(b"x"));
     let mut worst = Duration::ZERO;
-    while begun.elapsed() < 2 * SECOND {
+    while start.elapsed() < 2 * SECOND {
         for client in &slow {
-            // One that has been ended meanwhile is counted below.
+            // The server may have closed this client already. Closed clients are counted below.
             let _ = client.try_send(b"x");
         }
         let sent = Instant::now();
@@ -160,7 +160,7 @@ fn drips_disturb_nobody(count: usize) {
     }
     assert!(worst <= time_bound(Duration::from_millis(50)), "{worst:?}");
     slow.iter().for_each(Client::expect_fin);
-    let took = begun.elapsed();
+    let took = start.elapsed();
     let latest = 3 * SECOND + time_bound(SECOND);
     assert!(took >= 3 * SECOND && took <= latest, "{took:?}");
     fair.echo(b"ping\n");
@@ -172,11 +172,11 @@ fn drips_disturb_nobody(count: usize) {
 
 #[test]
 fn fault_t2_500_incomplete_messages_delay_no_other_client() {
-    drips_disturb_nobody(500);
+    expect_no_delay_by_incomplete_messages(500);
 }
 
 #[test]
 #[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
 fn fault_t2_5000_incomplete_messages_delay_no_other_client() {
-    drips_disturb_nobody(5_000);
+    expect_no_delay_by_incomplete_messages(5_000);
 }

@@ -1,4 +1,4 @@
-//! Messages that go through the workers: who waits for whom, and in which order replies come.
+//! Messages that go through the workers: which messages wait for which, and the order of the replies.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use crate::support::messages::{MessageStream, in_each_mode, message};
 use crate::support::server::serve;
 use crate::support::{Client, Data, End, QUIET, Server, wait_for, within};
 
-/// A message a line, and one worker that takes its time.
+/// Messages are lines, and one worker takes 300 ms for each.
 const ONE_SLOW_WORKER: [&str; 6] = [
     "--framing",
     "line",
@@ -17,7 +17,7 @@ const ONE_SLOW_WORKER: [&str; 6] = [
     "300ms",
 ];
 
-/// How many messages have come back to `client`, if each has `length` bytes.
+/// Returns how many replies of `length` bytes `client` has received within 20 ms.
 #[track_caller]
 fn replies(client: &Client, length: usize) -> usize {
     let mut bytes = vec![0; 1 << 16];
@@ -28,8 +28,9 @@ fn replies(client: &Client, length: usize) -> usize {
     }
 }
 
-/// One connection keeps sending; the others each get their reply after the work on their own message.
-fn one_busy_connection_leaves_the_others_alone(work: Duration) {
+/// Requires that three connections get their replies after the work on their own messages, while another connection
+/// has 50 messages queued.
+fn expect_no_delay_by_a_busy_connection(work: Duration) {
     const MESSAGES: usize = 50;
     let mut command = serve();
     command.args(["-l", "line@127.0.0.1:0", "-l", "raw@127.0.0.1:0"]);
@@ -40,39 +41,39 @@ fn one_busy_connection_leaves_the_others_alone(work: Duration) {
     busy.send(&b"busy\n".repeat(MESSAGES));
 
     let others = [(); 3].map(|()| Client::connect(server.addresses()[0]));
-    let begun = Instant::now();
+    let start = Instant::now();
     others.iter().for_each(|other| other.send(b"other\n"));
-    // The loop itself waits for nobody.
+    // The loop itself does not wait for a worker.
     for _ in 0..20 {
         within(Duration::from_millis(50), || {
             Client::connect(server.addresses()[1]).echo(b"ping");
         });
     }
     others.iter().for_each(|other| other.expect(b"other\n"));
-    let took = begun.elapsed();
+    let took = start.elapsed();
     assert!(took >= work, "no work was done: {took:?}");
-    // Had the busy connection's messages gone first, all of them would be back by now.
-    let of_the_busy_one = replies(&busy, 5);
+    // If the messages of the busy connection had gone first, all of its replies would have arrived.
+    let busy_replies = replies(&busy, 5);
     let turns = 1 + took.as_millis() / work.as_millis();
     assert!(
-        of_the_busy_one as u128 <= turns,
-        "{of_the_busy_one} replies in {turns} turns"
+        busy_replies as u128 <= turns,
+        "{busy_replies} replies in {turns} turns"
     );
     assert!(
         took < work * MESSAGES as u32 / 4,
-        "they waited for the busy one: {took:?}"
+        "the others waited for the busy connection: {took:?}"
     );
 }
 
 #[test]
 fn seed_s2_4_one_busy_connection_does_not_delay_the_others() {
-    one_busy_connection_leaves_the_others_alone(Duration::from_secs(1));
+    expect_no_delay_by_a_busy_connection(Duration::from_secs(1));
 }
 
 #[test]
 #[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
 fn seed_s2_4_one_connection_busy_for_5_s_does_not_delay_the_others() {
-    one_busy_connection_leaves_the_others_alone(Duration::from_secs(5));
+    expect_no_delay_by_a_busy_connection(Duration::from_secs(5));
 }
 
 #[test]
@@ -103,7 +104,7 @@ fn seed_s2_4_the_order_within_a_connection_is_kept() {
 
 #[test]
 fn seed_s2_4_more_messages_than_the_queue_holds_all_come_back() {
-    // A queue of 16 for the one worker, and three times as many who want it, many times.
+    // One worker has a queue of 16 messages. Four times as many clients send two messages each, three times.
     let options = ["--framing", "len8", "--workers", "1", "--work-time", "1ms"];
     let server = Server::start(&options);
     let clients: Vec<_> = (0..64).map(|_| Client::connect(server.address())).collect();
@@ -135,7 +136,7 @@ fn seed_s2_4_clients_that_reset_make_room_in_the_queue() {
     staying.send(b"staying\n");
     thread::sleep(Duration::from_millis(50));
     leaving.into_iter().for_each(Client::reset);
-    // Forty messages would take twelve seconds.
+    // The work on 40 messages would take 12 s.
     within(Duration::from_millis(900), || staying.expect(b"staying\n"));
 }
 
@@ -173,14 +174,14 @@ fn seed_s2_5_only_messages_larger_than_the_read_buffer_go_to_the_workers() {
     let (large, small) = (Client::connect(server.address()), of(64));
     let other = Client::connect(server.address());
 
-    let begun = Instant::now();
+    let start = Instant::now();
     large.send(&[of(65), small.clone()].concat());
     for _ in 0..20 {
         within(Duration::from_millis(30), || other.echo(&small));
     }
-    // The small message waits behind the large one of its own connection.
+    // The small message waits for the large message of its own connection.
     large.expect(&of(65));
-    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert!(start.elapsed() >= Duration::from_secs(1));
     large.expect(&small);
 }
 
@@ -188,7 +189,7 @@ fn seed_s2_5_only_messages_larger_than_the_read_buffer_go_to_the_workers() {
 fn fault_r8_a_reset_with_a_message_at_a_worker_closes_at_once() {
     let options = ["--framing", "line", "--workers", "1", "--work-time", "3s"];
     let server = Server::start(&[&options[..], &["-v", "--drain-timeout", "0"]].concat());
-    // In flight; in the queue; in the queue with another message behind it.
+    // A message at the worker, a message in the queue, and a message in the queue with a second one after it.
     for message in [&b"first\n"[..], b"second\n", b"third\nand more"] {
         let client = Client::connect(server.address());
         client.send(message);
@@ -289,22 +290,22 @@ fn seed_s2_4_the_loop_rests_while_every_connection_waits_for_a_worker() {
         wait_for("the first reply", Duration::from_secs(10), || {
             clients.iter().any(Client::has_input)
         });
-        expect_little_work(&server);
+        expect_rest(&server);
     });
 }
 
 #[cfg(target_os = "linux")]
 #[track_caller]
-fn expect_little_work(server: &Server) {
+fn expect_rest(server: &Server) {
     use crate::support::{proc::cpu, time_bound};
     let before = cpu(server.pid());
     thread::sleep(QUIET);
     let used = cpu(server.pid()) - before;
     assert!(
         used <= time_bound(Duration::from_millis(5)),
-        "spins: {used:?}"
+        "the server spins: {used:?}"
     );
 }
 
 #[cfg(not(target_os = "linux"))]
-fn expect_little_work(_: &Server) {}
+fn expect_rest(_: &Server) {}

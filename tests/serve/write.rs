@@ -17,7 +17,7 @@ fn seed_s1_5_seed_s2_7_partial_writes_lose_and_reorder_nothing() {
 #[test]
 fn fault_w7_a_client_that_leaves_in_the_middle_of_a_write_ends_alone() {
     let server = Server::start(&["--socket-buffer", "16k"]);
-    let bystander = Client::connect(server.address());
+    let other = Client::connect(server.address());
     for turn in 0..20 {
         let client = Client::connect_with_small_buffers(server.address(), 16 << 10);
         client.send(&Data::new(turn).take(20_000));
@@ -25,9 +25,9 @@ fn fault_w7_a_client_that_leaves_in_the_middle_of_a_write_ends_alone() {
             0 => drop(client),
             _ => client.reset(),
         }
-        bystander.echo(b"not affected");
+        other.echo(b"not affected");
     }
-    drop(bystander);
+    drop(other);
     server.stop().expect_no_warning();
 }
 
@@ -38,7 +38,7 @@ fn fault_w7_seed_s2_7_a_client_that_reads_nothing_and_leaves_frees_its_slot() {
         let client = Client::connect_with_small_buffers(server.address(), 16 << 10);
         client.send_until_blocked(&mut Data::new(seed), 1 << 20);
     }
-    Client::connect(server.address()).echo(b"room again");
+    Client::connect(server.address()).echo(b"a free slot");
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn fault_w8_random_sizes_pauses_and_half_closes_bring_no_wrong_byte() {
     server.stop().expect_no_warning();
 }
 
-/// Sends a random amount in random pieces with random pauses, half-closes, and expects all of it and the FIN.
-/// Returns the bytes that came back.
+/// Sends a random amount of data in random pieces with random pauses, half-closes, and expects all data and a FIN.
+/// Returns the number of bytes.
 fn one_random_session(server: std::net::SocketAddr, rng: &mut Rng) -> usize {
     let client = Client::connect(server);
     let data = Data::new(rng.below(1 << 20) as u64);

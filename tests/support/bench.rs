@@ -1,4 +1,4 @@
-//! Runs of `mio-echo bench`, and what they report.
+//! Runs `mio-echo bench` and reads its reports.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,21 +15,21 @@ use serde_json::Value;
 use crate::support::Server;
 use crate::support::server::{Finished, program};
 
-/// `mio-echo bench` with `args`, which are separated by blanks.
+/// Returns the command `mio-echo bench` with `args`, which are separated by spaces.
 pub fn bench(args: &str) -> Command {
     let mut command = program("bench");
     command.args(args.split_whitespace());
     command
 }
 
-/// `mio-echo bench` against `target` with `args`, which are separated by blanks.
+/// Returns the command `mio-echo bench` with `args`, which are separated by spaces, and `target`.
 pub fn bench_against(target: SocketAddr, args: &str) -> Command {
     let mut command = bench(args);
     command.arg(target.to_string());
     command
 }
 
-/// Starts `command`. It is killed when dropped, and may not run longer than the deadline of all tests.
+/// Starts `command`. The process is killed when the returned value is dropped, and fails the test after the deadline.
 #[track_caller]
 pub fn start(mut command: Command) -> Server {
     command.stdout(process::Stdio::piped());
@@ -37,7 +37,7 @@ pub fn start(mut command: Command) -> Server {
     Server::spawn_without_waiting(command)
 }
 
-/// Runs `command` to its end, which must be an exit with `code`.
+/// Runs `command` to its end and requires the exit code `code`.
 #[track_caller]
 pub fn run(command: Command, code: i32) -> Finished {
     let finished = start(command).finished();
@@ -45,13 +45,13 @@ pub fn run(command: Command, code: i32) -> Finished {
     finished
 }
 
-/// Measures `target` with `args` and returns the figures; the exit code must be 0.
+/// Measures `target` with `args`, requires exit code 0 and returns the report.
 #[track_caller]
 pub fn measure(target: SocketAddr, args: &str) -> Report {
     measure_expecting(target, args, 0)
 }
 
-/// The same with another exit code.
+/// Measures `target` with `args`, requires the exit code `code` and returns the report.
 #[track_caller]
 pub fn measure_expecting(target: SocketAddr, args: &str, code: i32) -> Report {
     let mut command = bench_against(target, args);
@@ -66,17 +66,17 @@ impl Finished {
         assert_eq!(self.status.code(), Some(code), "\n{output}\n{log}");
     }
 
-    /// All that was said, on standard output and standard error.
+    /// Returns standard output and standard error.
     pub fn text(&self) -> String {
         [self.output.join("\n"), self.log.join("\n")].join("\n")
     }
 }
 
-/// The JSON of a run.
+/// A report in JSON.
 pub struct Report(pub Value);
 
 impl Report {
-    /// Standard output, all of it.
+    /// Parses standard output.
     #[track_caller]
     pub fn of(finished: &Finished) -> Self {
         Self::of_lines(&finished.output)
@@ -100,21 +100,21 @@ impl Report {
         }
     }
 
-    /// What `path` leads to, as in `/metrics/messages`.
+    /// Returns the value at `path`, such as `/metrics/messages`.
     #[track_caller]
     pub fn at(&self, path: &str) -> &Value {
         let value = self.0.pointer(path);
         value.unwrap_or_else(|| panic!("no `{path}` in {}", self.without_histograms()))
     }
 
-    /// A count among the metrics.
+    /// Returns a count of the metrics.
     #[track_caller]
     pub fn count(&self, name: &str) -> u64 {
         let value = self.at(&format!("/metrics/{name}"));
         value.as_u64().unwrap_or_else(|| panic!("{name}: {value}"))
     }
 
-    /// A number among the metrics, or of one of their rows, as in `response_us/p50`.
+    /// Returns a number of the metrics, such as `seconds` or `response_us/p50`.
     #[track_caller]
     pub fn number(&self, name: &str) -> f64 {
         let value = self.at(&format!("/metrics/{name}"));
@@ -123,20 +123,20 @@ impl Report {
             .unwrap_or_else(|| panic!("{name}: {value} in {}", self.without_histograms()))
     }
 
-    /// How often the error `name` was seen.
+    /// Returns how often the error `name` was counted.
     pub fn errors(&self, name: &str) -> u64 {
         let count = self.0.pointer(&format!("/metrics/errors/{name}"));
         count.map_or(0, |count| count.as_u64().expect("a count"))
     }
 
-    /// All errors that were seen.
+    /// Returns the number of all errors.
     #[track_caller]
     pub fn total_errors(&self) -> u64 {
         let errors = self.at("/metrics/errors").as_object().expect("an object");
         errors.values().filter_map(Value::as_u64).sum()
     }
 
-    /// Requires that `count` messages came back, and that nothing went wrong.
+    /// Requires that exactly `count` messages came back and that there was no failure.
     #[track_caller]
     pub fn expect_all(&self, count: u64) {
         assert_eq!(
@@ -148,7 +148,8 @@ impl Report {
         self.expect_no_failure();
     }
 
-    /// Requires that all `count` messages of a schedule were answered, whenever, and that nothing went wrong.
+    /// Requires that all `count` messages of a schedule were answered, in the window or after it, and that there was no
+    /// failure.
     #[track_caller]
     pub fn expect_all_scheduled(&self, count: u64) {
         let answered = self.count("response_us/count");
@@ -166,7 +167,7 @@ impl Report {
 
     #[track_caller]
     pub fn is_valid(&self) -> bool {
-        self.at("/verdict/valid").as_bool().expect("yes or no")
+        self.at("/verdict/valid").as_bool().expect("a bool")
     }
 
     #[track_caller]
@@ -180,13 +181,13 @@ impl Report {
         decode(text.expect("base64"))
     }
 
-    /// A percentile of the histogram `name`.
+    /// Returns a percentile of the histogram `name`.
     #[track_caller]
     pub fn percentile(&self, name: &str, percentile: f64) -> Duration {
         Duration::from_nanos(self.histogram(name).value_at_percentile(percentile))
     }
 
-    /// For messages: the histograms are long.
+    /// Returns the report without its long parts, for the messages of assertions.
     pub fn without_histograms(&self) -> Value {
         let mut value = self.0.clone();
         if let Some(object) = value.as_object_mut() {
@@ -197,6 +198,7 @@ impl Report {
     }
 }
 
+/// Decodes a histogram of the format "V2 deflate".
 #[track_caller]
 pub fn decode(base64: &str) -> Histogram<u64> {
     let bytes = STANDARD.decode(base64).expect("base64");

@@ -1,4 +1,4 @@
-//! A client of the server under test. Everything it does has a deadline.
+//! A client of the server under test. Every operation has a deadline.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
@@ -11,9 +11,10 @@ use super::{DEADLINE, Data, wait_for};
 
 const CHUNK: usize = 64 * 1024;
 
-/// So often in turn a socket takes nothing, a millisecond apart, before the server is taken to read no more. Counted and
-/// not timed: on a busy machine a server that is kept from reading keeps no other time than its client.
-const LOOKS: usize = 200;
+/// If a socket accepts no byte this many times in a row, a millisecond apart, the server is assumed to read no more.
+///
+/// This is a count and not a time: if a busy machine delays the server, it delays the client as well.
+const MAX_BLOCKED_WRITES: usize = 200;
 
 pub struct Client {
     stream: TcpStream,
@@ -39,7 +40,7 @@ impl Client {
         Ok(Self { stream })
     }
 
-    /// A client that comes from `source`.
+    /// Connects from the address `source`.
     #[track_caller]
     pub fn connect_from(source: IpAddr, server: SocketAddr) -> Self {
         Self::connect_with(server, |socket| {
@@ -47,7 +48,7 @@ impl Client {
         })
     }
 
-    /// A client whose kernel holds about `bytes` for it, so that it soon holds up the server when it does not read.
+    /// Connects with socket buffers of about `bytes`. If this client does not read, the server is soon blocked.
     #[track_caller]
     pub fn connect_with_small_buffers(server: SocketAddr, bytes: usize) -> Self {
         Self::connect_with(server, |socket| {
@@ -57,6 +58,7 @@ impl Client {
     }
 
     #[track_caller]
+    /// Connects with a socket that `prepare` has set up.
     pub fn connect_with(server: SocketAddr, prepare: impl Fn(&Socket) -> io::Result<()>) -> Self {
         let connect = || {
             let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
@@ -85,7 +87,7 @@ impl Client {
             .unwrap_or_else(|error| panic!("sending {} bytes: {error}", bytes.len()));
     }
 
-    /// Sends for as long as it takes the server to answer with a reset, and takes nothing from it.
+    /// Sends until the server resets the connection. Reads nothing.
     #[track_caller]
     pub fn send_until_reset(&self) {
         self.stream.set_nonblocking(true).expect("non-blocking");
@@ -108,13 +110,13 @@ impl Client {
         assert_eq!(sent.expect("sending an urgent byte"), 1);
     }
 
-    /// Sends from `data` until nobody takes any more, `most` bytes are gone or the server closes. Returns how many
-    /// bytes went.
+    /// Sends from `data` until the socket accepts no more, `most` bytes are sent, or the server closes. Returns the number
+    /// of bytes sent.
     #[track_caller]
     pub fn send_until_blocked(&self, data: &mut Data, most: usize) -> usize {
-        let begin = data.clone();
+        let start = data.clone();
         let sent = self.send_chunks_until_blocked(|sent| {
-            let mut ahead = begin.clone();
+            let mut ahead = start.clone();
             ahead.skip(sent);
             ahead.take(CHUNK.min(most - sent))
         });
@@ -122,7 +124,8 @@ impl Client {
         sent
     }
 
-    /// Sends `bytes` until nobody takes any more, all are gone or the server closes. Returns how many went.
+    /// Sends `bytes` until the socket accepts no more, all bytes are sent, or the server closes. Returns the number of bytes
+    /// sent.
     #[track_caller]
     pub fn send_bytes_until_blocked(&self, bytes: &[u8]) -> usize {
         self.send_chunks_until_blocked(|sent| {
@@ -130,12 +133,12 @@ impl Client {
         })
     }
 
-    /// `chunk` gives what comes after the bytes that are gone; nothing: that was all.
+    /// Calls `chunk` with the number of bytes sent, and sends the returned bytes. An empty chunk ends the data.
     #[track_caller]
     fn send_chunks_until_blocked(&self, chunk: impl Fn(usize) -> Vec<u8>) -> usize {
         self.stream.set_nonblocking(true).expect("non-blocking");
-        let (mut sent, mut in_vain) = (0, 0);
-        while in_vain < LOOKS {
+        let (mut sent, mut blocked) = (0, 0);
+        while blocked < MAX_BLOCKED_WRITES {
             let bytes = chunk(sent);
             if bytes.is_empty() {
                 break;
@@ -143,10 +146,10 @@ impl Client {
             match (&self.stream).write(&bytes) {
                 Ok(taken) => {
                     sent += taken;
-                    in_vain = 0;
+                    blocked = 0;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    in_vain += 1;
+                    blocked += 1;
                     thread::sleep(Duration::from_millis(1));
                 }
                 Err(error) if is_reset(&error) => break,
@@ -166,7 +169,7 @@ impl Client {
         });
     }
 
-    /// Half-closes: says that this side has finished sending.
+    /// Sends a FIN and stays able to receive.
     #[track_caller]
     pub fn half_close(&self) {
         self.stream.shutdown(Shutdown::Write).expect("half-closing");
@@ -204,7 +207,7 @@ impl Client {
         assert_equal(0, &self.receive(expected.len()), expected);
     }
 
-    /// Sends `bytes`, which the kernels hold easily, and expects them back.
+    /// Sends `bytes`, which must fit into the socket buffers, and expects them back.
     #[track_caller]
     pub fn echo(&self, bytes: &[u8]) {
         self.send(bytes);
@@ -233,13 +236,14 @@ impl Client {
         assert!(rest.is_empty(), "{} bytes more than expected", rest.len());
     }
 
-    /// Takes whatever still comes and requires that a reset ends it.
+    /// Receives until the end of the connection, which must be a reset.
     #[track_caller]
     pub fn expect_reset(&self) {
         assert_eq!(self.receive_to_end().1, End::Reset);
     }
 
     #[track_caller]
+    /// Receives until the end of the connection.
     pub fn receive_to_end(&self) -> (Vec<u8>, End) {
         let until = Instant::now() + DEADLINE;
         let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK]);
@@ -253,14 +257,16 @@ impl Client {
         }
     }
 
-    /// What a read that gave nothing means.
+    /// Returns the meaning of a read that returned 0 bytes.
     #[cfg(not(windows))]
     fn end_of_stream(&self) -> End {
         End::Fin
     }
 
-    /// What a read that gave nothing means. Wine's server process takes the error from a socket that it polls, and a read
-    /// then tells of an end where there was a reset; only another poll still knows.
+    /// Returns the meaning of a read that returned 0 bytes.
+    ///
+    /// Wine's server process consumes the error of a socket that it polls. A read after that returns 0 although the
+    /// connection was reset. Only another poll still reports the reset.
     #[cfg(windows)]
     fn end_of_stream(&self) -> End {
         let clone = self.stream.try_clone().expect("another handle");
@@ -272,23 +278,23 @@ impl Client {
             .register(&mut stream, mio::Token(0), mio::Interest::READABLE)
             .expect("registering");
         poll.poll(&mut events, Some(DEADLINE)).expect("polling");
-        let event = events.iter().next().expect("an end is reported again");
+        let event = events.iter().next().expect("a second report of the end");
         match event.is_write_closed() {
             true => End::Reset,
             false => End::Fin,
         }
     }
 
-    /// Requires that nothing arrives for `time`, neither bytes nor an end.
+    /// Requires that neither bytes nor an end arrive for `time`.
     #[track_caller]
     pub fn expect_silence(&self, time: Duration) {
         match self.read_by(&mut [0], Instant::now() + time) {
             Err(error) if is_timeout(&error) => {}
-            other => panic!("silence expected, not {other:?}"),
+            other => panic!("expected silence, got {other:?}"),
         }
     }
 
-    /// Whether something has arrived, a byte or an end; it is not taken.
+    /// Returns true if a byte or an end has arrived. Consumes nothing.
     #[track_caller]
     pub fn has_input(&self) -> bool {
         self.stream.set_nonblocking(true).expect("non-blocking");
@@ -297,7 +303,7 @@ impl Client {
         !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// Takes what one read gives, at most `buffer`, by `until`.
+    /// Reads once, into `buffer`, and fails at `until`.
     pub fn read_by(&self, buffer: &mut [u8], until: Instant) -> io::Result<usize> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -312,7 +318,7 @@ impl Client {
         }
     }
 
-    /// Writes what one call takes, or says why not.
+    /// Writes once. Returns the number of bytes that the socket accepted.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.set_write_timeout(Some(DEADLINE))?;
         (&self.stream).write(bytes)
@@ -332,7 +338,7 @@ impl Client {
     }
 }
 
-/// Compares without printing megabytes.
+/// Requires that `got` is `expected`, and prints only the first bytes that differ.
 #[track_caller]
 fn assert_equal(offset: usize, got: &[u8], expected: &[u8]) {
     if got == expected {

@@ -1,4 +1,4 @@
-//! Deterministic bytes that do not repeat within a test's reach.
+//! Deterministic test data that does not repeat within the length of a test.
 
 use std::sync::OnceLock;
 
@@ -18,7 +18,7 @@ impl Data {
         }
     }
 
-    /// The next `length` bytes.
+    /// Returns the next `length` bytes.
     pub fn take(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length {
@@ -35,7 +35,7 @@ impl Data {
     }
 }
 
-/// One number after another that looks random, for sizes and choices.
+/// A deterministic sequence of pseudo-random numbers, for sizes and choices.
 pub struct Rng(u64);
 
 impl Rng {
@@ -43,7 +43,7 @@ impl Rng {
         Self(seed)
     }
 
-    /// A number below `end`.
+    /// Returns the next number, which is below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         self.0 += 1;
         (mix(self.0) % end as u64) as usize

@@ -1,11 +1,11 @@
-//! Messages as the framings cut them, and the modes in which the server carries them.
+//! Messages of each framing, and the modes in which the server handles them.
 
 use std::thread;
 
 use super::data::Rng;
 use super::{Data, Server};
 
-/// A message of `length` bytes in all, header or terminator included.
+/// Returns a message of `length` bytes, header or terminator included.
 #[track_caller]
 pub fn message(framing: &str, length: usize, data: &mut Data) -> Vec<u8> {
     let mut message = data.take(length);
@@ -30,7 +30,7 @@ pub fn message(framing: &str, length: usize, data: &mut Data) -> Vec<u8> {
     message
 }
 
-/// What ends a session of `framing` with a limit of 1,000 bytes a message.
+/// Returns bytes that are a bad frame in `framing` with `--max-message 1000`.
 pub fn bad_frame(framing: &str) -> Vec<u8> {
     match framing {
         "line" | "crlf" => vec![b'x'; 1001],
@@ -39,15 +39,15 @@ pub fn bad_frame(framing: &str) -> Vec<u8> {
     }
 }
 
-/// Messages one after another.
+/// A sequence of messages.
 pub struct MessageStream {
     pub bytes: Vec<u8>,
-    /// Where each message ends.
+    /// The offset after each message.
     ends: Vec<usize>,
 }
 
 impl MessageStream {
-    /// Messages of random lengths with `length` bytes in all.
+    /// Returns messages of random lengths, with `length` bytes in total.
     pub fn new(framing: &str, length: usize, seed: u64) -> Self {
         const SHORTEST: usize = 2;
         let longest = if framing == "len8" { 255 } else { 1000 };
@@ -57,7 +57,7 @@ impl MessageStream {
             let left = length - bytes.len();
             let next = match SHORTEST + rng.below(longest + 1 - SHORTEST) {
                 _ if left <= longest => left,
-                // Nothing too short to be a message may remain.
+                // The rest must be long enough for a message.
                 next => next.min(left - SHORTEST),
             };
             bytes.extend(message(framing, next, &mut data));
@@ -66,14 +66,14 @@ impl MessageStream {
         Self { bytes, ends }
     }
 
-    /// How many of the first `sent` bytes are whole messages.
+    /// Returns how many of the first `sent` bytes belong to complete messages.
     pub fn whole_messages(&self, sent: usize) -> usize {
         let messages = self.ends.partition_point(|end| *end <= sent);
         messages.checked_sub(1).map_or(0, |last| self.ends[last])
     }
 }
 
-/// A framing, and how many workers there are for its messages.
+/// A framing and a number of workers.
 #[derive(Clone, Copy, Debug)]
 pub struct Mode {
     pub framing: &'static str,
@@ -81,7 +81,7 @@ pub struct Mode {
 }
 
 impl Mode {
-    /// Starts a server in this mode.
+    /// Starts a server with this framing and these workers, and with the options `args`.
     #[track_caller]
     pub fn start(self, args: &[&str]) -> Server {
         let mode = ["--framing", self.framing, "--workers", self.workers];
@@ -93,7 +93,7 @@ impl Mode {
     }
 }
 
-/// Runs `test` at the same time in one mode of each kind, without workers and with them.
+/// Runs `test` in several modes at the same time: with each kind of framing, without workers and with workers.
 pub fn in_each_mode(test: impl Fn(Mode) + Sync) {
     let framings = ["line", "len8", "len16le"];
     let modes = framings.map(|framing| ["0", "2"].map(|workers| Mode { framing, workers }));

@@ -1,4 +1,4 @@
-//! What the integration tests share: the server under test, its clients, and waiting with a deadline.
+//! Shared by the integration tests: the server under test, its clients, and waiting with a deadline.
 
 pub mod client;
 pub mod data;
@@ -21,17 +21,17 @@ pub use client::{Client, End};
 pub use data::Data;
 pub use server::Server;
 
-/// The longest wait for anything that has no figure of its own.
+/// The longest wait for an event that has no bound of its own.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long nothing may happen before a test takes it that nothing will.
+/// How long a test waits to show that nothing happens.
 pub const QUIET: Duration = Duration::from_millis(200);
 
-/// The scratch buffers with which the tests of reading and closing run: a chunk of one byte, of a few, the default.
+/// The sizes of the read buffer in the tests of reading and closing: one byte, a few bytes, the default.
 pub const READ_BUFFERS: [&str; 3] = ["1", "8", "256k"];
 
-/// An upper bound of memory or of a number: `figure` itself when `MIO_ECHO_TEST_STRICT` is 1, ten times as much on a
-/// machine that other tests use at the same time. Lower bounds are never loosened.
+/// Returns the upper bound of a size or a count: `figure` itself if `MIO_ECHO_TEST_STRICT` is 1, otherwise ten times
+/// as much, because other tests use the machine at the same time. Lower bounds are never loosened.
 pub fn size_bound<T: Mul<u32, Output = T>>(figure: T) -> T {
     figure
         * if is_set("MIO_ECHO_TEST_STRICT") {
@@ -41,8 +41,8 @@ pub fn size_bound<T: Mul<u32, Output = T>>(figure: T) -> T {
         }
 }
 
-/// The same for a time: a hundred times as much when `MIO_ECHO_TEST_SLOW` is 1, for a system that another one stands
-/// in for.
+/// Returns the upper bound of a time: [`size_bound`], or a hundred times `figure` if `MIO_ECHO_TEST_SLOW` is 1, for
+/// Wine, which emulates Windows and is slow.
 pub fn time_bound<T: Mul<u32, Output = T>>(figure: T) -> T {
     match is_set("MIO_ECHO_TEST_SLOW") {
         true => figure * 100,
@@ -54,28 +54,31 @@ fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| value == "1")
 }
 
-/// Runs `action` and requires that it took no longer than the [`time_bound`] of `figure`.
+/// Runs `action` and requires that `action` takes no longer than the [`time_bound`] of `figure`.
 #[track_caller]
 pub fn within<T>(figure: Duration, action: impl FnOnce() -> T) -> T {
-    let begun = Instant::now();
+    let start = Instant::now();
     let result = action();
-    let (took, allowed) = (begun.elapsed(), time_bound(figure));
-    assert!(took <= allowed, "took {took:?}, allowed are {allowed:?}");
+    let (took, allowed) = (start.elapsed(), time_bound(figure));
+    assert!(took <= allowed, "took {took:?}, more than {allowed:?}");
     result
 }
 
-/// Waits until `condition` holds, looking every few milliseconds; for facts that nothing announces.
+/// Waits until `condition` holds and checks every 2 ms. Use it only for a change that no event announces.
 #[track_caller]
 pub fn wait_for(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
     let until = Instant::now() + deadline;
     while !condition() {
-        assert!(Instant::now() < until, "not within {deadline:?}: {what}");
+        assert!(
+            Instant::now() < until,
+            "did not happen within {deadline:?}: {what}"
+        );
         thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// Says that a test does not run here, past the capture of the test harness.
+/// Prints that a test is skipped. The line goes past the output capture of the test harness.
 pub fn skip(test: &str, why: &str) {
-    // Nobody to tell is no reason to fail.
+    // A closed standard error is no reason to fail.
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {why}");
 }

@@ -1,11 +1,11 @@
-//! What Linux tells about a process.
+//! Facts about a process, from `/proc` of Linux.
 
 use std::fs;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-/// Open descriptors.
+/// Returns the number of open descriptors.
 #[track_caller]
 pub fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd"))
@@ -13,7 +13,8 @@ pub fn descriptors(pid: u32) -> usize {
         .count()
 }
 
-/// The descriptor limit that leaves room for `more` descriptors. The limit is on their numbers, which may have gaps.
+/// Returns the descriptor limit that allows exactly `more` descriptors. The system compares the limit with the number of
+/// a new descriptor, and the numbers in use may have gaps.
 #[track_caller]
 pub fn limit_for_more_descriptors(pid: u32, more: usize) -> u64 {
     let taken = |number: &u64| fs::symlink_metadata(format!("/proc/{pid}/fd/{number}")).is_ok();
@@ -21,7 +22,7 @@ pub fn limit_for_more_descriptors(pid: u32, more: usize) -> u64 {
     free.nth(more).expect("a free number")
 }
 
-/// Resident memory of the process's own, in bytes; what it maps from files is left out. Exact, unlike `status`.
+/// Returns the resident memory of the process in bytes, without pages of files. `smaps_rollup` is exact; `status` is not.
 #[track_caller]
 pub fn memory(pid: u32) -> u64 {
     let rollup = read(pid, "smaps_rollup");
@@ -35,20 +36,20 @@ pub fn memory(pid: u32) -> u64 {
         * 1024
 }
 
-/// Processor time of all threads so far.
+/// Returns the processor time that all threads have used so far.
 #[track_caller]
 pub fn cpu(pid: u32) -> Duration {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the threads");
     let nanoseconds = tasks.filter_map(|task| {
         let path = task.expect("a thread").path().join("schedstat");
-        // A thread may have ended since it was listed.
+        // The thread may have ended since the directory was read.
         let stat = fs::read_to_string(path).ok()?;
         stat.split(' ').next()?.parse::<u64>().ok()
     });
     Duration::from_nanos(nanoseconds.sum())
 }
 
-/// How often the main thread has gone to sleep.
+/// Returns how often the main thread has gone to sleep.
 #[track_caller]
 pub fn sleeps(pid: u32) -> u64 {
     let status = read(pid, "status");
@@ -60,14 +61,14 @@ pub fn sleeps(pid: u32) -> u64 {
         .expect("voluntary_ctxt_switches")
 }
 
-/// Threads of the process.
+/// Returns the number of threads.
 pub fn threads(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/task"))
         .expect("a process")
         .count()
 }
 
-/// Whether SIGSTOP holds the process.
+/// Returns true if the process is stopped by SIGSTOP.
 #[track_caller]
 pub fn is_stopped(pid: u32) -> bool {
     let stat = read(pid, "stat");
@@ -75,7 +76,7 @@ pub fn is_stopped(pid: u32) -> bool {
     state.starts_with('T') || state.starts_with('t')
 }
 
-/// Whether the process ignores `signal`.
+/// Returns true if the process ignores `signal`.
 #[track_caller]
 pub fn ignores(pid: u32, signal: Signal) -> bool {
     let status = read(pid, "status");
@@ -84,13 +85,13 @@ pub fn ignores(pid: u32, signal: Signal) -> bool {
     mask & 1 << (signal.as_raw() - 1) != 0
 }
 
-/// The processes that the process has started and that have not been waited for.
+/// Returns the child processes that run or have not been waited for.
 #[track_caller]
 pub fn children(pid: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").expect("the processes");
     let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let is_child = |child: &u32| {
-        // It may have ended since it was listed.
+        // The process may have ended since the directory was read.
         let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
         let parent = stat
             .rsplit_once(") ")
@@ -109,14 +110,14 @@ pub enum TcpState {
     Listen = 10,
 }
 
-/// How many IPv4 sockets of local port `port` are in `state`, in the network namespace of the process.
+/// Returns the number of IPv4 sockets in `state` with the local port `port`, in the network namespace of the process.
 #[track_caller]
 pub fn sockets(pid: u32, port: u16, state: TcpState) -> usize {
     let port = format!(":{port:04X}");
     count_sockets(pid, state, |local, _| local.ends_with(&port))
 }
 
-/// The same of remote port `port`: the sockets of its clients.
+/// Returns the number of IPv4 sockets in `state` with the remote port `port`: the sockets of the clients.
 #[track_caller]
 pub fn sockets_to(pid: u32, port: u16, state: TcpState) -> usize {
     let port = format!(":{port:04X}");

@@ -1,4 +1,4 @@
-//! The server under test: the real binary, its start lines, its log and its end.
+//! The server under test: the real executable, its start lines, its log and its end.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::DEADLINE;
 
-/// A running server. Dropping it ends the process, whatever it is doing.
+/// A running server. Dropping this value kills the process.
 pub struct Server {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -19,18 +19,18 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
 }
 
-/// What a server left behind.
+/// The exit status and the whole output of a process that has ended.
 pub struct Finished {
     pub status: ExitStatus,
     pub output: Vec<String>,
     pub log: Vec<String>,
 }
 
-/// The figures of the last log line, by name: `accepted`, `peer finished`, ..
+/// The figures of the last log line, by name, such as `accepted`.
 pub struct Figures(HashMap<String, u64>);
 
 impl Server {
-    /// Starts `mio-echo serve` on a free port of 127.0.0.1, to be stopped by [`stop`](Self::stop).
+    /// Starts `mio-echo serve` on a free port of 127.0.0.1. [`stop`](Self::stop) stops the server.
     #[track_caller]
     pub fn start(args: &[&str]) -> Self {
         let mut command = serve();
@@ -40,12 +40,13 @@ impl Server {
         Self::spawn(command)
     }
 
-    /// Runs `command`, which starts a server, and waits for its first start line.
+    /// Runs `command`, which must start a server, and waits for the first start line.
     #[track_caller]
     pub fn spawn(command: Command) -> Self {
         Self::spawn_with_listeners(command, 1)
     }
 
+    /// Runs `command`, which must start a server, and waits for `listeners` start lines.
     #[track_caller]
     pub fn spawn_with_listeners(mut command: Command, listeners: usize) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -62,7 +63,7 @@ impl Server {
         server
     }
 
-    /// Runs `command` with the standard output and error that it names, and waits for nothing.
+    /// Runs `command` without a change of its standard output and error, and without waiting for a line.
     #[track_caller]
     pub fn spawn_without_waiting(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).spawn().expect("starting");
@@ -88,10 +89,13 @@ impl Server {
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("asking for the end").is_none()
+        self.child
+            .try_wait()
+            .expect("checking for the end")
+            .is_none()
     }
 
-    /// The log so far.
+    /// Returns the log so far.
     #[track_caller]
     pub fn log_lines(&self) -> Vec<String> {
         self.log().all()
@@ -103,7 +107,7 @@ impl Server {
         self.await_log_from(0, text)
     }
 
-    /// Waits for a line that contains `text` and is not one of the first `from`.
+    /// Waits for a log line that contains `text`, and skips the first `from` lines.
     #[track_caller]
     pub fn await_log_from(&self, from: usize, text: &str) -> String {
         self.log()
@@ -111,12 +115,12 @@ impl Server {
             .unwrap_or_else(|| panic!("no `{text}` in the log: {:#?}", self.log().all()))
     }
 
-    /// Ends the standard input of the server.
+    /// Closes the standard input of the server.
     pub fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
-    /// Stops the server in order, and requires that it exits with 0.
+    /// Stops the server by closing its standard input, and requires exit code 0.
     #[track_caller]
     pub fn stop(mut self) -> Finished {
         self.close_stdin();
@@ -133,12 +137,12 @@ impl Server {
             if let Some(status) = self.child.try_wait().expect("waiting for the end") {
                 return status;
             }
-            assert!(Instant::now() < until, "does not end");
+            assert!(Instant::now() < until, "the process does not end");
             thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Waits for the end of the process and of everything it said.
+    /// Waits for the end of the process and of its output.
     #[track_caller]
     pub fn finished(mut self) -> Finished {
         let status = self.wait();
@@ -170,7 +174,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended already; either way nothing of it is to remain.
+        // The process may have ended already, which makes `kill` fail.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if let Some(log) = self.log.take().filter(|_| thread::panicking()) {
@@ -186,7 +190,7 @@ impl Finished {
         Figures::parse(line.unwrap_or_else(|| panic!("no last line: {:#?}", self.log)))
     }
 
-    /// Requires that nothing was logged at a level above information.
+    /// Requires that the log has no warning and no error.
     #[track_caller]
     pub fn expect_no_warning(&self) {
         expect_no_warning(&self.log);
@@ -214,7 +218,7 @@ impl Figures {
             .unwrap_or_else(|| panic!("no `{name}` in {:?}", self.0))
     }
 
-    /// The closed connections, whatever the reason.
+    /// Returns the number of closed connections: the sum over all reasons.
     pub fn closed(&self) -> u64 {
         let open = ["accepted", "refused", "active", "echoed"];
         let reasons = self.0.iter().filter(|(name, _)| !open.contains(&&***name));
@@ -222,15 +226,15 @@ impl Figures {
     }
 }
 
-/// The words of `MIO_ECHO_TEST_SERVER`: the program that serves in place of the one built with the tests, as in
-/// `wine mio-echo.exe`. It may be of another system, so only what is seen from outside can be asked of it.
+/// Returns the words of `MIO_ECHO_TEST_SERVER`, such as `wine mio-echo.exe`: the server to test instead of the one that
+/// was built with the tests. This server may be built for another system, so a test can only look at it from outside.
 pub fn server_override() -> Option<Vec<String>> {
     let words = std::env::var("MIO_ECHO_TEST_SERVER").ok()?;
     Some(words.split_whitespace().map(str::to_owned).collect())
         .filter(|words: &Vec<_>| !words.is_empty())
 }
 
-/// `mio-echo serve`, without what the environment of the tests might set.
+/// Returns the command `mio-echo serve`. The command does not inherit the `MIO_ECHO_` variables of the tests.
 pub fn serve() -> Command {
     match server_override() {
         None => program("serve"),
@@ -238,7 +242,7 @@ pub fn serve() -> Command {
     }
 }
 
-/// A subcommand of `mio-echo`, without what the environment of the tests might set.
+/// Returns the command of a subcommand of `mio-echo`. The command does not inherit the `MIO_ECHO_` variables of the tests.
 pub fn program(subcommand: &str) -> Command {
     run(env!("CARGO_BIN_EXE_mio-echo"), vec![subcommand.to_owned()])
 }
@@ -273,7 +277,7 @@ fn listening_address(line: &str) -> SocketAddr {
         .unwrap_or_else(|error| panic!("`{line}`: {error}"))
 }
 
-/// The lines of a pipe, read by a thread of their own so that the writer never waits.
+/// Collects the lines of a pipe on a thread, so that the writer of the pipe never blocks.
 pub struct LineCollector {
     shared: Arc<Shared>,
     reader: JoinHandle<()>,
@@ -310,13 +314,14 @@ impl LineCollector {
         self.shared.read.lock().expect("the lines").lines.clone()
     }
 
-    /// Everything up to the end of the pipe.
+    /// Waits for the end of the pipe and returns all lines.
     pub fn into_all(self) -> Vec<String> {
         self.reader.join().expect("reading lines");
         self.shared.read.lock().expect("the lines").lines.clone()
     }
 
-    /// The first line from number `from` on that is `wanted`; none if the pipe or the deadline ends first.
+    /// Waits for the first line after `from` lines for which `wanted` is true. Returns `None` if the pipe ends or the
+    /// deadline passes.
     pub fn find_from(&self, from: usize, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let until = Instant::now() + DEADLINE;
         let mut read = self.shared.read.lock().expect("the lines");

@@ -1,4 +1,4 @@
-//! The system calls of a running server.
+//! Traces the system calls of a running server.
 
 use std::process::{Child, Command, Stdio};
 
@@ -7,20 +7,21 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::server::{LineCollector, server_override};
 use super::skip;
 
-/// The calls in which a server waits, whatever the machine and the readiness back end.
+/// The system calls that wait for events, on every architecture and for every readiness back end.
 pub const WAITS: [&str; 5] = ["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll"];
 
-/// An attached strace.
+/// An strace process that is attached to a server.
 pub struct Strace {
     child: Child,
     lines: Option<LineCollector>,
 }
 
 impl Strace {
-    /// Follows the system calls `calls` of the main thread of `pid`. None, said aloud, where that cannot be done.
+    /// Traces the system calls `calls` of the main thread of `pid`. Prints that `test` is skipped, and returns `None`, if
+    /// tracing is not possible.
     pub fn attach(test: &str, pid: u32, calls: &str) -> Option<Self> {
         if server_override().is_some() {
-            skip(test, "the system calls are not the server's own");
+            skip(test, "Wine makes system calls of its own");
             return None;
         }
         let child = Command::new("strace")
@@ -36,13 +37,13 @@ impl Strace {
         let strace = Self { child, lines };
         let attached = |lines: &LineCollector| lines.find_from(0, |line| line.contains("attached"));
         if strace.lines.as_ref().and_then(attached).is_none() {
-            skip(test, "strace may not attach");
+            skip(test, "strace is not allowed to attach");
             return None;
         }
         Some(strace)
     }
 
-    /// The calls so far, one a line, `name(..) = result`.
+    /// Detaches and returns the traced calls, one per line: `name(..) = result`.
     #[track_caller]
     pub fn detach(mut self) -> Vec<String> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
@@ -60,14 +61,14 @@ impl Drop for Strace {
     }
 }
 
-/// How many of `lines` are calls of one of `names`.
+/// Returns how many of `lines` are calls of one of `names`.
 pub fn count(lines: &[String], names: &[&str]) -> usize {
     lines.iter().filter(|line| is_call(line, names)).count()
 }
 
-/// Whether `line` is a call of one of `names`.
+/// Returns true if `line` is a call of one of `names`.
 pub fn is_call(line: &str, names: &[&str]) -> bool {
-    // A call that was waiting when strace attached is shown as resumed when it ends.
+    // strace shows a call that was blocked when strace attached as resumed.
     let line = line.strip_prefix("<... ").unwrap_or(line);
     let name = line.split(['(', ' ']).next();
     names.contains(&name.unwrap_or_default())

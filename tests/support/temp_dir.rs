@@ -1,22 +1,23 @@
-//! Where tests write their files.
+//! Directories for the files of a test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
 
-/// A folder that goes when this is dropped.
+/// A directory that is removed, with its files, when this value is dropped.
 pub struct TempDir(PathBuf);
 
 impl TempDir {
-    /// `test` tells it from those of other tests.
+    /// Creates a directory. `test` must be unique among the tests of a program.
     #[track_caller]
     pub fn new(test: &str) -> Self {
         let name = format!("{test}-{}", process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&path).expect("making a folder");
+        fs::create_dir_all(&path).expect("creating a directory");
         Self(path)
     }
 
+    /// Returns the path of the file `name`, which need not exist.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -24,7 +25,7 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        // What is left there is in the target folder, and harms nobody.
+        // A directory that cannot be removed stays in the target directory, where it does no harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

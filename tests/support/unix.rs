@@ -1,4 +1,4 @@
-//! Signals, and pipes that are full. The only Unix-only means of the tests that run on every Unix.
+//! Signals, shells and full pipes, for tests that run on every Unix.
 
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Write};
 use std::os::fd::AsFd;
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::server::{Figures, Server, serve};
 
-/// A server that does nothing until this is dropped, so that what is sent meanwhile queues up.
+/// A server that is stopped by SIGSTOP until this value is dropped. Everything sent meanwhile queues in the kernel.
 pub struct Frozen<'a>(&'a Server);
 
 impl Server {
@@ -32,7 +32,7 @@ impl Server {
         Frozen(self)
     }
 
-    /// The figures of the running server.
+    /// Asks the running server for its figures with SIGUSR1.
     #[track_caller]
     pub fn figures(&self) -> Figures {
         let lines = self.log_lines().len();
@@ -55,29 +55,29 @@ impl Drop for Frozen<'_> {
     }
 }
 
-/// `script`, run by a shell with `mio-echo serve` as its arguments from `$0` on.
+/// Returns a shell that runs `script`. `$0` and `$@` of the script are the words of `mio-echo serve`.
 pub fn shell(script: &str) -> Command {
     shell_with(script, &serve())
 }
 
-/// `inner`, run by a shell that has run `limits` before.
+/// Returns a shell that runs `limits` and then becomes `inner`.
 pub fn limited(limits: &str, inner: &Command) -> Command {
     shell_with(&format!(r#"{limits} && exec "$0" "$@""#), inner)
 }
 
-/// `script`, run by a shell with `inner` as its arguments from `$0` on.
+/// Returns a shell that runs `script`. `$0` and `$@` of the script are the words of `inner`.
 fn shell_with(script: &str, inner: &Command) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script]).arg(inner.get_program());
     command.args(inner.get_args());
     for (name, value) in inner.get_envs() {
-        assert!(value.is_none(), "only removed variables");
+        assert!(value.is_none(), "a command sets variables");
         command.env_remove(name);
     }
     command
 }
 
-/// A pipe that takes nothing until somebody reads from it.
+/// Returns a full pipe: a write blocks until a byte is read.
 #[track_caller]
 pub fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = io::pipe().expect("a pipe");
@@ -85,11 +85,11 @@ pub fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// Writes to `pipe` as much as it takes.
+/// Writes to `pipe` until `pipe` is full.
 #[track_caller]
 pub fn fill(mut pipe: impl AsFd + Write) {
     ioctl_fionbio(&pipe, true).expect("a pipe that does not block");
-    // The last bytes one by one: a larger piece needs more room.
+    // The last bytes go one by one, because a larger write needs more free space.
     for piece in [&[b'.'; 4096][..], b"."] {
         let full = loop {
             if let Err(error) = pipe.write_all(piece) {
@@ -98,6 +98,6 @@ pub fn fill(mut pipe: impl AsFd + Write) {
         };
         assert_eq!(full.kind(), ErrorKind::WouldBlock);
     }
-    // That belongs to the pipe, not to us: whoever inherits it is to wait.
+    // Whether a pipe blocks is shared by every process that has the pipe, and the server is to find a pipe that blocks.
     ioctl_fionbio(&pipe, false).expect("a pipe that blocks");
 }

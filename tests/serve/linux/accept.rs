@@ -1,4 +1,4 @@
-//! Accepting: how much at a time, and without descriptors.
+//! Accepting: the budget of one turn, and running out of descriptors.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -18,7 +18,7 @@ fn fault_a2_one_turn_accepts_at_most_64_clients() {
     let ping = Client::connect(server.address());
     ping.echo(b"ping");
     let calls = "accept,accept4,epoll_wait,epoll_pwait,epoll_pwait2,poll,ppoll";
-    let strace = Strace::attach("fault_a2 (portions)", server.pid(), calls);
+    let strace = Strace::attach("fault_a2 (accepts per turn)", server.pid(), calls);
     let frozen = server.freeze();
     let clients: Vec<_> = (0..200)
         .map(|_| Client::connect(server.address()))
@@ -31,25 +31,25 @@ fn fault_a2_one_turn_accepts_at_most_64_clients() {
 
     let Some(strace) = strace else { return };
     let calls = strace.detach();
-    let portions = calls.split(|line| is_call(line, &WAITS)).map(|turn| {
-        let accepts = turn.iter().filter(|line| is_call(line, &ACCEPTS));
-        accepts.filter(|line| !line.contains("EAGAIN")).count()
+    let accepts = calls.split(|line| is_call(line, &WAITS)).map(|turn| {
+        let of_turn = turn.iter().filter(|line| is_call(line, &ACCEPTS));
+        of_turn.filter(|line| !line.contains("EAGAIN")).count()
     });
-    let portions: Vec<_> = portions.collect();
-    assert_eq!(portions.iter().sum::<usize>(), 200, "{calls:#?}");
+    let accepts: Vec<_> = accepts.collect();
+    assert_eq!(accepts.iter().sum::<usize>(), 200, "{calls:#?}");
     assert!(
-        portions.iter().all(|&accepts| accepts <= BUDGET),
-        "{portions:?}"
+        accepts.iter().all(|&accepts| accepts <= BUDGET),
+        "{accepts:?}"
     );
 }
 
-/// Lowers or raises the descriptor limit of the running server.
+/// Changes the descriptor limit of the running server.
 #[track_caller]
 fn limit_descriptors(server: &Server, descriptors: u64) {
     let pid = i32::try_from(server.pid()).ok().and_then(Pid::from_raw);
     let limit = Rlimit {
         current: Some(descriptors),
-        // Inherited, so it is the server's own.
+        // The server has inherited the hard limit of this process.
         maximum: getrlimit(Resource::Nofile).maximum,
     };
     prlimit(pid, Resource::Nofile, limit).expect("setting the limit");
@@ -71,8 +71,8 @@ fn fault_a4_seed_s2_7_without_descriptors_the_server_waits_and_loses_no_client()
         .collect();
     clients.iter().for_each(|client| client.send(b"?"));
     let mut round_trips = Vec::new();
-    let begun = Instant::now();
-    while begun.elapsed() < HELD {
+    let start = Instant::now();
+    while start.elapsed() < HELD {
         let sent = Instant::now();
         old.echo(b"ping");
         round_trips.push(sent.elapsed());
@@ -84,10 +84,10 @@ fn fault_a4_seed_s2_7_without_descriptors_the_server_waits_and_loses_no_client()
     assert!(p99 <= time_bound(Duration::from_millis(10)), "p99 {p99:?}");
     assert!(cpu <= time_bound(HELD / 50), "used {cpu:?} in {HELD:?}");
     let lines = server.log_lines().len() - log_lines;
-    assert!(lines >= 1, "nobody is told");
+    assert!(lines >= 1, "nothing was logged");
     assert!(lines <= size_bound(3) as usize, "{:#?}", server.log_lines());
 
-    // Counted apart: strace holds the server up at every call.
+    // The calls are counted in a second period, because strace slows every call down.
     if let Some(strace) = Strace::attach("fault_a4 (accept calls)", server.pid(), "accept,accept4")
     {
         thread::sleep(HELD);
@@ -114,11 +114,11 @@ fn fault_a4_a_freed_descriptor_serves_a_waiting_client() {
     while !clients.is_empty() {
         let is_served = || clients.iter().map(Client::has_input).collect::<Vec<_>>();
         wait_for(
-            "four are served",
+            "four clients are served",
             time_bound(Duration::from_secs(1)),
             || is_served().into_iter().filter(|served| *served).count() == 4,
         );
-        // All of them are known before the first leaves, whose place is taken at once.
+        // All four must be known before the first leaves, because another client takes its slot at once.
         let mut served = is_served().into_iter();
         clients.retain(|_| served.next() == Some(false));
         old.echo(b"still here");

@@ -1,4 +1,4 @@
-//! What a closed connection leaves behind: nothing.
+//! A closed connection leaves nothing behind.
 
 use std::thread;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::proc::{TcpState, descriptors, sockets};
 use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, time_bound, wait_for, within};
 
-/// A way for a connection to end: the reason that is counted, the option that it needs, what the client does.
+/// A way for a connection to end: the counted reason, the option of the server, and the actions of the client.
 type Ending = (&'static str, &'static str, fn(Client));
 
 const ENDINGS: [Ending; 6] = [
@@ -72,7 +72,7 @@ fn fault_s2_a_restart_does_not_wait_for_time_wait() {
     let clients: Vec<_> = (0..2_000).map(|_| Client::connect(address)).collect();
     clients.iter().for_each(|client| client.echo(b"?"));
     server.close_stdin();
-    // The server closes first, so the waiting is on its side.
+    // The server closes first, so its sockets are the ones in TIME_WAIT.
     clients.iter().for_each(Client::expect_fin);
     drop(clients);
     assert_eq!(server.wait().code(), Some(0));
@@ -84,7 +84,7 @@ fn fault_s2_a_restart_does_not_wait_for_time_wait() {
     let mut command = crate::support::server::serve();
     command.args(["--listen", &address.to_string(), "--stop-on-eof"]);
     let server = within(Duration::from_millis(100), || Server::spawn(command));
-    Client::connect(server.address()).echo(b"here again");
+    Client::connect(server.address()).echo(b"hello");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn fault_h2_the_write_timeout_leaves_no_socket_behind() {
     client.send_until_blocked(&mut Data::new(1), 16 << 20);
     client.half_close();
     let port = server.address().port();
-    // When the clock runs out the server tries once more, and what the kernel takes then counts as progress.
+    // When the write timer expires, the server writes once more. If the kernel accepts bytes then, the timer restarts.
     server.await_active(0, 2 * TIMEOUT + time_bound(Duration::from_millis(500)));
     assert_eq!(sockets(server.pid(), port, TcpState::CloseWait), 0);
     assert_eq!(sockets(server.pid(), port, TcpState::Established), 0);

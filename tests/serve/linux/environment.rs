@@ -1,4 +1,4 @@
-//! Standard streams that are closed or full, and privileges that are missing.
+//! Standard streams that are closed or full, and missing privileges.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,14 +15,14 @@ use crate::support::temp_dir::TempDir;
 use crate::support::unix::{fill, full_pipe, limited, shell};
 use crate::support::{Client, DEADLINE, QUIET, Server, proc, skip, wait_for};
 
-/// An address nobody listens on. Somebody else could take it before the server does, but the system gives ports in
-/// turn.
+/// Returns an address without a listener. Another process could take the port before the server does, but that is
+/// unlikely, because the system assigns ports in turn.
 fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("its address")
 }
 
-/// Echoes with enough clients to overflow a pipe that nobody reads, then requires an orderly stop.
+/// Requires that the server echoes for enough clients to overflow an unread pipe with its log, and then stops with 0.
 #[track_caller]
 fn expect_service_and_stop(mut server: Server, address: SocketAddr) {
     wait_for("the server listens", DEADLINE, || {
@@ -77,7 +77,7 @@ fn fault_s4_an_output_that_is_full_at_the_start_does_not_stop_the_echo() {
 fn fault_s4_more_start_lines_than_a_pipe_holds_do_not_stop_the_echo() {
     const LISTENERS: usize = 200;
     let (mut reader, output) = full_pipe();
-    // It has room for a page again, and so it polls as writable.
+    // With one page free, a poll reports the pipe as writable.
     reader.read_exact(&mut [0; 4096]).expect("a page");
     let address = free_address();
     let mut command = serve();
@@ -88,7 +88,7 @@ fn fault_s4_more_start_lines_than_a_pipe_holds_do_not_stop_the_echo() {
     drop(reader);
 }
 
-/// What is written to the second one has to wait for the first one's reader.
+/// Returns a stream whose writer is blocked until the reader reads.
 fn full_stream() -> (UnixStream, UnixStream) {
     let (reader, writer) = UnixStream::pair().expect("a pair");
     fill(&writer);
@@ -143,13 +143,16 @@ fn fault_s4_a_log_file_at_its_size_limit_does_not_stop_the_echo() {
     command.stdout(Stdio::null()).stderr(log);
     expect_service_and_stop(Server::spawn_without_waiting(command), address);
     let written = path.metadata().expect("the file").len();
-    assert!(written >= 4096, "{written} bytes are under the limit");
+    assert!(
+        written >= 4096,
+        "only {written} bytes: the limit was not reached"
+    );
 }
 
 #[test]
 fn fault_w7_output_that_is_piped_to_head_does_not_end_the_server() {
     let address = free_address();
-    // Start line and log go into the same pipe, whose reader is gone after the first line.
+    // Start line and log go into the same pipe. `head` closes the pipe after the first line.
     let mut command = shell(r#""$0" "$@" 2>&1 | head -n 1; echo over"#);
     command.args(["-vv", "--stop-on-eof", "--listen", &address.to_string()]);
     command.stdout(Stdio::piped());
@@ -218,7 +221,7 @@ fn seed_s3_4_a_write_to_a_client_that_left_does_not_raise_sigpipe() {
         drop(client);
         drop(frozen);
     }
-    wait_for("all of them have ended", Duration::from_secs(5), || {
+    wait_for("every connection is closed", Duration::from_secs(5), || {
         server.figures().closed() == 50
     });
     assert_eq!(proc::descriptors(server.pid()), at_start);

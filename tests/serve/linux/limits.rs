@@ -1,4 +1,4 @@
-//! Descriptor limits, and what many connections cost.
+//! Descriptor limits, and the memory of many connections.
 
 use std::thread;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use crate::support::server::Finished;
 use crate::support::unix::shell;
 use crate::support::{Client, DEADLINE, Server, proc, size_bound, skip, wait_for};
 
-/// So many clients are served, all at the same time.
-fn expect_room_for(count: usize, server: &Server) -> Vec<Client> {
+/// Requires that the server serves `count` clients at the same time, and returns the clients.
+fn expect_service_of(count: usize, server: &Server) -> Vec<Client> {
     let connect = |_| Client::connect(server.address());
     let clients: Vec<_> = (0..count).map(connect).collect();
-    clients.iter().for_each(|client| client.echo(b"room"));
+    clients.iter().for_each(|client| client.echo(b"hello"));
     clients
 }
 
@@ -21,7 +21,7 @@ fn fault_l2_a_low_descriptor_limit_is_raised_as_far_as_allowed() {
     command.args(["--listen", "127.0.0.1:0", "--stop-on-eof"]);
     command.args(["--max-connections", "100"]);
     let server = Server::spawn(command);
-    expect_room_for(100, &server);
+    expect_service_of(100, &server);
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn seed_s2_1_unread_greetings_take_no_more_memory_than_the_log_announces() {
     const CLIENTS: usize = 300;
     let banner = "{peer}".repeat(682);
     let clients = CLIENTS.to_string();
-    let small = [
+    let buffers = [
         "--high-water",
         "1",
         "--read-buffer",
@@ -37,8 +37,8 @@ fn seed_s2_1_unread_greetings_take_no_more_memory_than_the_log_announces() {
         "--socket-buffer",
         "1",
     ];
-    let room = ["--max-connections", &clients, "--banner", &banner];
-    let server = Server::start(&[&small[..], &room].concat());
+    let options = ["--max-connections", &clients, "--banner", &banner];
+    let server = Server::start(&[&buffers[..], &options].concat());
     let line = server.await_log("of process memory");
     let (_, bound) = line.split_once("worst case ").expect("the bound");
     let (mebibytes, _) = bound.split_once(" MiB").expect("its unit");
@@ -47,15 +47,15 @@ fn seed_s2_1_unread_greetings_take_no_more_memory_than_the_log_announces() {
     let (memory, descriptors) = (proc::memory(server.pid()), proc::descriptors(server.pid()));
     let connect = |_| Client::connect_with_small_buffers(server.address(), 1);
     let clients: Vec<_> = (0..CLIENTS).map(connect).collect();
-    wait_for("all are accepted", DEADLINE, || {
+    wait_for("every client is accepted", DEADLINE, || {
         proc::descriptors(server.pid()) == descriptors + CLIENTS
     });
-    // A first byte of it is remote: the last of them is greeted, too.
+    // After the first byte of every greeting, every client has been greeted.
     clients.iter().for_each(|client| drop(client.receive(1)));
     let growth = proc::memory(server.pid()) - memory;
     assert!(
         growth <= bound,
-        "{growth} bytes more, {bound} were announced"
+        "the memory grew by {growth} bytes, {bound} were announced"
     );
     assert!(growth > 1 << 20, "only {growth} bytes were pending");
 }
@@ -73,8 +73,8 @@ fn fault_l2_a_number_over_the_hard_limit_is_refused_with_both_numbers() {
     } = Server::spawn_without_waiting(command).finished();
     assert_eq!(status.code(), Some(1), "{log:#?}");
     assert!(output.is_empty(), "{output:?}");
-    let told = |line: &String| line.contains("200") && line.contains("100");
-    assert!(log.iter().any(told), "{log:#?}");
+    let has_both = |line: &String| line.contains("200") && line.contains("100");
+    assert!(log.iter().any(has_both), "{log:#?}");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn fault_l2_the_default_maximum_follows_the_hard_limit() {
     command.args(["--listen", "127.0.0.1:0", "--stop-on-eof"]);
     let server = Server::spawn(command);
     server.await_log("up to 68 connections");
-    let _clients = expect_room_for(68, &server);
+    let _clients = expect_service_of(68, &server);
     server.stop().expect_no_warning();
 }
 
@@ -93,13 +93,13 @@ fn fault_l2_more_than_16_listeners_reduce_the_maximum() {
     command.args(["--listen", "127.0.0.1:0"].repeat(40));
     let server = Server::spawn(command);
     server.await_log("up to 44 connections");
-    expect_room_for(44, &server);
+    expect_service_of(44, &server);
 }
 
 #[test]
 fn fault_w4_an_idle_connection_costs_at_most_200_bytes() {
     const CONNECTIONS: u64 = 10_000;
-    // mio keeps a table of its own beside poll(2).
+    // With poll(2), mio keeps a table of its own.
     const EACH: u64 = if cfg!(mio_unsupported_force_poll_poll) {
         400
     } else {
@@ -116,8 +116,8 @@ fn fault_w4_an_idle_connection_costs_at_most_200_bytes() {
         .collect();
     server.await_active(CONNECTIONS, DEADLINE);
     let each = proc::memory(server.pid()).saturating_sub(before) / CONNECTIONS;
-    assert!(each <= EACH, "{each} bytes each");
-    // Without the wait of closed sockets, which would take ten thousand ports from the other tests.
+    assert!(each <= EACH, "{each} bytes per connection");
+    // A reset leaves no socket in TIME_WAIT. Otherwise 10,000 ports would be missing for the other tests.
     clients.into_iter().for_each(Client::reset);
 }
 
@@ -134,7 +134,7 @@ fn fault_l4_a_million_connections_do_not_grow_the_memory() {
                     for number in 0..count / THREADS {
                         let client = Client::connect(server.address());
                         client.echo(b"?");
-                        // A few by FIN; all of them would use the ports up.
+                        // Only some clients close with a FIN, because TIME_WAIT would use up the ports.
                         if number % 200 == 0 {
                             client.half_close();
                             client.expect_fin();
@@ -154,7 +154,7 @@ fn fault_l4_a_million_connections_do_not_grow_the_memory() {
     let growth = proc::memory(server.pid()).saturating_sub(before);
     assert!(
         growth <= u64::from(size_bound(64 << 10)),
-        "{growth} bytes more"
+        "the memory grew by {growth} bytes"
     );
     assert!(proc::descriptors(server.pid()) <= descriptors + THREADS);
     thread::sleep(Duration::from_millis(10));

@@ -1,4 +1,4 @@
-//! What message framings cost: memory, descriptors and processor time.
+//! The memory, descriptors and processor time of framed sessions.
 
 use std::thread;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use crate::support::{Client, DEADLINE, QUIET, proc, size_bound, time_bound, wait
 
 #[test]
 fn fault_w3_unread_messages_take_bounded_memory() {
-    // High water and a read that waits as bytes, and once more as messages; then rounding and the workers' messages.
-    const SHARE: u32 = 2 * (64 << 10) + 2 * (64 << 10) + (64 << 10);
+    // The high-water mark and one read, both as bytes and as messages; then rounding, and the messages of the workers.
+    const MAX_GROWTH: u32 = 2 * (64 << 10) + 2 * (64 << 10) + (64 << 10);
     const LENGTH: usize = 2 << 20;
     in_each_mode(|mode| {
         let server = mode.start(&["--read-buffer", "64k", "--socket-buffer", "64k"]);
@@ -21,15 +21,15 @@ fn fault_w3_unread_messages_take_bounded_memory() {
         let client = Client::connect_with_small_buffers(server.address(), 64 << 10);
         let stream = MessageStream::new(mode.framing, LENGTH, 3);
         let sent = client.send_bytes_until_blocked(&stream.bytes);
-        assert!(sent < stream.bytes.len(), "all was taken");
-        wait_for("the server is at rest", DEADLINE, || {
+        assert!(sent < stream.bytes.len(), "the client was never blocked");
+        wait_for("the server rests", DEADLINE, || {
             let before = proc::cpu(server.pid());
             thread::sleep(QUIET);
             proc::cpu(server.pid()) - before <= time_bound(Duration::from_millis(1))
         });
         let growth = proc::memory(server.pid()).saturating_sub(before);
         assert!(
-            growth <= u64::from(size_bound(SHARE)),
+            growth <= u64::from(size_bound(MAX_GROWTH)),
             "{mode:?}: {growth} bytes"
         );
 
@@ -67,7 +67,7 @@ fn fault_h5_every_end_of_a_framed_session_frees_everything() {
                 }
             }
         }
-        wait_for("all have come and gone", DEADLINE, || {
+        wait_for("every connection is closed", DEADLINE, || {
             server.figures().closed() == 31
         });
         assert_eq!(proc::descriptors(server.pid()), at_start);

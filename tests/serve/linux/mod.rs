@@ -1,4 +1,4 @@
-//! What needs the facts of Linux: system calls, descriptors, memory, processor time, network namespaces.
+//! Tests that need facts of Linux: system calls, descriptors, memory, processor time, network namespaces.
 
 mod accept;
 mod close;

@@ -1,4 +1,4 @@
-//! A network that loses, delays and reorders.
+//! A network that loses, delays and reorders packets.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -9,8 +9,10 @@ use crate::support::{Client, Data, Server, skip};
 
 const SERVER: &str = "198.18.0.6:7007";
 
-/// A network namespace behind a router that is one too, so that packets are lost on the way and not on leaving, of which
-/// TCP would learn at once. Gone when dropped.
+/// A network namespace that is reached through a router, which is a network namespace too. Dropping this value removes
+/// both.
+///
+/// The router loses the packets. If the sending interface lost them, TCP would learn of every loss at once.
 struct RemoteNetwork {
     name: String,
     router: String,
@@ -28,7 +30,7 @@ impl RemoteNetwork {
             remote.spoil_with_detours()?;
             skip(
                 "fault_n1 (a steady delay)",
-                &format!("{error}; packets are lost, queue and overtake each other"),
+                &format!("{error}; packets are still lost, queued and reordered"),
             );
         }
         Ok(remote)
@@ -45,7 +47,7 @@ impl RemoteNetwork {
             format!("ip -n {router} addr add 198.18.0.2/30 dev left"),
             format!("ip -n {router} addr add 198.18.0.5/30 dev right"),
             format!("ip -n {name} addr add 198.18.0.6/30 dev far"),
-            // One packet at a time, as on a wire, and not up to 64 KiB of them.
+            // Segmentation offload would send up to 64 KiB as one packet.
             format!("ip link set {near} gso_max_segs 1 up"),
             format!("ip -n {router} link set left up"),
             format!("ip -n {router} link set right up"),
@@ -63,8 +65,8 @@ impl RemoteNetwork {
         run(&[format!("{tc} left {netem}"), format!("{tc} right {netem}")])
     }
 
-    /// What comes near, from older parts of the kernel: a hundredth is lost, another takes so slow a way that the rest
-    /// overtakes it.
+    /// Does nearly the same with older parts of the kernel: one packet in a hundred is lost, and one in a hundred takes a
+    /// slow path, so that later packets overtake it.
     fn spoil_with_detours(&self) -> Result<(), String> {
         let tc = format!("tc -n {}", self.router);
         for port in ["left", "right"] {
@@ -95,7 +97,7 @@ impl RemoteNetwork {
 
 impl Drop for RemoteNetwork {
     fn drop(&mut self) {
-        // The links go with their ends, and the route with its link.
+        // The kernel removes the links with their ends, and the route with its link.
         for name in [&self.name, &self.router] {
             if let Err(error) = run(&[format!("ip netns del {name}")]) {
                 eprintln!("{error}");

@@ -1,4 +1,4 @@
-//! Round trips with the tools that people use against an echo server.
+//! Round trips with common tools: nc, ncat and socat.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::support::{Data, Server, skip};
 
-/// Sends a mebibyte through `tool` and requires it back and exit code 0.
+/// Sends 1 MiB through `tool`, requires all bytes back and exit code 0.
 #[track_caller]
 fn expect_round_trip(tool: &str, args: &[&str]) {
     let sent = Data::new(1).take(1 << 20);
@@ -22,14 +22,18 @@ fn expect_round_trip(tool: &str, args: &[&str]) {
     let mut input = child.stdin.take().expect("captured");
     let output = thread::scope(|scope| {
         scope.spawn(|| {
-            input.write_all(&sent).expect("feeding the tool");
+            input.write_all(&sent).expect("writing to the tool");
             drop(input);
         });
         child.wait_with_output().expect("the end of the tool")
     });
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{tool}: {}: {said}", output.status);
-    assert_eq!(output.stdout.len(), sent.len(), "{tool}: {said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{tool}: {}: {errors}",
+        output.status
+    );
+    assert_eq!(output.stdout.len(), sent.len(), "{tool}: {errors}");
     assert!(output.stdout == sent, "{tool}: a wrong byte");
 }
 

@@ -1,4 +1,4 @@
-//! Writing: system calls, memory and processor time.
+//! The system calls, memory and processor time of writing.
 
 use std::thread;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn fault_w2_an_echo_costs_one_read_one_write_and_at_most_one_wait() {
         client.echo(&[1; 64]);
     }
     let calls = strace.detach();
-    let polls = count(&calls, &["epoll_wait", "epoll_pwait", "epoll_pwait2"]);
+    let waits = count(&calls, &["epoll_wait", "epoll_pwait", "epoll_pwait2"]);
     assert_eq!(
         count(&calls, &["read", "recv", "recvfrom"]),
         ECHOES,
@@ -34,31 +34,31 @@ fn fault_w2_an_echo_costs_one_read_one_write_and_at_most_one_wait() {
         ECHOES,
         "{calls:#?}"
     );
-    // The first may have been waiting already, the last is waiting now.
-    assert!(polls <= ECHOES + 2, "{polls} polls");
+    // The server may have been in one wait before the first echo, and is in another after the last.
+    assert!(waits <= ECHOES + 2, "{waits} waits");
     assert_eq!(count(&calls, &["epoll_ctl"]), 0, "{calls:#?}");
 }
 
 #[test]
 fn fault_w3_a_client_that_never_reads_costs_bounded_memory_and_no_time() {
     const MARK: u32 = 64 << 10;
-    // The allocator's and the buffer's rounding up to pages.
+    // The allocator and the buffer round up to pages.
     const ROUNDING: u32 = 16 << 10;
     let cases = [
         ("1", 1, 512 << 10),
         ("8", 8, 512 << 10),
         ("256k", 256 << 10, 100 << 20),
     ];
-    // Where every call is slow, two calls a byte take minutes.
-    let shown = if server_override().is_some() { 2 } else { 0 };
-    for (buffer, bytes, length) in cases.into_iter().skip(shown) {
+    // Under Wine every call is slow, and two calls per byte take minutes.
+    let skipped = if server_override().is_some() { 2 } else { 0 };
+    for (buffer, bytes, length) in cases.into_iter().skip(skipped) {
         let small = ["--socket-buffer", "16k"];
         let sockets = if bytes <= 8 { &small[..] } else { &[] };
         let server = Server::start(&[&["--read-buffer", buffer], sockets].concat());
-        let warming = Client::connect(server.address());
-        warming.exchange(&Data::new(1), (length as usize).min(4 << 20));
-        warming.half_close();
-        warming.expect_fin();
+        let warm_up = Client::connect(server.address());
+        warm_up.exchange(&Data::new(1), (length as usize).min(4 << 20));
+        warm_up.half_close();
+        warm_up.expect_fin();
         let before = proc::memory(server.pid());
 
         let client = match sockets {
@@ -69,10 +69,10 @@ fn fault_w3_a_client_that_never_reads_costs_bounded_memory_and_no_time() {
         let sent = client.send_until_blocked(&mut data.clone(), length as usize);
         assert!(
             sent < length as usize,
-            "{sent} bytes were taken without anybody reading"
+            "the client was never blocked: {sent} bytes"
         );
-        // What it had already taken in it may still echo; then it must have nothing to do.
-        wait_for("the server is at rest", DEADLINE, || {
+        // The server may still echo bytes that it has read. After that it must rest.
+        wait_for("the server rests", DEADLINE, || {
             let before = proc::cpu(server.pid());
             thread::sleep(QUIET);
             proc::cpu(server.pid()) - before <= time_bound(Duration::from_millis(1))
@@ -81,7 +81,7 @@ fn fault_w3_a_client_that_never_reads_costs_bounded_memory_and_no_time() {
         let allowed = size_bound(MARK + bytes + ROUNDING);
         assert!(
             growth <= u64::from(allowed),
-            "{growth} bytes more, allowed are {allowed}"
+            "the memory grew by {growth} bytes, more than {allowed}"
         );
 
         let rest = length as usize - sent;

@@ -1,4 +1,4 @@
-//! Messages that are waiting for the server when it looks.
+//! Messages that have queued before the server reads.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What needs signals: a server that is held while things queue up for it, and the ways to end one.
+//! Tests that need signals: a server that is stopped by SIGSTOP while events queue, and every way to stop a server.
 
 mod messages;
 mod queued_events;

@@ -1,4 +1,4 @@
-//! Everything that can be waiting for the server at once when it looks.
+//! Clients, data and ends that have queued before the server looks.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ fn fault_r5_events_of_an_old_connection_do_not_reach_the_next_in_its_slot() {
     let mut clients: Vec<Client> = Vec::new();
     for turn in 0..20u8 {
         let frozen = server.freeze();
-        // All ways to leave, and the next ones for their places, in one batch of events.
+        // One batch of events has every way to leave, and the next clients for the free slots.
         for (number, client) in clients.drain(..).enumerate() {
             client.send(&[0xff; 100]);
             match number % 3 {
@@ -55,7 +55,7 @@ fn fault_r5_events_of_an_old_connection_do_not_reach_the_next_in_its_slot() {
             client.expect(&[turn, number as u8]);
         }
         for client in &clients {
-            client.echo(b"and it stays");
+            client.echo(b"still connected");
         }
     }
 }
@@ -90,7 +90,7 @@ fn expect_no_spin(server: &Server) {
     let used = cpu(server.pid()) - before;
     assert!(
         used <= time_bound(Duration::from_millis(3)),
-        "spins: {used:?} in 300 ms"
+        "the server spins: {used:?} in 300 ms"
     );
 }
 
@@ -145,7 +145,7 @@ fn fault_a6_clients_that_reset_before_they_are_accepted_do_no_harm() {
         let frozen = server.freeze();
         (0..BATCH).for_each(|_| Client::connect(server.address()).reset());
         drop(frozen);
-        Client::connect(server.address()).echo(b"alive");
+        Client::connect(server.address()).echo(b"hello");
     }
     server.await_active(0, DEADLINE);
     assert_eq!(open_descriptors(&server), at_start);
@@ -177,25 +177,26 @@ fn fault_a3_clients_that_queued_while_the_server_was_held_are_all_served() {
             "{} clients are stuck",
             waiting.len()
         );
-        wait_for("somebody is served", DEADLINE, || {
+        wait_for("a client is served", DEADLINE, || {
             waiting.iter().any(Client::has_input)
         });
         waiting.retain(|client| !client.has_input());
     }
 }
 
-/// More than the loop takes from the kernel at once.
-const CROWD: usize = 1100;
+/// More than the 1,024 events that the loop takes from the kernel at once.
+const CLIENTS: usize = 1100;
 
-/// Lets clients that have done `before` do `meanwhile` while the server stands still until their timeout is over.
+/// Runs `before` for each client, stops the server with SIGSTOP for the length of the timeout, and runs `meanwhile` for
+/// each client during the stall. Requires that no client is closed.
 fn during_a_stall(args: &[&str], before: impl Fn(&Client), meanwhile: impl Fn(&Client)) {
     const TIMEOUT: Duration = Duration::from_secs(3);
     let server = Server::start(args);
-    let clients: Vec<_> = (0..CROWD)
+    let clients: Vec<_> = (0..CLIENTS)
         .map(|_| Client::connect(server.address()))
         .collect();
     clients.iter().for_each(before);
-    // By its answer everything is read.
+    // When the server answers, it has read everything.
     server.figures();
     let frozen = server.freeze();
     clients.iter().for_each(meanwhile);
@@ -215,7 +216,7 @@ fn during_a_stall(args: &[&str], before: impl Fn(&Client), meanwhile: impl Fn(&C
 fn fault_t1_data_that_came_in_time_is_echoed_after_a_stall() {
     during_a_stall(
         &["--idle-timeout", "3s"],
-        |client| client.echo(b"I live"),
+        |client| client.echo(b"hello"),
         |client| client.send(b"in time\n"),
     );
 }

@@ -1,4 +1,4 @@
-//! Stopping: signals, the drain, exit codes.
+//! Stopping: signals, draining and exit codes.
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::support::unix::shell;
 use crate::support::{Client, DEADLINE, Data, End, QUIET, Server, time_bound, wait_for, within};
 
-/// Waits until nobody listens any more.
+/// Waits until the server has closed its listener.
 #[track_caller]
 fn await_refusal(server: &Server) {
     wait_for("connects are refused", DEADLINE, || {
@@ -20,10 +20,10 @@ fn await_refusal(server: &Server) {
     });
 }
 
-/// Signals that come closer together can be one.
+/// The kernel may merge two signals that are sent closer together.
 const APART: Duration = Duration::from_millis(20);
 
-/// A client that is owed bytes and takes none.
+/// Connects a client that has replies pending and reads nothing.
 #[track_caller]
 fn stuck_client(server: &Server) -> Client {
     let client = Client::connect(server.address());
@@ -50,7 +50,10 @@ fn fault_s1_an_idle_connection_delays_a_stop_only_until_it_answers_the_fin() {
     within(Duration::from_millis(200), || {
         clients.iter().for_each(Client::expect_fin)
     });
-    assert!(server.is_running(), "it waits for the other side's FIN");
+    assert!(
+        server.is_running(),
+        "the server must wait for the FIN of the client"
+    );
     drop(clients);
     let status = within(Duration::from_millis(100), || server.wait());
     assert_eq!(status.code(), Some(0));
@@ -63,11 +66,11 @@ fn fault_s1_a_client_that_never_answers_the_fin_is_closed_after_the_linger() {
     let mut server = Server::start(&[]);
     let client = Client::connect(server.address());
     client.echo(b"hello");
-    let begun = Instant::now();
+    let start = Instant::now();
     server.signal(Signal::TERM);
     client.expect_fin();
     assert_eq!(server.wait().code(), Some(0));
-    let took = begun.elapsed();
+    let took = start.elapsed();
     assert!(
         took >= LINGER && took <= LINGER + time_bound(Duration::from_millis(300)),
         "{took:?}"
@@ -116,7 +119,7 @@ fn fault_s1_seed_s3_3_a_stop_under_load_resets_no_client() {
     server.finished().expect_no_warning();
 }
 
-/// Sends and receives one message after another until the server ends the session; how it did.
+/// Sends and receives one message after another until the server ends the session. Returns the kind of the end.
 fn ping_until_the_end(client: &Client) -> End {
     let mut message = [0; 100];
     loop {
@@ -134,7 +137,8 @@ fn ping_until_the_end(client: &Client) -> End {
     }
 }
 
-/// Connects one client after another. Whoever gets in gets its echo or a FIN. Returns how many got an echo.
+/// Connects one client after another until connecting is refused. Requires that each client gets its echo or a FIN.
+/// Returns the number of echoes.
 fn connect_until_refused(server: &Server) -> usize {
     let mut served = 0;
     loop {
@@ -150,9 +154,9 @@ fn connect_until_refused(server: &Server) -> usize {
             .and_then(|_| client.read_by(&mut [0], Instant::now() + DEADLINE));
         match answer {
             Ok(got) => served += got,
-            // It came after the signal, between the last accept and the close of the listener.
+            // The client connected after the signal, between the last accept and the close of the listener.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-            Err(error) => panic!("neither echo nor end: {error}"),
+            Err(error) => panic!("neither an echo nor an end: {error}"),
         }
     }
 }
@@ -179,10 +183,10 @@ fn fault_s1_the_drain_timeout_resets_a_client_that_reads_nothing_and_exits_with_
     const TIMEOUT: Duration = Duration::from_millis(500);
     let mut server = Server::start(&["--drain-timeout", "500ms"]);
     let client = stuck_client(&server);
-    let begun = Instant::now();
+    let start = Instant::now();
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
-    let took = begun.elapsed();
+    let took = start.elapsed();
     assert!(
         took >= TIMEOUT && took <= TIMEOUT + time_bound(Duration::from_millis(200)),
         "{took:?}"
@@ -202,12 +206,12 @@ fn fault_s1_a_second_signal_ends_the_server_at_once() {
         server.signal(signal);
         let status = within(Duration::from_millis(200), || server.wait());
         assert_eq!(status.code(), Some(code));
-        // It is owed an echo, and must not take what it has for the whole.
+        // The echo is incomplete, so the end must be a reset and not a FIN.
         client.expect_reset();
     }
 }
 
-/// Linux queues one more than it is asked to.
+/// Linux queues one client more than the backlog says.
 #[test]
 #[cfg(target_os = "linux")]
 fn fault_s1_the_last_client_of_a_full_backlog_gets_a_fin() {
@@ -231,15 +235,15 @@ fn fault_s1_the_last_client_of_a_full_backlog_gets_a_fin() {
 fn fault_s1_clients_are_served_during_the_stop_delay() {
     const DELAY: Duration = Duration::from_millis(500);
     let mut server = Server::start(&["--stop-delay", "500ms"]);
-    let begun = Instant::now();
+    let start = Instant::now();
     server.signal(Signal::TERM);
     let client = Client::connect(server.address());
-    client.echo(b"not yet");
+    client.echo(b"hello");
     client.expect_fin();
     assert!(
-        begun.elapsed() >= DELAY,
+        start.elapsed() >= DELAY,
         "stopped after {:?}",
-        begun.elapsed()
+        start.elapsed()
     );
     drop(client);
     assert_eq!(server.wait().code(), Some(0));
@@ -263,7 +267,7 @@ fn usr1_logs_the_figures() {
 #[test]
 fn hup_stops_the_server_only_if_it_was_not_ignored_at_the_start() {
     use std::os::unix::process::ExitStatusExt;
-    // Under nohup this program ignores it, and so would whoever it starts. What is caught here is the default remote.
+    // Under nohup this process ignores SIGHUP, and a child would inherit that. A caught signal is the default in the child.
     signal_hook::flag::register(Signal::HUP.as_raw(), Arc::default()).expect("a handler");
     let mut server = Server::start(&[]);
     server.signal(Signal::HUP);
@@ -273,6 +277,6 @@ fn hup_stops_the_server_only_if_it_was_not_ignored_at_the_start() {
     command.args(["--listen", "127.0.0.1:0", "--stop-on-eof"]);
     let server = Server::spawn(command);
     server.signal(Signal::HUP);
-    Client::connect(server.address()).echo(b"as under nohup");
+    Client::connect(server.address()).echo(b"hello");
     server.stop();
 }

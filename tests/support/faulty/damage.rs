@@ -1,4 +1,4 @@
-//! Servers that return something else than they were sent, once.
+//! Servers that return wrong bytes once.
 
 use std::io::Write;
 use std::mem;
@@ -6,23 +6,23 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::{Connection, FaultyServer};
 
-/// The number of the message, from 0, that is damaged. With [`Damage::Reordered`] it changes places with the next.
+/// The index of the damaged message. [`Damage::Reordered`] swaps this message with the next.
 pub const DAMAGED_MESSAGE: usize = 3;
 
-/// What is wrong with the replies on the first connection.
+/// The damage to the replies on the first connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
-    /// The byte at this offset is another one.
+    /// The byte at this offset is changed.
     Corrupted { offset: usize },
-    /// Two messages have changed places.
+    /// Two messages are swapped.
     Reordered,
-    /// A message comes twice.
+    /// A message is sent twice.
     Duplicated,
-    /// A message never comes.
+    /// A message is not sent.
     Missing,
-    /// The first and the second 64 KiB of a message have changed places.
+    /// The first and the second 64 KiB of a message are swapped.
     SwappedBlocks,
-    /// A message of the second connection comes instead.
+    /// A message of the second connection is sent instead.
     Crossed,
 }
 
@@ -33,7 +33,7 @@ pub struct DamagingServer {
 }
 
 impl DamagingServer {
-    /// Messages are of `size` bytes.
+    /// Starts a server for messages of `size` bytes.
     pub fn start(damage: Damage, size: usize) -> Self {
         let difference = Arc::new(OnceLock::new());
         let found = Arc::clone(&difference);
@@ -60,13 +60,13 @@ impl DamagingServer {
         &self.server
     }
 
-    /// The offset of the first wrong byte on the first connection, once there was one.
+    /// Returns the offset of the first wrong byte on the first connection, or `None` before there is one.
     pub fn difference(&self) -> Option<usize> {
         self.difference.get().copied()
     }
 }
 
-/// Echoes, and shows each message to the first connection.
+/// Echoes and stores the latest message for the first connection.
 fn echo_and_share(
     connection: &mut Connection,
     size: usize,
@@ -82,11 +82,11 @@ fn echo_and_share(
 struct ReplyDamager<'a> {
     damage: Damage,
     second_message: &'a Mutex<Option<Vec<u8>>>,
-    /// Messages so far.
+    /// The number of messages so far.
     count: usize,
-    /// Bytes so far.
+    /// The number of bytes so far.
     position: usize,
-    /// A message that is to come later.
+    /// A message that is sent later.
     kept: Vec<u8>,
 }
 
@@ -101,7 +101,7 @@ impl<'a> ReplyDamager<'a> {
         }
     }
 
-    /// What is returned for the next message.
+    /// Returns the reply to the next message.
     fn reply(&mut self, mut message: Vec<u8>) -> Vec<u8> {
         let (number, position) = (self.count, self.position);
         self.count += 1;
@@ -125,7 +125,7 @@ impl<'a> ReplyDamager<'a> {
                 let (first, rest) = message.split_at_mut(64 << 10);
                 first.swap_with_slice(&mut rest[..64 << 10]);
             }
-            // The second connection may not have said anything yet.
+            // The second connection may not have sent a message yet.
             Damage::Crossed if number >= DAMAGED_MESSAGE => {
                 if let Some(other) = self.second_message.lock().expect("a message").take() {
                     message = other;
@@ -137,7 +137,7 @@ impl<'a> ReplyDamager<'a> {
     }
 }
 
-/// Finds the first byte that differs between what was sent and what comes back.
+/// Finds the first difference between the bytes received and the bytes returned.
 #[derive(Default)]
 struct Comparison {
     equal: usize,

@@ -1,4 +1,4 @@
-//! Servers that are late.
+//! Servers that answer late, and a server that records when messages arrive.
 
 use std::hint;
 use std::io::Write;
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use super::FaultyServer;
 
-/// How much too long a sleep takes: the last part of a precise wait is spent looking at the clock. Not more, because
-/// that takes a core from the load generator.
+/// How much longer than requested a sleep may take. A precise wait spends this last part reading the clock. A longer
+/// part would take a core from the load generator.
 const SLEEP_ERROR: Duration = Duration::from_micros(if cfg!(windows) { 16_000 } else { 200 });
 
-/// Echoes, but for one stop: on all connections, of `length`, beginning `after` the first byte.
+/// Starts a server that echoes and stalls once: every connection, for `length`, starting `after` the first byte.
 pub fn stalls_once(after: Duration, length: Duration) -> FaultyServer {
     let first = OnceLock::new();
     FaultyServer::start(move |connection| {
@@ -26,8 +26,8 @@ pub fn stalls_once(after: Duration, length: Duration) -> FaultyServer {
     })
 }
 
-/// Echoes messages of `size` bytes, every `nth` of all connections together `delay` after it has been read. What
-/// follows it on its connection waits behind it, nothing else does.
+/// Starts a server that echoes messages of `size` bytes and delays every `nth` message by `delay`. The count runs over
+/// all connections. Only later messages of the same connection wait for a delayed message.
 pub fn delays_every(nth: u64, delay: Duration, size: usize) -> FaultyServer {
     let count = AtomicU64::new(0);
     FaultyServer::start(move |mut connection| {
@@ -42,8 +42,7 @@ pub fn delays_every(nth: u64, delay: Duration, size: usize) -> FaultyServer {
     })
 }
 
-/// Echoes, but for the first message of the first connection, of `size` bytes: it comes back `delay` after it has been
-/// read.
+/// Starts a server that echoes and delays the first message of the first connection, of `size` bytes, by `delay`.
 pub fn delays_first(delay: Duration, size: usize) -> FaultyServer {
     FaultyServer::start(move |mut connection| {
         if connection.number == 0 {
@@ -55,11 +54,11 @@ pub fn delays_first(delay: Duration, size: usize) -> FaultyServer {
     })
 }
 
-/// How far a server of limited rate may catch up with what a busy machine has kept it from.
+/// How much lost time a server of limited rate may catch up, after a busy machine has delayed the server.
 const CATCH_UP: Duration = Duration::from_millis(20);
 
-/// Answers `rate` messages of `size` bytes a second at most, on all connections together, one after the other; and in
-/// the beginning as many at once as it would in 20 ms.
+/// Starts a server that answers at most `rate` messages of `size` bytes per second, over all connections, one after the
+/// other. At the start it answers the messages of 20 ms at once.
 pub fn limits_rate(rate: u32, size: usize) -> FaultyServer {
     let service = Duration::from_secs(1) / rate;
     let free = Mutex::new(Instant::now());
@@ -67,7 +66,7 @@ pub fn limits_rate(rate: u32, size: usize) -> FaultyServer {
         loop {
             let message = connection.message(size)?;
             let done = {
-                let mut free = free.lock().expect("the only desk");
+                let mut free = free.lock().expect("the time of the next answer");
                 *free = (*free + CATCH_UP).max(Instant::now()) - CATCH_UP + service;
                 *free
             };
@@ -77,14 +76,14 @@ pub fn limits_rate(rate: u32, size: usize) -> FaultyServer {
     })
 }
 
-/// An honest server that writes down when each message arrives.
+/// A correct echo server that records when each message arrives.
 pub struct RecordingServer {
     server: FaultyServer,
     arrivals: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl RecordingServer {
-    /// Messages are of `size` bytes.
+    /// Starts a server for messages of `size` bytes.
     pub fn start(size: usize) -> Self {
         let arrivals = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&arrivals);
@@ -102,14 +101,14 @@ impl RecordingServer {
         &self.server
     }
 
-    /// From one message to the next.
+    /// Returns the time from each message to the next.
     pub fn gaps(&self) -> Vec<Duration> {
         let arrivals = self.arrivals.lock().expect("the arrivals");
         arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }
 }
 
-/// Returns at `time`, within microseconds if the machine lets it.
+/// Waits until `time`, with an error of microseconds on a machine that is not busy.
 fn wait_until(time: Instant) {
     let left = time.saturating_duration_since(Instant::now());
     thread::sleep(left.saturating_sub(SLEEP_ERROR));

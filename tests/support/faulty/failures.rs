@@ -1,4 +1,4 @@
-//! Servers that do not answer, or not to the end.
+//! Servers that do not answer, or stop in the middle of an answer.
 
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr};
@@ -9,7 +9,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{Connection, FaultyServer};
 
-/// Accepts, and reads nothing.
+/// Starts a server that accepts and reads nothing.
 pub fn never_reads() -> FaultyServer {
     let held = Mutex::new(Vec::new());
     FaultyServer::start(move |connection| {
@@ -20,12 +20,12 @@ pub fn never_reads() -> FaultyServer {
     })
 }
 
-/// Accepts and reads, and answers nothing.
+/// Starts a server that accepts, reads, and answers nothing.
 pub fn never_answers() -> FaultyServer {
     FaultyServer::start(|mut connection| connection.discard())
 }
 
-/// Accepts, and closes in order without a byte.
+/// Starts a server that accepts and sends a FIN without a byte.
 pub fn closes_at_once() -> FaultyServer {
     FaultyServer::start(|mut connection| {
         connection.stream.shutdown(Shutdown::Write)?;
@@ -33,17 +33,17 @@ pub fn closes_at_once() -> FaultyServer {
     })
 }
 
-/// Echoes `whole` messages of `size` bytes on each connection, half of the next one, and closes in order.
+/// Starts a server that echoes `whole` messages of `size` bytes and half a message on each connection, and sends a FIN.
 pub fn closes_mid_reply(whole: usize, size: usize) -> FaultyServer {
     FaultyServer::start(move |mut connection| {
         echo_and_half(&mut connection, whole, size)?;
         connection.stream.shutdown(Shutdown::Write)?;
-        // Closing with unread input would be a reset.
+        // Closing a socket with unread input sends a reset.
         connection.discard()
     })
 }
 
-/// Echoes one message of `size` bytes on each connection, with `more` behind it, and closes at once.
+/// Starts a server that echoes one message of `size` bytes on each connection, adds `more`, and closes at once.
 pub fn echoes_once(size: usize, more: &'static [u8]) -> FaultyServer {
     FaultyServer::start(move |mut connection| {
         let message = connection.message(size)?;
@@ -52,7 +52,7 @@ pub fn echoes_once(size: usize, more: &'static [u8]) -> FaultyServer {
     })
 }
 
-/// Echoes on its first `connections`, and closes all others at once.
+/// Starts a server that echoes on its first `connections`, and closes every later connection at once.
 pub fn serves_only_first(connections: usize) -> FaultyServer {
     FaultyServer::start(move |connection| match connection.number < connections {
         true => connection.echo(|| {}),
@@ -60,7 +60,7 @@ pub fn serves_only_first(connections: usize) -> FaultyServer {
     })
 }
 
-/// Echoes `whole` messages of `size` bytes on each connection, half of the next one, and resets.
+/// Starts a server that echoes `whole` messages of `size` bytes and half a message on each connection, and resets.
 pub fn resets_mid_reply(whole: usize, size: usize) -> FaultyServer {
     FaultyServer::start(move |mut connection| {
         echo_and_half(&mut connection, whole, size)?;
@@ -77,7 +77,7 @@ fn echo_and_half(connection: &mut Connection, whole: usize, size: usize) -> std:
     connection.stream.write_all(&message[..size / 2])
 }
 
-/// An address that unused else gets and where unused listens: connecting is refused.
+/// A reserved address without a listener: connecting is refused.
 pub struct UnusedAddress(Socket);
 
 impl UnusedAddress {

@@ -1,6 +1,6 @@
-//! Echo servers with one fault each, on plain threads and real sockets: what a load generator must notice.
+//! Echo servers with one fault each, which a load generator must notice. They use plain threads and real sockets.
 //!
-//! A connection has a thread, which ends with it. The server ends when it is dropped; drop it after its clients.
+//! Each connection has a thread, which ends with the connection. Dropping a server stops it. Drop its clients first.
 
 mod damage;
 mod delays;
@@ -21,22 +21,22 @@ pub use failures::{
 
 const CHUNK: usize = 64 * 1024;
 
-/// A running server. It listens on a free port of 127.0.0.1.
+/// A running server on a free port of 127.0.0.1.
 pub struct FaultyServer {
     address: SocketAddr,
     is_stopped: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
 }
 
-/// One connection of such a server.
+/// One accepted connection.
 struct Connection {
     stream: TcpStream,
-    /// In the order of acceptance, from 0.
+    /// The position in the order of acceptance, from 0.
     number: usize,
 }
 
 impl FaultyServer {
-    /// Gives each connection to `serve`, on a thread of its own. An error ends that connection.
+    /// Starts a server that runs `serve` for each connection, on a new thread. An error ends that connection.
     fn start(serve: impl Fn(Connection) -> io::Result<()> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("listening");
         let address = listener.local_addr().expect("the address");
@@ -51,7 +51,7 @@ impl FaultyServer {
                 let stream = stream.expect("accepting");
                 stream.set_nodelay(true).expect("setting an option");
                 let serve = Arc::clone(&serve);
-                // The client may go at any time.
+                // The result is ignored, because the client may leave at any time.
                 thread::spawn(move || serve(Connection { stream, number }));
             }
         };
@@ -70,7 +70,7 @@ impl FaultyServer {
 impl Drop for FaultyServer {
     fn drop(&mut self) {
         self.is_stopped.store(true, Ordering::Release);
-        // Only to wake the thread that accepts.
+        // The connection wakes the thread that accepts.
         let _ = TcpStream::connect(self.address);
         let accepting = self.accepting.take().expect("stopped once");
         assert!(accepting.join().is_ok() || thread::panicking(), "accepting");
@@ -78,7 +78,7 @@ impl Drop for FaultyServer {
 }
 
 impl Connection {
-    /// Echoes what one read gives at a time, to the end; `before` runs between reading and writing.
+    /// Echoes one read at a time until the end of input. Calls `before` between reading and writing.
     fn echo(mut self, mut before: impl FnMut()) -> io::Result<()> {
         let mut chunk = vec![0; CHUNK];
         loop {
@@ -92,14 +92,14 @@ impl Connection {
         }
     }
 
-    /// The next message of `size` bytes; an error at the end of input.
+    /// Returns the next message of `size` bytes, or an error at the end of input.
     fn message(&mut self, size: usize) -> io::Result<Vec<u8>> {
         let mut message = vec![0; size];
         self.stream.read_exact(&mut message)?;
         Ok(message)
     }
 
-    /// Takes everything to the end of input and answers nothing.
+    /// Reads until the end of input and answers nothing.
     fn discard(&mut self) -> io::Result<()> {
         io::copy(&mut self.stream, &mut io::sink()).map(drop)
     }
