@@ -1,6 +1,6 @@
-//! The heap of the running server.
+//! The heap allocations of the running server.
 //!
-//! A binary of its own with a single test, because every thread of the process counts.
+//! This is a test program with a single test, because the allocator counts every thread of the process.
 
 #![forbid(unsafe_code)]
 
@@ -15,31 +15,32 @@ use mio_echo::net::{Config, Listen, Server};
 use socket2::{Domain, Socket, Type};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 
-// An allocator of our own would be unsafe code. This one is six counters and has no dependencies; dhat, which also says
-// where, allocates for its bookkeeping and takes a dozen crates.
+// `stats_alloc` has six counters and no dependencies. Writing an allocator would need unsafe code. `dhat` also tells
+// where an allocation happens, but allocates for its own records and needs a dozen crates.
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// mio itself allocates for each registration there.
+/// True where mio itself allocates for each registration.
 const REGISTERING_ALLOCATES: bool = cfg!(any(windows, mio_unsupported_force_poll_poll));
 
-/// How often a step is made before it may allocate no more. What waits to be armed again is in a queue of mio's there,
-/// which grows by chance, not at once.
+/// How often a step is repeated before it must not allocate. On Windows mio keeps sockets that must be re-armed in a
+/// queue, and the queue reaches its full size only after some time.
 const WARM_UP: usize = if cfg!(windows) { 64 } else { 8 };
 
 const READ_BUFFER: usize = 4096;
 
-/// One byte past a page, so that a buffer that has reached it, by whatever reads, takes the same number of pages.
+/// One byte more than whole pages. A buffer that has reached this mark takes the same number of pages, whatever the
+/// sizes of the reads were.
 const HIGH_WATER: usize = (64 << 10) + 1;
 
-/// Small, so that the server soon holds what the client does not take.
+/// Small, so that a client that does not read soon blocks the server.
 const SOCKET_BUFFER: usize = 16 << 10;
 
 const CHUNK: usize = 16 << 10;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How long nobody takes a byte before the server is taken to hold its fill.
+/// If the socket accepts no byte for this long, the server is assumed to be blocked.
 const QUIET: Duration = Duration::from_millis(20);
 
 #[test]
@@ -59,13 +60,14 @@ fn fault_w6_seed_s1_2_after_warm_up_the_server_allocates_nothing() {
     running.join().expect("no panic").expect("no failed poll");
 }
 
-/// Requires that `step` stops allocating. What has happened since `heap` shows that allocations are seen at all.
+/// Requires that `step` does not allocate after a warm-up. The allocations since `heap` prove that allocations are
+/// counted at all.
 #[track_caller]
 fn expect_no_allocation(mut heap: Region<System>, mut step: impl FnMut() -> io::Result<()>) {
     (0..WARM_UP).for_each(|_| step().expect("warming up"));
     let warm_up = heap.change_and_reset();
     assert_ne!(warm_up.allocations, 0, "{warm_up:?}");
-    (0..16).for_each(|_| step().expect("as before"));
+    (0..16).for_each(|_| step().expect("after the warm-up"));
     assert_eq!(heap.change(), Stats::default());
 }
 
@@ -85,7 +87,7 @@ fn config() -> Config {
     }
 }
 
-/// All that a connection can go through in order. Allocates nothing itself.
+/// Runs one session: connect, echo, block, flush and close. Allocates nothing itself.
 fn session(server: SocketAddr, chunk: &mut [u8]) -> io::Result<()> {
     let client = connect(server)?;
     echo(&client, chunk)?;
@@ -113,7 +115,7 @@ fn echo(mut client: &Socket, chunk: &mut [u8]) -> io::Result<()> {
     client.read_exact(&mut chunk[..4])
 }
 
-/// Sends until nobody takes any more, which is when the server holds its fill. Returns how many bytes went.
+/// Sends until the socket accepts no more, which means that the server is blocked. Returns the number of bytes sent.
 fn send_until_blocked(mut client: &Socket, chunk: &[u8]) -> io::Result<usize> {
     let mut sent = 0;
     loop {

@@ -1,4 +1,5 @@
-//! Servers that do not answer, or not to the end: counted by name, the documented exit code, never a hang.
+//! Servers that do not answer, or stop in the middle of an answer: bench counts the error by name, exits with the
+//! documented code, and never hangs.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ fn each_message_to_a_silent_server_is_a_timeout() {
             for other in ["messages", "unanswered"] {
                 assert_eq!(report.count(other), 0, "{args}: {other}");
             }
-            // They stay in the histogram, at their age.
+            // A message that timed out is in the histogram with the time that it waited.
             let oldest = report.percentile("response", 100.0);
             assert!(oldest >= Duration::from_millis(200), "{args}: {oldest:?}");
         }
@@ -46,7 +47,7 @@ fn a_close_in_the_middle_of_a_reply_counts_as_closed() {
     );
     assert_eq!(report.errors("closed"), report.total_errors());
 
-    // A connection is replaced every 100 ms at most.
+    // A connection is replaced at most every 100 ms.
     assert!(report.errors("closed") <= 2 * 6);
 
     let server = closes_mid_reply(10, 64);
@@ -94,7 +95,7 @@ fn a_port_without_a_listener_is_refused() {
 
 #[test]
 fn an_unusable_source_address_is_named() {
-    // TEST-NET-1 (RFC 5737): no machine has an address of it.
+    // RFC 5737 reserves TEST-NET-1 for documentation, so no machine has such an address.
     let refused = run(crate::bench::bench("-c 1 -n 1 -w 0 --source 192.0.2.1"), 1);
     let line = refused.text();
     assert!(
@@ -176,12 +177,12 @@ fn a_missing_greeting_is_a_timeout_and_the_connection_is_replaced() {
 }
 
 #[test]
-fn churn_counts_a_message_whose_connect_failed() {
+fn churn_fails_a_message_with_its_connection() {
     for (server, name) in [(never_answers(), "timeout"), (closes_at_once(), "closed")] {
         for load in ["", "-r 1000"] {
             let args = format!("-c 4 -n 20 -w 0 --timeout 100ms --churn --skip 7 {load}");
             let report = measure_expecting(server.address(), &args, 1);
-            // Connections that are lost before the load begins are counted too.
+            // Connections that fail before the load starts are counted too.
             let failed = report.errors(name);
             assert!((20..=24).contains(&failed), "{name}, {load}: {failed}");
             assert_eq!(failed, report.total_errors());

@@ -1,4 +1,4 @@
-//! The servers with faults have the faults that they are to have.
+//! Tests of the faulty servers: each has the fault that its name says.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,11 +20,11 @@ fn stalls_once_holds_all_connections_once() {
     clients[0].echo(b"the first byte");
     // No event announces the start of the stall.
     thread::sleep(after);
-    clients.iter().for_each(|client| client.echo(b"held"));
+    clients.iter().for_each(|client| client.echo(b"delayed"));
     assert!(start.elapsed() >= after + length);
-    let over = Instant::now();
-    clients.iter().for_each(|client| client.echo(b"over"));
-    assert!(over.elapsed() < time_bound(Duration::from_millis(5)));
+    let after_stall = Instant::now();
+    clients.iter().for_each(|client| client.echo(b"prompt"));
+    assert!(after_stall.elapsed() < time_bound(Duration::from_millis(5)));
 }
 
 #[test]

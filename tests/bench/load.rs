@@ -1,10 +1,11 @@
-//! What is asked for is what the server gets: messages, connections, sizes, addresses.
+//! The server gets exactly the requested load: messages, connections, sizes and addresses.
 
 use crate::bench::{bench_against, measure, run};
 use crate::support::Server;
 use crate::support::server::Figures;
 
-/// Measures a server that is started with `serve`; returns what it counted, and requires that all is echoed.
+/// Measures a server that has the options `serve`, requires that all messages are echoed, and returns the figures of
+/// the server.
 #[track_caller]
 fn served(serve: &[&str], args: &str, messages: u64) -> Figures {
     let server = Server::start(serve);
@@ -24,7 +25,7 @@ fn exactly_count_messages_are_sent() {
         let figures = served(&[], &format!("{args} -n 1000"), 1000);
         assert_eq!(figures.get("echoed"), 64_000, "{args}");
     }
-    // Fewer messages than connections.
+    // There are fewer messages than connections.
     assert_eq!(served(&[], "-c 20 -n 3", 3).get("echoed"), 3 * 64);
 }
 
@@ -67,8 +68,7 @@ fn the_descriptor_limit_is_raised_or_named() {
     assert!(refused.text().contains("ulimit -n"), "{}", refused.text());
 }
 
-/// 200 messages, each over a connection of its own. Returns what the server says of them, and how many connections were
-/// made.
+/// Sends 200 messages, each over a new connection. Returns the figures of the server and the number of connections.
 fn churn(args: &str) -> (Figures, u64) {
     let server = Server::start(&[]);
     let report = measure(
@@ -76,13 +76,13 @@ fn churn(args: &str) -> (Figures, u64) {
         &format!("-c 4 -n 200 --churn -w 0 {args}"),
     );
     report.expect_all(200);
-    // The connect is a part of the response.
+    // The response includes the connect.
     let (response, service) = (
         report.number("response_us/p50"),
         report.number("service_us/p50"),
     );
     assert!(response > service, "{args}: {response} {service}");
-    // Four are opened before the load begins, and three may be on their way when the last message is sent.
+    // Four connections are opened before the load starts. Three more may be connecting when the last message is sent.
     let connected = report.count("connect_us/count");
     assert!((204..=207).contains(&connected), "{args}: {connected}");
     let figures = server.stop().figures();
@@ -104,7 +104,7 @@ fn churn_with_close_rst_resets_each_connection() {
     let (figures, connected) = churn("--close rst");
     let accepted = figures.get("accepted");
     assert_eq!(figures.get("reset"), accepted);
-    // Windows does not hand over a client that reset before it was accepted.
+    // On Windows `accept` does not return a client that reset before it was accepted.
     let unseen = if cfg!(windows) { 7 } else { 0 };
     assert!((connected - unseen..=connected).contains(&accepted));
 }
@@ -122,12 +122,15 @@ fn close_rst_leaves_no_socket_in_time_wait() {
         sockets_to(server.pid(), server.address().port(), TcpState::TimeWait)
     };
     assert_eq!(waiting("rst"), 0);
-    assert!(waiting("fin") >= 52, "this is how they would be seen");
+    assert!(
+        waiting("fin") >= 52,
+        "sockets in TIME_WAIT must be visible to this test"
+    );
 }
 
 #[test]
 fn message_sizes_have_the_requested_range_and_weights() {
-    // Mean, standard deviation.
+    // Sizes, their mean and their standard deviation.
     for (sizes, mean, deviation) in [("1..4k", 2048.5, 1182.0), ("64:9,16k:1", 1696.0, 4896.0)] {
         let echoed = served(&[], &format!("-c 3 -n 1000 -s {sizes}"), 1000).get("echoed") as f64;
         let (expected, sigma) = (1000.0 * mean, deviation * f64::sqrt(1000.0));
@@ -181,15 +184,15 @@ fn connect_rate_limits_the_connects() {
 #[test]
 fn a_rate_is_printed_with_enough_digits() {
     let server = Server::start(&[]);
-    let said = |args: &str| {
+    let text_of = |args: &str| {
         let args = format!("-d 100ms -w 0 {args}");
         run(bench_against(server.address(), &args), 0).text()
     };
-    let slow = said("-c 1 -r 0.001");
+    let slow = text_of("-c 1 -r 0.001");
     assert!(slow.contains(" % of 0.001 messages/s"), "{slow}");
-    let third = said("-c 3 -r 10k --churn --shard 0/3");
+    let third = text_of("-c 3 -r 10k --churn --shard 0/3");
     assert!(third.contains(" % of 3333.333 messages/s"), "{third}");
-    // Of its ports is told where they are known.
+    // Only on Linux is the range of local ports known, which limits the rate of connects.
     if cfg!(target_os = "linux") {
         assert!(
             third.contains("3333.333 connections/s will keep"),

@@ -1,13 +1,13 @@
-//! `mio-echo bench` from outside: whether its figures can be trusted, and what it does about servers with faults.
+//! `mio-echo bench` from outside: correct figures, and the right answer to servers with faults.
 //!
-//! Most tests measure for a second or less beside other tests, on a machine that may be busy. They require what holds
-//! there too, with upper bounds of time ten times as wide as promised. With `--features soak` there are longer ones;
-//! with `MIO_ECHO_TEST_STRICT=1` bounds are as promised, and a run is required to be VALID. Both want a machine at
-//! rest and one test after the other: `cargo test --release --features soak --test bench -- --test-threads=1`.
+//! Most tests measure for a second or less while other tests run, on a machine that may be busy. Their upper bounds on
+//! time are ten times the promised figures. `--features soak` adds longer tests. With `MIO_ECHO_TEST_STRICT=1` the
+//! bounds are the promised figures, and a run must be VALID. Both need an idle machine and one test at a time:
+//! `cargo test --release --features soak --test bench -- --test-threads=1`.
 
 #![forbid(unsafe_code)]
 
-// Shared with the tests of other subcommands, which use other parts.
+// Each test program uses a part of it.
 #[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;

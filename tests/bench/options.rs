@@ -1,4 +1,4 @@
-//! Options that are answers rather than load: objectives, strictness, and what is refused.
+//! `--slo`, `--strict` and the exit codes; aliases; invalid options.
 
 use crate::bench::{bench, bench_against, measure_expecting, run};
 use crate::faulty::{Damage, DamagingServer, limits_rate, never_answers};
@@ -14,10 +14,10 @@ fn an_slo_that_is_not_met_exits_with_3() {
     };
     code("p99<10s", 0);
     code("p50<10s,p99<10s,errors<0.1%", 0);
-    let said = code("p50<1ns", 3);
-    assert!(said.contains("slo: p50 < 1 ns NOT MET"), "{said}");
+    let text = code("p50<1ns", 3);
+    assert!(text.contains("slo: p50 < 1 ns NOT MET"), "{text}");
     code("p50<10s,p99<1ns", 3);
-    // Of 2,000 messages this one is not printed.
+    // 2,000 messages are too few for this percentile.
     code("p99.99<10s", 3);
 }
 
@@ -31,18 +31,18 @@ fn strict_exits_with_5_if_the_run_is_suspect() {
 
 #[test]
 fn the_most_serious_exit_code_wins() {
-    // Not met and suspect.
+    // The objective is not met, and the run is suspect.
     let server = limits_rate(500, 64);
     let args = "-c 1 -p 4 -r 1000 -d 300ms -w 0 --strict --slo p50<1ns";
     measure_expecting(server.address(), args, 3);
-    // Wrong bytes and not met.
+    // There are wrong bytes, and the objective is not met.
     let server = DamagingServer::start(Damage::Corrupted { offset: 0 }, 64);
     measure_expecting(
         server.server().address(),
         "-c 1 -n 10 -w 0 --slo p50<1ns",
         4,
     );
-    // Nothing answered and not met.
+    // No message is answered, and the objective is not met.
     let args = "-c 1 -d 100ms -w 0 --timeout 50ms --strict --slo p50<1ns";
     measure_expecting(never_answers().address(), args, 3);
     measure_expecting(
@@ -52,7 +52,7 @@ fn the_most_serious_exit_code_wins() {
     );
 }
 
-/// Requires exit 2 with exactly one line that contains `parts`.
+/// Requires exit code 2 and exactly one line, which contains `parts`.
 #[track_caller]
 fn expect_refused(args: &str, parts: &[&str]) {
     let finished = run(bench(args), 2);

@@ -1,4 +1,4 @@
-//! Without a target: a server of its own.
+//! Without a target, bench starts a server of its own.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
@@ -8,13 +8,16 @@ use crate::support::skip;
 #[test]
 fn without_a_target_bench_starts_a_server_and_ends_it() {
     let finished = run(bench("-c 10 -d 500ms -w 100ms"), 0);
-    let said = finished.text();
-    let address = said
+    let text = finished.text();
+    let address = text
         .split([' ', ',', '\n', ')', ';'])
         .find_map(|word| word.parse::<SocketAddr>().ok())
-        .unwrap_or_else(|| panic!("no address: {said}"));
+        .unwrap_or_else(|| panic!("no address: {text}"));
     assert!(address.ip().is_loopback());
-    assert!(TcpStream::connect(address).is_err(), "it is gone");
+    assert!(
+        TcpStream::connect(address).is_err(),
+        "the server still runs"
+    );
 }
 
 #[test]
@@ -80,7 +83,7 @@ fn an_own_server_that_was_killed_is_reported() {
 
     use crate::support::proc::children;
     let running = crate::bench::start(bench("-c 2 -n 1000000000 -w 0 -i 50ms --timeout 300ms -J"));
-    // Behind the line that names the server, and two intervals.
+    // The first lines are the address of the server and two intervals.
     running.await_log_from(3, "");
     let servers = children(running.pid());
     assert_eq!(servers.len(), 1);
@@ -88,11 +91,11 @@ fn an_own_server_that_was_killed_is_reported() {
     kill_process(server, Signal::KILL).expect("sending a signal");
     let finished = running.finished();
     finished.expect_code(0);
-    let told = finished
+    let is_reported = finished
         .log
         .iter()
         .any(|line| line.starts_with("the server that was started has ended: signal: 9"));
-    assert!(told, "{:#?}", finished.log);
+    assert!(is_reported, "{:#?}", finished.log);
     let report = Report::of(&finished);
     assert!(report.at("/server/rss_bytes").is_null());
 }
@@ -107,7 +110,7 @@ fn the_own_server_ends_when_bench_is_killed() {
         found = children(running.pid());
         !found.is_empty()
     });
-    // Killed with SIGKILL: nothing of it can clean up.
+    // SIGKILL leaves bench no chance to clean up.
     drop(running);
     let is_running = |pid: &u32| std::fs::read_dir(format!("/proc/{pid}/fd")).is_ok();
     wait_for("the server's end", DEADLINE, || {

@@ -1,4 +1,4 @@
-//! What a report says, and in which formats.
+//! The content and the formats of a report.
 
 use std::fs;
 use std::io::Cursor;
@@ -135,7 +135,7 @@ fn the_figures_of_a_report_are_consistent() {
         report.number("response_us/min"),
         response.min() as f64 / 1000.0
     ));
-    // A message in flight for each connection: Little's law.
+    // Little's law: each connection has one message in flight.
     let in_flight = report.number("messages_per_sec") * report.number("response_us/mean") / 1e6;
     assert!((3.0..4.4).contains(&in_flight), "{in_flight}");
 }
@@ -184,7 +184,7 @@ fn the_text_report_has_the_documented_lines() {
     assert!((1500.0..2100.0).contains(&rate), "{text}");
     assert!(
         number(bytes, "Transfer/sec:", "B").is_none(),
-        "a unit of its own: {text}"
+        "the rate must have a unit: {text}"
     );
     assert!(
         bytes.starts_with("Transfer/sec: ") && bytes.ends_with('B'),
@@ -207,7 +207,7 @@ fn the_text_report_has_the_documented_lines() {
     );
     assert!(
         !finished.text().contains('\u{1b}'),
-        "no escapes: {}",
+        "escape sequences: {}",
         finished.text()
     );
 }
@@ -275,10 +275,10 @@ fn a_run_that_cannot_start_keeps_the_earlier_report() {
     let json = dir.file("out.json");
     fs::write(
         &json,
-        "earlier, and longer than what is written next: ".repeat(1000),
+        "an earlier report that is longer than the next one ".repeat(1000),
     )
     .expect("writing");
-    let earlier = fs::read(&json).expect("the earlier one");
+    let earlier = fs::read(&json).expect("the earlier report");
     let unused = UnusedAddress::bind();
     let mut command = bench_against(unused.address(), "-c 1 -n 1 -w 0");
     command.arg("-o").arg(&json);
@@ -291,7 +291,7 @@ fn a_run_that_cannot_start_keeps_the_earlier_report() {
     Report::read(&json).expect_all(1);
 }
 
-/// Four columns of fixed width, in milliseconds, the last line `inf`, three footers.
+/// Requires four columns of fixed width in milliseconds, `inf` in the last row, and three footers.
 #[track_caller]
 fn expect_percentiles(text: &str, response: &Histogram<u64>) {
     let (footers, lines): (Vec<&str>, Vec<&str>) = text.lines().partition(|l| l.starts_with('#'));
@@ -333,10 +333,10 @@ fn expect_percentiles(text: &str, response: &Histogram<u64>) {
         );
     }
     assert_eq!(last_count, response.len());
-    assert_eq!(rows.count(), 0, "inf is the last");
+    assert_eq!(rows.count(), 0, "rows after `inf`");
 }
 
-/// A histogram an interval with a tag; those of the responses add up to `response`.
+/// Requires a tagged histogram for each interval. The histograms of the responses must add up to `response`.
 #[track_caller]
 fn expect_log(bytes: &[u8], response: &Histogram<u64>) {
     let text = String::from_utf8_lossy(bytes);
@@ -362,7 +362,7 @@ fn expect_log(bytes: &[u8], response: &Histogram<u64>) {
         let histogram: Histogram<u64> = deserializer
             .deserialize(&mut Cursor::new(encoded))
             .expect("a histogram");
-        // The log divides by a million: it is in milliseconds.
+        // The log has milliseconds, the histogram nanoseconds.
         let max = interval.max() * 1e6;
         assert!(
             (max - histogram.max() as f64).abs() <= 0.001 * max + 1000.0,

@@ -1,4 +1,4 @@
-//! Times run from the intended send: what a server does to the schedule is seen, whole and under the right name.
+//! Response times start at the scheduled send, so a stall of the server is measured in full and under the right name.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::support::{Server, time_bound};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// A server that stops for a tenth of the run.
+/// A run against a server that stalls once, for a tenth of the run.
 struct Stall {
     run: Duration,
     stall: Duration,
-    /// How far percentiles may lie below and above where they belong, of the length of the stall.
+    /// How far a percentile may lie below and above its expected range, as a share of the stall.
     tolerance: [f64; 2],
 }
 
@@ -23,10 +23,11 @@ impl Stall {
         measure(server.address(), &args)
     }
 
-    /// In an open loop all that was due in the stall has waited for its end, and what queued behind it too.
+    /// Requires that an open loop measures the stall: every message that was due in the stall has waited for its
+    /// end, and so have the messages that queued after them.
     fn expect_in_an_open_loop(&self) {
         let report = self.measure("-r 1000");
-        // A message of the queue takes something, but less than the median, in which somebody wakes up.
+        // A queued message takes some time, but less than the median, which includes waking a thread.
         let utilisation = 1000.0 * report.percentile("service", 50.0).as_secs_f64();
         for (percentile, above) in [(95.0, 0.05), (99.0, 0.01)] {
             let [least, most] = [0.0, utilisation].map(|utilisation| {
@@ -52,7 +53,8 @@ impl Stall {
         assert_eq!(accounted, self.run.as_millis() as u64);
     }
 
-    /// A closed loop waits with the server, so that one message in thousands shows the stall: it says what it is.
+    /// Requires that a closed loop does not measure the stall: it waits with the server, so only one message in
+    /// thousands is late.
     fn expect_in_a_closed_loop(&self) {
         let report = self.measure("");
         assert!(report.percentile("response", 99.0) < self.stall / 4);
@@ -66,7 +68,7 @@ fn an_open_loop_measures_a_stall_and_a_closed_loop_does_not() {
     let stall = Stall {
         run: Duration::from_secs(2),
         stall: Duration::from_millis(200),
-        // On a busy machine what has queued up takes longer than the median says.
+        // On a busy machine the queued messages take longer than the median.
         tolerance: [0.03, 0.06].map(|share| share * f64::from(time_bound(1))),
     };
     stall.expect_in_an_open_loop();
@@ -85,7 +87,7 @@ fn a_stall_of_a_second_moves_percentiles_as_computed() {
     stall.expect_in_a_closed_loop();
 }
 
-/// Every fiftieth reply comes 20 ms late.
+/// Measures a server that delays every fiftieth reply by 20 ms.
 fn measure_with_late_replies() -> Report {
     let server = delays_every(50, 20 * MILLISECOND, 64);
     let report = measure(server.address(), "-c 40 -r 1000 -d 2s -w 0");
@@ -131,8 +133,12 @@ fn a_server_at_half_the_rate_is_an_overload() {
         "{answered} {unanswered}"
     );
     assert!(unsent >= 1000 - 511 - 64, "{unsent}");
-    assert_eq!(report.count("response_us/count"), 1000, "all are in it");
-    // What is due at the begin and never sent is as old as the run.
+    assert_eq!(
+        report.count("response_us/count"),
+        1000,
+        "every message of the schedule counts"
+    );
+    // A message that was due at the start and never sent has waited for the whole run.
     assert!(report.percentile("response", 99.0) >= Duration::from_millis(400));
 
     let text = run(bench_against(limits_rate(500, 64).address(), args), 0);
@@ -159,7 +165,7 @@ fn an_open_loop_sends_at_the_rate_and_excludes_the_warm_up() {
     report.expect_all_scheduled(300);
     assert_eq!(report.number("seconds"), 0.6);
     let echoed = server.stop().figures().get("echoed");
-    assert_eq!(echoed, 64 * (200 + 300), "with the warm-up");
+    assert_eq!(echoed, 64 * (200 + 300), "the warm-up counts here");
 }
 
 #[test]
@@ -168,7 +174,10 @@ fn count_at_a_rate_takes_the_scheduled_time() {
     let report = measure(server.address(), "-c 4 -n 20 -r 100 -w 0");
     report.expect_all(20);
     let seconds = report.number("seconds");
-    assert!(seconds >= 0.2, "the last one has its time, too: {seconds}");
+    assert!(
+        seconds >= 0.2,
+        "the last message has its time, too: {seconds}"
+    );
     assert!(
         report.number("achieved") <= 1.0,
         "{}",
@@ -207,7 +216,7 @@ fn each_worker_gets_the_same_share_of_messages_and_rate() {
     assert_eq!((report.number("seconds") * 100.0).round(), 30.0);
 }
 
-/// How many messages there were on one connection, and the median of the gaps between them.
+/// Returns the number of messages on one connection and the median gap between them.
 fn measure_arrivals(args: &str) -> (u64, Duration) {
     let recording = RecordingServer::start(64);
     let report = measure(recording.server().address(), &format!("-c 1 -w 0 {args}"));
@@ -237,7 +246,7 @@ fn gaps_between_arrivals_are_even_or_exponential() {
         constant.abs_diff(10 * MILLISECOND) < MILLISECOND / 2,
         "{constant:?}"
     );
-    // ln 2 of the mean; 5 sigma of the median of 400.
+    // The median of an exponential distribution is ln 2 of the mean. The tolerance is 5 sigma of the median of 400.
     let (_, poisson) = measure_arrivals(&format!("{args} poisson"));
     let expected = 10 * MILLISECOND * 693 / 1000;
     assert!(
@@ -246,7 +255,7 @@ fn gaps_between_arrivals_are_even_or_exponential() {
     );
 }
 
-/// On a machine at rest nothing may be wrong; elsewhere the generator may be late, and says so.
+/// Requires a valid report in a strict run. On a busy machine the generator may be late, but then must say so.
 #[track_caller]
 fn expect_valid(report: &Report) {
     if time_bound(1) == 1 {

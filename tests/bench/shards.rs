@@ -1,4 +1,4 @@
-//! Several processes that make one load.
+//! Several processes that generate one load together.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::support::temp_dir::TempDir;
 
 const HISTOGRAMS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
 
-/// Runs both at the same time and returns their reports.
+/// Runs both commands at the same time and returns their reports.
 #[track_caller]
 fn both(dir: &TempDir, commands: [Command; 2]) -> [(PathBuf, Report); 2] {
     let mut number = 0;
@@ -100,8 +100,8 @@ fn shard_auto_takes_the_index_from_kubernetes() {
     assert_eq!(a.count("messages") + b.count("messages"), 100);
     let mut without = bench_against(server.address(), "-c 3 -n 100 --shard auto/2");
     without.env_remove("JOB_COMPLETION_INDEX");
-    let said = run(without, 2).text();
-    assert!(said.contains("JOB_COMPLETION_INDEX"), "{said}");
+    let text = run(without, 2).text();
+    assert!(text.contains("JOB_COMPLETION_INDEX"), "{text}");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn merge_judges_the_slo_on_the_merged_data() {
     let [(first, a), (second, _)] = both(&dir, shards);
     assert!(
         a.at("/metrics/response_us/p99").is_null(),
-        "600 are too few"
+        "600 messages are too few"
     );
     let merge = |slo: &str| {
         let mut merge = bench("merge");
@@ -157,7 +157,7 @@ fn start_at_delays_the_start() {
     assert!(SystemTime::now() >= UNIX_EPOCH + Duration::from_secs_f64(at));
 }
 
-/// A moment by which two processes have connected, also on a busy machine.
+/// Returns a time for `--start-at` by which two processes have connected, even on a busy machine.
 fn soon() -> String {
     let at = SystemTime::now() + Duration::from_millis(2500);
     let at = at.duration_since(UNIX_EPOCH).expect("after 1970");

@@ -1,4 +1,4 @@
-//! Signals: the results so far, and an end.
+//! A signal ends bench with the results so far.
 
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use crate::bench::{Report, bench_against, start};
 use crate::faulty::{RecordingServer, never_answers};
 use crate::support::{DEADLINE, Server, wait_for, within};
 
-/// Measures for an hour until the first interval has passed, then sends `signal`.
+/// Starts a run of an hour, sends `signal` after the first interval, requires the exit code, and returns the output.
 #[track_caller]
 fn interrupted(signal: Signal, code: i32, args: &str) -> Vec<String> {
     let server = Server::start(&[]);
@@ -39,7 +39,7 @@ fn an_interrupt_prints_the_results_so_far() {
     }
 }
 
-/// Sends `signal` now, and requires a report that has no window.
+/// Sends `signal` and requires a report without a window.
 #[track_caller]
 fn expect_nothing_measured(mut running: Server, signal: Signal, code: i32) {
     running.signal(signal);
@@ -124,7 +124,7 @@ fn a_second_signal_ends_bench_at_once() {
     let mut running = start(bench_against(server.address(), "-c 4 -d 1h -w 0 -i 50ms"));
     running.await_log_from(2, "");
     running.signal(Signal::INT);
-    // Closer together they could be one.
+    // The kernel may merge two signals that are sent closer together.
     thread::sleep(Duration::from_millis(20));
     running.signal(Signal::INT);
     within(Duration::from_millis(500), || running.wait());
@@ -136,22 +136,22 @@ fn the_message_of_a_second_signal_matches_the_first() {
     let server = Server::start(&[]);
     let mut running = start(bench_against(server.address(), "-c 4 -d 1h -w 0 -i 50ms"));
     running.await_log_from(2, "");
-    // It finds both, whatever it was about.
+    // When bench goes on, both signals are pending.
     for signal in [Signal::STOP, Signal::INT, Signal::TERM, Signal::CONT] {
         running.signal(signal);
     }
     within(Duration::from_millis(500), || running.wait());
-    let said = running.finished().text();
+    let text = running.finished().text();
     let parts = [
         "the results so far follow",
         "interrupted a second time: the results are dropped",
     ];
     for part in parts {
-        assert!(said.contains(part), "{said}");
+        assert!(text.contains(part), "{text}");
     }
     assert!(
-        !said.contains("interrupted before there were results"),
-        "{said}"
+        !text.contains("interrupted before there were results"),
+        "{text}"
     );
 }
 
@@ -167,5 +167,8 @@ fn an_interrupted_bench_ends_its_own_server() {
     running.signal(Signal::INT);
     running.wait();
     let path = format!("/proc/{}", servers[0]);
-    assert!(!std::path::Path::new(&path).exists(), "waited for");
+    assert!(
+        !std::path::Path::new(&path).exists(),
+        "bench must wait for its server"
+    );
 }

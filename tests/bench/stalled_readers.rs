@@ -1,4 +1,4 @@
-//! Readers that stop: whoever is to read standard error, the log or the report, and does not.
+//! Standard error, the log and the report if their reader has stopped reading.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -14,7 +14,7 @@ use crate::support::temp_dir::TempDir;
 use crate::support::unix::{fill, full_pipe};
 use crate::support::{DEADLINE, Server, wait_for, within};
 
-/// The longest measurement here, the patience with standard error, and a start.
+/// An upper bound for the longest run here, the wait for standard error, and the start of a process.
 const END: Duration = Duration::from_millis(2000);
 
 #[test]
@@ -59,7 +59,7 @@ fn a_stalled_hlog_reader_fails_in_one_line_and_the_report_is_printed() {
     let fifo = dir.file("log");
     let made = Command::new("mkfifo").arg(&fifo).status();
     assert!(made.expect("running mkfifo").success());
-    // Both ends, so that no open waits for the other one.
+    // Opening both ends at once avoids waiting for the other end.
     let ends = File::options().read(true).write(true).open(&fifo);
     let unread = ends.expect("opening the pipe");
     fill(&unread);
@@ -88,7 +88,7 @@ fn a_signal_ends_bench_while_standard_output_is_full() {
         command.arg("-o").arg(&json);
         command.stdout(output).stderr(Stdio::piped());
         let mut running = Server::spawn_without_waiting(command);
-        // It is written before the report is printed.
+        // The file is written before the report is printed.
         wait_for("the end of the measurement", DEADLINE, || {
             fs::metadata(&json).is_ok_and(|file| file.len() > 0)
         });
@@ -111,11 +111,11 @@ fn a_non_blocking_standard_output_gets_the_whole_report() {
     wait_for("the end of the measurement", DEADLINE, || {
         fs::metadata(&json).is_ok_and(|file| file.len() > 0)
     });
-    // The pipe ends with the program: unused else has its other end.
-    let mut said = Vec::new();
-    reader.read_to_end(&mut said).expect("reading");
+    // Only bench has the other end, so the pipe ends with bench.
+    let mut text = Vec::new();
+    reader.read_to_end(&mut text).expect("reading");
     running.finished().expect_code(0);
-    let said = String::from_utf8_lossy(&said);
-    assert!(said.contains("\nTransfer/sec: "), "{said}");
-    assert!(said.ends_with(" MB\n"), "{said}");
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("\nTransfer/sec: "), "{text}");
+    assert!(text.ends_with(" MB\n"), "{text}");
 }

@@ -1,19 +1,20 @@
-//! Every byte is compared, at any depth and in every framing.
+//! Every byte of every reply is compared, at any pipeline depth and in every framing.
 
 use crate::bench::{bench_against, measure, measure_expecting, run};
 use crate::faulty::{DAMAGED_MESSAGE, Damage, DamagingServer};
 use crate::support::Server;
 
-/// Requires that `damage` ends with exit 4, counted, and that the report names its offset.
+/// Requires that `damage` is counted once, gives exit code 4, and is reported with its offset.
 #[track_caller]
 fn expect_found(damage: Damage, size: usize, args: &str) {
-    // Enough to get to the damage.
+    // Enough messages to reach the damage.
     let messages = (4 << 20) / size.clamp(10_000, 100_000);
     let args = format!("-s {size} -n {messages} -w 0 {args}");
     let server = DamagingServer::start(damage, size);
     let report = measure_expecting(server.server().address(), &args, 4);
     assert_eq!(report.count("corrupted"), 1, "{damage:?}");
-    // Without another message in flight the second reply is one byte too many at its begin, and the server sees no more.
+    // If no other message is in flight, the first byte of the second copy is already an extra byte. The server then
+    // sees no difference.
     let difference = server.difference().unwrap_or((DAMAGED_MESSAGE + 1) * size);
     let offset = report.count("corruption/offset");
     assert_eq!(
@@ -27,13 +28,13 @@ fn expect_found(damage: Damage, size: usize, args: &str) {
 #[test]
 fn the_text_report_shows_the_offset_of_a_wrong_byte() {
     let server = DamagingServer::start(Damage::Corrupted { offset: 197 }, 64);
-    let said = run(
+    let text = run(
         bench_against(server.server().address(), "-c 1 -n 100 -w 0"),
         4,
     )
     .text();
-    assert!(said.contains("offset 197"), "{said}");
-    assert!(said.contains("corrupted 1"), "{said}");
+    assert!(text.contains("offset 197"), "{text}");
+    assert!(text.contains("corrupted 1"), "{text}");
 }
 
 #[test]
@@ -41,7 +42,7 @@ fn a_corrupted_byte_is_found_at_any_offset() {
     for offset in [0, 63, 64, DAMAGED_MESSAGE * 64 + 5, 64 * 100 + 1] {
         expect_found(Damage::Corrupted { offset }, 64, "-c 1");
     }
-    // Past the end of the table that the bytes come from.
+    // These offsets are past the end of the table of payload bytes.
     for offset in [1_048_582, 1_048_583, 3_000_000] {
         expect_found(Damage::Corrupted { offset }, 16 << 10, "-c 1 -p 4");
     }

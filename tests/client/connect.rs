@@ -1,11 +1,11 @@
-//! Where there is no connection: which of refused, timed out, unreachable and unresolved, and where.
+//! Failed connects: refused, timed out, unreachable or unresolved, with the address.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use crate::program::run;
 use crate::support::Server;
 
-/// An address where nobody listens.
+/// Returns an address without a listener.
 fn unused_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("its address")
@@ -14,18 +14,18 @@ fn unused_address() -> SocketAddr {
 #[test]
 fn refused_names_the_address_and_the_system_error() {
     let target = unused_address().to_string();
-    let begin = format!("cannot connect to {target}: refused: ");
-    run(&[&target]).expect_failure(1, &[&begin, "os error"]);
+    let prefix = format!("cannot connect to {target}: refused: ");
+    run(&[&target]).expect_failure(1, &[&prefix, "os error"]);
     let outcome = run(&[&target, "-m", "hello"]);
-    outcome.expect_failure(1, &["connection 1: ", &begin]);
+    outcome.expect_failure(1, &["connection 1: ", &prefix]);
     assert_eq!(outcome.lines(), ["0 of 1 equal"]);
 }
 
 #[test]
 fn every_address_of_a_name_is_tried_and_named() {
     let target = format!("localhost:{}", unused_address().port());
-    let begin = format!("cannot connect to {target}: ");
-    run(&["-4", &target]).expect_failure(1, &[&begin, "127.0.0.1:", " refused: "]);
+    let prefix = format!("cannot connect to {target}: ");
+    run(&["-4", &target]).expect_failure(1, &[&prefix, "127.0.0.1:", " refused: "]);
 }
 
 #[test]

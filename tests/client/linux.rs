@@ -1,4 +1,4 @@
-//! What needs the facts of Linux: a backlog that is full, and the memory of a process.
+//! Tests that need facts of Linux: a full backlog, network namespaces, and the memory of a process.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use crate::program::{ClientProcess, run};
 use crate::scripted_server::serve;
 use crate::support::{DEADLINE, Data, QUIET, Server, proc, skip, wait_for};
 
-/// A listener whose backlog is full: whoever connects gets no answer.
+/// A listener with a full backlog: a further connect gets no answer.
 struct FullListener {
     _listener: Socket,
     _queued: Vec<Socket>,
@@ -35,10 +35,10 @@ impl FullListener {
         let connect = |_| {
             let queued = socket();
             queued.set_nonblocking(true).expect("non-blocking");
-            let _begun = queued.connect(&address.into());
+            let _started = queued.connect(&address.into());
             queued
         };
-        // The backlog holds one more than its length; the others only wait to get in.
+        // The kernel queues one connection more than the backlog says. The other connects get no answer.
         let queued: Vec<_> = (0..4).map(connect).collect();
         wait_for("the backlog is full", DEADLINE, || {
             queued.iter().any(|queued| queued.peer_addr().is_ok())
@@ -64,14 +64,14 @@ fn an_address_that_does_not_answer_times_out() {
 
 #[test]
 fn unreachable_names_the_address() {
-    let alone = |args: &[&str]| {
+    let in_namespace = |args: &[&str]| {
         let mut command = Command::new("unshare");
         command
             .args(["--user", "--map-root-user", "--net"])
             .args(args);
         command.stdin(Stdio::null()).output()
     };
-    if !alone(&["true"]).is_ok_and(|output| output.status.success()) {
+    if !in_namespace(&["true"]).is_ok_and(|output| output.status.success()) {
         skip(
             "unreachable_names_the_address",
             "no network namespaces here",
@@ -79,7 +79,7 @@ fn unreachable_names_the_address() {
         return;
     }
     let client = env!("CARGO_BIN_EXE_mio-echo");
-    let outcome = alone(&[client, "client", "192.0.2.1:7"]).expect("unshare");
+    let outcome = in_namespace(&[client, "client", "192.0.2.1:7"]).expect("unshare");
     assert_eq!(outcome.status.code(), Some(1));
     assert_eq!(
         String::from_utf8_lossy(&outcome.stderr),
@@ -92,7 +92,7 @@ fn an_interrupt_ends_the_client_by_the_signal() {
     if proc::ignores(std::process::id(), Signal::INT) {
         return skip(
             "an_interrupt_ends_the_client_by_the_signal",
-            "who started the tests has SIGINT ignored, and programs inherit that",
+            "the parent of the tests ignores SIGINT, and children inherit that",
         );
     }
     let server = Server::start(&[]);
@@ -181,7 +181,7 @@ fn without_descriptors_the_other_connections_finish() {
     assert!(failed < 40, "{summary}");
 }
 
-/// Whoever shares a pipe or a terminal may have made it non-blocking.
+/// Another process that shares a pipe or a terminal may have made the pipe or the terminal non-blocking.
 #[test]
 fn non_blocking_standard_streams_lose_nothing() {
     let server = Server::start(&[]);
@@ -239,15 +239,15 @@ fn a_non_blocking_output_gets_every_reply() {
 
 #[test]
 fn memory_does_not_grow_with_the_input() {
-    through(if cfg!(feature = "soak") {
+    expect_bounded_memory(if cfg!(feature = "soak") {
         1 << 30
     } else {
         64 << 20
     });
 }
 
-/// Sends `length` bytes through a client, compares them as they come, and looks at the most memory it ever had.
-fn through(length: usize) {
+/// Sends `length` bytes through a client, compares the echo, and requires at most 12 MiB of memory at any time.
+fn expect_bounded_memory(length: usize) {
     const CHUNK: usize = 256 * 1024;
     let server = Server::start(&[]);
     let mut client =
@@ -265,7 +265,7 @@ fn through(length: usize) {
     let (mut data, mut got) = (Data::new(6), vec![0; CHUNK]);
     for at in (0..length).step_by(CHUNK) {
         stdout.read_exact(&mut got).expect("reading");
-        assert!(got == data.take(CHUNK), "wrong bytes behind {at}");
+        assert!(got == data.take(CHUNK), "wrong bytes after offset {at}");
     }
     let peak = peak_memory(client.pid());
     assert!(peak <= 12 << 20, "{peak} bytes");
@@ -273,7 +273,7 @@ fn through(length: usize) {
     client.finished().expect_success();
 }
 
-/// The most resident memory so far, code included, in bytes.
+/// Returns the highest resident memory so far, code included, in bytes.
 fn peak_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the status");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

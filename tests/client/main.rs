@@ -1,7 +1,7 @@
-//! `mio-echo client` from outside: the real binary against the real server, and against peers that misbehave.
+//! `mio-echo client` from outside: the real executable against the real server, and against servers that misbehave.
 
 #![forbid(unsafe_code)]
-// The tests of the server use the others.
+// Each test program uses a part of it.
 #![allow(dead_code, unused_imports)]
 
 #[path = "../support/mod.rs"]

@@ -1,4 +1,4 @@
-//! Messages, each verified on its own connection.
+//! Messages whose replies are verified, each on its own connection.
 
 use std::process::Stdio;
 use std::sync::Barrier;
@@ -8,7 +8,7 @@ use crate::program::{ClientProcess, run};
 use crate::scripted_server::serve;
 use crate::support::Server;
 
-/// The lines of standard output in order, but for the last one.
+/// Returns the sorted lines of standard output, without the last one.
 fn replies(lines: &[&str]) -> Vec<String> {
     let (_last, replies) = lines.split_last().expect("a last line");
     let mut replies: Vec<_> = replies.iter().map(|line| (*line).to_owned()).collect();
@@ -42,7 +42,7 @@ fn seed_s3_2_all_connections_are_open_at_once() {
     let all_connected = Barrier::new(3);
     let server = serve(move |mut session| {
         let bytes = session.receive(5);
-        // A client that takes one after another never gets past this.
+        // A client that opened one connection after another would block here.
         all_connected.wait();
         session.send(&bytes);
         session.receive_to_end();
@@ -133,7 +133,7 @@ fn many_connections_and_rounds_end() {
         &server.address().to_string(),
     ]);
     outcome.expect_success();
-    assert!(outcome.output.is_empty(), "-q prints nothing");
+    assert!(outcome.output.is_empty(), "-q printed something");
     let figures = server.stop().figures();
     assert_eq!(
         (figures.get("accepted"), figures.get("peer finished")),
@@ -292,7 +292,8 @@ fn the_timeout_applies_to_each_reply() {
             session.send(&bytes);
         }
         session.receive_to_end();
-        // Not by closing: on Windows a program that another test starts meanwhile inherits an accepted socket.
+        // Closing would not send the FIN on Windows if another test has started a program meanwhile, because that
+        // program inherits accepted sockets.
         session.half_close();
     });
     run(&[
@@ -334,7 +335,7 @@ fn a_full_standard_output_does_not_make_a_reply_late() {
     let target = server.to_string();
     let args = ["-c", "2", "-n", &rounds, "-m", &message];
     let args = [&args[..], &["--timeout", "1s", &target]].concat();
-    // The lines are more than a pipe holds: by the time that it is read, the reply to connection 2 is over its time.
+    // The output is larger than a pipe. When it is read, the reply to connection 2 is older than the timeout.
     let mut program = ClientProcess::start_without_reading(&args, Stdio::null());
     std::thread::sleep(Duration::from_millis(1500));
     program.read_stdout();

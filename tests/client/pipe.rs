@@ -1,48 +1,29 @@
-//! Standard input to the server, what comes back to standard output.
+//! Without `--message`: standard input goes to the server, and the echo goes to standard output.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::program::{ClientProcess, run};
 use crate::scripted_server::serve;
+use crate::support::temp_dir::TempDir;
 use crate::support::{Client, Data, QUIET, Server};
 
 const MIB: usize = 1 << 20;
 
-/// A file that is gone when this is dropped.
-struct ReadBuffer(PathBuf);
-
-impl ReadBuffer {
-    fn with(bytes: &[u8]) -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("client-{}-{number}", std::process::id());
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::write(&path, bytes).expect("writing a file");
-        Self(path)
-    }
-
-    fn open(&self) -> Stdio {
-        File::open(&self.0).expect("opening the file").into()
-    }
-}
-
-impl Drop for ReadBuffer {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
+/// Opens the file at `path` as the standard input of a client.
+fn open(path: &Path) -> Stdio {
+    File::open(path).expect("opening the file").into()
 }
 
 #[track_caller]
 fn expect_same(got: &[u8], sent: &[u8]) {
     assert_eq!(got.len(), sent.len());
     let at = got.iter().zip(sent).position(|(got, sent)| got != sent);
-    assert_eq!(at, None, "the first byte that differs");
+    assert_eq!(at, None, "offset of the first wrong byte");
 }
 
 #[test]
@@ -60,9 +41,10 @@ fn seed_s0_2_one_program_is_server_or_client_on_any_address() {
 fn a_file_comes_back_byte_for_byte() {
     let server = Server::start(&[]);
     let sent = Data::new(1).take(32 * MIB);
-    let file = ReadBuffer::with(&sent);
+    let dir = TempDir::new("client-file");
+    let file = dir.write("input", &sent);
     let outcome =
-        ClientProcess::start_with(&[&server.address().to_string()], file.open()).finished();
+        ClientProcess::start_with(&[&server.address().to_string()], open(&file)).finished();
     outcome.expect_success();
     expect_same(&outcome.output, &sent);
 }
@@ -87,9 +69,10 @@ fn empty_input_and_one_byte_come_back() {
 fn a_server_that_reads_one_byte_at_a_time_gets_everything() {
     let server = Server::start(&["--read-buffer", "1", "--socket-buffer", "4k"]);
     let sent = Data::new(2).take(20_000);
-    let file = ReadBuffer::with(&sent);
+    let dir = TempDir::new("client-one-byte-reads");
+    let file = dir.write("input", &sent);
     let outcome =
-        ClientProcess::start_with(&[&server.address().to_string()], file.open()).finished();
+        ClientProcess::start_with(&[&server.address().to_string()], open(&file)).finished();
     outcome.expect_success();
     expect_same(&outcome.output, &sent);
 }
@@ -132,8 +115,9 @@ fn sending_does_not_wait_for_replies() {
         session.send(&bytes);
     });
     let sent = Data::new(4).take(8 * MIB);
-    let file = ReadBuffer::with(&sent);
-    let outcome = ClientProcess::start_with(&[&server.to_string()], file.open()).finished();
+    let dir = TempDir::new("client-large-file");
+    let file = dir.write("input", &sent);
+    let outcome = ClientProcess::start_with(&[&server.to_string()], open(&file)).finished();
     outcome.expect_success();
     expect_same(&outcome.output, &sent);
 }
@@ -147,7 +131,7 @@ fn a_full_standard_output_pauses_standard_input_and_loses_nothing() {
     let (mut stdin, bytes) = (client.take_stdin(), sent.clone());
     let writer = thread::spawn(move || stdin.write_all(&bytes).expect("writing to standard input"));
     thread::sleep(QUIET);
-    assert!(!writer.is_finished(), "all of it was taken in");
+    assert!(!writer.is_finished(), "the client was never blocked");
     client.read_stdout();
     let outcome = client.finished();
     writer.join().expect("writing to standard input");
@@ -161,7 +145,7 @@ fn a_closed_standard_output_ends_the_client_silently() {
     let mut client =
         ClientProcess::start_without_reading(&[&server.address().to_string()], Stdio::piped());
     client.close_stdout();
-    client.write_stdin(b"for nobody");
+    client.write_stdin(b"hello");
     let outcome = client.finished();
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.errors.is_empty(), "{:?}", outcome.errors);
@@ -234,10 +218,11 @@ fn closes_at_once() -> SocketAddr {
 #[test]
 fn a_close_before_the_input_is_read_is_an_early_close() {
     let server = closes_at_once();
-    let file = ReadBuffer::with(b"1234567890");
-    // Which comes first is for the machine to say: the end, or what the thread at standard input has read.
+    let dir = TempDir::new("client-early-close");
+    let file = dir.write("input", b"1234567890");
+    // The end of the connection and the bytes of standard input may come in either order.
     for _ in 0..30 {
-        let outcome = ClientProcess::start_with(&[&server.to_string()], file.open()).finished();
+        let outcome = ClientProcess::start_with(&[&server.to_string()], open(&file)).finished();
         outcome.expect_failure(1, &["closed early (0 of 10 bytes)"]);
     }
 }
@@ -245,9 +230,10 @@ fn a_close_before_the_input_is_read_is_an_early_close() {
 #[test]
 fn a_close_without_input_is_not_a_failure() {
     let server = closes_at_once();
-    let file = ReadBuffer::with(b"");
+    let dir = TempDir::new("client-no-input");
+    let file = dir.write("input", b"");
     for _ in 0..30 {
-        let outcome = ClientProcess::start_with(&[&server.to_string()], file.open()).finished();
+        let outcome = ClientProcess::start_with(&[&server.to_string()], open(&file)).finished();
         outcome.expect_success();
     }
 }
@@ -268,7 +254,7 @@ fn the_client_ends_with_the_server_while_standard_input_is_open() {
         let bytes = session.receive(5);
         session.send(&bytes);
         session.half_close();
-        // Nothing more comes but the end.
+        // Only the end may follow.
         assert!(session.receive_to_end().is_empty());
     });
     let mut client = ClientProcess::start(&[&server.to_string()]);
@@ -284,7 +270,7 @@ fn a_reset_is_reported_and_earlier_bytes_are_printed() {
     let server = serve(|mut session| {
         session.receive(10);
         session.send(b"1234");
-        // The reset must not overtake what was sent.
+        // The client must have received the bytes before the reset.
         session.receive(1);
         session.reset();
     });
@@ -324,5 +310,5 @@ fn ipv6_works() {
         client.close_stdin();
         assert_eq!(client.finished().output, b"hello");
     }
-    Client::connect(server.address()).echo(b"and others");
+    Client::connect(server.address()).echo(b"hello");
 }

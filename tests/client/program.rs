@@ -1,4 +1,4 @@
-//! The client under test: the real binary, its standard streams and its end. Everything has a deadline.
+//! The client under test: the real executable, its standard streams and its end. Every operation has a deadline.
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::support::DEADLINE;
 use crate::support::server::LineCollector;
 
-/// A running client. Dropping it ends the process.
+/// A running client. Dropping this value kills the process.
 pub struct ClientProcess {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -17,7 +17,7 @@ pub struct ClientProcess {
     errors: Option<LineCollector>,
 }
 
-/// What it left behind.
+/// The exit code and the whole output of a client that has ended. `code` is `None` after a signal.
 #[derive(Debug)]
 pub struct Outcome {
     pub code: Option<i32>,
@@ -26,12 +26,13 @@ pub struct Outcome {
 }
 
 impl ClientProcess {
-    /// `mio-echo client` with a pipe at each standard stream.
+    /// Starts `mio-echo client` with a pipe for each standard stream.
     #[track_caller]
     pub fn start(args: &[&str]) -> Self {
         Self::start_with(args, Stdio::piped())
     }
 
+    /// Starts `mio-echo client` with the given standard input.
     #[track_caller]
     pub fn start_with(args: &[&str], stdin: Stdio) -> Self {
         let mut program = Self::start_without_reading(args, stdin);
@@ -39,7 +40,7 @@ impl ClientProcess {
         program
     }
 
-    /// Nobody reads its standard output.
+    /// Starts `mio-echo client` with a standard output that is not read.
     #[track_caller]
     pub fn start_without_reading(args: &[&str], stdin: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mio-echo"));
@@ -58,17 +59,17 @@ impl ClientProcess {
         self.child.id()
     }
 
-    /// Ends the pipe at its standard output, unless it is read.
+    /// Closes the pipe of an unread standard output.
     pub fn close_stdout(&mut self) {
         self.child.stdout = None;
     }
 
-    /// From now on its standard output is read.
+    /// Starts reading standard output.
     pub fn read_stdout(&mut self) {
         self.output = self.child.stdout.take().map(ByteCollector::read);
     }
 
-    /// Types `bytes`, of which the pipe has room.
+    /// Writes `bytes` to standard input. The pipe must have room.
     #[track_caller]
     pub fn write_stdin(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("standard input is open");
@@ -80,26 +81,26 @@ impl ClientProcess {
         self.stdin = None;
     }
 
-    /// Takes standard input away, for a thread of the test.
+    /// Returns standard input for a thread of the test.
     #[track_caller]
     pub fn take_stdin(&mut self) -> ChildStdin {
         self.stdin.take().expect("standard input is open")
     }
 
-    /// Takes standard output away, for the test to read.
+    /// Returns standard output for the test to read.
     #[track_caller]
     pub fn take_stdout(&mut self) -> ChildStdout {
         self.child.stdout.take().expect("standard output is open")
     }
 
-    /// Waits until `length` bytes have been printed.
+    /// Waits until `length` bytes have been printed, and returns the bytes.
     #[track_caller]
     pub fn await_output(&self, length: usize) -> Vec<u8> {
         let output = self.output.as_ref().expect("standard output is read");
         output.await_length(length)
     }
 
-    /// Waits for the end of the process and of everything it said. Standard input stays as it is.
+    /// Waits for the end of the process and of its output. Leaves standard input open.
     #[track_caller]
     pub fn finished(mut self) -> Outcome {
         let until = Instant::now() + DEADLINE;
@@ -107,7 +108,7 @@ impl ClientProcess {
             if let Some(status) = self.child.try_wait().expect("waiting for the end") {
                 break status;
             }
-            assert!(Instant::now() < until, "does not end");
+            assert!(Instant::now() < until, "the client does not end");
             thread::sleep(Duration::from_millis(1));
         };
         Outcome {
@@ -128,27 +129,27 @@ impl ClientProcess {
 
 impl Drop for ClientProcess {
     fn drop(&mut self) {
-        // It may have outcome already; either way nothing of it is to remain.
+        // The process may have ended already, which makes `kill` fail.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Runs `mio-echo client` to its end, with nothing at standard input.
+/// Runs `mio-echo client` to its end with an empty standard input.
 #[track_caller]
 pub fn run(args: &[&str]) -> Outcome {
     ClientProcess::start_with(args, Stdio::null()).finished()
 }
 
 impl Outcome {
-    /// Requires that all went well and nothing was said about it.
+    /// Requires exit code 0 and an empty standard error.
     #[track_caller]
     pub fn expect_success(&self) {
         assert_eq!(self.code, Some(0), "{:?}", self.errors);
         assert!(self.errors.is_empty(), "{:?}", self.errors);
     }
 
-    /// Requires this exit code and, on standard error, one line with all of `texts`.
+    /// Requires the exit code `code` and one line on standard error, which contains all of `texts`.
     #[track_caller]
     pub fn expect_failure(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.code, Some(code), "{:?}", self.errors);
@@ -161,7 +162,7 @@ impl Outcome {
         assert!(line.starts_with("mio-echo: "), "{line}");
     }
 
-    /// The lines of standard output.
+    /// Returns the lines of standard output.
     #[track_caller]
     pub fn lines(&self) -> Vec<&str> {
         let text = std::str::from_utf8(&self.output).expect("text");
@@ -169,7 +170,7 @@ impl Outcome {
     }
 }
 
-/// The bytes of a pipe, read by a thread of their own so that the writer never waits.
+/// Collects the bytes of a pipe on a thread, so that the writer of the pipe never blocks.
 struct ByteCollector {
     shared: Arc<Shared>,
     reader: JoinHandle<()>,
@@ -208,8 +209,11 @@ impl ByteCollector {
                 bytes.len() < length && !*outcome
             })
             .expect("the bytes");
-        let come = read.0.len();
-        assert!(come >= length, "{come} of {length} bytes, {waited:?}");
+        let received = read.0.len();
+        assert!(
+            received >= length,
+            "{received} of {length} bytes, {waited:?}"
+        );
         read.0.clone()
     }
 

@@ -1,4 +1,4 @@
-//! Servers that are no echo servers, for whatever a client may meet.
+//! Servers that follow a script, for replies that an echo server does not send.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,12 +7,12 @@ use std::thread;
 
 use crate::support::DEADLINE;
 
-/// One connection, on the side of the server.
+/// The server's side of one connection.
 pub struct Session {
     stream: TcpStream,
 }
 
-/// Serves each client with `serve`, on a thread of its own, until the test ends.
+/// Starts a server that runs `serve` for each client, on a new thread, until the test ends.
 pub fn serve(serve: impl Fn(Session) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("its address");

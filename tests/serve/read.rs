@@ -100,8 +100,8 @@ fn fault_r8_seed_s2_8_a_reset_closes_at_once_without_a_warning() {
     let stalled: Prepare = |client| {
         client.send_until_blocked(&mut Data::new(1), 64 << 20);
     };
-    // An idle connection, a connection that the server has stopped reading, and one that the server reads while output is
-    // pending.
+    // An idle connection, a connection that the server has stopped reading, and one that the server reads while
+    // output is pending.
     let cases = [("64k", idle), ("64k", stalled), ("1GiB", stalled)];
     for (high_water, prepare) in cases {
         let buffers = ["--high-water", high_water, "--socket-buffer", "64k"];

@@ -110,8 +110,8 @@ impl Client {
         assert_eq!(sent.expect("sending an urgent byte"), 1);
     }
 
-    /// Sends from `data` until the socket accepts no more, `most` bytes are sent, or the server closes. Returns the number
-    /// of bytes sent.
+    /// Sends from `data` until the socket accepts no more, `most` bytes are sent, or the server closes. Returns the
+    /// number of bytes sent.
     #[track_caller]
     pub fn send_until_blocked(&self, data: &mut Data, most: usize) -> usize {
         let start = data.clone();
@@ -124,8 +124,8 @@ impl Client {
         sent
     }
 
-    /// Sends `bytes` until the socket accepts no more, all bytes are sent, or the server closes. Returns the number of bytes
-    /// sent.
+    /// Sends `bytes` until the socket accepts no more, all bytes are sent, or the server closes. Returns the number
+    /// of bytes sent.
     #[track_caller]
     pub fn send_bytes_until_blocked(&self, bytes: &[u8]) -> usize {
         self.send_chunks_until_blocked(|sent| {

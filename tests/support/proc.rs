@@ -13,8 +13,8 @@ pub fn descriptors(pid: u32) -> usize {
         .count()
 }
 
-/// Returns the descriptor limit that allows exactly `more` descriptors. The system compares the limit with the number of
-/// a new descriptor, and the numbers in use may have gaps.
+/// Returns the descriptor limit that allows exactly `more` descriptors. The system compares the limit with the
+/// number of a new descriptor, and the numbers in use may have gaps.
 #[track_caller]
 pub fn limit_for_more_descriptors(pid: u32, more: usize) -> u64 {
     let taken = |number: &u64| fs::symlink_metadata(format!("/proc/{pid}/fd/{number}")).is_ok();
@@ -22,7 +22,8 @@ pub fn limit_for_more_descriptors(pid: u32, more: usize) -> u64 {
     free.nth(more).expect("a free number")
 }
 
-/// Returns the resident memory of the process in bytes, without pages of files. `smaps_rollup` is exact; `status` is not.
+/// Returns the resident memory of the process in bytes, without pages of files. `smaps_rollup` is exact; `status`
+/// is not.
 #[track_caller]
 pub fn memory(pid: u32) -> u64 {
     let rollup = read(pid, "smaps_rollup");

@@ -242,7 +242,8 @@ pub fn serve() -> Command {
     }
 }
 
-/// Returns the command of a subcommand of `mio-echo`. The command does not inherit the `MIO_ECHO_` variables of the tests.
+/// Returns the command of a subcommand of `mio-echo`. The command does not inherit the `MIO_ECHO_` variables of the
+/// tests.
 pub fn program(subcommand: &str) -> Command {
     run(env!("CARGO_BIN_EXE_mio-echo"), vec![subcommand.to_owned()])
 }

@@ -17,8 +17,8 @@ pub struct Strace {
 }
 
 impl Strace {
-    /// Traces the system calls `calls` of the main thread of `pid`. Prints that `test` is skipped, and returns `None`, if
-    /// tracing is not possible.
+    /// Traces the system calls `calls` of the main thread of `pid`. Prints that `test` is skipped, and returns
+    /// `None`, if tracing is not possible.
     pub fn attach(test: &str, pid: u32, calls: &str) -> Option<Self> {
         if server_override().is_some() {
             skip(test, "Wine makes system calls of its own");

@@ -21,6 +21,14 @@ impl TempDir {
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
+
+    /// Writes the file `name` and returns its path.
+    #[track_caller]
+    pub fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.file(name);
+        fs::write(&path, bytes).expect("writing a file");
+        path
+    }
 }
 
 impl Drop for TempDir {

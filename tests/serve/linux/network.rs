@@ -65,8 +65,8 @@ impl RemoteNetwork {
         run(&[format!("{tc} left {netem}"), format!("{tc} right {netem}")])
     }
 
-    /// Does nearly the same with older parts of the kernel: one packet in a hundred is lost, and one in a hundred takes a
-    /// slow path, so that later packets overtake it.
+    /// Does nearly the same with older parts of the kernel: one packet in a hundred is lost, and one in a hundred
+    /// takes a slow path, so that later packets overtake it.
     fn spoil_with_detours(&self) -> Result<(), String> {
         let tc = format!("tc -n {}", self.router);
         for port in ["left", "right"] {

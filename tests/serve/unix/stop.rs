@@ -267,7 +267,8 @@ fn usr1_logs_the_figures() {
 #[test]
 fn hup_stops_the_server_only_if_it_was_not_ignored_at_the_start() {
     use std::os::unix::process::ExitStatusExt;
-    // Under nohup this process ignores SIGHUP, and a child would inherit that. A caught signal is the default in the child.
+    // Under nohup this process ignores SIGHUP, and a child would inherit that. A caught signal is the default in
+    // the child.
     signal_hook::flag::register(Signal::HUP.as_raw(), Arc::default()).expect("a handler");
     let mut server = Server::start(&[]);
     server.signal(Signal::HUP);

@@ -131,7 +131,11 @@ impl<'a> ReplyDamager<'a> {
                     message = other;
                 }
             }
-            _ => {}
+            Damage::Reordered
+            | Damage::Duplicated
+            | Damage::Missing
+            | Damage::SwappedBlocks
+            | Damage::Crossed => {}
         }
         message
     }
