@@ -154,8 +154,8 @@ fn fault_f2_seed_s2_5_an_invalid_length_ends_the_session() {
         for (length, reason) in [
             (0, "length 0 is less than the 2-byte header"),
             (1, "length 1 is less than the 2-byte header"),
-            (1001, "length 1001 is over the limit of 1000"),
-            (65_535, "length 65535 is over the limit of 1000"),
+            (1001, "length 1001 is over the limit of 1000 bytes"),
+            (65_535, "length 65535 is over the limit of 1000 bytes"),
         ] {
             let header = match framing {
                 "len16" => u16::to_be_bytes(length),

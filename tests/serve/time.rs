@@ -132,7 +132,7 @@ fn fault_t2_the_time_of_a_worker_does_not_count() {
     let options = ["--framing", "line", "--workers", "1", "--work-time", "1s"];
     let server = Server::start(&[&options[..], &["--frame-timeout", "500ms"]].concat());
     let client = Client::connect(server.address());
-    client.send(b"whole\nbegun");
+    client.send(b"whole\nfirst");
     client.expect(b"whole\n");
     client.send(b" and rest\n");
     client.expect(b"first and rest\n");
