@@ -36,16 +36,18 @@ pub use drive::prepare::{ReadyRun, prepare};
 pub use drive::session;
 pub use drive::signal_waiter::SignalWaiter;
 pub use judge::outcome::Outcome;
-pub use judge::slo::{Judgement, Objective, Slo};
-pub use judge::verdict::{Limit, Verdict};
-pub use measure::latency_summary::LatencySummary;
-pub use measure::metrics::{
-    Corruption, DIGITS, Failure, Failures, LONGEST, LatencyHistogram, Metrics,
-};
+pub use judge::reason::{Reason, ReasonCode};
+pub use judge::slo::{Objective, ObjectiveResult, Slo};
+pub use judge::verdict::{LimitedBy, Verdict};
+pub use measure::failure::{Failure, Failures};
+pub use measure::interval::Interval;
+pub use measure::latency_histogram::{DIGITS, LONGEST, LatencyHistogram};
+pub use measure::measurement::{AchievedRate, Measurement, TargetRate};
+pub use measure::metrics::{Corruption, Metrics};
 pub use measure::percentile::Percentile;
 pub use measure::recorder;
-pub use measure::results::{Interval, Results, ServerUsage};
-pub use measure::summary::{IntervalLatency, IntervalSummary, Summary};
+pub use measure::results::Results;
+pub use measure::usage::ServerUsage;
 pub use plan::schedule::Schedule;
 pub use plan::settings::{Arrival, Close, Load, RunSettings, Shard, Sizes, StopCondition, Target};
 pub use plan::{payload, schedule};

@@ -1,57 +1,70 @@
-//! Results for tests, of which every number is known.
+//! Results whose figures are known, for tests.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::conn::Framing;
+use crate::load::measure::interval::{Interval, IntervalSummary};
+use crate::load::measure::measurement::{Measurement, TargetRate};
 use crate::load::measure::metrics::Metrics;
-use crate::load::measure::results::{Interval, Results, ServerUsage};
-use crate::load::measure::summary::IntervalSummary;
+use crate::load::measure::results::Results;
+use crate::load::measure::usage::ServerUsage;
 use crate::load::plan::settings::{
     Arrival, Close, Load, RunSettings, Sizes, StopCondition, Target,
 };
 use crate::net::IpFamily;
 
-/// A closed loop of two connections, one second, 2,000 messages that took 101 to 300 us, evenly.
-pub fn results() -> Results {
-    Results {
-        settings: settings(),
-        address: ([127, 0, 0, 1], 7007).into(),
-        began: UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
-        window: Duration::from_secs(1),
-        connected: 2,
-        total: tally(),
-        intervals: vec![IntervalSummary::of(&interval())],
-        busiest: Some(0.2),
-        generator_cpu: Some(Duration::from_millis(200)),
-        server: None,
-        interrupted: None,
-    }
+/// Returns the results of a closed loop: two connections, one second, 2,000 messages with response times of 101 us to
+/// 300 us, evenly distributed.
+pub fn closed_loop() -> Results {
+    results(settings())
 }
 
-/// The one interval of them.
-pub fn interval() -> Interval {
-    Interval {
-        start: Duration::ZERO,
-        length: Duration::from_secs(1),
-        tally: tally(),
-    }
-}
-
-/// The same, with a schedule of 2,000 messages a second, and a server of its own.
-pub fn open() -> Results {
-    let mut results = results();
-    results.settings.target = Target::OwnServer;
-    results.settings.pipeline = 1024;
-    results.settings.load = Load::Open {
-        rate: 2_000.0,
-        arrival: Arrival::Constant,
-    };
-    results.server = Some(ServerUsage {
+/// Returns the same figures for an open loop of 2,000 messages per second against a server that was started for it.
+pub fn open_loop() -> Results {
+    let mut results = results(RunSettings {
+        target: Target::OwnServer,
+        pipeline: 1024,
+        load: Load::Open {
+            rate: 2_000.0,
+            arrival: Arrival::Constant,
+        },
+        ..settings()
+    });
+    results.measurement.server = Some(ServerUsage {
         cpu: Some(Duration::from_millis(250)),
         rss: Some(3_500_000),
         bytes_per_connection: None,
     });
     results
+}
+
+/// Returns the only interval of these results.
+pub fn interval() -> Interval {
+    Interval {
+        start: Duration::ZERO,
+        length: Duration::from_secs(1),
+        metrics: metrics(),
+    }
+}
+
+fn results(settings: RunSettings) -> Results {
+    Results {
+        address: ([127, 0, 0, 1], 7007).into(),
+        began: UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
+        measurement: Measurement {
+            window: Duration::from_secs(1),
+            connections_asked: 2,
+            connections_achieved: 2,
+            target_rate: TargetRate::of(&settings),
+            total: metrics(),
+            intervals: vec![IntervalSummary::of(&interval())],
+            busiest: Some(0.2),
+            generator_cpu: Some(Duration::from_millis(200)),
+            server: None,
+            interrupted: None,
+        },
+        settings,
+    }
 }
 
 fn settings() -> RunSettings {
@@ -84,23 +97,23 @@ fn settings() -> RunSettings {
     }
 }
 
-fn tally() -> Metrics {
-    let mut tally = Metrics::default();
+fn metrics() -> Metrics {
+    let mut metrics = Metrics::default();
     for message in 0..2_000 {
         let response = 101_000 + message % 200 * 1_000;
-        tally.response.record(response);
-        tally.wait.record(0);
-        tally.service.record(response - 1_000);
-        tally.send_lag.record(1_000);
-        tally.turn.record(2_000);
-        tally.in_flight += u128::from(response - 1_000);
+        metrics.response.record(response);
+        metrics.wait.record(0);
+        metrics.service.record(response - 1_000);
+        metrics.send_lag.record(1_000);
+        metrics.turn.record(2_000);
+        metrics.in_flight += u128::from(response - 1_000);
     }
-    tally.connect.record(50_000);
-    tally.connect.record(70_000);
-    tally.messages = 2_000;
-    tally.bytes = 128_000;
-    tally.elapsed = 1_000_000_000;
-    tally.polling = 700_000_000;
-    tally.spinning = 100_000_000;
-    tally
+    metrics.connect.record(50_000);
+    metrics.connect.record(70_000);
+    metrics.messages = 2_000;
+    metrics.bytes = 128_000;
+    metrics.elapsed = 1_000_000_000;
+    metrics.polling = 700_000_000;
+    metrics.spinning = 100_000_000;
+    metrics
 }

@@ -59,7 +59,12 @@ fn measure(asked: Measure) -> Result<ExitCode, Box<dyn Error>> {
     };
     let results = results?;
     let report = Report::new(&results, outputs.slo.as_ref());
-    let code = publish(&report, &results.total.response, files, &outputs);
+    let code = publish(
+        &report,
+        &results.measurement.total.response,
+        files,
+        &outputs,
+    );
     is_logged?;
     code
 }

@@ -15,10 +15,11 @@ use super::event::{RunEvent, RunPhase};
 use super::prepare::ReadyRun;
 use super::signal_waiter::SignalWaiter;
 use super::workers::Workers;
+use crate::load::measure::interval::{Interval, IntervalSummary};
+use crate::load::measure::measurement::{Measurement, TargetRate};
 use crate::load::measure::metrics::Metrics;
-use crate::load::measure::results::{Interval, Results};
-use crate::load::measure::summary::IntervalSummary;
-use crate::load::measure::usage::Usages;
+use crate::load::measure::results::Results;
+use crate::load::measure::usage::UsageMeter;
 use crate::load::plan::settings::RunSettings;
 use crate::net::platform;
 use crate::net::signals::SignalRequest;
@@ -63,7 +64,7 @@ struct Run<'a> {
     control: Arc<Control>,
     loops: Workers,
     reports: mpsc::Receiver<WorkerEvent>,
-    usages: Usages,
+    usage: UsageMeter,
     timeline: Option<Timeline>,
     /// Loops that have connected.
     connected: usize,
@@ -114,7 +115,7 @@ impl<'a> Run<'a> {
             control,
             loops,
             reports,
-            usages: Usages::new(server),
+            usage: UsageMeter::new(server),
             timeline: None,
             connected: 0,
             done: Vec::new(),
@@ -150,14 +151,14 @@ impl<'a> Run<'a> {
             }
         }
         self.loops.join()?;
-        self.usages.note_end();
+        self.usage.record_window_end();
         self.results()
     }
 
     fn wait(&mut self) -> Result<(), RunError> {
         let now = platform::monotonic_now();
         let end = self.timeline.map_or(NEVER, |timeline| timeline.end);
-        let until_end = match self.usages.has_ended() {
+        let until_end = match self.usage.has_window_end() {
             false => Duration::from_nanos(end.saturating_sub(now)),
             true => TICK,
         };
@@ -245,7 +246,7 @@ impl<'a> Run<'a> {
     /// The first loop to say that it is warm says so for all.
     fn begin_window(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
         if !std::mem::replace(&mut self.is_measuring, true) {
-            self.usages.note_begin();
+            self.usage.record_window_start();
             self.show(RunPhase::Measuring(self.settings.stop.duration), on_event);
         }
     }
@@ -253,8 +254,8 @@ impl<'a> Run<'a> {
     fn end_window(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
         let end = self.timeline.map_or(NEVER, |timeline| timeline.end);
         let is_over = self.done.len() == self.loops.count() || platform::monotonic_now() >= end;
-        if is_over && !self.usages.has_ended() {
-            self.usages.note_end();
+        if is_over && !self.usage.has_window_end() {
+            self.usage.record_window_end();
             self.show(RunPhase::Finishing, on_event);
         }
     }
@@ -268,7 +269,7 @@ impl<'a> Run<'a> {
                 failures: self.total.failures,
             });
         }
-        self.usages.note_connected();
+        self.usage.record_connected();
         let now = platform::monotonic_now();
         let begin = match self.settings.start_at {
             None => now,
@@ -331,7 +332,7 @@ impl<'a> Run<'a> {
             let interval = Interval {
                 start,
                 length,
-                tally,
+                metrics: tally,
             };
             self.intervals.push(IntervalSummary::of(&interval));
             on_event(RunEvent::IntervalFinished(&interval));
@@ -352,17 +353,22 @@ impl<'a> Run<'a> {
         let window = self.since_window(self.ended.unwrap_or(timeline.end));
         let now = platform::monotonic_now();
         let age = Duration::from_nanos(now.saturating_sub(timeline.window));
+        let connections_asked = self.settings.shard_connections();
         Ok(Results {
             address: self.address,
             began: SystemTime::now() - age,
-            window,
-            connected: whole(self.achieved, self.settings.shard_connections()),
-            busiest: self.busiest,
-            generator_cpu: self.usages.generator_cpu(),
-            server: self.usages.server(self.connections),
-            interrupted: self.signal,
-            intervals: self.intervals,
-            total: self.total,
+            measurement: Measurement {
+                window,
+                connections_asked,
+                connections_achieved: whole(self.achieved, connections_asked),
+                target_rate: TargetRate::of(&self.settings),
+                total: self.total,
+                intervals: self.intervals,
+                busiest: self.busiest,
+                generator_cpu: self.usage.generator_cpu(),
+                server: self.usage.server(self.connections),
+                interrupted: self.signal,
+            },
             settings: Arc::unwrap_or_clone(self.settings),
         })
     }

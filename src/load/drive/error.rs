@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::{error, fmt, io};
 
-use crate::load::measure::metrics::Failures;
+use crate::load::measure::failure::Failures;
 use crate::load::units::counted;
 use crate::net::ConnectError;
 

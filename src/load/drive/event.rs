@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::load::measure::results::Interval;
+use crate::load::measure::interval::Interval;
 
 /// An event of a run.
 #[derive(Clone, Debug)]

@@ -25,7 +25,7 @@ use super::control::{Control, Timeline, WorkerEvent, WorkerEvents};
 use super::phases::WorkerPhase;
 use super::session::{Observer, SessionSettings, SessionStatus};
 use super::timer_queue::TimerQueue;
-use crate::load::measure::metrics::Failure;
+use crate::load::measure::failure::Failure;
 use crate::load::measure::recorder::Recorder;
 use crate::load::plan::payload::{PIECE, Payload};
 use crate::load::plan::settings::RunSettings;

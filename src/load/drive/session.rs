@@ -23,7 +23,8 @@ use std::collections::{VecDeque, vec_deque};
 use std::io::{ErrorKind, Read, Write};
 
 use crate::conn::{Readiness, Ready};
-use crate::load::measure::metrics::{Corruption, Failure};
+use crate::load::measure::failure::Failure;
+use crate::load::measure::metrics::Corruption;
 use crate::load::plan::payload::{Message, Payload};
 use crate::load::plan::random::{RngStream, random};
 use crate::load::plan::schedule::Schedule;

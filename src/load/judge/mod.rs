@@ -1,6 +1,8 @@
-//! What it is worth.
+//! What the figures are worth: the verdict, the objectives and the outcome.
 
+pub mod hints;
 pub mod outcome;
+pub mod reason;
 pub mod slo;
 pub mod throughput;
 pub mod verdict;

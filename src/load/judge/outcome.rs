@@ -1,6 +1,6 @@
 //! The outcome of a measurement, for a caller that needs a single answer.
 
-use super::slo::Judgement;
+use super::slo::ObjectiveResult;
 use super::verdict::Verdict;
 use crate::load::measure::summary::Summary;
 
@@ -22,20 +22,20 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Returns the outcome of a measurement with these figures and judgements.
+    /// Returns the outcome of a measurement with these figures.
     pub(crate) fn of(
-        metrics: &Summary,
-        slo: &[Judgement],
+        summary: &Summary,
+        slo: &[ObjectiveResult],
         interrupted: Option<i32>,
         verdict: &Verdict,
     ) -> Self {
-        if metrics.corrupted > 0 {
+        if summary.corrupted > 0 {
             Self::WrongBytes
-        } else if slo.iter().any(|judgement| !judgement.met) {
+        } else if slo.iter().any(|result| !result.met) {
             Self::ObjectiveMissed
         } else if let Some(signal) = interrupted {
             Self::Interrupted(signal)
-        } else if metrics.answered() == 0 {
+        } else if summary.answered() == 0 {
             Self::NothingAnswered
         } else if !verdict.valid {
             Self::Suspect
@@ -48,24 +48,32 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::report::schema::Report;
-    use crate::load::testing::results;
+    use crate::load::judge::slo::Objective;
+    use crate::load::testing::closed_loop;
+
+    /// What an outcome is computed from.
+    struct Input {
+        summary: Summary,
+        slo: Vec<ObjectiveResult>,
+        interrupted: Option<i32>,
+        verdict: Verdict,
+    }
 
     #[test]
-    fn the_first_outcome_in_the_order_of_severity_counts() {
-        let wrong = |report: &mut Report| report.metrics.corrupted = 1;
-        let missed = |report: &mut Report| {
-            report.slo.push(Judgement {
-                objective: "max < 1 s".into(),
+    fn the_first_outcome_in_the_order_of_the_variants_counts() {
+        let wrong = |input: &mut Input| input.summary.corrupted = 1;
+        let missed = |input: &mut Input| {
+            input.slo.push(ObjectiveResult {
+                objective: Objective::Errors(0.1),
                 measured: None,
                 lower_bound: false,
                 met: false,
             })
         };
-        let interrupted = |report: &mut Report| report.interrupted = Some(15);
-        let unanswered = |report: &mut Report| report.metrics.service_us.count = 0;
-        let suspect = |report: &mut Report| report.verdict.valid = false;
-        type Change = (fn(&mut Report), Outcome);
+        let interrupted = |input: &mut Input| input.interrupted = Some(15);
+        let unanswered = |input: &mut Input| input.summary.service_us.count = 0;
+        let suspect = |input: &mut Input| input.verdict.valid = false;
+        type Change = (fn(&mut Input), Outcome);
         let changes: [Change; 5] = [
             (wrong, Outcome::WrongBytes),
             (missed, Outcome::ObjectiveMissed),
@@ -73,15 +81,25 @@ mod tests {
             (unanswered, Outcome::NothingAnswered),
             (suspect, Outcome::Suspect),
         ];
+        let measurement = closed_loop().measurement;
         for first in 0..=changes.len() {
-            let mut report = Report::new(&results(), None);
+            let mut input = Input {
+                summary: Summary::of(&measurement),
+                slo: vec![],
+                interrupted: None,
+                verdict: Verdict::of(&measurement),
+            };
             for (change, _) in &changes[first..] {
-                change(&mut report);
+                change(&mut input);
             }
-            let expected = changes
-                .get(first)
-                .map_or(Outcome::Finished, |(_, outcome)| *outcome);
-            assert_eq!(report.outcome(), expected);
+            let outcome = Outcome::of(
+                &input.summary,
+                &input.slo,
+                input.interrupted,
+                &input.verdict,
+            );
+            let expected = changes.get(first).map(|(_, outcome)| *outcome);
+            assert_eq!(outcome, expected.unwrap_or(Outcome::Finished));
         }
     }
 }

@@ -1,100 +1,93 @@
-//! What a measurement has to meet.
+//! Service level objectives: bounds that the figures of a measurement have to stay below.
 
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 
 use crate::load::measure::latency_summary::LatencySummary;
 use crate::load::measure::percentile::Percentile;
 use crate::load::measure::summary::Summary;
 use crate::load::units;
 
-/// Behind the point of a percentage; no smaller one is more than 0.
+/// The most digits after the point of a percentage: `f64` holds no smaller one than 10^-324.
 const MOST_DIGITS: usize = 324;
 
 /// Service level objectives. Never empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slo(pub Vec<Objective>);
 
-/// One of them: a bound that the measured value has to be under.
+/// A service level objective: a bound that a figure has to stay below.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Objective {
-    /// Of the response times.
+    /// A percentile of the response times.
     Percentile(Percentile, Duration),
-    /// Of the response times.
+    /// The longest response time.
     Max(Duration),
-    /// Of the response times.
+    /// The mean response time.
     Mean(Duration),
-    /// Failures, unanswered, unsent and corrupted messages, as a share of all that ended; of one.
+    /// Failures and unanswered, unsent and corrupted messages as a share of all messages that ended; 1 is all of them.
     Errors(f64),
 }
 
-/// What became of an objective.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Judgement {
-    /// The objective, as in `p99 < 1 ms`.
-    pub objective: String,
-    /// What was measured, in microseconds, or for errors as a share of one; null if there is no such number.
+/// An objective and the figure that it was checked against: an element of `slo` in the JSON report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ObjectiveResult {
+    /// The objective. In JSON: its text, such as `p99 < 1 ms`.
+    #[serde(serialize_with = "as_text")]
+    pub objective: Objective,
+    /// The measured figure: microseconds, or for `errors` a share where 1 is all messages; null if there are too few
+    /// samples.
     pub measured: Option<f64>,
-    /// Whether `measured` is only a lower bound.
+    /// True if `measured` is only a lower bound.
     pub lower_bound: bool,
-    /// Whether the objective is met. Never by a number that does not exist or is only a lower bound.
+    /// True if the objective is met: `measured` exists, is not only a lower bound, and is below the bound.
     pub met: bool,
 }
 
 impl Slo {
-    /// What becomes of each objective, given `metrics`.
-    pub(crate) fn judge(&self, metrics: &Summary) -> Vec<Judgement> {
-        self.0
-            .iter()
-            .map(|objective| objective.judge(metrics))
+    /// Checks each objective against `summary`.
+    pub(crate) fn check(&self, summary: &Summary) -> Vec<ObjectiveResult> {
+        let objectives = self.0.iter();
+        objectives
+            .map(|objective| objective.check(summary))
             .collect()
     }
 }
 
-impl Judgement {
-    /// Whether `measured` is a share of one, not a time.
-    pub(crate) fn is_share(&self) -> bool {
-        self.objective.starts_with("errors")
-    }
-}
-
 impl Objective {
-    fn judge(&self, metrics: &Summary) -> Judgement {
-        let response = &metrics.response_us;
-        match *self {
-            Self::Percentile(percentile, limit) => {
-                self.judge_time(response, response.percentile(percentile), limit)
+    fn check(self, summary: &Summary) -> ObjectiveResult {
+        let response = &summary.response_us;
+        match self {
+            Self::Percentile(percentile, bound) => {
+                self.check_time(response, response.percentile(percentile), bound)
             }
-            Self::Max(limit) => self.judge_time(response, response.max, limit),
-            Self::Mean(limit) => {
-                let mut judgement = self.judge_time(response, response.mean, limit);
-                // A mean over a single lower bound is one.
-                judgement.lower_bound = response.mean.is_some() && response.bounded_from.is_some();
-                judgement.met &= !judgement.lower_bound;
-                judgement
+            Self::Max(bound) => self.check_time(response, response.max, bound),
+            Self::Mean(bound) => {
+                // One lower bound among the samples makes the mean a lower bound.
+                let is_lower_bound = response.mean.is_some() && response.bounded_from.is_some();
+                self.result(response.mean, units::microseconds(bound), is_lower_bound)
             }
-            Self::Errors(limit) => self.judgement(metrics.error_share(), limit, false),
+            Self::Errors(bound) => self.result(summary.error_share(), bound, false),
         }
     }
 
-    fn judge_time(
-        &self,
-        row: &LatencySummary,
+    fn check_time(
+        self,
+        latency: &LatencySummary,
         measured: Option<f64>,
-        limit: Duration,
-    ) -> Judgement {
-        let is_bound = measured.is_some_and(|value| row.is_lower_bound(value));
-        self.judgement(measured, units::microseconds(limit), is_bound)
+        bound: Duration,
+    ) -> ObjectiveResult {
+        let is_lower_bound = measured.is_some_and(|time| latency.is_lower_bound(time));
+        self.result(measured, units::microseconds(bound), is_lower_bound)
     }
 
-    fn judgement(&self, measured: Option<f64>, limit: f64, lower_bound: bool) -> Judgement {
-        Judgement {
-            objective: self.to_string(),
+    fn result(self, measured: Option<f64>, bound: f64, lower_bound: bool) -> ObjectiveResult {
+        ObjectiveResult {
+            objective: self,
             measured,
             lower_bound,
-            met: !lower_bound && measured.is_some_and(|value| value < limit),
+            met: !lower_bound && measured.is_some_and(|figure| figure < bound),
         }
     }
 }
@@ -102,26 +95,30 @@ impl Objective {
 impl fmt::Display for Objective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Percentile(percentile, limit) => {
-                write!(f, "{} < {}", percentile.name(), units::exact(limit))
+            Self::Percentile(percentile, bound) => {
+                write!(f, "{} < {}", percentile.name(), units::exact(bound))
             }
-            Self::Max(limit) => write!(f, "max < {}", units::exact(limit)),
-            Self::Mean(limit) => write!(f, "mean < {}", units::exact(limit)),
-            Self::Errors(limit) => write!(f, "errors < {} %", percent(limit)),
+            Self::Max(bound) => write!(f, "max < {}", units::exact(bound)),
+            Self::Mean(bound) => write!(f, "mean < {}", units::exact(bound)),
+            Self::Errors(bound) => write!(f, "errors < {} %", percent(bound)),
         }
     }
 }
 
-/// The shortest percentage that is this share.
+fn as_text<S: Serializer>(objective: &Objective, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(objective)
+}
+
+/// Returns the shortest percentage that reads as exactly this share.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    let is_it = |text: &String| {
+    let is_exact = |text: &String| {
         text.parse()
             .is_ok_and(|percent: f64| percent / 100.0 == share)
     };
     (0..=MOST_DIGITS)
         .map(|digits| units::rounded(percent, digits))
-        .find(is_it)
+        .find(is_exact)
         .unwrap_or_else(|| percent.to_string())
 }
 
@@ -132,26 +129,28 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::load::measure::metrics::Failure;
-    use crate::load::measure::results::Results;
-    use crate::load::report::schema::Report;
-    use crate::load::testing::results;
+    use crate::load::measure::failure::Failure;
+    use crate::load::measure::measurement::Measurement;
+    use crate::load::measure::metrics::Metrics;
+    use crate::load::testing::closed_loop;
 
-    static SUMMARY: LazyLock<Summary> = LazyLock::new(|| Report::new(&results(), None).metrics);
+    static SUMMARY: LazyLock<Summary> = LazyLock::new(|| Summary::of(&closed()));
 
-    fn judge(results: &Results, objective: Objective) -> Judgement {
-        let slo = Slo(vec![objective]);
-        let report = Report::new(results, Some(&slo));
-        report.slo.into_iter().next().expect("one objective")
+    fn closed() -> Measurement {
+        closed_loop().measurement
     }
 
-    fn is_met(results: &Results, objective: Objective) -> bool {
-        judge(results, objective).met
+    fn check(measurement: &Measurement, objective: Objective) -> ObjectiveResult {
+        objective.check(&Summary::of(measurement))
+    }
+
+    fn is_met(measurement: &Measurement, objective: Objective) -> bool {
+        check(measurement, objective).met
     }
 
     #[test]
-    fn an_objective_is_met_by_a_time_under_it() {
-        let results = results();
+    fn a_time_below_the_bound_meets_an_objective() {
+        let measurement = closed();
         let us = Duration::from_micros;
         for (objective, met) in [
             (Objective::Percentile(Percentile::P50, us(201)), true),
@@ -162,30 +161,30 @@ mod tests {
             (Objective::Mean(us(200)), false),
             (Objective::Mean(us(201)), true),
         ] {
-            assert_eq!(is_met(&results, objective), met, "{objective}");
+            assert_eq!(is_met(&measurement, objective), met, "{objective}");
         }
     }
 
     #[test]
-    fn a_percentile_that_is_not_printed_is_not_met() {
+    fn an_objective_is_not_met_if_its_percentile_has_too_few_samples() {
         let objective = Objective::Percentile(Percentile::P999, Duration::from_secs(9));
-        let judgement = judge(&results(), objective);
-        assert_eq!((judgement.measured, judgement.met), (None, false));
+        let result = check(&closed(), objective);
+        assert_eq!((result.measured, result.met), (None, false));
     }
 
     #[test]
-    fn a_lower_bound_is_not_met() {
-        let mut results = results();
-        results.total.response.record_unfinished(299_500);
+    fn a_lower_bound_does_not_meet_an_objective() {
+        let mut measurement = closed();
+        measurement.total.response.record_unfinished(299_500);
         let far = Duration::from_secs(9);
         assert!(is_met(
-            &results,
+            &measurement,
             Objective::Percentile(Percentile::P50, far)
         ));
         for objective in [Objective::Max(far), Objective::Mean(far)] {
-            let judgement = judge(&results, objective);
+            let result = check(&measurement, objective);
             assert_eq!(
-                (judgement.lower_bound, judgement.met),
+                (result.lower_bound, result.met),
                 (true, false),
                 "{objective}"
             );
@@ -194,20 +193,26 @@ mod tests {
 
     #[test]
     fn errors_are_a_share_of_all_that_ended() {
-        let mut results = results();
-        assert!(is_met(&results, Objective::Errors(0.000_001)));
-        // An answer that came behind the window is no part of the rate, and none of the errors.
-        results.total.messages = 1_000;
-        results.total.failures[Failure::Reset] = 200;
-        results.total.unanswered = 150;
-        results.total.unsent = 100;
-        results.total.corrupted = 50;
-        assert_eq!(judge(&results, Objective::Errors(0.1)).measured, Some(0.2));
-        assert!(!is_met(&results, Objective::Errors(0.2)));
-        assert!(is_met(&results, Objective::Errors(0.201)));
+        let mut measurement = closed();
+        assert!(is_met(&measurement, Objective::Errors(0.000_001)));
+        // A reply that arrives after the window does not count towards the rate, and is not an error.
+        measurement.total.messages = 1_000;
+        measurement.total.failures[Failure::Reset] = 200;
+        measurement.total.unanswered = 150;
+        measurement.total.unsent = 100;
+        measurement.total.corrupted = 50;
+        assert_eq!(
+            check(&measurement, Objective::Errors(0.1)).measured,
+            Some(0.2)
+        );
+        assert!(!is_met(&measurement, Objective::Errors(0.2)));
+        assert!(is_met(&measurement, Objective::Errors(0.201)));
 
-        results.total = crate::load::Metrics::default();
-        assert!(!is_met(&results, Objective::Errors(1.0)), "nothing ended");
+        measurement.total = Metrics::default();
+        assert!(
+            !is_met(&measurement, Objective::Errors(1.0)),
+            "no message ended"
+        );
     }
 
     #[test]
@@ -237,23 +242,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_objective_is_met_by_what_is_under_its_limit(value: u32, limit in 1..=u32::MAX, which in 0..3_usize, bound: bool) {
+        fn a_figure_meets_an_objective_if_it_is_below_the_bound_and_exact(value: u32, bound in 1..=u32::MAX, which in 0..3_usize, is_lower_bound: bool) {
             let us = Some(f64::from(value) / 1e3);
-            let mut metrics = SUMMARY.clone();
-            metrics.response_us = LatencySummary {
+            let mut summary = SUMMARY.clone();
+            summary.response_us = LatencySummary {
                 p90: us,
                 max: us,
                 mean: us,
-                bounded_from: us.filter(|_| bound),
+                bounded_from: us.filter(|_| is_lower_bound),
                 ..LatencySummary::default()
             };
-            let limit_time = Duration::from_nanos(limit.into());
+            let limit = Duration::from_nanos(bound.into());
             let objective = [
-                Objective::Max(limit_time),
-                Objective::Mean(limit_time),
-                Objective::Percentile(Percentile::P90, limit_time),
+                Objective::Max(limit),
+                Objective::Mean(limit),
+                Objective::Percentile(Percentile::P90, limit),
             ][which];
-            prop_assert_eq!(objective.judge(&metrics).met, value < limit && !bound);
+            prop_assert_eq!(objective.check(&summary).met, value < bound && !is_lower_bound);
         }
     }
 }

@@ -1,93 +1,108 @@
-//! Whether a measurement can be believed, and what bound it.
+//! The verdict: whether the figures can be trusted, and what limits a closed loop.
 //!
-//! A load generator that is late, or a server that is overloaded, still yields numbers. Here is said when they do not
-//! mean what they seem to.
+//! A generator that is late and a server that is overloaded still yield figures. The rules here find figures that do not
+//! mean what they seem to mean.
+
+use std::iter;
 
 use serde::{Deserialize, Serialize};
 
-use super::throughput::{TargetRate, Throughput};
-use crate::load::measure::metrics::LatencyHistogram;
+use super::reason::{Reason, ReasonCode};
+use super::throughput::below_rate;
+use crate::load::measure::latency_histogram::LatencyHistogram;
+use crate::load::measure::measurement::Measurement;
 use crate::load::measure::percentile::Percentile;
-use crate::load::measure::results::Results;
-use crate::load::plan::settings::{Arrival, Load};
 
-/// An open loop whose p99 of the send lag is longer, in nanoseconds, may be late.
+/// The p99 of the send lag, in nanoseconds, up to which a generator is never late.
 const LATE: u64 = 100_000;
 
-/// It is late if that is also more than this share of the p99 of the response.
+/// A late generator's p99 of the send lag also exceeds this share of the p99 of the response.
 const LATE_SHARE: f64 = 0.10;
 
-/// A generator that is busier than this may be what is measured; so may a server, of one core.
+/// The busy share of the time above which a thread of the generator is itself what is measured. A server is at its limit
+/// above this share of one core.
 const BUSY: f64 = 0.90;
 
-/// Messages in flight may be off the product of rate and mean service by this share.
-const LITTLE: f64 = 0.10;
+/// The share by which the messages in flight may differ from rate x mean service.
+const LITTLES_TOLERANCE: f64 = 0.10;
 
-/// Where service takes so many times its minimum half of the time, replies queue.
+/// Replies queue in the server if the median of the service time exceeds its minimum by this factor.
 const QUEUEING: f64 = 2.0;
 
-/// How the one reason begins that a part of a measurement may have and the whole has not.
-pub(crate) const TOO_FEW: &str = "too few samples";
-
-/// Whether a measurement can be believed.
+/// The verdict on a measurement: VALID or SUSPECT in the text report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// It can.
+    /// True if the figures can be trusted: there is no reason against it.
     pub valid: bool,
-    /// Why not, each on one line; empty if it can.
+    /// The reasons not to trust the figures, each on one line. The words may change between versions.
     pub reasons: Vec<String>,
+    /// The kind of each reason, in the order of `reasons`. The names are stable. Reports of earlier versions lack
+    /// them: their reasons count as `unknown`, and a sum of such reports keeps a shard's `too few samples`.
+    #[serde(default)]
+    pub codes: Vec<ReasonCode>,
 }
 
-/// What bounds a closed loop.
+/// What limits a closed loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Limit {
-    /// This process.
+pub enum LimitedBy {
+    /// The generator: its busiest thread is busy for more than 90 % of the time.
     Generator,
-    /// The peer.
+    /// The server: it uses more than 90 % of a core, or, if its CPU time is unknown, its replies queue.
     Server,
-    /// Neither of them: the time between them.
+    /// Neither of them: for example the network, or the number of connections.
     Neither,
 }
 
 impl Verdict {
-    /// Of a measurement.
-    pub fn of(results: &Results) -> Self {
-        let open: &[fn(&Results) -> Option<String>] =
-            &[late_generator, busy_generator, overload, too_slow];
-        let always: &[fn(&Results) -> Option<String>] =
-            &[missing_connections, violates_littles_law, |results| {
-                few_samples(&results.total.response)
-            }];
-        let open = match results.settings.load {
-            Load::Open { .. } => open,
-            Load::Closed => &[],
+    /// Returns the verdict on one run.
+    pub fn of(measurement: &Measurement) -> Self {
+        type Rule = fn(&Measurement) -> Option<Reason>;
+        let open: &[Rule] = &[late_generator, busy_generator, overload, below_rate];
+        let always: &[Rule] = &[missing_connections, littles_law, too_few_samples];
+        let open = match measurement.target_rate {
+            Some(_) => open,
+            None => &[],
         };
         let rules = open.iter().chain(always);
-        Self::from_reasons(rules.filter_map(|rule| rule(results)).collect())
+        Self::from_reasons(rules.filter_map(|rule| rule(measurement)))
     }
 
-    /// Valid if there is no reason against it.
-    pub fn from_reasons(reasons: Vec<String>) -> Self {
+    /// Returns the verdict that follows from `reasons`: valid without any.
+    pub fn from_reasons(reasons: impl IntoIterator<Item = Reason>) -> Self {
+        let reasons = reasons.into_iter();
+        let (codes, reasons): (Vec<_>, Vec<_>) = reasons.map(|r| (r.code, r.text)).unzip();
         Self {
             valid: reasons.is_empty(),
             reasons,
+            codes,
         }
+    }
+
+    /// Returns the reasons with their codes.
+    pub fn coded_reasons(&self) -> impl Iterator<Item = Reason> {
+        let codes = self.codes.iter().copied();
+        let codes = codes.chain(iter::repeat(ReasonCode::Unknown));
+        let reasons = self.reasons.iter().zip(codes);
+        reasons.map(|(text, code)| Reason::new(code, text))
     }
 }
 
-impl Limit {
-    /// Of a closed loop; an open one is bound by its schedule.
-    pub fn of(results: &Results) -> Option<Self> {
-        let is_closed = results.settings.load == Load::Closed;
-        is_closed.then(|| match () {
-            () if results.busiest.is_some_and(|busy| busy > BUSY) => Self::Generator,
-            () if is_server_full(results) => Self::Server,
-            () => Self::Neither,
-        })
+impl LimitedBy {
+    /// Returns what limits a closed loop; `None` for an open loop, which its schedule limits.
+    pub fn of(measurement: &Measurement) -> Option<Self> {
+        if measurement.target_rate.is_some() {
+            None
+        } else if measurement.busiest.is_some_and(|busy| busy > BUSY) {
+            Some(Self::Generator)
+        } else if is_server_at_limit(measurement) {
+            Some(Self::Server)
+        } else {
+            Some(Self::Neither)
+        }
     }
 
-    /// As reports name it.
+    /// Returns the name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Generator => "generator",
@@ -97,88 +112,86 @@ impl Limit {
     }
 }
 
-fn late_generator(results: &Results) -> Option<String> {
-    let lag = p99(&results.total.send_lag)?;
-    let response = p99(&results.total.response)?;
+fn late_generator(measurement: &Measurement) -> Option<Reason> {
+    let p99 = Percentile::P99.quantile();
+    let lag = measurement.total.send_lag.value_at(p99)?;
+    let response = measurement.total.response.value_at(p99)?;
     let is_late = lag > LATE && lag as f64 > LATE_SHARE * response as f64;
     is_late.then(|| {
         let [lag, response] = [lag, response].map(|time| time as f64 / 1e3);
-        format!("generator late: p99 of send lag {lag:.1} us, of response {response:.1} us")
-    })
-}
-
-fn busy_generator(results: &Results) -> Option<String> {
-    let busy = results.busiest.filter(|busy| *busy > BUSY)?;
-    Some(format!("generator busy: {:.0} % of the time", busy * 100.0))
-}
-
-/// One message a connection may be caught by the end of the window behind a reply that is on its way.
-fn overload(results: &Results) -> Option<String> {
-    let unsent = results.total.unsent;
-    (unsent > results.settings.shard_connections() as u64)
-        .then(|| format!("overload: {unsent} messages of the schedule were never sent"))
-}
-
-fn too_slow(results: &Results) -> Option<String> {
-    let Load::Open { arrival, .. } = results.settings.load else {
-        return None;
-    };
-    let asked = TargetRate {
-        rate: results.settings.shard_rate()?,
-        is_random: arrival == Arrival::Poisson,
-        messages: results.settings.stop.messages,
-    };
-    Throughput::of(asked, results.window, &results.total).too_slow()
-}
-
-fn missing_connections(results: &Results) -> Option<String> {
-    let (asked, connected) = (results.settings.shard_connections(), results.connected);
-    (connected < asked).then(|| format!("achieved {connected} of {asked} connections"))
-}
-
-/// Little's law: what is in flight is the product of how much comes and how long it stays.
-fn violates_littles_law(results: &Results) -> Option<String> {
-    let tally = &results.total;
-    let window = results.window.as_nanos() as f64;
-    if window == 0.0 || tally.service.histogram.is_empty() {
-        return None;
-    }
-    let in_flight = tally.in_flight as f64 / window;
-    let expected = tally.messages as f64 / window * tally.service.histogram.mean();
-    ((in_flight - expected).abs() > LITTLE * expected).then(|| {
-        format!("in flight {in_flight:.2} messages, but rate x mean service is {expected:.2} (Little's law)")
-    })
-}
-
-/// What is against so few responses.
-pub(crate) fn few_samples(response: &LatencyHistogram) -> Option<String> {
-    let count = response.histogram.len();
-    let needed = Percentile::P99.samples_needed();
-    (count < needed).then(|| {
-        format!(
-            "{TOO_FEW}: with {count} responses of at least {needed}, p99 has fewer than 10 above it"
+        Reason::new(
+            ReasonCode::LateGenerator,
+            format!(
+                "generator late: p99 of send lag is {lag:.1} us, p99 of response {response:.1} us"
+            ),
         )
     })
 }
 
-fn is_server_full(results: &Results) -> bool {
-    let window = results.window.as_secs_f64();
-    match results.server.and_then(|server| server.cpu) {
+fn busy_generator(measurement: &Measurement) -> Option<Reason> {
+    let busy = measurement.busiest.filter(|busy| *busy > BUSY)?;
+    let text = format!("generator busy: {:.0} % of the time", busy * 100.0);
+    Some(Reason::new(ReasonCode::BusyGenerator, text))
+}
+
+fn overload(measurement: &Measurement) -> Option<Reason> {
+    let unsent = measurement.total.unsent;
+    // At the end of the window, each connection may hold back one message until a reply has arrived.
+    (unsent > measurement.connections_asked as u64).then(|| {
+        let text = format!("overload: {unsent} messages of the schedule were never sent");
+        Reason::new(ReasonCode::Overload, text)
+    })
+}
+
+fn missing_connections(measurement: &Measurement) -> Option<Reason> {
+    let asked = measurement.connections_asked;
+    let achieved = measurement.connections_achieved;
+    (achieved < asked).then(|| {
+        let text = format!("on average {achieved} of {asked} connections were up");
+        Reason::new(ReasonCode::MissingConnections, text)
+    })
+}
+
+/// Little's law: the number of messages in flight is their rate multiplied by the mean time in flight.
+fn littles_law(measurement: &Measurement) -> Option<Reason> {
+    let total = &measurement.total;
+    let window = measurement.window.as_nanos() as f64;
+    if window == 0.0 || total.service.histogram.is_empty() {
+        return None;
+    }
+    let in_flight = total.in_flight as f64 / window;
+    let expected = total.messages as f64 / window * total.service.histogram.mean();
+    ((in_flight - expected).abs() > LITTLES_TOLERANCE * expected).then(|| {
+        Reason::new(
+            ReasonCode::LittlesLaw,
+            format!(
+                "{in_flight:.2} messages in flight on average, but rate x mean service is {expected:.2} messages (Little's law)"
+            ),
+        )
+    })
+}
+
+/// Returns a reason if there are too few responses for a p99.
+pub fn too_few_samples(measurement: &Measurement) -> Option<Reason> {
+    let count = measurement.total.response.histogram.len();
+    let needed = Percentile::P99.samples_needed();
+    (count < needed).then(|| {
+        let text = format!("too few samples: {count} responses, and p99 needs {needed}");
+        Reason::new(ReasonCode::TooFewSamples, text)
+    })
+}
+
+fn is_server_at_limit(measurement: &Measurement) -> bool {
+    let window = measurement.window.as_secs_f64();
+    match measurement.server.and_then(|server| server.cpu) {
         Some(cpu) => cpu.as_secs_f64() > BUSY * window,
-        None => is_queueing(&results.total.service),
+        None => is_queueing(&measurement.total.service),
     }
 }
 
 fn is_queueing(service: &LatencyHistogram) -> bool {
-    let histogram = &service.histogram;
-    let median = histogram.value_at_quantile(Percentile::P50.quantile());
-    median as f64 > QUEUEING * histogram.min() as f64
-}
-
-fn p99(row: &LatencyHistogram) -> Option<u64> {
-    let histogram = &row.histogram;
-    let quantile = Percentile::P99.quantile();
-    (!histogram.is_empty()).then(|| histogram.value_at_quantile(quantile).min(row.max))
+    let median = service.value_at(Percentile::P50.quantile());
+    median.is_some_and(|median| median as f64 > QUEUEING * service.histogram.min() as f64)
 }
 
 #[cfg(test)]
@@ -186,111 +199,113 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::load::measure::results::ServerUsage;
-    use crate::load::plan::settings::Shard;
-    use crate::load::testing::{open, results};
+    use crate::load::measure::measurement::TargetRate;
+    use crate::load::measure::metrics::Metrics;
+    use crate::load::measure::usage::ServerUsage;
+    use crate::load::plan::settings::Arrival;
+    use crate::load::testing;
 
-    /// Changes a valid measurement, and says what is then against it.
+    fn closed() -> Measurement {
+        testing::closed_loop().measurement
+    }
+
+    fn open() -> Measurement {
+        testing::open_loop().measurement
+    }
+
+    /// Applies `change` to a valid measurement and returns the reasons against it.
     #[track_caller]
-    fn reasons(mut results: Results, change: impl FnOnce(&mut Results)) -> Vec<String> {
-        change(&mut results);
-        let verdict = Verdict::of(&results);
+    fn reasons(mut measurement: Measurement, change: impl FnOnce(&mut Measurement)) -> Vec<String> {
+        change(&mut measurement);
+        let verdict = Verdict::of(&measurement);
         assert_eq!(verdict.valid, verdict.reasons.is_empty());
+        assert_eq!(verdict.codes.len(), verdict.reasons.len());
+        assert!(!verdict.codes.contains(&ReasonCode::Unknown));
         verdict.reasons
     }
 
-    fn times(row: &mut LatencyHistogram, count: u64, nanoseconds: u64) {
+    fn record(latencies: &mut LatencyHistogram, count: u64, nanoseconds: u64) {
         for _ in 0..count {
-            row.record(nanoseconds);
+            latencies.record(nanoseconds);
         }
     }
 
-    /// Another rate was asked for.
-    fn asked(rate: f64, arrival: Arrival) -> impl Fn(&mut Results) {
-        move |r| r.settings.load = Load::Open { rate, arrival }
+    fn target(per_sec: f64, arrival: Arrival) -> impl Fn(&mut Measurement) {
+        move |m| {
+            m.target_rate = Some(TargetRate {
+                per_sec,
+                arrival,
+                stops_at_count: false,
+            })
+        }
     }
 
     #[test]
-    fn nothing_is_against_a_good_measurement() {
-        assert_eq!(reasons(results(), |_| {}), [""; 0]);
+    fn a_good_measurement_is_valid() {
+        assert_eq!(reasons(closed(), |_| {}), [""; 0]);
         assert_eq!(reasons(open(), |_| {}), [""; 0]);
     }
 
     #[test]
-    fn a_generator_is_late_if_its_lag_is_long_and_a_good_part_of_the_response() {
-        let late = reasons(open(), |r| times(&mut r.total.send_lag, 1_000, 120_000));
+    fn a_generator_is_late_if_its_send_lag_is_long_and_over_a_tenth_of_the_response() {
+        let late = |m: &mut Measurement| record(&mut m.total.send_lag, 1_000, 120_000);
         assert_eq!(
-            late,
-            ["generator late: p99 of send lag 120.0 us, of response 298.2 us"]
+            reasons(open(), late),
+            ["generator late: p99 of send lag is 120.0 us, p99 of response 298.2 us"]
         );
-        let short = |r: &mut Results| times(&mut r.total.send_lag, 1_000, 99_000);
+        let short = |m: &mut Measurement| record(&mut m.total.send_lag, 1_000, 99_000);
         assert_eq!(reasons(open(), short), [""; 0]);
-        let small_part = |r: &mut Results| {
-            times(&mut r.total.send_lag, 1_000, 120_000);
-            times(&mut r.total.response, 1_000, 1_300_000);
+        let small_share = |m: &mut Measurement| {
+            record(&mut m.total.send_lag, 1_000, 120_000);
+            record(&mut m.total.response, 1_000, 1_300_000);
         };
-        assert_eq!(reasons(open(), small_part), [""; 0]);
-        assert_eq!(
-            reasons(results(), |r| times(&mut r.total.send_lag, 1_000, 120_000)),
-            [""; 0]
-        );
+        assert_eq!(reasons(open(), small_share), [""; 0]);
+        assert_eq!(reasons(closed(), late), [""; 0]);
     }
 
     #[test]
-    fn an_open_loop_needs_a_generator_with_time_to_spare() {
-        let busy = |r: &mut Results| r.busiest = Some(0.91);
+    fn an_open_loop_is_suspect_if_a_thread_of_the_generator_is_busy_for_over_90_percent() {
+        let busy = |m: &mut Measurement| m.busiest = Some(0.91);
         assert_eq!(reasons(open(), busy), ["generator busy: 91 % of the time"]);
-        let just = |r: &mut Results| r.busiest = Some(0.90);
-        assert_eq!(reasons(open(), just), [""; 0]);
-        assert_eq!(
-            reasons(results(), busy),
-            [""; 0],
-            "a closed loop is bound by something"
-        );
+        let just_idle = |m: &mut Measurement| m.busiest = Some(0.90);
+        assert_eq!(reasons(open(), just_idle), [""; 0]);
+        let why = "something limits every closed loop";
+        assert_eq!(reasons(closed(), busy), [""; 0], "{why}");
     }
 
     #[test]
-    fn what_was_never_sent_is_overload() {
+    fn unsent_messages_are_overload() {
         assert_eq!(
-            reasons(open(), |r| r.total.unsent = 7),
+            reasons(open(), |m| m.total.unsent = 7),
             ["overload: 7 messages of the schedule were never sent"]
         );
-        let last = reasons(open(), |r| r.total.unsent = 2);
-        assert_eq!(last, [""; 0], "the end of the window is no overload");
+        let one_per_connection = reasons(open(), |m| m.total.unsent = 2);
+        assert_eq!(one_per_connection, [""; 0], "the window ended");
     }
 
     #[test]
-    fn an_open_loop_has_to_achieve_its_rate() {
-        let slower = |rate| asked(rate, Arrival::Constant);
-        assert_eq!(reasons(open(), slower(2_020.0)), [""; 0]);
+    fn an_open_loop_has_to_achieve_99_percent_of_its_rate() {
+        let constant = |rate| target(rate, Arrival::Constant);
+        assert_eq!(reasons(open(), constant(2_020.0)), [""; 0]);
         assert_eq!(
-            reasons(open(), slower(2_021.0)),
+            reasons(open(), constant(2_021.0)),
             ["achieved 98.9 % of the rate: 2000.0 of 2021.0 messages/s"]
         );
-        let half = |r: &mut Results| {
-            slower(4_000.0)(r);
-            r.settings.connections = 4;
-            r.settings.shard = Some(Shard { index: 0, count: 2 });
-        };
-        assert_eq!(
-            reasons(open(), half),
-            [""; 0],
-            "a shard has its part of the rate"
-        );
     }
 
     #[test]
-    fn a_number_of_messages_is_not_slower_because_the_server_is_far_away() {
-        let far = |length: u64| {
-            move |r: &mut Results| {
-                r.settings.stop.messages = Some(2_000);
-                r.window = Duration::from_millis(length);
-                r.total.response = LatencyHistogram::default();
-                times(&mut r.total.response, 2_000, 200_000_000);
+    fn the_time_until_the_first_reply_does_not_slow_a_number_of_messages() {
+        let far = |window: u64| {
+            move |m: &mut Measurement| {
+                target(2_000.0, Arrival::Constant)(m);
+                m.target_rate.as_mut().expect("a rate").stops_at_count = true;
+                m.window = Duration::from_millis(window);
+                m.total.response = LatencyHistogram::default();
+                record(&mut m.total.response, 2_000, 200_000_000);
             }
         };
         assert_eq!(reasons(open(), far(1_200)), [""; 0]);
-        // The histogram has the least of them to three digits.
+        // The histogram keeps three digits of the time until the first reply.
         assert_eq!(
             reasons(open(), far(2_200)),
             ["achieved 49.9 % of the rate: 999.9 of 2000.0 messages/s"]
@@ -298,8 +313,8 @@ mod tests {
     }
 
     #[test]
-    fn random_arrivals_may_be_fewer_by_chance() {
-        let random = |rate| asked(rate, Arrival::Poisson);
+    fn random_arrivals_may_fall_short_by_chance() {
+        let random = |rate| target(rate, Arrival::Poisson);
         assert_eq!(reasons(open(), random(2_100.0)), [""; 0]);
         assert_eq!(
             reasons(open(), random(2_200.0)),
@@ -308,82 +323,85 @@ mod tests {
     }
 
     #[test]
-    fn fewer_connections_than_asked_are_named() {
-        for measured in [open(), results()] {
+    fn missing_connections_are_counted() {
+        for measurement in [open(), closed()] {
             assert_eq!(
-                reasons(measured, |r| r.connected = 1),
-                ["achieved 1 of 2 connections"]
+                reasons(measurement, |m| m.connections_achieved = 1),
+                ["on average 1 of 2 connections were up"]
             );
         }
     }
 
     #[test]
-    fn little_s_law_has_to_hold_within_a_tenth() {
+    fn littles_law_has_to_hold_within_a_tenth() {
         for (percent, holds) in [(89, false), (91, true), (109, true), (111, false)] {
-            let off = reasons(results(), |r| {
-                r.total.in_flight = r.total.in_flight * percent / 100
+            let found = reasons(closed(), |m| {
+                m.total.in_flight = m.total.in_flight * percent / 100
             });
-            assert_eq!(off.is_empty(), holds, "{percent}: {off:?}");
+            assert_eq!(found.is_empty(), holds, "{percent} %: {found:?}");
         }
-        let off = reasons(results(), |r| r.total.in_flight *= 2);
         assert_eq!(
-            off,
-            ["in flight 0.80 messages, but rate x mean service is 0.40 (Little's law)"]
-        );
-    }
-
-    #[test]
-    fn under_1_000_responses_there_is_no_p99() {
-        let few = reasons(results(), |r| {
-            r.total.response = LatencyHistogram::default();
-            times(&mut r.total.response, 999, 1_000);
-        });
-        assert_eq!(
-            few,
+            reasons(closed(), |m| m.total.in_flight *= 2),
             [
-                "too few samples: with 999 responses of at least 1000, p99 has fewer than 10 above it"
+                "0.80 messages in flight on average, but rate x mean service is 0.40 messages (Little's law)"
             ]
         );
     }
 
     #[test]
-    fn nothing_at_all_is_suspect_and_no_division_by_zero() {
-        let nothing = reasons(open(), |r| {
-            r.total = crate::load::Metrics::default();
-            r.window = Duration::ZERO;
+    fn fewer_than_1_000_responses_are_too_few_samples() {
+        let few = reasons(closed(), |m| {
+            m.total.response = LatencyHistogram::default();
+            record(&mut m.total.response, 999, 1_000);
+        });
+        assert_eq!(few, ["too few samples: 999 responses, and p99 needs 1000"]);
+    }
+
+    #[test]
+    fn a_measurement_without_time_and_messages_is_suspect_for_its_samples_alone() {
+        let nothing = reasons(open(), |m| {
+            m.total = Metrics::default();
+            m.window = Duration::ZERO;
         });
         assert_eq!(nothing.len(), 1, "{nothing:?}");
     }
 
     #[test]
-    fn a_closed_loop_is_limited_by_the_generator_the_server_or_neither() {
-        let limit = |change: fn(&mut Results)| {
-            let mut results = results();
-            change(&mut results);
-            Limit::of(&results).map(Limit::name)
+    fn codes_are_read_with_the_reasons_of_each_version() {
+        let json =
+            r#"{"valid":false,"reasons":["a","b","c"],"codes":["overload","of_a_later_version"]}"#;
+        let verdict: Verdict = serde_json::from_str(json).expect("a verdict");
+        let codes: Vec<_> = verdict.coded_reasons().map(|reason| reason.code).collect();
+        let unknown = ReasonCode::Unknown;
+        assert_eq!(codes, [ReasonCode::Overload, unknown, unknown]);
+        let old: Verdict = serde_json::from_str(r#"{"valid":false,"reasons":["a"]}"#).expect("old");
+        assert_eq!(old.coded_reasons().count(), 1, "reports had no codes once");
+    }
+
+    #[test]
+    fn the_generator_the_server_or_neither_limits_a_closed_loop() {
+        let limit = |change: fn(&mut Measurement)| {
+            let mut measurement = closed();
+            change(&mut measurement);
+            LimitedBy::of(&measurement).map(LimitedBy::name)
         };
-        let cpu = |milliseconds| {
-            Some(ServerUsage {
+        let server_cpu = |milliseconds| {
+            let mut measurement = closed();
+            measurement.server = Some(ServerUsage {
                 cpu: Some(Duration::from_millis(milliseconds)),
                 ..ServerUsage::default()
-            })
+            });
+            record(&mut measurement.total.service, 9_000, 900_000);
+            LimitedBy::of(&measurement).map(LimitedBy::name)
         };
-        let server = move |milliseconds| {
-            let mut results = results();
-            results.server = cpu(milliseconds);
-            times(&mut results.total.service, 9_000, 900_000);
-            Limit::of(&results).map(Limit::name)
-        };
+        let queueing = |m: &mut Measurement| record(&mut m.total.service, 9_000, 900_000);
         assert_eq!(limit(|_| {}), Some("neither"));
-        assert_eq!(limit(|r| r.busiest = Some(0.91)), Some("generator"));
+        assert_eq!(limit(|m| m.busiest = Some(0.91)), Some("generator"));
+        assert_eq!(limit(queueing), Some("server"));
         assert_eq!(
-            limit(|r| times(&mut r.total.service, 9_000, 900_000)),
-            Some("server")
-        );
-        assert_eq!(
-            [server(901), server(899)],
+            [server_cpu(901), server_cpu(899)],
             [Some("server"), Some("neither")]
         );
-        assert_eq!(Limit::of(&open()), None);
+        assert_eq!(LimitedBy::of(&open()), None);
     }
 }

@@ -1,71 +1,73 @@
-//! A row of times, as reports give it.
+//! The figures of a latency histogram, as reports give them.
 
 use serde::{Deserialize, Serialize};
 
-use super::metrics::{LONGEST, LatencyHistogram};
+use super::latency_histogram::LatencyHistogram;
 use super::percentile::Percentile;
 
-/// Times of one kind, in microseconds.
+/// The figures of a latency histogram. Times are in microseconds.
 ///
-/// A percentile is null unless at least ten samples lie above it. It is that of the histogram, which keeps three digits;
-/// `max` is exact. All are null when there was no sample.
+/// A percentile is null if fewer than ten samples lie above it. Percentiles are read from the histogram, which keeps
+/// three digits; `max` is exact. All times are null if there is no sample.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LatencySummary {
-    /// Samples.
+    /// The number of samples.
     pub count: u64,
-    /// The least.
+    /// The shortest time.
     pub min: Option<f64>,
-    /// The median.
+    /// The median; null if there are fewer than 20 samples.
     pub p50: Option<f64>,
-    /// 90 % are not longer.
+    /// The time that 90 % of the samples do not exceed; null if there are fewer than 100 samples.
     pub p90: Option<f64>,
-    /// 99 % are not longer.
+    /// The time that 99 % of the samples do not exceed; null if there are fewer than 1,000 samples.
     pub p99: Option<f64>,
-    /// 99.9 % are not longer.
+    /// The time that 99.9 % of the samples do not exceed; null if there are fewer than 10,000 samples.
     pub p99_9: Option<f64>,
-    /// 99.99 % are not longer.
+    /// The time that 99.99 % of the samples do not exceed; null if there are fewer than 100,000 samples.
     pub p99_99: Option<f64>,
-    /// The greatest.
+    /// The longest time.
     pub max: Option<f64>,
-    /// The sum of all by their number.
+    /// The arithmetic mean.
     pub mean: Option<f64>,
-    /// From here on a percentile and `max` are lower bounds, and so is `mean`: there are samples of which only that much
-    /// is known to have passed. Null if there is none.
+    /// The shortest time that is only a lower bound; null if none is. A message without an answer enters `response` with
+    /// its age at the end, and a time over an hour counts as an hour. A percentile or `max` from this time on is a lower
+    /// bound too; so is `mean`, whenever this is not null. The text report marks lower bounds with `>`.
     pub bounded_from: Option<f64>,
-    /// Samples longer than an hour, which the histogram counts as an hour.
+    /// The number of samples over an hour. The histogram counts them as an hour.
     pub overflow: u64,
 }
 
 impl LatencySummary {
-    /// Of `row`.
-    pub fn of(row: &LatencyHistogram) -> Self {
-        let count = row.histogram.len();
+    /// Computes the figures of `latencies`.
+    pub fn of(latencies: &LatencyHistogram) -> Self {
+        let (histogram, max) = (&latencies.histogram, latencies.max);
+        let count = histogram.len();
         if count == 0 {
             return Self::default();
         }
         let quantiles = Percentile::ALL.map(Percentile::quantile);
-        let mut values = row.histogram.value_at_quantiles(quantiles);
+        let mut values = histogram.value_at_quantiles(quantiles);
         let [p50, p90, p99, p99_9, p99_99] = Percentile::ALL.map(|percentile| {
             let value = values.next()?;
-            // The bucket may reach beyond the longest sample in it.
-            (count >= percentile.samples_needed()).then(|| microseconds(value.min(row.max)))
+            // The bucket of the histogram may reach beyond the longest time in it.
+            (count >= percentile.samples_needed()).then(|| microseconds(value.min(max)))
         });
         Self {
             count,
-            min: Some(microseconds(row.histogram.min().min(row.max))),
+            min: Some(microseconds(histogram.min().min(max))),
             p50,
             p90,
             p99,
             p99_9,
             p99_99,
-            max: Some(microseconds(row.max)),
-            mean: Some(row.histogram.mean().round() / 1e3),
-            bounded_from: bounded_from(row).map(microseconds),
-            overflow: row.overflow,
+            max: Some(microseconds(max)),
+            mean: Some(histogram.mean().round() / 1e3),
+            bounded_from: latencies.first_lower_bound().map(microseconds),
+            overflow: latencies.overflow,
         }
     }
 
-    /// The percentile, if there is one.
+    /// Returns the percentile; `None` if there are too few samples.
     pub fn percentile(&self, percentile: Percentile) -> Option<f64> {
         match percentile {
             Percentile::P50 => self.p50,
@@ -76,16 +78,10 @@ impl LatencySummary {
         }
     }
 
-    /// Whether `value`, a percentile or the maximum, only says how much it is at least.
-    pub fn is_lower_bound(&self, value: f64) -> bool {
-        self.bounded_from.is_some_and(|bound| value >= bound)
+    /// Returns true if `time`, a percentile or the maximum, is only a lower bound.
+    pub fn is_lower_bound(&self, time: f64) -> bool {
+        self.bounded_from.is_some_and(|bound| time >= bound)
     }
-}
-
-/// What the histogram cannot tell from an hour is a lower bound too.
-fn bounded_from(row: &LatencyHistogram) -> Option<u64> {
-    let overflow = (row.overflow > 0).then_some(LONGEST);
-    [row.bounded_from, overflow].into_iter().flatten().min()
 }
 
 fn microseconds(nanoseconds: u64) -> f64 {
@@ -97,18 +93,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::load::measure::latency_histogram::LONGEST;
 
-    fn row(times: impl IntoIterator<Item = u64>) -> LatencyHistogram {
-        let mut row = LatencyHistogram::default();
-        times.into_iter().for_each(|time| row.record(time));
-        row
+    fn histogram(times: impl IntoIterator<Item = u64>) -> LatencyHistogram {
+        let mut histogram = LatencyHistogram::default();
+        times.into_iter().for_each(|time| histogram.record(time));
+        histogram
     }
 
     #[test]
-    fn a_row_without_samples_has_no_numbers() {
-        let report = LatencySummary::of(&LatencyHistogram::default());
-        assert_eq!(report, LatencySummary::default());
-        let json = serde_json::to_string(&report).expect("JSON");
+    fn without_samples_all_times_are_null() {
+        let summary = LatencySummary::of(&LatencyHistogram::default());
+        assert_eq!(summary, LatencySummary::default());
+        let json = serde_json::to_string(&summary).expect("JSON");
         assert!(
             json.starts_with(r#"{"count":0,"min":null,"p50":null"#),
             "{json}"
@@ -122,7 +119,7 @@ mod tests {
             .zip([20, 100, 1_000, 10_000, 100_000])
         {
             let [few, enough] = [samples - 1, samples]
-                .map(|count| LatencySummary::of(&row(1..=count)).percentile(percentile));
+                .map(|count| LatencySummary::of(&histogram(1..=count)).percentile(percentile));
             assert!(
                 few.is_none() && enough.is_some(),
                 "{} {few:?} {enough:?}",
@@ -133,39 +130,42 @@ mod tests {
 
     #[test]
     fn the_maximum_is_exact_and_no_percentile_exceeds_it() {
-        let report = LatencySummary::of(&row([1_234_567; 20]));
-        assert_eq!((report.p50, report.max), (Some(1_234.567), Some(1_234.567)));
+        let summary = LatencySummary::of(&histogram([1_234_567; 20]));
+        assert_eq!(
+            (summary.p50, summary.max),
+            (Some(1_234.567), Some(1_234.567))
+        );
     }
 
     #[test]
-    fn from_an_unanswered_message_on_there_are_lower_bounds() {
-        let mut row = row((0..980).map(|_| 1_000));
+    fn times_from_an_unanswered_message_on_are_lower_bounds() {
+        let mut latencies = histogram((0..980).map(|_| 1_000));
         for age in 0..20 {
-            row.record_unfinished(50_000_000 + age);
+            latencies.record_unfinished(50_000_000 + age);
         }
-        let report = LatencySummary::of(&row);
-        let is_bound = |value: Option<f64>| report.is_lower_bound(value.expect("a number"));
+        let summary = LatencySummary::of(&latencies);
+        let is_bound = |value: Option<f64>| summary.is_lower_bound(value.expect("a time"));
         assert_eq!(
-            [report.p50, report.p99, report.max].map(is_bound),
+            [summary.p50, summary.p99, summary.max].map(is_bound),
             [false, true, true]
         );
-        assert_eq!(report.bounded_from, Some(50_000.0));
+        assert_eq!(summary.bounded_from, Some(50_000.0));
     }
 
     #[test]
-    fn more_than_an_hour_is_a_lower_bound() {
-        let mut row = row([2 * LONGEST]);
-        row.record_unfinished(3 * LONGEST);
-        let report = LatencySummary::of(&row);
-        assert_eq!((report.overflow, report.bounded_from), (2, Some(3_600e6)));
-        assert!(report.is_lower_bound(report.max.expect("a maximum")));
+    fn times_over_an_hour_are_lower_bounds() {
+        let mut latencies = histogram([2 * LONGEST]);
+        latencies.record_unfinished(3 * LONGEST);
+        let summary = LatencySummary::of(&latencies);
+        assert_eq!((summary.overflow, summary.bounded_from), (2, Some(3_600e6)));
+        assert!(summary.is_lower_bound(summary.max.expect("a maximum")));
     }
 
     proptest! {
         #[test]
-        fn percentiles_ascend(times in prop::collection::vec(1..10_000_000_000_u64, 1..200)) {
-            let report = LatencySummary::of(&row(times));
-            let all = [report.min, report.p50, report.p90, report.max];
+        fn percentiles_are_in_ascending_order(times in prop::collection::vec(1..10_000_000_000_u64, 1..200)) {
+            let summary = LatencySummary::of(&histogram(times));
+            let all = [summary.min, summary.p50, summary.p90, summary.max];
             let known: Vec<f64> = all.into_iter().flatten().collect();
             prop_assert!(known.is_sorted(), "{known:?}");
         }

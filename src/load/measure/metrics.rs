@@ -1,225 +1,74 @@
-//! What was measured: rows of times, and counts. Tallies are added, never averaged.
+//! The raw figures of a measurement: latency histograms and counts.
 //!
-//! A thread fills one tally an interval and hands it over; the total is their sum. A time is recorded once.
+//! A worker fills one [`Metrics`] per interval and hands the value over. The total is the sum of all of them: figures
+//! are added, never averaged. A message is recorded once.
 
-use std::ops::{AddAssign, Index, IndexMut};
+use std::ops::AddAssign;
 
-use hdrhistogram::Histogram;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::net::ConnectFailure;
+use super::failure::Failures;
+use super::latency_histogram::LatencyHistogram;
 
-/// The longest time that a histogram tells apart: an hour, in nanoseconds. Longer ones are counted as this.
-pub const LONGEST: u64 = 3_600_000_000_000;
-
-/// Significant decimal digits of a time.
-pub const DIGITS: u8 = 3;
-
-/// Times in nanoseconds.
-#[derive(Clone, Debug)]
-pub struct LatencyHistogram {
-    /// From 1 ns to [`LONGEST`], to [`DIGITS`] digits.
-    pub histogram: Histogram<u64>,
-    /// The exact greatest, also over [`LONGEST`].
-    pub max: u64,
-    /// How many were over [`LONGEST`].
-    pub overflow: u64,
-    /// The least of those that are only known to be at least as long: messages that had no answer when it was
-    /// recorded. A percentile from here on is a lower bound.
-    pub bounded_from: Option<u64>,
-}
-
-/// What can go wrong with a connection or a message, as reports name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Nobody listens there.
-    Refused,
-    /// No route, or the network is down.
-    Unreachable,
-    /// The name has no address.
-    Unresolved,
-    /// No answer to a connect in time.
-    ConnectTimeout,
-    /// No port is left on the source address.
-    NoSourcePort,
-    /// No descriptor is left.
-    Descriptors,
-    /// A socket was connected to itself.
-    SelfConnect,
-    /// The peer reset the connection.
-    Reset,
-    /// The peer closed the connection while replies were due.
-    Closed,
-    /// A reply did not come in time.
-    Timeout,
-    /// Anything else.
-    Other,
-}
-
-/// How often each failure was seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Failures([u64; Failure::ALL.len()]);
-
-/// What was measured in some interval, or in all of them.
+/// The raw figures of an interval, or of the whole window.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    /// Intended until answered.
+    /// From the intended send to the last byte of the reply.
     pub response: LatencyHistogram,
-    /// Intended until the connection could take it: the peer's part of a delay.
+    /// From the intended send until the connection could take the message: the part of a delay that the peer causes.
     pub wait: LatencyHistogram,
-    /// Sent until answered.
+    /// From the send to the last byte of the reply.
     pub service: LatencyHistogram,
-    /// Could be sent until sent: our own part of a delay.
+    /// From the moment at which the message could be sent to the send: the part of a delay that the generator causes.
     pub send_lag: LatencyHistogram,
-    /// Connects, from the first SYN until established.
+    /// From the first SYN to the established connection.
     pub connect: LatencyHistogram,
-    /// From the poll's return until the connection was read: our own, and inside `service`.
+    /// From the poll's return to the read of the connection. The generator causes this delay; `service` includes it.
     pub turn: LatencyHistogram,
-    /// Replies that came in the window, verified.
+    /// The number of verified replies that arrived in the window.
     pub messages: u64,
-    /// Bytes of replies that came in the window.
+    /// The number of bytes of replies that arrived in the window.
     pub bytes: u64,
-    /// Messages of the window that were sent and had no answer at the end.
+    /// The number of messages of the window that were sent and had no answer at the end.
     pub unanswered: u64,
-    /// Messages of the window that were never sent.
+    /// The number of messages of the window that were never sent.
     pub unsent: u64,
-    /// Attempts to replace a connection.
+    /// The number of attempts to replace a connection.
     pub reconnects: u64,
-    /// By name.
+    /// The number of failures of each kind.
     pub failures: Failures,
-    /// Replies that differed from what was sent, in the window or outside.
+    /// The number of replies that differed from what was sent, in the window and outside.
     pub corrupted: u64,
-    /// The first of them.
+    /// The first reply that differed.
     pub corruption: Option<Corruption>,
-    /// Unanswered messages, integrated over the window: messages times nanoseconds.
+    /// The number of unanswered messages, integrated over the window, in messages times nanoseconds.
     pub in_flight: u128,
-    /// Nanoseconds in the poll, waiting.
+    /// The nanoseconds that the workers spent waiting in the poll.
     pub polling: u64,
-    /// Nanoseconds of looking again and again because something was due soon.
+    /// The nanoseconds that the workers spent polling without waiting, because a send was due soon.
     pub spinning: u64,
-    /// Nanoseconds in all, over all threads: the rest is busy.
+    /// The nanoseconds that passed, added over all workers. A worker that neither polls nor spins is busy.
     pub elapsed: u64,
 }
 
-/// Where a reply differed from what was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The place at which a reply differed from what was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Corruption {
     /// The number of the connection, from 1.
     pub connection: u64,
-    /// Of the first wrong byte, in the bytes echoed on that connection, from 0.
+    /// The offset of the first wrong byte among the bytes that the connection echoed, from 0.
     pub offset: u64,
-    /// The bytes that were due there, a few.
+    /// The first few bytes that were expected there. In JSON: hexadecimal digits.
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
     pub expected: Vec<u8>,
-    /// The bytes that came, a few.
+    /// The first few bytes that arrived there. In JSON: hexadecimal digits.
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
     pub got: Vec<u8>,
 }
 
-impl LatencyHistogram {
-    /// Adds a time.
-    pub fn record(&mut self, nanoseconds: u64) {
-        self.max = self.max.max(nanoseconds);
-        self.overflow += u64::from(nanoseconds > LONGEST);
-        self.histogram.saturating_record(nanoseconds);
-    }
-
-    /// Adds a time of which only this much is known to have passed.
-    pub fn record_unfinished(&mut self, nanoseconds: u64) {
-        self.record(nanoseconds);
-        let least = self.bounded_from.unwrap_or(u64::MAX).min(nanoseconds);
-        self.bounded_from = Some(least);
-    }
-}
-
-impl Default for LatencyHistogram {
-    fn default() -> Self {
-        Self {
-            histogram: Histogram::new_with_bounds(1, LONGEST, DIGITS)
-                .expect("bounds that are in order"),
-            max: 0,
-            overflow: 0,
-            bounded_from: None,
-        }
-    }
-}
-
-impl AddAssign<&LatencyHistogram> for LatencyHistogram {
-    fn add_assign(&mut self, other: &LatencyHistogram) {
-        self.histogram
-            .add(&other.histogram)
-            .expect("histograms of the same bounds");
-        self.max = self.max.max(other.max);
-        self.overflow += other.overflow;
-        self.bounded_from = [self.bounded_from, other.bounded_from]
-            .into_iter()
-            .flatten()
-            .min();
-    }
-}
-
-impl Failure {
-    /// All, in the order of reports.
-    pub const ALL: [Self; 11] = [
-        Self::Refused,
-        Self::Unreachable,
-        Self::Unresolved,
-        Self::ConnectTimeout,
-        Self::NoSourcePort,
-        Self::Descriptors,
-        Self::SelfConnect,
-        Self::Reset,
-        Self::Closed,
-        Self::Timeout,
-        Self::Other,
-    ];
-
-    /// Its name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::Unresolved => "unresolved",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::NoSourcePort => "no_source_port",
-            Self::Descriptors => "descriptors",
-            Self::SelfConnect => "self_connect",
-            Self::Reset => "reset",
-            Self::Closed => "closed",
-            Self::Timeout => "timeout",
-            Self::Other => "other",
-        }
-    }
-}
-
-impl Failures {
-    /// All of them together.
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
-
-    /// Those that were seen at all, in the order of reports.
-    pub fn seen(&self) -> impl Iterator<Item = (Failure, u64)> {
-        Failure::ALL
-            .into_iter()
-            .map(|failure| (failure, self[failure]))
-            .filter(|(_, count)| *count > 0)
-    }
-}
-
-impl Index<Failure> for Failures {
-    type Output = u64;
-    fn index(&self, failure: Failure) -> &u64 {
-        &self.0[failure as usize]
-    }
-}
-
-impl IndexMut<Failure> for Failures {
-    fn index_mut(&mut self, failure: Failure) -> &mut u64 {
-        &mut self.0[failure as usize]
-    }
-}
-
 impl Metrics {
-    /// The rows with the names that files give them, in the order of reports.
-    pub fn rows(&self) -> [(&'static str, &LatencyHistogram); 6] {
+    /// Returns the histograms with their names in reports and files.
+    pub fn histograms(&self) -> [(&'static str, &LatencyHistogram); 6] {
         [
             ("response", &self.response),
             ("wait", &self.wait),
@@ -230,13 +79,14 @@ impl Metrics {
         ]
     }
 
-    /// The share of the time in which the loops neither waited nor looked again; none where no time passed.
+    /// Returns the share of the time in which the workers were busy; `None` if no time passed.
     pub fn busy(&self) -> Option<f64> {
         busy(self.polling.saturating_add(self.spinning), self.elapsed)
     }
 }
 
-/// The share of the time in which a loop neither waited nor looked again; none where no time passed.
+/// Returns the share of `elapsed` nanoseconds that was not `idle`, which is polling or spinning; `None` if no time
+/// passed.
 pub fn busy(idle: u64, elapsed: u64) -> Option<f64> {
     (elapsed > 0).then(|| 1.0 - (idle as f64 / elapsed as f64).min(1.0))
 }
@@ -254,9 +104,7 @@ impl AddAssign<&Metrics> for Metrics {
         self.unanswered += other.unanswered;
         self.unsent += other.unsent;
         self.reconnects += other.reconnects;
-        for failure in Failure::ALL {
-            self.failures[failure] += other.failures[failure];
-        }
+        self.failures += other.failures;
         self.corrupted += other.corrupted;
         if self.corruption.is_none() {
             self.corruption.clone_from(&other.corruption);
@@ -268,18 +116,15 @@ impl AddAssign<&Metrics> for Metrics {
     }
 }
 
-impl From<ConnectFailure> for Failure {
-    fn from(failure: ConnectFailure) -> Self {
-        match failure {
-            ConnectFailure::Refused => Self::Refused,
-            ConnectFailure::Unreachable => Self::Unreachable,
-            ConnectFailure::Unresolved => Self::Unresolved,
-            ConnectFailure::TimedOut => Self::ConnectTimeout,
-            ConnectFailure::NoSourcePort => Self::NoSourcePort,
-            ConnectFailure::Descriptors => Self::Descriptors,
-            ConnectFailure::SelfConnect => Self::SelfConnect,
-            ConnectFailure::Reset => Self::Reset,
-            ConnectFailure::Other => Self::Other,
-        }
-    }
+fn to_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    serializer.serialize_str(&hex)
+}
+
+/// Reads hexadecimal digits up to the first other character.
+fn from_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let digits: Vec<_> = text.chars().map_while(|c| c.to_digit(16)).collect();
+    let byte = |pair: &[u32]| (pair[0] << 4 | pair[1]) as u8;
+    Ok(digits.chunks_exact(2).map(byte).collect())
 }

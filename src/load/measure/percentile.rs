@@ -1,9 +1,9 @@
-//! The percentiles that reports have, and when there is one at all.
+//! The percentiles of reports, and the number of samples that each needs.
 
-/// A percentile with fewer samples above it is chance, and not reported.
+/// A percentile with fewer samples above it is left to chance and not reported.
 const SAMPLES_ABOVE: u64 = 10;
 
-/// The percentiles that reports have.
+/// A percentile of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Percentile {
     /// The median.
@@ -19,10 +19,10 @@ pub enum Percentile {
 }
 
 impl Percentile {
-    /// All, in ascending order.
+    /// All percentiles in ascending order.
     pub const ALL: [Self; 5] = [Self::P50, Self::P90, Self::P99, Self::P999, Self::P9999];
 
-    /// Its name in reports.
+    /// Returns the name of the percentile in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::P50 => "p50",
@@ -33,17 +33,17 @@ impl Percentile {
         }
     }
 
-    /// As a share of one.
+    /// Returns the percentile as a share of one.
     pub fn quantile(self) -> f64 {
         1.0 - 1.0 / self.one_in() as f64
     }
 
-    /// With fewer samples it is not reported: ten have to lie above it.
+    /// Returns the number of samples from which on the percentile is reported: ten of them lie above it.
     pub fn samples_needed(self) -> u64 {
         SAMPLES_ABOVE * self.one_in()
     }
 
-    /// One sample in so many lies above it.
+    /// Returns `n` if one sample in `n` lies above the percentile.
     fn one_in(self) -> u64 {
         match self {
             Self::P50 => 2,

@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use super::metrics::{Corruption, Failure, Metrics, busy};
+use super::failure::Failure;
+use super::metrics::{Corruption, Metrics, busy};
 use crate::load::drive::session::{Observer, Timestamps};
 
 /// The figures of one loop.

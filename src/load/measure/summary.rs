@@ -1,135 +1,179 @@
-//! The figures that are computed from a measurement: what objectives are checked against and reports print.
+//! The figures that are computed from a measurement. Objectives are checked against them, and reports print them.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::failure::Failures;
 use super::latency_summary::LatencySummary;
-use super::results::Interval;
+use super::measurement::Measurement;
+use super::metrics::Corruption;
+use super::usage::ServerUsage;
 
-/// What was measured in the window.
+/// The figures of the window: `metrics` in the JSON report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Replies that came in the window, verified unless that was not wanted.
+    /// The number of replies that arrived in the window. They are verified, unless verification is off.
     pub messages: u64,
-    /// The length of the window.
+    /// The length of the window in seconds. In a sum of reports: of the longest window.
     pub seconds: f64,
-    /// `messages` by `seconds`.
+    /// `messages` divided by `seconds`; null if no time passed.
     pub messages_per_sec: Option<f64>,
-    /// What an open loop was to reach (a shard its part of it); null: a closed loop.
+    /// The rate of an open loop in messages per second: a shard's share of the rate; null for a closed loop.
     pub asked_per_sec: Option<f64>,
-    /// `messages_per_sec` by `asked_per_sec`; where a number of messages was asked for, without the time until the first
-    /// of them was back.
+    /// The achieved share of `asked_per_sec`, where 1 is all of it; null for a closed loop, or if no time passed. If the
+    /// run ends after a number of messages, the time until the first reply does not count.
     pub achieved: Option<f64>,
-    /// Payload received.
+    /// The payload received in the window, in bytes.
     pub bytes: u64,
-    /// 10^6 bytes of payload received, by `seconds`.
+    /// `bytes` divided by 10^6 and by `seconds`; null if no time passed.
     pub mb_per_sec: Option<f64>,
-    /// Of this process.
+    /// The number of connections that the process, or the shards, had to keep up.
     pub connections_asked: usize,
-    /// That the server let us have, on average over the window. With churn each is many, one after the other, and is
-    /// missing from a failure until another succeeds.
+    /// The number of connections that were up, on average over the window. With churn, one of them stands for many
+    /// connections in turn, and is missing from a failure until the next connect succeeds.
     pub connections_achieved: usize,
-    /// How often what failed: `refused`, `unreachable`, `unresolved`, `connect_timeout`, `no_source_port`, `descriptors`,
-    /// `self_connect`, `reset`, `closed`, `timeout`, `other`. What did not happen is left out.
-    pub errors: BTreeMap<String, u64>,
-    /// Replies that differed from what was sent.
+    /// The number of failures by name: `refused`, `unreachable`, `unresolved`, `connect_timeout`, `no_source_port`,
+    /// `descriptors`, `self_connect`, `reset`, `closed`, `timeout`, `other`. A failure that did not occur is left out.
+    pub errors: Failures,
+    /// The number of replies that differed from what was sent.
     pub corrupted: u64,
-    /// The first of them; null: there was none.
-    pub corruption: Option<CorruptionReport>,
-    /// Sent, and neither answered nor timed out at the end.
+    /// The first reply that differed; null if there was none.
+    pub corruption: Option<Corruption>,
+    /// The number of messages that were sent and neither answered nor timed out at the end.
     pub unanswered: u64,
-    /// Intended, and never sent.
+    /// The number of messages that were due in the window and never sent.
     pub unsent: u64,
-    /// Attempts to replace a connection.
+    /// The number of attempts to replace a connection.
     pub reconnects: u64,
-    /// Unanswered messages, on average over the window.
+    /// The number of unanswered messages, on average over the window; null if no time passed.
     pub in_flight: Option<f64>,
-    /// Intended until answered.
+    /// From the intended send to the last byte of the reply.
     pub response_us: LatencySummary,
-    /// Intended until the connection could take it: the peer's part of a delay.
+    /// From the intended send until the connection could take the message. The peer causes this delay.
     pub wait_us: LatencySummary,
-    /// Sent until answered.
+    /// From the send to the last byte of the reply.
     pub service_us: LatencySummary,
-    /// Could be sent until sent: the generator's part of a delay.
+    /// From the moment at which the message could be sent to the send. The generator causes this delay.
     pub send_lag_us: LatencySummary,
-    /// Connects.
+    /// From the first SYN to the established connection.
     pub connect_us: LatencySummary,
-    /// From the poll's return until the read: the generator's own, and part of `service_us`.
+    /// From the poll's return to the read of a connection. The generator causes this delay; `service_us` includes it.
     pub turn_us: LatencySummary,
 }
 
-/// Where a reply differed from what was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CorruptionReport {
-    /// The number of the connection, from 1.
-    pub connection: u64,
-    /// Of the first wrong byte among the bytes that the connection echoed, from 0.
-    pub offset: u64,
-    /// The bytes that were due there, a few, in hex.
-    pub expected: String,
-    /// The bytes that came, a few, in hex.
-    pub got: String,
-}
-
-/// A part of the window.
+/// The time and CPU time that the generator spent: `generator` in the JSON report. A figure is null if no time passed or
+/// the system does not tell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct IntervalSummary {
-    /// Since the begin of the window.
-    pub start_s: f64,
-    /// Its length.
-    pub seconds: f64,
-    /// Answered in it.
-    pub messages: u64,
-    /// Failures in it, of all kinds. Wrong replies are none of them.
-    pub errors: u64,
-    /// Of messages of the window that ended in it. Those that ended behind the window are in the last interval.
-    pub response_us: IntervalLatency,
+pub struct GeneratorSummary {
+    /// The share of the time, over all threads, in which the generator neither waited nor spun; 1 is all of the time.
+    pub busy: Option<f64>,
+    /// The share of the time, over all threads, in which the generator polled without waiting, because a send was due
+    /// soon; 1 is all of the time.
+    pub spinning: Option<f64>,
+    /// The CPU time per message in microseconds: `cpu_s` divided by the answered messages.
+    pub cpu_us_per_message: Option<f64>,
+    /// The CPU time of the process in the window, in seconds.
+    pub cpu_s: Option<f64>,
+    /// The time in seconds, added over all threads.
+    pub elapsed_s: f64,
+    /// The part of `elapsed_s` that was spent waiting in the poll.
+    pub polling_s: f64,
+    /// The part of `elapsed_s` that was spent polling without waiting.
+    pub spinning_s: f64,
 }
 
-/// Response times of an interval, in microseconds. See [`LatencySummary`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct IntervalLatency {
-    /// The median.
-    pub p50: Option<f64>,
-    /// 99 % are not longer.
-    pub p99: Option<f64>,
-    /// The greatest.
-    pub max: Option<f64>,
-    /// From here on these are lower bounds.
-    pub bounded_from: Option<f64>,
+/// The usage of the server that was started for the measurement: `server` in the JSON report. A figure is null if the
+/// system does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerSummary {
+    /// The CPU time in the window, in seconds.
+    pub cpu_s: Option<f64>,
+    /// `cpu_s` divided by the length of the window: 1 is one core.
+    pub cpu: Option<f64>,
+    /// The resident memory at the end of the window, in bytes.
+    pub rss_bytes: Option<u64>,
+    /// The resident memory that each connection added until all connections were up, in bytes; null in a sum of reports.
+    pub bytes_per_connection: Option<f64>,
 }
 
 impl Summary {
-    /// Messages of the window that were answered, in it or behind it.
+    /// Computes the figures of `measurement`.
+    pub fn of(measurement: &Measurement) -> Self {
+        let (total, window) = (&measurement.total, measurement.window.as_secs_f64());
+        let per_second = |number: f64| finite(number / window);
+        let rate = measurement.achieved_rate();
+        Self {
+            messages: total.messages,
+            seconds: window,
+            messages_per_sec: per_second(total.messages as f64),
+            asked_per_sec: rate.map(|rate| rate.target.per_sec),
+            achieved: rate.and_then(|rate| rate.share()),
+            bytes: total.bytes,
+            mb_per_sec: per_second(total.bytes as f64 / 1e6),
+            connections_asked: measurement.connections_asked,
+            connections_achieved: measurement.connections_achieved,
+            errors: total.failures,
+            corrupted: total.corrupted,
+            corruption: total.corruption.clone(),
+            unanswered: total.unanswered,
+            unsent: total.unsent,
+            reconnects: total.reconnects,
+            in_flight: per_second(total.in_flight as f64 / 1e9),
+            response_us: LatencySummary::of(&total.response),
+            wait_us: LatencySummary::of(&total.wait),
+            service_us: LatencySummary::of(&total.service),
+            send_lag_us: LatencySummary::of(&total.send_lag),
+            connect_us: LatencySummary::of(&total.connect),
+            turn_us: LatencySummary::of(&total.turn),
+        }
+    }
+
+    /// Returns the number of messages of the window that were answered, in the window or after it.
     pub fn answered(&self) -> u64 {
         self.service_us.count
     }
 
-    /// Failures, unanswered, unsent and corrupted messages, as a share of all that ended; none if none did.
+    /// Returns failures and unanswered, unsent and corrupted messages as a share of all that ended; `None` if no message
+    /// ended.
     pub fn error_share(&self) -> Option<f64> {
-        let failures: u64 = self.errors.values().sum();
-        let bad = failures + self.unanswered + self.unsent + self.corrupted;
-        let all = bad + self.answered();
-        (all > 0).then(|| bad as f64 / all as f64)
+        let errors = self.errors.total() + self.unanswered + self.unsent + self.corrupted;
+        let ended = errors + self.answered();
+        (ended > 0).then(|| errors as f64 / ended as f64)
     }
 }
 
-impl IntervalSummary {
-    /// Of a part of the window.
-    pub fn of(interval: &Interval) -> Self {
-        let times = LatencySummary::of(&interval.tally.response);
+impl GeneratorSummary {
+    /// Computes the figures of `measurement`.
+    pub fn of(measurement: &Measurement) -> Self {
+        let total = &measurement.total;
+        let seconds = |nanoseconds: u64| Duration::from_nanos(nanoseconds).as_secs_f64();
+        let cpu = measurement.generator_cpu.map(|cpu| cpu.as_secs_f64());
         Self {
-            start_s: interval.start.as_secs_f64(),
-            seconds: interval.length.as_secs_f64(),
-            messages: interval.tally.messages,
-            errors: interval.tally.failures.total(),
-            response_us: IntervalLatency {
-                p50: times.p50,
-                p99: times.p99,
-                max: times.max,
-                bounded_from: times.bounded_from,
-            },
+            busy: total.busy(),
+            spinning: finite(total.spinning as f64 / total.elapsed as f64),
+            cpu_us_per_message: cpu.and_then(|cpu| finite(cpu * 1e6 / total.messages as f64)),
+            cpu_s: cpu,
+            elapsed_s: seconds(total.elapsed),
+            polling_s: seconds(total.polling),
+            spinning_s: seconds(total.spinning),
         }
     }
+}
+
+impl ServerSummary {
+    /// Computes the figures of `usage` in a window of this length.
+    pub fn of(usage: ServerUsage, window: Duration) -> Self {
+        let cpu = usage.cpu.map(|cpu| cpu.as_secs_f64());
+        Self {
+            cpu_s: cpu,
+            cpu: cpu.and_then(|cpu| finite(cpu / window.as_secs_f64())),
+            rss_bytes: usage.rss,
+            bytes_per_connection: usage.bytes_per_connection,
+        }
+    }
+}
+
+fn finite(number: f64) -> Option<f64> {
+    number.is_finite().then_some(number)
 }

@@ -106,7 +106,7 @@ fn gap(random: &mut fastrand::Rng, mean: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::testing::open;
+    use crate::load::testing::open_loop;
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn poisson_arrivals_of_many_connections_scatter_as_those_of_one_would() {
-        let mut settings = open().settings;
+        let mut settings = open_loop().settings;
         settings.connections = 64;
         settings.load = Load::Open {
             rate: 1_000.0,

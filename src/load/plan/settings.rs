@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
 use super::share::WorkerShare;
+use serde::{Deserialize, Serialize};
+
 use crate::conn::Framing;
 use crate::net::IpFamily;
 
@@ -91,7 +93,8 @@ pub enum Load {
 }
 
 /// How the messages of an open loop are spread over time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Arrival {
     /// Evenly, connection after connection.
     Constant,
@@ -100,7 +103,8 @@ pub enum Arrival {
 }
 
 /// How a connection is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Close {
     /// In order.
     Fin,
@@ -113,7 +117,7 @@ pub enum Close {
 pub struct Sizes(pub Vec<(RangeInclusive<usize>, u64)>);
 
 /// One of several processes that make one load together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
     /// Its number, from 0.
     pub index: usize,

@@ -1,4 +1,4 @@
-//! Where it was measured.
+//! The machine and the build that generated a load.
 
 use std::env::consts;
 use std::thread;
@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::net::BACK_END;
 
-/// Where it was measured.
+/// The machine and the build that generated a load.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// The version of mio-echo.
     pub version: String,
-    /// `linux`, `macos`, `windows`, ...
+    /// The operating system: `linux`, `macos`, `windows`, ...
     pub system: String,
-    /// The kernel's version; null where the system does not tell.
+    /// The version of the kernel; null if the system does not tell.
     pub kernel: Option<String>,
-    /// `x86_64`, `aarch64`, ...
+    /// The processor architecture: `x86_64`, `aarch64`, ...
     pub architecture: String,
-    /// CPUs that this process may use; null where the system does not tell.
+    /// The number of CPUs that the process may use; null if the system does not tell.
     pub cpus: Option<usize>,
-    /// How this build waits for sockets: `epoll`, `kqueue`, `poll` or `IOCP`.
+    /// The system interface by which this build waits for sockets: `epoll`, `kqueue`, `poll` or `IOCP`.
     pub back_end: String,
 }
 
 impl Environment {
-    /// Of this process.
-    pub fn here() -> Self {
+    /// Returns the environment of this process.
+    pub fn current() -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
             system: consts::OS.into(),

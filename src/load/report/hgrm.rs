@@ -1,24 +1,24 @@
-//! The distribution of a row as HdrHistogram's tools print it, which its plotter reads: values in milliseconds.
+//! A latency histogram in the text format of HdrHistogram's tools, in milliseconds. HdrHistogram's plotter reads it.
 
 use std::io::{self, Write};
 
 use hdrhistogram::Histogram;
 
-use crate::load::measure::metrics::LatencyHistogram;
+use crate::load::measure::latency_histogram::LatencyHistogram;
 
-/// Steps in each halving of the distance to 100 %, as HdrHistogram's own tools have it.
-const TICKS: u32 = 5;
+/// The number of steps in each halving of the distance to 100 %, as in HdrHistogram's own tools.
+const STEPS_PER_HALVING: u32 = 5;
 
-const NANOSECONDS_A_MILLISECOND: f64 = 1e6;
+const NANOSECONDS_PER_MILLISECOND: f64 = 1e6;
 
-/// Writes the distribution of `row` to `output`.
+/// Writes the percentiles of `latencies` to `output`.
 ///
 /// # Errors
 ///
-/// Those of `output`.
-pub fn write(output: &mut dyn Write, row: &LatencyHistogram) -> io::Result<()> {
-    let histogram = &row.histogram;
-    let milliseconds = |nanoseconds: f64| nanoseconds / NANOSECONDS_A_MILLISECOND;
+/// When writing to `output` fails.
+pub fn write(output: &mut dyn Write, latencies: &LatencyHistogram) -> io::Result<()> {
+    let histogram = &latencies.histogram;
+    let milliseconds = |nanoseconds: f64| nanoseconds / NANOSECONDS_PER_MILLISECOND;
     let columns = ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"];
     let [value, percentile, total, inverse] = columns;
     writeln!(
@@ -26,10 +26,10 @@ pub fn write(output: &mut dyn Write, row: &LatencyHistogram) -> io::Result<()> {
         "{value:>14} {percentile:>14} {total:>10} {inverse:>16}\n"
     )?;
     let mut total = 0;
-    for step in histogram.iter_quantiles(TICKS) {
+    for step in histogram.iter_quantiles(STEPS_PER_HALVING) {
         total += step.count_since_last_iteration();
-        // The bucket may reach beyond the longest sample in it.
-        let value = milliseconds(step.value_iterated_to().min(row.max) as f64);
+        // The bucket of the histogram may reach beyond the longest time in it.
+        let value = milliseconds(step.value_iterated_to().min(latencies.max) as f64);
         let quantile = step.quantile_iterated_to();
         let inverse = 1.0 / (1.0 - quantile);
         writeln!(
@@ -41,7 +41,7 @@ pub fn write(output: &mut dyn Write, row: &LatencyHistogram) -> io::Result<()> {
         milliseconds(histogram.mean()),
         milliseconds(histogram.stdev()),
     );
-    let (max, count) = (milliseconds(row.max as f64), histogram.len());
+    let (max, count) = (milliseconds(latencies.max as f64), histogram.len());
     writeln!(
         output,
         "#[Mean    = {mean:12.6}, StdDeviation   = {deviation:12.6}]"
@@ -57,7 +57,7 @@ pub fn write(output: &mut dyn Write, row: &LatencyHistogram) -> io::Result<()> {
     )
 }
 
-/// Values that the first bucket tells apart.
+/// Returns the number of values that the first bucket distinguishes.
 fn sub_buckets(histogram: &Histogram<u64>) -> u32 {
     (2 * 10_u32.pow(histogram.sigfig().into())).next_power_of_two()
 }
@@ -65,21 +65,21 @@ fn sub_buckets(histogram: &Histogram<u64>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::testing::results;
+    use crate::load::testing::closed_loop;
 
-    fn written(row: &LatencyHistogram) -> String {
+    fn written(latencies: &LatencyHistogram) -> String {
         let mut output = Vec::new();
-        write(&mut output, row).expect("memory");
-        String::from_utf8(output).expect("text")
+        write(&mut output, latencies).expect("a Vec takes all bytes");
+        String::from_utf8(output).expect("UTF-8")
     }
 
     #[test]
-    fn the_form_is_that_of_the_tools_of_hdr_histogram() {
-        let mut row = LatencyHistogram::default();
-        (0..3).for_each(|_| row.record(1_000_000));
-        row.record(2_500_000);
+    fn the_format_is_that_of_hdr_histograms_own_tools() {
+        let mut latencies = LatencyHistogram::default();
+        (0..3).for_each(|_| latencies.record(1_000_000));
+        latencies.record(2_500_000);
         assert_eq!(
-            written(&row),
+            written(&latencies),
             "         Value     Percentile TotalCount 1/(1-Percentile)
 
       1.000447 0.000000000000          3           1.00
@@ -102,9 +102,9 @@ mod tests {
     }
 
     #[test]
-    fn every_line_has_four_columns_that_agree_with_the_histogram() {
-        let row = &results().total.response;
-        let text = written(row);
+    fn each_line_has_four_columns_that_agree_with_the_histogram() {
+        let latencies = &closed_loop().measurement.total.response;
+        let text = written(latencies);
         let lines: Vec<_> = text
             .lines()
             .skip(2)
@@ -119,7 +119,7 @@ mod tests {
                 panic!("{line}");
             };
             let nanoseconds = (value * 1e6).round() as u64;
-            let expected = row.histogram.count_between(0, nanoseconds);
+            let expected = latencies.histogram.count_between(0, nanoseconds);
             assert_eq!(total as u64, expected, "{line}");
             assert!(total >= quantile * 2_000.0 && inverse >= 1.0, "{line}");
         }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_row_is_written_too() {
+    fn an_empty_histogram_is_written_without_nan() {
         let text = written(&LatencyHistogram::default());
         assert!(text.contains("Total count    =            0]"), "{text}");
         assert!(!text.contains("NaN"), "{text}");

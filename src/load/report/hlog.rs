@@ -1,4 +1,4 @@
-//! Every interval's histograms as an HdrHistogram log, format 1.2: a line a row, tagged with its name.
+//! The histograms of each interval as an HdrHistogram log, format 1.2: one line per histogram, tagged with its name.
 
 use std::io::{self, Write};
 use std::time::SystemTime;
@@ -8,23 +8,23 @@ use hdrhistogram::serialization::interval_log::{
     IntervalLogWriter, IntervalLogWriterBuilder, IntervalLogWriterError, Tag,
 };
 
-use crate::load::measure::results::Interval;
+use crate::load::measure::interval::Interval;
 
-/// The log gives maxima in milliseconds; histograms are in nanoseconds.
+/// The nanoseconds in a millisecond: the log gives maxima in milliseconds, and the histograms are in nanoseconds.
 const MAX_DIVISOR: f64 = 1e6;
 
-/// A log that grows with every interval.
-pub struct Log<'a, W: Write> {
+/// An HdrHistogram log that grows with each interval.
+pub struct IntervalLog<'a, W: Write> {
     log: IntervalLogWriter<'a, 'a, W, V2DeflateSerializer>,
 }
 
-impl<'a, W: Write> Log<'a, W> {
-    /// A log to `output` of intervals that count from `began`.
+impl<'a, W: Write> IntervalLog<'a, W> {
+    /// Starts a log to `output`. The starts of its intervals count from `began`.
     ///
     /// # Errors
     ///
-    /// Those of `output`.
-    pub fn begin(
+    /// When writing to `output` fails.
+    pub fn start(
         output: &'a mut W,
         serializer: &'a mut V2DeflateSerializer,
         began: SystemTime,
@@ -38,20 +38,20 @@ impl<'a, W: Write> Log<'a, W> {
         Ok(Self { log })
     }
 
-    /// Adds the rows of `interval`.
+    /// Adds the histograms of `interval`.
     ///
     /// # Errors
     ///
-    /// Those of the output.
+    /// When writing to the output fails.
     pub fn write(&mut self, interval: &Interval) -> io::Result<()> {
         let Interval {
             start,
             length,
-            tally,
+            metrics,
         } = interval;
-        for (name, row) in tally.rows() {
+        for (name, latencies) in metrics.histograms() {
             self.log
-                .write_histogram(&row.histogram, *start, *length, Tag::new(name))
+                .write_histogram(&latencies.histogram, *start, *length, Tag::new(name))
                 .map_err(|error| match error {
                     IntervalLogWriterError::IoError(error) => error,
                     IntervalLogWriterError::SerializeError(error) => io::Error::other(error),
@@ -73,23 +73,24 @@ mod tests {
     use crate::load::testing::interval;
 
     #[test]
-    fn every_row_of_every_interval_can_be_read_again() {
+    fn each_histogram_of_each_interval_can_be_read_again() {
         let intervals = [
             interval(),
             Interval {
                 start: Duration::from_secs(1),
                 length: Duration::from_millis(250),
-                tally: Metrics::default(),
+                metrics: Metrics::default(),
             },
         ];
         let began = UNIX_EPOCH + Duration::from_millis(1_800_000_000_500);
         let mut log = Vec::new();
         let mut serializer = V2DeflateSerializer::new();
-        let mut writer = Log::begin(&mut log, &mut serializer, began).expect("memory");
+        let mut writer =
+            IntervalLog::start(&mut log, &mut serializer, began).expect("a Vec takes all bytes");
         for interval in &intervals {
-            writer.write(interval).expect("memory");
+            writer.write(interval).expect("a Vec takes all bytes");
         }
-        let text = String::from_utf8(log.clone()).expect("text");
+        let text = String::from_utf8(log.clone()).expect("UTF-8");
         assert!(
             text.starts_with(
                 "#[Histogram log format version 1.2]\n\
@@ -108,7 +109,7 @@ mod tests {
             assert!([LogEntry::StartTime(time), LogEntry::BaseTime(time)].contains(&entry));
         }
         for interval in &intervals {
-            for (name, row) in interval.tally.rows() {
+            for (name, latencies) in interval.metrics.histograms() {
                 let Some(LogEntry::Interval(entry)) = entries.next() else {
                     panic!("no line for {name}");
                 };
@@ -118,7 +119,7 @@ mod tests {
                     (interval.start, interval.length)
                 );
                 let read = decode(entry.encoded_histogram()).expect("a histogram");
-                assert_eq!(read, row.histogram, "{name}");
+                assert_eq!(read, latencies.histogram, "{name}");
             }
         }
         assert_eq!(entries.next(), None);

@@ -1,8 +1,7 @@
-//! The sum of the reports of shards: several processes that made one load at once.
+//! The sum of the reports of shards: several processes that generated one load at the same time.
 //!
-//! Counts and histograms are added, so percentiles are those of all messages. What cannot be added is left out.
+//! Counts and histograms are added, so percentiles are those of all messages. Figures that cannot be added are left out.
 
-use std::time::Duration;
 use std::{error, fmt};
 
 use serde::Deserialize;
@@ -10,41 +9,36 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::config::ConfigReport;
-use super::parts::Parts;
-use super::schema::{Report, SCHEMA, ServerReport};
+use super::restore::measurement;
+use super::schema::{Report, SCHEMA};
+use crate::load::judge::reason::{Reason, ReasonCode};
 use crate::load::judge::slo::Slo;
-use crate::load::judge::verdict::{TOO_FEW, Verdict, few_samples};
-use crate::load::measure::metrics::LatencyHistogram;
-use crate::load::measure::summary::{IntervalLatency, IntervalSummary};
+use crate::load::judge::throughput::below_rate;
+use crate::load::judge::verdict::{Verdict, too_few_samples};
+use crate::load::measure::latency_histogram::LatencyHistogram;
+use crate::load::measure::measurement::Measurement;
 
-/// Intervals that begin, or last, so many seconds apart are not the same.
-const ALIGNED: f64 = 0.001;
+/// The share of the longest window by which the starts, or the lengths, of the windows of one load may differ.
+const WINDOW_TOLERANCE: f64 = 0.10;
 
-/// Windows that begin apart, or end apart, by more than this share of the longest are not of one load.
-const APART: f64 = 0.10;
-
-/// What each shard has of its own.
-const OWN_SETTINGS: [&str; 3] = ["shard", "address", "sources"];
-
-/// The sum of reports.
+/// The sum of the reports of shards.
 #[derive(Clone, Debug)]
 pub struct Merged {
-    /// As of one measurement.
+    /// The report, as if of one process.
     pub report: Report,
-    /// The response times of all.
+    /// The response times of all messages.
     pub response: LatencyHistogram,
 }
 
-/// Why reports cannot be added; one line that names the report.
+/// Reports cannot be read or added. The text is one line and names the report.
 #[derive(Debug)]
 pub struct MergeError(String);
 
-/// The report that `json` holds; `name` is that of its file.
+/// Returns the report that `json` holds. Errors call the report `name`.
 ///
 /// # Errors
 ///
-/// When it is none of this schema.
+/// When `json` is not a report of this schema.
 pub fn read(name: &str, json: &str) -> Result<Report, MergeError> {
     #[derive(Deserialize)]
     struct Schema {
@@ -61,241 +55,169 @@ pub fn read(name: &str, json: &str) -> Result<Report, MergeError> {
     serde_json::from_str(json).map_err(no_report)
 }
 
-/// The sum of `reports`, which are named, judged by `slo`.
+/// Adds `reports`, each with its name, and checks the sum against the objectives `slo`.
 ///
 /// # Errors
 ///
-/// When they are not of one load, or are of the same part of it, or hold no histograms.
+/// When there are no reports, when they are not different shards of one load, or when one of them cannot be read.
 pub fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged, MergeError> {
-    refuse_other_loads(&reports)?;
-    refuse_same_shards(&reports)?;
-    let number = reports.len();
-    let apart = apart(&reports)?;
-    let mut reasons = reasons(&reports);
-    reasons.extend(unequal(&reports));
-    let mut parts = reports.into_iter().map(|(name, report)| {
-        Parts::read(report).map_err(|error| MergeError(format!("{name}: {error}")))
-    });
-    let first = parts
-        .next()
-        .ok_or_else(|| MergeError("no reports".into()))??;
-    let mut sum = parts.try_fold(first, |sum, more| Ok::<_, MergeError>(add(sum, more?)))?;
+    check_same_load(&reports)?;
+    check_different_shards(&reports)?;
+    check_same_count(&reports)?;
+    let apart = shards_apart(&reports)?;
+    let mut sum = add(&reports)?;
     if apart.is_some() {
         sum.intervals.clear();
     }
-    reasons.extend(apart);
-    reasons.extend(sum.pace().and_then(|pace| pace.too_slow()));
-    reasons.extend(few_samples(&sum.total.response));
-    sum.verdict = Verdict::from_reasons(reasons);
-    sum.merged_from = Some(number);
-    sum.config.shard = None;
-    sum.server = sum.server.map(|server| share_of_core(server, sum.window));
-    let response = sum.total.response.clone();
+    let (_, first) = &reports[0];
+    let mut config = first.config.clone();
+    config.shard = None;
+    let environment = first.environment.clone();
+    let report = Report::of(config, environment, first.began.clone(), &sum, slo);
+    let limited_by = first.limited_by;
+    let is_same = |(_, report): &(String, Report)| report.limited_by == limited_by;
+    let reasons = shard_reasons(&reports)
+        .chain(missing_shards(&reports))
+        .chain(unequal_windows(&reports))
+        .chain(apart)
+        .chain(below_rate(&sum))
+        .chain(too_few_samples(&sum));
     Ok(Merged {
-        report: sum.report(slo),
-        response,
+        report: Report {
+            merged_from: Some(reports.len()),
+            verdict: Verdict::from_reasons(reasons),
+            limited_by: limited_by.filter(|_| reports.iter().all(is_same)),
+            ..report
+        },
+        response: sum.total.response,
     })
 }
 
-fn refuse_other_loads(reports: &[(String, Report)]) -> Result<(), MergeError> {
+fn add(reports: &[(String, Report)]) -> Result<Measurement, MergeError> {
+    let mut sum: Option<Measurement> = None;
+    for (name, report) in reports {
+        let part = measurement(report).map_err(|error| MergeError(format!("{name}: {error}")))?;
+        match &mut sum {
+            Some(sum) => *sum += part,
+            None => sum = Some(part),
+        }
+    }
+    sum.ok_or_else(|| MergeError("no reports".into()))
+}
+
+fn check_same_load(reports: &[(String, Report)]) -> Result<(), MergeError> {
     let Some(((first_name, first), others)) = reports.split_first() else {
         return Ok(());
     };
-    let first = comparable(&first.config);
     for (name, report) in others {
-        let other = comparable(&report.config);
-        let differing = first.iter().zip(&other).find(|(a, b)| a != b);
-        if let Some(((setting, a), (_, b))) = differing {
+        if let Some(difference) = first.config.difference(&report.config) {
             return Err(MergeError(format!(
-                "{name}: not the load of {first_name}: {setting} is {b}, not {a}"
+                "{name}: not the load of {first_name}: {difference}"
             )));
         }
     }
     Ok(())
 }
 
-fn comparable(config: &ConfigReport) -> Vec<(String, Value)> {
-    let Ok(Value::Object(settings)) = serde_json::to_value(config) else {
-        unreachable!("a struct of numbers and text");
-    };
-    settings
-        .into_iter()
-        .filter(|(name, _)| !OWN_SETTINGS.contains(&name.as_str()))
-        .collect()
-}
-
-fn refuse_same_shards(reports: &[(String, Report)]) -> Result<(), MergeError> {
-    for (at, (name, report)) in reports.iter().enumerate() {
-        let shard = report.config.shard;
-        let same = reports[..at]
-            .iter()
-            .find(|(_, earlier)| earlier.config.shard.map(|s| s.index) == shard.map(|s| s.index));
-        match (same, shard) {
-            (Some((earlier, _)), Some(shard)) => {
-                let index = shard.index;
-                return Err(MergeError(format!(
-                    "{name}: shard {index} is that of {earlier} too"
-                )));
-            }
-            (Some((earlier, _)), None) => {
-                return Err(MergeError(format!(
-                    "{name}: the whole load, as {earlier} is; expected reports of runs with --shard"
-                )));
-            }
-            (None, _) => {}
+fn check_different_shards(reports: &[(String, Report)]) -> Result<(), MergeError> {
+    let index = |report: &Report| report.config.shard.map(|shard| shard.index);
+    for (position, (name, report)) in reports.iter().enumerate() {
+        let mut earlier = reports[..position].iter();
+        let same = earlier.find(|(_, earlier)| index(earlier) == index(report));
+        if let Some((same, _)) = same {
+            return Err(MergeError(match index(report) {
+                Some(index) => format!("{name}: shard {index}, as {same} is"),
+                None => {
+                    format!("{name}: the whole load, as {same} is; expected reports of shards")
+                }
+            }));
         }
     }
-    refuse_other_counts(reports)
+    Ok(())
 }
 
-fn refuse_other_counts(reports: &[(String, Report)]) -> Result<(), MergeError> {
+fn check_same_count(reports: &[(String, Report)]) -> Result<(), MergeError> {
     let count = |report: &Report| report.config.shard.map(|shard| shard.count);
+    let text = |report: &Report| match count(report) {
+        Some(count) => format!("a shard of {count}"),
+        None => "no shard".into(),
+    };
     let Some((first_name, first)) = reports.first() else {
         return Ok(());
     };
-    match reports
-        .iter()
-        .find(|(_, report)| count(report) != count(first))
-    {
+    let mut reports = reports.iter();
+    match reports.find(|(_, report)| count(report) != count(first)) {
         None => Ok(()),
-        Some((name, report)) => {
-            let [other, first] = [report, first].map(|report| match count(report) {
-                Some(count) => format!("a shard of {count}"),
-                None => "no shard".into(),
-            });
-            Err(MergeError(format!(
-                "{name}: {other}, but {first_name} is {first}"
-            )))
-        }
+        Some((name, report)) => Err(MergeError(format!(
+            "{name}: {}, but {first_name} is {}",
+            text(report),
+            text(first)
+        ))),
     }
 }
 
-/// Why the sum is suspect: whatever a shard says that holds for the sum, and each shard that is missing.
-fn reasons(reports: &[(String, Report)]) -> Vec<String> {
-    let of_one = |(name, report): &(String, Report)| -> Vec<String> {
-        let who = match report.config.shard {
+/// Returns the reasons that hold for the sum because they hold for a shard. Too few samples of a shard may be enough in
+/// the sum.
+fn shard_reasons(reports: &[(String, Report)]) -> impl Iterator<Item = Reason> {
+    reports.iter().flat_map(|(name, report)| {
+        let shard = match report.config.shard {
             Some(shard) => format!("shard {}", shard.index),
             None => name.clone(),
         };
-        let reasons = report.verdict.reasons.iter();
-        let reasons = reasons.filter(|reason| !reason.starts_with(TOO_FEW));
-        reasons.map(|reason| format!("{who}: {reason}")).collect()
-    };
-    let shards: Vec<_> = reports
-        .iter()
-        .filter_map(|(_, report)| report.config.shard)
-        .collect();
-    let count = shards.first().map_or(0, |shard| shard.count);
-    let missing = count.saturating_sub(shards.len());
-    let mut reasons: Vec<_> = reports.iter().flat_map(of_one).collect();
-    if missing > 0 {
-        reasons.push(format!("{missing} of {count} shards are missing"));
-    }
-    reasons
+        let reasons = report.verdict.coded_reasons();
+        reasons
+            .filter(|reason| reason.code != ReasonCode::TooFewSamples)
+            .map(move |Reason { code, text }| Reason::new(code, format!("{shard}: {text}")))
+    })
 }
 
-/// How far apart the shards ran, if they were not one load at once.
-fn apart(reports: &[(String, Report)]) -> Result<Option<String>, MergeError> {
-    let began = |(name, report): &(String, Report)| {
+fn missing_shards(reports: &[(String, Report)]) -> Option<Reason> {
+    let count = reports.first()?.1.config.shard?.count;
+    let missing = count.saturating_sub(reports.len());
+    (missing > 0).then(|| {
+        let text = format!("{missing} of {count} shards are missing");
+        Reason::new(ReasonCode::MissingShards, text)
+    })
+}
+
+/// Returns a reason if the shards did not start at the same time.
+fn shards_apart(reports: &[(String, Report)]) -> Result<Option<Reason>, MergeError> {
+    let start = |(name, report): &(String, Report)| {
         OffsetDateTime::parse(&report.began, &Rfc3339)
             .map_err(|error| MergeError(format!("{name}: began {:?}: {error}", report.began)))
     };
-    let began: Vec<_> = reports.iter().map(began).collect::<Result<_, _>>()?;
-    let (Some(first), Some(last)) = (began.iter().min(), began.iter().max()) else {
+    let starts: Vec<_> = reports.iter().map(start).collect::<Result<_, _>>()?;
+    let (Some(first), Some(last)) = (starts.iter().min(), starts.iter().max()) else {
         return Ok(None);
     };
-    let apart = (*last - *first).as_seconds_f64();
-    let windows = reports.iter().map(|(_, report)| report.metrics.seconds);
-    let is_apart = apart > APART * windows.fold(0.0, f64::max);
+    let seconds = (*last - *first).as_seconds_f64();
+    let is_apart = seconds > WINDOW_TOLERANCE * windows(reports).fold(0.0, f64::max);
     Ok(is_apart.then(|| {
-        format!(
-            "the shards did not run at the same time: their windows began up to {apart:.1} s apart"
+        Reason::new(
+            ReasonCode::ShardsApart,
+            format!(
+                "the shards did not run at the same time: their windows started up to {seconds:.1} s apart"
+            ),
         )
     }))
 }
 
-/// That some measured for longer than others: in a part of the time the load was another.
-fn unequal(reports: &[(String, Report)]) -> Option<String> {
-    let windows = reports.iter().map(|(_, report)| report.metrics.seconds);
-    let shortest = windows.clone().reduce(f64::min)?;
-    let longest = windows.reduce(f64::max)?;
-    (longest - shortest > APART * longest).then(|| {
-        format!("the shards did not measure equally long: {shortest:.1} to {longest:.1} s")
+/// Returns a reason if some windows are longer than others: part of the time, some shards generated no load.
+fn unequal_windows(reports: &[(String, Report)]) -> Option<Reason> {
+    let shortest = windows(reports).reduce(f64::min)?;
+    let longest = windows(reports).reduce(f64::max)?;
+    (longest - shortest > WINDOW_TOLERANCE * longest).then(|| {
+        Reason::new(
+            ReasonCode::UnequalWindows,
+            format!(
+                "the windows of the shards have different lengths: {shortest:.1} to {longest:.1} s"
+            ),
+        )
     })
 }
 
-fn add(mut sum: Parts, more: Parts) -> Parts {
-    sum.total += &more.total;
-    // The longest, so that no rate is reported that was not there.
-    sum.window = sum.window.max(more.window);
-    sum.connections_asked += more.connections_asked;
-    sum.connections_achieved += more.connections_achieved;
-    sum.asked_per_sec = both(sum.asked_per_sec, more.asked_per_sec, |a, b| a + b);
-    sum.cpu = both(sum.cpu, more.cpu, |a, b| a + b);
-    sum.server = both(sum.server, more.server, add_servers);
-    sum.limited_by = sum
-        .limited_by
-        .filter(|limit| Some(*limit) == more.limited_by);
-    sum.interrupted = sum.interrupted.or(more.interrupted);
-    sum.intervals = add_intervals(sum.intervals, more.intervals);
-    sum
-}
-
-/// A sum of which a part is unknown is unknown.
-fn both<T>(a: Option<T>, b: Option<T>, add: impl Fn(T, T) -> T) -> Option<T> {
-    a.zip(b).map(|(a, b)| add(a, b))
-}
-
-fn add_servers(a: ServerReport, b: ServerReport) -> ServerReport {
-    ServerReport {
-        cpu_s: both(a.cpu_s, b.cpu_s, |a, b| a + b),
-        cpu: None,
-        rss_bytes: both(a.rss_bytes, b.rss_bytes, |a, b| a + b),
-        bytes_per_connection: None,
-    }
-}
-
-fn share_of_core(server: ServerReport, window: Duration) -> ServerReport {
-    let share = |cpu: f64| Some(cpu / window.as_secs_f64()).filter(|share| share.is_finite());
-    ServerReport {
-        cpu: server.cpu_s.and_then(share),
-        ..server
-    }
-}
-
-/// One by one, if they are the same pieces of the window. Their percentiles are gone: intervals have no histograms.
-fn add_intervals(sum: Vec<IntervalSummary>, more: Vec<IntervalSummary>) -> Vec<IntervalSummary> {
-    let is_near = |a: f64, b: f64| (a - b).abs() < ALIGNED;
-    let is_same = |(a, b): (&IntervalSummary, &IntervalSummary)| {
-        is_near(a.start_s, b.start_s) && is_near(a.seconds, b.seconds)
-    };
-    if sum.len() != more.len() || !sum.iter().zip(&more).all(is_same) {
-        return Vec::new();
-    }
-    sum.into_iter()
-        .zip(more)
-        .map(|(a, b)| add_interval(a, b))
-        .collect()
-}
-
-fn add_interval(a: IntervalSummary, b: IntervalSummary) -> IntervalSummary {
-    let (x, y) = (a.response_us, b.response_us);
-    let max = [x.max, y.max].into_iter().flatten().reduce(f64::max);
-    let bounded_from = [x.bounded_from, y.bounded_from]
-        .into_iter()
-        .flatten()
-        .reduce(f64::min);
-    IntervalSummary {
-        messages: a.messages + b.messages,
-        errors: a.errors + b.errors,
-        response_us: IntervalLatency {
-            p50: None,
-            p99: None,
-            max,
-            bounded_from,
-        },
-        ..a
-    }
+fn windows(reports: &[(String, Report)]) -> impl Iterator<Item = f64> {
+    reports.iter().map(|(_, report)| report.metrics.seconds)
 }
 
 impl fmt::Display for MergeError {

@@ -1,109 +1,152 @@
-//! A report: everything that is known of a measurement, as one JSON object. The text is made from it too, so the two
-//! cannot differ.
+//! The JSON report, and the terms that it shares with the text report.
 //!
-//! [`Report`] is the documented schema. Its fields have the names that JSON has. It only grows: a reader ignores what it
-//! does not know. A number that does not exist is null, and there is no other special value. Times end in `_us`
-//! (microseconds) or `_s` (seconds).
+//! [`Report`] is the documented schema: its fields have the names of the JSON object. The text report is printed from
+//! the same value, so the two cannot differ. The schema only grows: a reader ignores names that it does not know. A
+//! number that does not exist is null; there is no other special value. Unless a field says otherwise, a name that ends
+//! in `_us` is in microseconds, one that ends in `_s` is in seconds.
+//!
+//! # Terms
+//!
+//! Each message has four times: *intended* (due by the schedule), *sendable* (the connection is up, has room in its
+//! pipeline and its socket takes bytes), *sent* (the socket took the first byte) and *answered* (the last byte of the
+//! reply arrived). In a closed loop, a message is intended when it is sendable.
+//!
+//! | Term | Meaning |
+//! |---|---|
+//! | closed loop | Each connection sends the next message once a reply makes room for it. |
+//! | open loop | Messages are due on a schedule that replies do not change. |
+//! | window | The measured time, after the warm-up. A message belongs to the window if it is intended in the window. |
+//! | response | The time from intended to answered: what a client that keeps to the schedule would see. |
+//! | wait | The time from intended to sendable: the part of the response that the server causes before the send. |
+//! | service | The time from sent to answered. |
+//! | send lag | The time from sendable to sent: the part of the response that the generator causes. |
+//! | connect | The time from the first SYN to the established connection. |
+//! | turn, "generator delay before reading" | The time from the poll's return to the read of a connection. The generator causes this delay, and service includes it. |
+//! | busy | The share of the time in which the generator's threads did something other than wait for events or spin. |
+//! | spinning | The share of the time in which the threads polled without waiting, because a send was due soon. |
+//! | limited by | What limits a closed loop: the generator (a thread is over 90 % busy), the server (over 90 % of a core, or replies queue) or neither. |
+//! | achieved | The rate of an open loop as a share of the rate that was asked for. |
+//! | unanswered | Messages of the window that were sent and had neither a reply nor a timeout at the end. |
+//! | unsent | Messages of the window that were never sent. |
+//! | corrupted | Replies that differ from what was sent. |
+//! | reconnects | Attempts to replace a connection that the peer closed or that timed out. |
+//! | connections 4 of 8 | On average over the window, 4 of the 8 requested connections were up. |
+//! | `-` | The figure does not exist: there are too few samples, or the system does not tell. A percentile needs at least ten samples above it. |
+//! | `>12.3 s` | The figure is a lower bound: messages without a reply count with their age at the end. |
+//! | VALID, SUSPECT | The verdict: SUSPECT names the reasons not to trust the figures. |
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::ConfigReport;
-use super::environment::Environment;
-use super::parts::Parts;
+pub use super::environment::Environment;
+use super::histogram;
+use super::settings::rfc3339;
+pub use super::settings::{ReportedSettings, ReportedSize};
+use crate::load::judge::hints::hints;
 use crate::load::judge::outcome::Outcome;
-use crate::load::judge::slo::{Judgement, Slo};
-use crate::load::judge::verdict::{Limit, Verdict};
+use crate::load::judge::slo::{ObjectiveResult, Slo};
+use crate::load::judge::verdict::{LimitedBy, Verdict};
+pub use crate::load::measure::interval::{IntervalLatency, IntervalSummary};
+pub use crate::load::measure::latency_summary::LatencySummary;
+use crate::load::measure::measurement::Measurement;
 use crate::load::measure::results::Results;
-use crate::load::measure::summary::{IntervalSummary, Summary};
+pub use crate::load::measure::summary::{GeneratorSummary, ServerSummary, Summary};
 
 /// The version of the schema.
 pub const SCHEMA: u32 = 1;
 
-/// Everything that is known of a measurement.
+/// The report of a measurement: the JSON object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// The version of the schema: [`SCHEMA`].
     pub schema: u32,
-    /// What was asked for.
-    pub config: ConfigReport,
-    /// Where it was measured.
+    /// The settings of the run.
+    pub config: ReportedSettings,
+    /// The machine and the build that generated the load.
     pub environment: Environment,
-    /// When the window began, RFC 3339, on the clock of the first process.
+    /// The start of the window in RFC 3339. In a sum of reports: of the first report.
     pub began: String,
-    /// How many reports this one is the sum of; null: it is of one process.
+    /// The number of reports that were added; null for the report of one process.
     pub merged_from: Option<usize>,
-    /// The signal that ended the measurement early; null: it came to its end.
+    /// The number of the signal that ended the measurement early; null if none did.
     pub interrupted: Option<i32>,
-    /// Whether the measurement can be believed.
+    /// Whether the figures can be trusted.
     pub verdict: Verdict,
-    /// What bounded a closed loop: `generator`, `server` or `neither`; null: an open loop, or shards that differ.
-    pub limited_by: Option<Limit>,
-    /// What the numbers suggest, each on one line.
+    /// What limits a closed loop: `generator`, `server` or `neither`; null for an open loop, or if the shards differ.
+    pub limited_by: Option<LimitedBy>,
+    /// Likely causes of unusual figures, each on one line.
     pub hints: Vec<String>,
-    /// What became of the objectives; empty without any.
-    pub slo: Vec<Judgement>,
-    /// What was measured.
+    /// The objectives and whether they are met; empty without objectives. Reading a report drops them, because a sum of
+    /// reports is checked against its own objectives.
+    #[serde(skip_deserializing)]
+    pub slo: Vec<ObjectiveResult>,
+    /// The figures of the window.
     pub metrics: Summary,
-    /// What it took.
-    pub generator: GeneratorReport,
-    /// The server that was started for the measurement; null: there was none.
-    pub server: Option<ServerReport>,
-    /// The window, piece by piece.
+    /// The time and CPU time that the generator spent.
+    pub generator: GeneratorSummary,
+    /// The usage of the server that was started for the measurement; null if no server was started.
+    pub server: Option<ServerSummary>,
+    /// The intervals of the window in order. In a sum of reports: empty if the shards have different intervals.
     pub intervals: Vec<IntervalSummary>,
-    /// Of `response`, `wait`, `service`, `send_lag`, `connect` and `turn`, in nanoseconds: base64 of HdrHistogram's V2
-    /// encoding with DEFLATE.
+    /// The histograms of `response`, `wait`, `service`, `send_lag`, `connect` and `turn`, in nanoseconds: base64 of
+    /// HdrHistogram's V2 encoding with DEFLATE.
     pub histograms: BTreeMap<String, String>,
 }
 
-/// What the measurement took.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GeneratorReport {
-    /// The share of the time, over all threads, in which it neither waited nor looked again.
-    pub busy: Option<f64>,
-    /// The share of the time in which it looked again and again because something was due soon.
-    pub spinning: Option<f64>,
-    /// CPU time by `messages`; null where the system does not tell.
-    pub cpu_us_per_message: Option<f64>,
-    /// CPU time; null where the system does not tell.
-    pub cpu_s: Option<f64>,
-    /// Time of all threads.
-    pub elapsed_s: f64,
-    /// Of it, waiting.
-    pub polling_s: f64,
-    /// Of it, looking again and again.
-    pub spinning_s: f64,
-}
-
-/// What the server took that was started for the measurement; null where the system does not tell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ServerReport {
-    /// CPU time in the window.
-    pub cpu_s: Option<f64>,
-    /// The same, as a share of one core.
-    pub cpu: Option<f64>,
-    /// Resident memory at the end.
-    pub rss_bytes: Option<u64>,
-    /// Resident memory that a connection added.
-    pub bytes_per_connection: Option<f64>,
-}
-
 impl Report {
-    /// Of a measurement, judged by `slo`.
+    /// Returns the report of a run, checked against the objectives `slo`.
     pub fn new(results: &Results, slo: Option<&Slo>) -> Self {
-        Parts::of(results).report(slo)
+        Self::of(
+            ReportedSettings::of(results),
+            Environment::current(),
+            rfc3339(results.began),
+            &results.measurement,
+            slo,
+        )
     }
 
-    /// Returns the outcome of the measurement: the first that applies in the order of [`Outcome`].
+    /// Returns the report of a measurement, judged as the measurement of one process.
+    pub(super) fn of(
+        config: ReportedSettings,
+        environment: Environment,
+        began: String,
+        measurement: &Measurement,
+        slo: Option<&Slo>,
+    ) -> Self {
+        let metrics = Summary::of(measurement);
+        let server = measurement.server;
+        let histograms = measurement.total.histograms().into_iter();
+        Self {
+            schema: SCHEMA,
+            config,
+            environment,
+            began,
+            merged_from: None,
+            interrupted: measurement.interrupted,
+            verdict: Verdict::of(measurement),
+            limited_by: LimitedBy::of(measurement),
+            hints: hints(&metrics.response_us),
+            slo: slo.map_or_else(Vec::new, |slo| slo.check(&metrics)),
+            metrics,
+            generator: GeneratorSummary::of(measurement),
+            server: server.map(|usage| ServerSummary::of(usage, measurement.window)),
+            intervals: measurement.intervals.clone(),
+            histograms: histograms
+                .map(|(name, latencies)| (name.into(), histogram::encode(&latencies.histogram)))
+                .collect(),
+        }
+    }
+
+    /// Returns the outcome of the measurement.
     pub fn outcome(&self) -> Outcome {
         Outcome::of(&self.metrics, &self.slo, self.interrupted, &self.verdict)
     }
 
-    /// As one JSON object, with a line break at its end.
+    /// Returns the report as one JSON object that ends with a line break.
     pub fn to_json(&self) -> String {
         let json = serde_json::to_string_pretty(self);
-        json.expect("names that are text, and numbers") + "\n"
+        json.expect("every name is text") + "\n"
     }
 }
 

@@ -1,19 +1,19 @@
-//! A report as people read it. Everything comes from [`Report`], so it says what the JSON says.
+//! A report as text. It is printed from [`Report`] alone, so it agrees with the JSON. The terms are explained in
+//! [`schema`](super::schema).
 
 use super::environment::Environment;
-use super::schema::{GeneratorReport, Report, ServerReport};
-use crate::load::judge::slo::Judgement;
+use super::schema::Report;
+use crate::load::judge::slo::{Objective, ObjectiveResult};
+use crate::load::measure::interval::{Interval, IntervalSummary};
 use crate::load::measure::latency_summary::LatencySummary;
-use crate::load::measure::metrics::Failure;
 use crate::load::measure::percentile::Percentile;
-use crate::load::measure::results::Interval;
-use crate::load::measure::summary::{IntervalSummary, Summary};
+use crate::load::measure::summary::{GeneratorSummary, ServerSummary, Summary};
 use crate::load::units::{about, counted, rounded};
 
-/// What stands for a number that does not exist.
-const NONE: &str = "-";
+/// Stands for a figure that does not exist.
+const NO_FIGURE: &str = "-";
 
-/// The whole report; the last lines are the verdict and the two rates.
+/// Returns the whole report. The last lines are the verdict and the two rates.
 pub fn text(report: &Report) -> String {
     let metrics = &report.metrics;
     let mut lines = vec![headline(report)];
@@ -22,11 +22,11 @@ pub fn text(report: &Report) -> String {
     lines.push(errors(metrics));
     lines.push(generator(&report.generator));
     lines.extend(report.server.as_ref().map(server));
-    lines.push(bound(report));
+    lines.push(limit(report));
     lines.extend(report.hints.iter().map(|hint| format!("hint: {hint}")));
     lines.extend(corruption(metrics));
     lines.extend(interrupted(report));
-    lines.extend(report.slo.iter().map(judgement));
+    lines.extend(report.slo.iter().map(objective));
     lines.push(verdict(report));
     lines.push(format!(
         "Messages/sec: {}",
@@ -39,30 +39,30 @@ pub fn text(report: &Report) -> String {
     lines.join("\n") + "\n"
 }
 
-/// An interval on one line, without an end.
+/// Returns an interval on one line, without a line break.
 pub fn interval_line(interval: &Interval) -> String {
-    let report = IntervalSummary::of(interval);
-    let end = report.start_s + report.seconds;
-    let rate = report.messages as f64 / report.seconds;
-    let times = &report.response_us;
-    let row = LatencySummary {
+    let summary = IntervalSummary::of(interval);
+    let end = summary.start_s + summary.seconds;
+    let rate = summary.messages as f64 / summary.seconds;
+    let times = &summary.response_us;
+    let latency = LatencySummary {
         bounded_from: times.bounded_from,
         ..LatencySummary::default()
     };
-    let [p50, p99, max] = [times.p50, times.p99, times.max].map(|time| with_unit(&row, time));
-    let errors = report.errors;
+    let [p50, p99, max] = [times.p50, times.p99, times.max].map(|time| with_unit(&latency, time));
+    let errors = summary.errors;
     format!("{end:.1} s  {rate:.1} messages/s  p50 {p50}  p99 {p99}  max {max}  errors {errors}")
 }
 
 fn headline(report: &Report) -> String {
-    let line = report.config.line();
+    let settings = report.config.headline();
     match report.merged_from {
-        Some(reports) => format!("{line} (sum of {})", counted(reports as u64, "report")),
-        None => line,
+        Some(reports) => format!("{settings} (sum of {})", counted(reports as u64, "report")),
+        None => settings,
     }
 }
 
-/// Columns as wide as their widest cell.
+/// Returns the lines of the table. Each column is as wide as its widest cell.
 fn table(metrics: &Summary) -> Vec<String> {
     let head = [
         "", "count", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean",
@@ -76,7 +76,7 @@ fn table(metrics: &Summary) -> Vec<String> {
             ("send lag", &metrics.send_lag_us),
             ("connect", &metrics.connect_us),
         ]
-        .map(|(name, row)| cells(name, row)),
+        .map(|(name, latency)| row(name, latency)),
     );
     let widths: Vec<_> = (0..head.len())
         .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
@@ -84,6 +84,18 @@ fn table(metrics: &Summary) -> Vec<String> {
     let mut lines: Vec<_> = rows.iter().map(|row| aligned(row, &widths)).collect();
     lines[0].push_str(" (us)");
     lines
+}
+
+fn row(name: &str, latency: &LatencySummary) -> [String; 9] {
+    let [p50, p90, p99, p999, p9999] =
+        Percentile::ALL.map(|percentile| cell(latency, latency.percentile(percentile)));
+    let mean = match latency.mean {
+        Some(mean) if latency.bounded_from.is_some() => lower_bound(mean),
+        mean => number(mean, 1),
+    };
+    let count = latency.count.to_string();
+    let max = cell(latency, latency.max);
+    [name.into(), count, p50, p90, p99, p999, p9999, max, mean]
 }
 
 fn aligned(row: &[String], widths: &[usize]) -> String {
@@ -95,52 +107,33 @@ fn aligned(row: &[String], widths: &[usize]) -> String {
     numbers.fold(name, |line, cell| line + &cell)
 }
 
-fn cells(name: &str, row: &LatencySummary) -> [String; 9] {
-    let [p50, p90, p99, p999, p9999] =
-        Percentile::ALL.map(|percentile| cell(row, row.percentile(percentile)));
-    let mean = match row.mean {
-        Some(mean) if row.bounded_from.is_some() => format!(">{}", about(mean)),
-        mean => number(mean, 1),
-    };
-    let count = row.count.to_string();
-    [
-        name.into(),
-        count,
-        p50,
-        p90,
-        p99,
-        p999,
-        p9999,
-        cell(row, row.max),
-        mean,
-    ]
-}
-
-fn cell(row: &LatencySummary, time: Option<f64>) -> String {
+fn cell(latency: &LatencySummary, time: Option<f64>) -> String {
     match time {
-        Some(time) if row.is_lower_bound(time) => format!(">{}", about(time)),
+        Some(time) if latency.is_lower_bound(time) => lower_bound(time),
         time => number(time, 1),
     }
 }
 
-fn with_unit(row: &LatencySummary, time: Option<f64>) -> String {
+fn with_unit(latency: &LatencySummary, time: Option<f64>) -> String {
     match time {
-        Some(time) if row.is_lower_bound(time) => format!(">{}", about(time)),
+        Some(time) if latency.is_lower_bound(time) => lower_bound(time),
         Some(time) => format!("{time:.1} us"),
-        None => NONE.into(),
+        None => NO_FIGURE.into(),
     }
 }
 
+fn lower_bound(microseconds: f64) -> String {
+    format!(">{}", about(microseconds))
+}
+
 fn errors(metrics: &Summary) -> String {
-    let seen: Vec<_> = Failure::ALL
-        .into_iter()
-        .filter_map(|failure| metrics.errors.get_key_value(failure.name()))
-        .map(|(name, count)| format!("{name} {count}"))
+    let seen = metrics.errors.seen();
+    let seen: Vec<_> = seen
+        .map(|(failure, count)| format!("{} {count}", failure.name()))
         .collect();
-    let names = if seen.is_empty() {
-        "none".into()
-    } else {
-        seen.join(", ")
+    let names = match seen.is_empty() {
+        true => "none".into(),
+        false => seen.join(", "),
     };
     format!(
         "errors: {names}  corrupted {}  unanswered {}  unsent {}  reconnects {}  connections {} of {}",
@@ -162,56 +155,61 @@ fn system(environment: &Environment) -> String {
         cpus,
         back_end,
     } = environment;
-    let kernel = kernel.as_deref().unwrap_or(NONE);
-    let cpus = cpus.map_or_else(|| NONE.into(), |cpus| cpus.to_string());
+    let kernel = kernel.as_deref().unwrap_or(NO_FIGURE);
+    let cpus = cpus.map_or_else(|| NO_FIGURE.into(), |cpus| cpus.to_string());
     format!(
         "system: {system} {kernel}, {architecture}, CPUs {cpus}; mio-echo {version} on {back_end}"
     )
 }
 
-fn generator(generator: &GeneratorReport) -> String {
+fn generator(generator: &GeneratorSummary) -> String {
     format!(
         "generator: {} busy, {} spinning, {} us CPU a message",
-        percent(generator.busy),
-        percent(generator.spinning),
+        percent(generator.busy, 0),
+        percent(generator.spinning, 0),
         number(generator.cpu_us_per_message, 1)
     )
 }
 
-fn server(server: &ServerReport) -> String {
+fn server(server: &ServerSummary) -> String {
     format!(
-        "server: {} of a core, {} MB resident, {} B a connection",
-        percent(server.cpu),
+        "server: {} of a core, {} MB resident memory, {} B per connection",
+        percent(server.cpu, 0),
         number(server.rss_bytes.map(|bytes| bytes as f64 / 1e6), 1),
         number(server.bytes_per_connection, 0)
     )
 }
 
-/// What bound the load, and the part of the service that is the generator's own.
-fn bound(report: &Report) -> String {
+/// Returns what limits a closed loop, or the achieved share of an open loop's rate, with the generator's own delay.
+fn limit(report: &Report) -> String {
     let metrics = &report.metrics;
-    let turn = with_unit(&metrics.turn_us, metrics.turn_us.p99);
-    let bound = match (metrics.asked_per_sec, report.limited_by) {
+    let limit = match (metrics.asked_per_sec, report.limited_by) {
         (Some(asked), _) => format!(
-            "achieved: {} % of {} messages/s",
-            share(metrics.achieved),
+            "achieved: {} of {} messages/s",
+            percent(metrics.achieved, 1),
             rounded(asked, 3)
         ),
         (None, Some(limit)) => format!("limited by: {}", limit.name()),
-        (None, None) => format!("limited by: {NONE}"),
+        (None, None) => format!("limited by: {NO_FIGURE}"),
     };
-    format!("{bound}; p99 of turn {turn} (the generator's own, inside service)")
+    let turn = with_unit(&metrics.turn_us, metrics.turn_us.p99);
+    format!("{limit}; generator delay before reading: p99 {turn} (included in service)")
 }
 
 fn corruption(metrics: &Summary) -> Option<String> {
     let corruption = metrics.corruption.as_ref()?;
-    let expected = match corruption.expected.as_str() {
-        "" => "nothing",
-        expected => expected,
+    let hex = |bytes: &[u8]| -> String {
+        match bytes {
+            [] => "nothing".into(),
+            bytes => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
     };
     Some(format!(
-        "corrupted: connection {}, offset {}: expected {expected}, got {} (hex)",
-        corruption.connection, corruption.offset, corruption.got
+        "corrupted: connection {}, offset {}: expected {}, got {} (hex)",
+        corruption.connection,
+        corruption.offset,
+        hex(&corruption.expected),
+        hex(&corruption.got)
     ))
 }
 
@@ -223,15 +221,17 @@ fn interrupted(report: &Report) -> Option<String> {
     })
 }
 
-fn judgement(judgement: &Judgement) -> String {
-    let outcome = if judgement.met { "met" } else { "NOT MET" };
-    let bound = if judgement.lower_bound { ">" } else { "" };
-    let measured = match judgement.measured {
-        Some(share) if judgement.is_share() => format!("{:.3} %", share * 100.0),
-        Some(time) => format!("{time:.1} us"),
-        None => "no such number".into(),
+fn objective(result: &ObjectiveResult) -> String {
+    let met = if result.met { "met" } else { "NOT MET" };
+    let bound = if result.lower_bound { ">" } else { "" };
+    let measured = match (result.measured, result.objective) {
+        (None, _) => "too few samples".into(),
+        (Some(share), Objective::Errors(_)) => percent(Some(share), 3),
+        (Some(time), Objective::Percentile(..) | Objective::Max(_) | Objective::Mean(_)) => {
+            format!("{time:.1} us")
+        }
     };
-    format!("slo: {} {outcome}: {bound}{measured}", judgement.objective)
+    format!("slo: {} {met}: {bound}{measured}", result.objective)
 }
 
 fn verdict(report: &Report) -> String {
@@ -242,19 +242,11 @@ fn verdict(report: &Report) -> String {
 }
 
 fn number(number: Option<f64>, digits: usize) -> String {
-    number.map_or_else(|| NONE.into(), |number| format!("{number:.digits$}"))
+    number.map_or_else(|| NO_FIGURE.into(), |number| format!("{number:.digits$}"))
 }
 
-fn percent(share: Option<f64>) -> String {
-    share.map_or_else(
-        || format!("{NONE} %"),
-        |share| format!("{:.0} %", share * 100.0),
-    )
-}
-
-/// In percent, with a digit after the point.
-fn share(share: Option<f64>) -> String {
-    number(share.map(|share| share * 100.0), 1)
+fn percent(share: Option<f64>, digits: usize) -> String {
+    format!("{} %", number(share.map(|share| share * 100.0), digits))
 }
 
 #[cfg(test)]
@@ -262,11 +254,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::load::judge::slo::{Objective, Slo};
+    use crate::load::judge::slo::Slo;
+    use crate::load::measure::failure::Failure;
     use crate::load::measure::metrics::{Corruption, Metrics};
-    use crate::load::testing::{interval, open, results};
+    use crate::load::testing::{closed_loop, interval, open_loop};
 
-    fn somewhere(mut report: Report) -> Report {
+    /// Gives the report a known environment.
+    fn in_known_environment(mut report: Report) -> Report {
         report.environment = Environment {
             version: "1.2.3".into(),
             system: "linux".into(),
@@ -279,8 +273,8 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_loop_reads_like_this() {
-        let report = somewhere(Report::new(&results(), None));
+    fn a_closed_loop_has_this_text() {
+        let report = in_known_environment(Report::new(&closed_loop(), None));
         assert_eq!(
             text(&report),
             "localhost:7007 (127.0.0.1:7007): raw, messages of 64 B, 2 connections, 1 thread, pipeline 1, closed loop, \
@@ -294,7 +288,7 @@ connect       2      -      -      -      -       -   70.0   60.0
 system: linux 6.1.0, x86_64, CPUs 2; mio-echo 1.2.3 on epoll
 errors: none  corrupted 0  unanswered 0  unsent 0  reconnects 0  connections 2 of 2
 generator: 20 % busy, 10 % spinning, 100.0 us CPU a message
-limited by: neither; p99 of turn 2.0 us (the generator's own, inside service)
+limited by: neither; generator delay before reading: p99 2.0 us (included in service)
 VALID
 Messages/sec: 2000.0
 Transfer/sec: 0.13 MB
@@ -303,9 +297,10 @@ Transfer/sec: 0.13 MB
     }
 
     #[test]
-    fn everything_that_went_wrong_reads_like_this() {
-        let mut results = open();
-        let total = &mut results.total;
+    fn each_problem_has_a_line_in_the_text() {
+        let mut results = open_loop();
+        let measurement = &mut results.measurement;
+        let total = &mut measurement.total;
         total.failures[Failure::Timeout] = 1;
         total.failures[Failure::Reset] = 2;
         (total.unanswered, total.unsent, total.reconnects) = (10, 11, 3);
@@ -317,15 +312,15 @@ Transfer/sec: 0.13 MB
             expected: vec![0x00, 0xff],
             got: vec![0xab],
         });
-        results.connected = 1;
-        results.interrupted = Some(2);
+        measurement.connections_achieved = 1;
+        measurement.interrupted = Some(2);
         let slo = Slo(vec![
             Objective::Percentile(Percentile::P50, Duration::from_micros(250)),
             Objective::Max(Duration::from_secs(20)),
             Objective::Percentile(Percentile::P999, Duration::from_secs(1)),
             Objective::Errors(0.001),
         ]);
-        let mut report = somewhere(Report::new(&results, Some(&slo)));
+        let mut report = in_known_environment(Report::new(&results, Some(&slo)));
         (report.environment.kernel, report.environment.cpus) = (None, None);
         let text = text(&report);
         let lines: Vec<_> = text.lines().skip(2).collect();
@@ -340,15 +335,15 @@ Transfer/sec: 0.13 MB
                 "system: linux -, x86_64, CPUs -; mio-echo 1.2.3 on epoll",
                 "errors: reset 2, timeout 1  corrupted 1  unanswered 10  unsent 11  reconnects 3  connections 1 of 2",
                 "generator: 20 % busy, 10 % spinning, 100.0 us CPU a message",
-                "server: 25 % of a core, 3.5 MB resident, - B a connection",
-                "achieved: 100.0 % of 2000 messages/s; p99 of turn 2.0 us (the generator's own, inside service)",
+                "server: 25 % of a core, 3.5 MB resident memory, - B per connection",
+                "achieved: 100.0 % of 2000 messages/s; generator delay before reading: p99 2.0 us (included in service)",
                 "corrupted: connection 2, offset 640: expected 00ff, got ab (hex)",
                 "interrupted by signal 2 after 1.0 s",
                 "slo: p50 < 250 us met: 202.1 us",
                 "slo: max < 20 s NOT MET: >12345678.9 us",
-                "slo: p99.9 < 1 s NOT MET: no such number",
+                "slo: p99.9 < 1 s NOT MET: too few samples",
                 "slo: errors < 0.1 % NOT MET: 1.235 %",
-                "SUSPECT: overload: 11 messages of the schedule were never sent; achieved 1 of 2 connections",
+                "SUSPECT: overload: 11 messages of the schedule were never sent; on average 1 of 2 connections were up",
                 "Messages/sec: 2000.0",
                 "Transfer/sec: 0.13 MB",
             ]
@@ -356,10 +351,11 @@ Transfer/sec: 0.13 MB
     }
 
     #[test]
-    fn nothing_at_all_has_dashes_for_numbers() {
-        let mut results = results();
-        (results.total, results.window, results.generator_cpu) =
-            (Metrics::default(), Duration::ZERO, None);
+    fn a_figure_that_does_not_exist_is_a_dash() {
+        let mut results = closed_loop();
+        let measurement = &mut results.measurement;
+        (measurement.total, measurement.window) = (Metrics::default(), Duration::ZERO);
+        measurement.generator_cpu = None;
         let text = text(&Report::new(&results, None));
         for line in [
             "response      0    -    -    -      -       -    -     -",
@@ -375,26 +371,27 @@ Transfer/sec: 0.13 MB
     }
 
     #[test]
-    fn delays_of_nagle_are_hinted_at() {
-        let mut results = results();
-        (0..9_000).for_each(|_| results.total.response.record(43_900_000));
+    fn a_median_near_a_delayed_ack_is_hinted_at() {
+        let mut results = closed_loop();
+        let response = &mut results.measurement.total.response;
+        (0..9_000).for_each(|_| response.record(43_900_000));
         let text = text(&Report::new(&results, None));
         assert!(
-            text.contains("\nhint: p50 of response is near 40 ms: it looks like Nagle's"),
+            text.contains("\nhint: p50 of response is near 40 ms, as if Nagle's algorithm"),
             "{text}"
         );
     }
 
     #[test]
-    fn an_interval_is_one_line() {
+    fn an_interval_is_printed_on_one_line() {
         let mut interval = interval();
         interval.start = Duration::from_millis(2_500);
         assert_eq!(
             interval_line(&interval),
             "3.5 s  2000.0 messages/s  p50 200.1 us  p99 298.2 us  max 300.0 us  errors 0"
         );
-        interval.tally = Metrics::default();
-        interval.tally.response.record_unfinished(2_500_000);
+        interval.metrics = Metrics::default();
+        interval.metrics.response.record_unfinished(2_500_000);
         assert_eq!(
             interval_line(&interval),
             "3.5 s  0.0 messages/s  p50 -  p99 -  max >2.5 ms  errors 0"

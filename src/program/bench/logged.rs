@@ -4,7 +4,7 @@ use std::io::{self, LineWriter, Write};
 use std::time::SystemTime;
 
 use hdrhistogram::serialization::V2DeflateSerializer;
-use mio_echo::load::hlog::Log;
+use mio_echo::load::hlog::IntervalLog;
 use mio_echo::load::{Interval, ReadyRun, Results, RunError, RunEvent, RunPhase};
 
 use super::background_writer::spool;
@@ -44,7 +44,7 @@ struct Logged<'a, W: Write> {
 enum State<'a, W: Write> {
     /// Until the window begins.
     Closed(&'a mut W, &'a mut V2DeflateSerializer),
-    Open(Log<'a, W>),
+    Open(IntervalLog<'a, W>),
     Failed,
 }
 
@@ -62,7 +62,7 @@ impl<W: Write> Logged<'_, W> {
     fn begin(&mut self) -> io::Result<()> {
         self.log = match std::mem::replace(&mut self.log, State::Failed) {
             State::Closed(output, serializer) => {
-                State::Open(Log::begin(output, serializer, SystemTime::now())?)
+                State::Open(IntervalLog::start(output, serializer, SystemTime::now())?)
             }
             begun => begun,
         };

@@ -3,7 +3,8 @@
 use std::io::{ErrorKind, Read};
 
 use super::{InFlight, Observer, Session, SessionSettings, SessionStatus, lost};
-use crate::load::measure::metrics::{Corruption, Failure};
+use crate::load::measure::failure::Failure;
+use crate::load::measure::metrics::Corruption;
 use crate::load::plan::payload;
 
 /// Reads in one run, before others have their turn.

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IoSlice, Write};
 
 use super::{InFlight, Observer, Session, SessionSettings, Timestamps, lost};
-use crate::load::measure::metrics::Failure;
+use crate::load::measure::failure::Failure;
 use crate::load::plan::schedule::Schedule;
 
 impl Session {

@@ -138,7 +138,7 @@ fn with_churn_a_message_ends_in_one_way_also_where_it_was_never_sent() {
     let tally = recorder.hand_over(200);
     assert_eq!((tally.failures.total(), tally.unsent), (2, 1));
     assert_eq!(tally.response.histogram.len(), 2, "a refusal is no time");
-    assert_eq!(tally.response.bounded_from, Some(50));
+    assert_eq!(tally.response.lower_bound_from, Some(50));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn what_has_no_answer_stays_in_the_histogram_as_a_lower_bound() {
     let tally = recorder.hand_over(220);
     assert_eq!((tally.unanswered, tally.unsent), (1, 1));
     assert_eq!(tally.response.histogram.len(), 4, "a reset is no time");
-    assert_eq!(tally.response.bounded_from, Some(30));
+    assert_eq!(tally.response.lower_bound_from, Some(30));
     assert_eq!(tally.failures.total(), 2);
 }
 

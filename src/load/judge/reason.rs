@@ -1,0 +1,49 @@
+//! The reasons not to trust a measurement.
+
+use serde::{Deserialize, Serialize};
+
+/// A reason not to trust a measurement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The kind of the reason.
+    pub code: ReasonCode,
+    /// The reason with its figures, on one line.
+    pub text: String,
+}
+
+/// The kind of a reason. JSON has these names in `snake_case`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonCode {
+    /// The generator sent late in an open loop.
+    LateGenerator,
+    /// The generator had too little idle time for an open loop.
+    BusyGenerator,
+    /// Messages of an open loop's schedule were never sent.
+    Overload,
+    /// An open loop stayed below its rate.
+    BelowRate,
+    /// Some connections were missing.
+    MissingConnections,
+    /// The figures contradict Little's law.
+    LittlesLaw,
+    /// There are too few responses for a p99. A sum of reports may have enough.
+    TooFewSamples,
+    /// Reports of some shards are missing in a sum.
+    MissingShards,
+    /// The shards of a sum did not run at the same time.
+    ShardsApart,
+    /// The shards of a sum measured for different lengths of time.
+    UnequalWindows,
+    /// The reason has no code, or one that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Reason {
+    /// Returns a reason of the kind `code`.
+    pub fn new(code: ReasonCode, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { code, text }
+    }
+}

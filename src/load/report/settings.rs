@@ -1,0 +1,329 @@
+//! The settings of a run, as reports give them.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::conn::Framing;
+use crate::load::measure::results::Results;
+use crate::load::plan::settings::{Arrival, Close, Load, Shard, Target};
+use crate::load::units::{counted, rounded};
+use crate::net::IpFamily;
+
+/// The usual timeout in seconds. The headline of a report names other timeouts only.
+const USUAL_TIMEOUT_S: f64 = 10.0;
+
+/// The settings of a run: `config` in the JSON report. A name that ends in `_s` is in seconds, one that ends in `_bytes`
+/// is in bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReportedSettings {
+    /// The target as it was given, `HOST:PORT`; null if a server was started for the measurement.
+    pub target: Option<String>,
+    /// The address of the server, `ADDRESS:PORT`.
+    pub address: String,
+    /// The address family that the target's name may resolve to: `any`, `ipv4` or `ipv6`.
+    #[serde(with = "IpFamilyName")]
+    pub family: IpFamily,
+    /// The number of connections at once, over all threads and shards.
+    pub connections: usize,
+    /// The number of threads of each process. Each thread has an event loop of its own.
+    pub threads: usize,
+    /// The longest time that the window may last; null without a limit.
+    pub duration_s: Option<f64>,
+    /// The most messages that may be sent in the window, over all connections; null without a limit.
+    pub messages: Option<u64>,
+    /// The sizes of messages. Header or terminator are included.
+    pub sizes: Vec<ReportedSize>,
+    /// The most unanswered messages on a connection.
+    pub pipeline: usize,
+    /// The rate of an open loop in messages per second, over all connections and shards; null for a closed loop.
+    pub rate_per_s: Option<f64>,
+    /// How an open loop spreads its messages over time: `constant` or `poisson`; null for a closed loop.
+    pub arrival: Option<Arrival>,
+    /// The length of the warm-up before the window.
+    pub warmup_s: f64,
+    /// The length of an interval.
+    pub interval_s: f64,
+    /// The time that a connect may take, and a reply.
+    pub timeout_s: f64,
+    /// The rate of connects before the load starts, per second; null if connects follow one another without delay.
+    pub connect_rate_per_s: Option<f64>,
+    /// True if each message has a connection of its own.
+    pub churn: bool,
+    /// How the generator closes a connection: `fin` or `rst`.
+    pub close: Close,
+    /// True if every byte of the replies is compared with what was sent.
+    pub verify: bool,
+    /// The seed of the payload, of random sizes and of random arrivals.
+    pub seed: u64,
+    /// The source addresses of the connections; empty if the system chooses.
+    pub sources: Vec<String>,
+    /// SO_SNDBUF and SO_RCVBUF; null if the system tunes the buffers.
+    pub socket_buffer_bytes: Option<usize>,
+    /// The length of the greeting that is discarded on each connection.
+    pub skip_bytes: usize,
+    /// How messages are delimited: `raw`, `line`, `crlf`, `len8`, `len16` or `len16le`.
+    #[serde(with = "FramingName")]
+    pub framing: Framing,
+    /// The shard of the load that this process generated; null if it generated the whole load.
+    pub shard: Option<Shard>,
+    /// The time at which the warm-up had to start, in RFC 3339; null if it started once all connections were up.
+    pub start_at: Option<String>,
+}
+
+/// A range of message sizes. Sizes in the range are equally likely.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReportedSize {
+    /// The smallest size.
+    pub from_bytes: usize,
+    /// The largest size.
+    pub to_bytes: usize,
+    /// The weight of this range: its share of all messages is this number divided by the sum of all weights.
+    pub weight: u64,
+}
+
+/// The names of [`IpFamily`], which does not know serde.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "IpFamily", rename_all = "lowercase")]
+enum IpFamilyName {
+    Any,
+    #[serde(rename = "ipv4")]
+    V4,
+    #[serde(rename = "ipv6")]
+    V6,
+}
+
+/// The names of [`Framing`], which does not know serde. They are those of the command line.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Framing", rename_all = "lowercase")]
+enum FramingName {
+    Raw,
+    Nul,
+    Line,
+    Crlf,
+    Len8,
+    Len16,
+    Len16Le,
+}
+
+impl ReportedSettings {
+    /// Returns the settings of the run that had these results.
+    pub fn of(results: &Results) -> Self {
+        let settings = &results.settings;
+        let (rate, arrival) = match settings.load {
+            Load::Closed => (None, None),
+            Load::Open { rate, arrival } => (Some(rate), Some(arrival)),
+        };
+        Self {
+            target: match &settings.target {
+                Target::OwnServer => None,
+                Target::Remote(target) => Some(target.clone()),
+            },
+            address: results.address.to_string(),
+            family: settings.family,
+            connections: settings.connections,
+            threads: settings.threads,
+            duration_s: settings.stop.duration.map(|time| time.as_secs_f64()),
+            messages: settings.stop.messages,
+            sizes: settings.sizes.0.iter().map(ReportedSize::of).collect(),
+            pipeline: settings.pipeline,
+            rate_per_s: rate,
+            arrival,
+            warmup_s: settings.warmup.as_secs_f64(),
+            interval_s: settings.interval.as_secs_f64(),
+            timeout_s: settings.timeout.as_secs_f64(),
+            connect_rate_per_s: settings.connect_rate,
+            churn: settings.churn,
+            close: settings.close,
+            verify: settings.verify,
+            seed: settings.seed,
+            sources: settings.sources.iter().map(ToString::to_string).collect(),
+            socket_buffer_bytes: settings.socket_buffer,
+            skip_bytes: settings.skip,
+            framing: settings.framing,
+            shard: settings.shard,
+            start_at: settings.start_at.map(rfc3339),
+        }
+    }
+
+    /// Returns the first setting, in alphabetical order, in which the load of `other` differs from this load, and both
+    /// values. Returns `None` if both are shards of the same load.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let (a, b) = (self.of_all_shards(), other.of_all_shards());
+        if a == b {
+            return None;
+        }
+        let values = |settings: &Self| serde_json::to_value(settings).unwrap_or_default();
+        let (Value::Object(a), Value::Object(b)) = (values(&a), values(&b)) else {
+            unreachable!("a struct is an object")
+        };
+        let mut pairs = a.iter().zip(b.values());
+        let ((setting, a), b) = pairs.find(|((_, a), b)| a != b)?;
+        Some(format!("{setting} is {b}, not {a}"))
+    }
+
+    /// Returns the settings without those that each shard has of its own.
+    fn of_all_shards(&self) -> Self {
+        Self {
+            shard: None,
+            address: String::new(),
+            sources: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the settings on one line.
+    pub fn headline(&self) -> String {
+        let mut parts = vec![
+            self.framing.to_string(),
+            format!("messages of {}", self.sizes_text()),
+            counted(self.connections as u64, "connection"),
+            counted(self.threads as u64, "thread"),
+            format!("pipeline {}", self.pipeline),
+            self.load_text(),
+        ];
+        parts.extend(self.unusual());
+        parts.push(format!("warm-up {} s", rounded(self.warmup_s, 3)));
+        parts.push(self.stop_text());
+        format!("{}: {}", self.target_text(), parts.join(", "))
+    }
+
+    fn target_text(&self) -> String {
+        match &self.target {
+            None => format!("{} (server started for this measurement)", self.address),
+            Some(target) if *target == self.address => target.clone(),
+            Some(target) => format!("{target} ({})", self.address),
+        }
+    }
+
+    fn sizes_text(&self) -> String {
+        let is_weighted = self.sizes.len() > 1;
+        let text = |size: &ReportedSize| {
+            let range = match (size.from_bytes, size.to_bytes) {
+                (from, to) if from == to => format!("{to} B"),
+                (from, to) => format!("{from} to {to} B"),
+            };
+            match is_weighted {
+                true => format!("{range} x{}", size.weight),
+                false => range,
+            }
+        };
+        let texts: Vec<_> = self.sizes.iter().map(text).collect();
+        texts.join(" + ")
+    }
+
+    fn load_text(&self) -> String {
+        match self.rate_per_s.zip(self.arrival) {
+            Some((rate, arrival)) => {
+                format!("open loop, {} messages/s {arrival}", rounded(rate, 3))
+            }
+            None => "closed loop".into(),
+        }
+    }
+
+    /// Returns the settings that differ from the defaults and change what is measured. The family is left out, because
+    /// the address shows it. The start time is left out, because it does not change what is measured.
+    fn unusual(&self) -> Vec<String> {
+        let sources = match self.sources.len() {
+            0 => None,
+            1 => Some("1 source address".into()),
+            number => Some(format!("{number} source addresses")),
+        };
+        let close = match self.close {
+            Close::Fin => None,
+            Close::Rst => Some("closed by reset".into()),
+        };
+        [
+            self.churn.then(|| "one connection per message".into()),
+            close,
+            (!self.verify).then(|| "not verified".into()),
+            sources,
+            self.socket_buffer_bytes
+                .map(|bytes| format!("socket buffers {bytes} B")),
+            (self.skip_bytes > 0).then(|| format!("greeting of {} B", self.skip_bytes)),
+            (self.timeout_s != USUAL_TIMEOUT_S)
+                .then(|| format!("timeout {} s", rounded(self.timeout_s, 9))),
+            self.connect_rate_per_s
+                .map(|rate| format!("{} connects/s", rounded(rate, 3))),
+            self.shard
+                .map(|shard| format!("shard {} of {}", shard.index, shard.count)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn stop_text(&self) -> String {
+        let duration = self
+            .duration_s
+            .map(|seconds| format!("{} s", rounded(seconds, 3)));
+        let messages = self.messages.map(|messages| counted(messages, "message"));
+        let limits: Vec<_> = [duration, messages].into_iter().flatten().collect();
+        limits.join(" or ")
+    }
+}
+
+impl ReportedSize {
+    fn of((range, weight): &(std::ops::RangeInclusive<usize>, u64)) -> Self {
+        Self {
+            from_bytes: *range.start(),
+            to_bytes: *range.end(),
+            weight: *weight,
+        }
+    }
+}
+
+/// Returns `time` in UTC, cut to the millisecond, in RFC 3339.
+pub fn rfc3339(time: SystemTime) -> String {
+    let time = OffsetDateTime::from(time);
+    let cut = time - Duration::from_nanos(u64::from(time.nanosecond() % 1_000_000));
+    cut.format(&Rfc3339).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::load::plan::settings::Sizes;
+    use crate::load::testing::{closed_loop, open_loop};
+
+    #[test]
+    fn the_headline_names_each_unusual_setting() {
+        assert_eq!(
+            ReportedSettings::of(&closed_loop()).headline(),
+            "localhost:7007 (127.0.0.1:7007): raw, messages of 64 B, 2 connections, 1 thread, pipeline 1, closed loop, \
+             warm-up 0.5 s, 1 s"
+        );
+        let mut unusual = open_loop();
+        let settings = &mut unusual.settings;
+        settings.load = Load::Open {
+            rate: 0.5,
+            arrival: Arrival::Poisson,
+        };
+        settings.sizes = Sizes(vec![(1..=4096, 9), (8..=8, 1)]);
+        (settings.churn, settings.close, settings.verify) = (true, Close::Rst, false);
+        settings.shard = Some(Shard { index: 1, count: 4 });
+        settings.sources = vec![([10, 0, 0, 1]).into()];
+        settings.socket_buffer = Some(4096);
+        settings.skip = 24;
+        settings.timeout = Duration::from_millis(200);
+        settings.connect_rate = Some(1000.0);
+        settings.stop.messages = Some(7);
+        assert_eq!(
+            ReportedSettings::of(&unusual).headline(),
+            "127.0.0.1:7007 (server started for this measurement): raw, messages of 1 to 4096 B x9 + 8 B x1, 2 connections, 1 thread, \
+             pipeline 1024, open loop, 0.5 messages/s poisson, one connection per message, closed by reset, not verified, \
+             1 source address, socket buffers 4096 B, greeting of 24 B, timeout 0.2 s, 1000 connects/s, shard 1 of 4, warm-up 0.5 s, 1 s or 7 messages"
+        );
+    }
+
+    #[test]
+    fn a_time_is_cut_to_the_millisecond() {
+        let time = UNIX_EPOCH + Duration::from_nanos(1_800_000_000_500_999_999);
+        assert_eq!(rfc3339(time), "2027-01-15T08:00:00.5Z");
+    }
+}
