@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# How small an echo server is: its file, its memory at the start and for each idle connection, and how soon it listens.
-# Every server is measured the same way, from outside. Linux. Others than mio-echo are measured where they are installed
-# (Debian: socat, ncat, inetutils-inetd, golang-go); the inetd's echo needs port 7, and so root.
+# Measures how small an echo server is: the size of its file, its memory after the start and per idle connection, and the
+# time until it listens. Every server is measured from outside, in the same way. Linux only. Other servers than mio-echo
+# are measured if they are installed (Debian: socat, ncat, inetutils-inetd, golang-go). inetd echoes on port 7 only,
+# which needs root.
 #
-#   benches/footprint.sh [CONNECTIONS]      300 unless told otherwise
+#   benches/footprint.sh [CONNECTIONS]      300 connections by default
 set -euo pipefail
 cd "$(dirname "$0")/.."
 CONNECTIONS=${1:-300}
@@ -22,20 +23,20 @@ build() { # name, file below the target folder, arguments of cargo
   cp "$target/$file/mio-echo" "$WORK/$name"
 }
 
-# Microseconds of a clock that only goes on.
+# Prints the time in microseconds.
 now() { local t=$EPOCHREALTIME; echo "${t/[.,]/}"; }
 
-# Opens a connection in this shell, and says nothing if nobody listens.
+# Opens a connection in this shell. Prints nothing if there is no listener.
 connects() { { exec {connection}<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null; }
 
 await_listening() { # port, pid
   until connects "$1"; do
-    kill -0 "$2" 2>/dev/null || { echo "does not start" >&2; return 1; }
+    kill -0 "$2" 2>/dev/null || { echo "the server does not start" >&2; return 1; }
   done
   exec {connection}>&-
 }
 
-start() { # port, command: leaves PID and TOOK
+start() { # port, command: sets PID and TOOK
   local port=$1 began; shift
   began=$(now)
   "${@//PORT/$port}" </dev/null >/dev/null 2>&1 &
@@ -46,13 +47,13 @@ start() { # port, command: leaves PID and TOOK
 
 stop() { kill "$PID" 2>/dev/null || true; wait "$PID" 2>/dev/null || true; PIDS=(); }
 
-tree() { # pid: it and all that it started
+tree() { # pid: prints the process and its descendants
   echo "$1"; local child
   for child in $(pgrep -P "$1" || true); do tree "$child"; done
 }
 
-# What the process and its children hold that is in no file, in kB; what they share counts once. Pages of files come and go
-# with what the machine has in its cache.
+# Prints the memory of the process and its children without pages of files, in kB. Shared memory counts once. Pages of
+# files are left out, because they come and go with the cache of the system.
 anonymous() { # pid
   local sum=0 pid kb
   for pid in $(tree "$1"); do
@@ -63,7 +64,8 @@ anonymous() { # pid
 
 kernel() { awk '/^(Slab|KernelStack|PageTables):/ { sum += $2 } END { print sum }' /proc/meminfo; }
 
-# What the kernel holds, in kB, once it neither takes more nor frees what the server before has left.
+# Waits until the memory of the kernel no longer changes, because it frees the memory of the previous server late. Prints
+# the memory in kB.
 settled() {
   local last now change tries; now=$(kernel)
   for ((tries = 0; tries < 30; tries++)); do
@@ -75,7 +77,7 @@ settled() {
 
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
-hold() { # port: opens the connections and keeps them
+hold() { # port: opens the connections and keeps them open
   local i; HELD=()
   for ((i = 0; i < CONNECTIONS; i++)); do
     connects "$1" || { echo "connection $i failed" >&2; return 1; }
@@ -139,7 +141,7 @@ export RUSTFLAGS='-C target-feature=+crt-static'
 build static "$HOST/dist" --profile dist --target "$HOST"
 build static-server "$HOST/dist" --profile dist --target "$HOST" --no-default-features
 
-echo "$CONNECTIONS idle connections; medians of $STARTS starts and, in the kernel, $ROUNDS times of holding them"
+echo "$CONNECTIONS idle connections; medians of $STARTS starts, and of $ROUNDS rounds for the memory of the kernel"
 echo '| server                       | file, B   | at start, kB | B a connection | kernel, both ends | ms to listen |'
 echo '|---|---|---|---|---|---|'
 serve 'mio-echo, release' release 21000

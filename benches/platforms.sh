@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The same measurements on every readiness back end of this system, side by side: a table for the README. Needs bash, cargo
-# and git's own tools only; on Windows run it in Git Bash. On Linux poll(2) is measured beside epoll.
+# Runs the same measurements on every readiness back end of this system and prints a table for README. Needs only bash,
+# cargo and the tools that git brings; on Windows run it in Git Bash. On Linux it measures epoll and poll(2).
 #
-#   benches/platforms.sh [ROUNDS]      5 rounds, in turn, unless told otherwise; the median is shown
+#   benches/platforms.sh [ROUNDS]      5 rounds by default, alternating; the table has the medians
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ROUNDS=${1:-5}
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 
-# What is measured: a name, and the arguments of bench.
+# The measurements: a name, and the arguments of bench.
 SCENARIOS=(
   'one connection, 64 B|-c 1'
   '64 connections, 64 B|-c 64'
@@ -26,7 +26,7 @@ run() { # program, scenario, file for the report
   "$1" bench -d 3s -w 1s -J ${2#*|} >"$3" 2>"$WORK/errors" || { cat "$WORK/errors" >&2; return 1; }
 }
 
-# The number at a key of a report, which has one key a line; keys of rows come after the name of their row.
+# Prints the number at a key of a report. A report has one key per line. The keys of a row follow the name of the row.
 number() { # report, key, row (optional)
   awk -v key="\"$2\":" -v row="${3:+\"$3\":}" '
     row == "" || index($0, row) { inside = 1 }
@@ -35,7 +35,7 @@ number() { # report, key, row (optional)
 
 text() { sed -n "s/.*\"$2\": \"\\(.*\\)\".*/\\1/p" "$1" | head -1; }
 
-# Of the rounds: the number in the middle, the lowest and the highest. A number that does not exist is null.
+# Prints the median, the lowest and the highest number. A report has null for a number that does not exist.
 middle() {
   sort -n | awk '
     /null/ { nulls++ }
