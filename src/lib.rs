@@ -72,5 +72,3 @@ pub mod conn;
 #[cfg(feature = "bench")]
 pub mod load;
 pub mod net;
-#[cfg(any(feature = "client", feature = "bench"))]
-pub mod patient;

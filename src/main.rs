@@ -1,4 +1,4 @@
-//! The program `mio-echo`: reads the command line, sets up the log, runs what was asked for, and says how it ended.
+//! The program `mio-echo`: parses the command line, runs the command, and exits with its code.
 #![forbid(unsafe_code)]
 
 mod cli;
@@ -11,11 +11,12 @@ use cli::Command;
 
 fn main() -> ExitCode {
     match cli::parse(env::args_os(), |name| env::var_os(name)) {
-        Ok(Command::Serve(options)) => program::serve::serve(options),
+        Ok(Command::Help(text)) => program::print_help(&text),
+        Ok(Command::Serve(options)) => program::serve(options),
         #[cfg(feature = "client")]
-        Ok(Command::Client(options)) => program::client::run(options),
+        Ok(Command::Client(options)) => program::client(options),
         #[cfg(feature = "bench")]
-        Ok(Command::Bench(asked)) => program::bench::bench(asked),
-        Err(refusal) => cli::answer(refusal),
+        Ok(Command::Bench(command)) => program::bench(command),
+        Err(reason) => program::refuse(&reason),
     }
 }

@@ -1,4 +1,4 @@
-//! Where to listen, as it is typed: `[FRAMING@]ADDR:PORT`.
+//! Parsers of addresses: `[FRAMING@]ADDR:PORT` to listen on, `HOST:PORT` to connect to, and the name of a framing.
 
 use mio_echo::conn::Framing;
 use mio_echo::net::Listen;
@@ -6,37 +6,38 @@ use mio_echo::net::Listen;
 const FORM: &str =
     "expected [FRAMING@]ADDR:PORT, ADDR an IP literal, [IPv6] or *, PORT from 0 to 65535";
 
-/// One value of `--listen`.
+/// A value of `--listen`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// The prefix; None leaves the choice to `--framing`.
+pub struct ListenArg {
+    /// The prefix. Without one, `--framing` decides.
     pub framing: Option<Framing>,
-    /// The address and port.
+    /// The address and the port.
     pub at: Listen,
 }
 
-/// `[FRAMING@]ADDR:PORT`, `:PORT` or `PORT`.
-pub fn listener(text: &str) -> Result<Listener, String> {
+/// Parses `[FRAMING@]ADDR:PORT`, `:PORT` or `PORT`.
+pub fn parse_listener(text: &str) -> Result<ListenArg, String> {
     refuse_reserved(text)?;
     let (name, address) = match text.split_once('@') {
         Some((name, address)) => (Some(name), address),
         None => (None, text),
     };
-    Ok(Listener {
-        framing: name.map(framing).transpose()?,
-        at: listen(address)?,
+    Ok(ListenArg {
+        framing: name.map(parse_framing).transpose()?,
+        at: parse_listen(address)?,
     })
 }
 
-/// `HOST:PORT`: a name, an IP literal or `[IPv6]`, and a port to connect to.
+/// Parses `HOST:PORT`: a name, an IP literal or `[IPv6]`, and a port from 1 to 65535.
 #[cfg(any(feature = "client", feature = "bench"))]
-pub fn target(text: &str) -> Result<String, String> {
+pub fn parse_target(text: &str) -> Result<String, String> {
     const FORM: &str =
         "expected HOST:PORT, HOST a name, an IP literal or [IPv6], with a port from 1 to 65535";
     let (host, port) = text.rsplit_once(':').ok_or(FORM)?;
     let is_bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;
-    let is_foreign = |c: char| c.is_whitespace() || c.is_control() || ['/', '@', ','].contains(&c);
-    if host.is_empty() || host.contains(is_foreign) {
+    let is_forbidden =
+        |c: char| c.is_whitespace() || c.is_control() || ['/', '@', ','].contains(&c);
+    if host.is_empty() || host.contains(is_forbidden) {
         return Err(FORM.into());
     }
     if host.contains([':', '[', ']']) && !is_bracketed {
@@ -49,8 +50,8 @@ pub fn target(text: &str) -> Result<String, String> {
     }
 }
 
-/// The name of a framing.
-pub fn framing(text: &str) -> Result<Framing, String> {
+/// Parses the name of a framing.
+pub fn parse_framing(text: &str) -> Result<Framing, String> {
     match Framing::ALL.iter().find(|(name, _)| *name == text) {
         Some((_, framing)) => Ok(*framing),
         None => Err(format!(
@@ -73,23 +74,26 @@ fn refuse_reserved(text: &str) -> Result<(), String> {
     }
 }
 
-fn listen(text: &str) -> Result<Listen, String> {
+fn parse_listen(text: &str) -> Result<Listen, String> {
     let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
-    let port = port_number(port)?;
+    let port = parse_port(port)?;
     match host {
         "" | "*" => Ok(Listen::Wildcard(port)),
-        _ => text.parse().map(Listen::At).map_err(|_| explain(host)),
+        _ => text
+            .parse()
+            .map(Listen::At)
+            .map_err(|_| explain_refused_host(host)),
     }
 }
 
-fn port_number(text: &str) -> Result<u16, String> {
+fn parse_port(text: &str) -> Result<u16, String> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(FORM.into());
     }
     text.parse().map_err(|_| format!("no such port; {FORM}"))
 }
 
-fn explain(host: &str) -> String {
+fn explain_refused_host(host: &str) -> String {
     let is_bracketed = host.starts_with('[');
     match host {
         "localhost" => format!("for localhost write 127.0.0.1; {FORM}"),
@@ -113,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_an_ip_literal_or_everywhere() {
+    fn an_address_is_an_ip_literal_or_a_wildcard() {
         for (text, expected) in [
             ("127.0.0.1:7007", at((Ipv4Addr::LOCALHOST, 7007))),
             ("0.0.0.0:0", at((Ipv4Addr::UNSPECIFIED, 0))),
@@ -124,22 +128,26 @@ mod tests {
             ("7007", Listen::Wildcard(7007)),
             ("0", Listen::Wildcard(0)),
         ] {
-            let plain = Listener {
+            let plain = ListenArg {
                 framing: None,
                 at: expected,
             };
-            assert_eq!(listener(text), Ok(plain), "{text}");
+            assert_eq!(parse_listener(text), Ok(plain), "{text}");
 
-            let prefixed = Listener {
+            let prefixed = ListenArg {
                 framing: Some(Framing::Raw),
                 at: expected,
             };
-            assert_eq!(listener(&format!("raw@{text}")), Ok(prefixed), "raw@{text}");
+            assert_eq!(
+                parse_listener(&format!("raw@{text}")),
+                Ok(prefixed),
+                "raw@{text}"
+            );
         }
     }
 
     #[test]
-    fn a_refused_address_says_why() {
+    fn a_refusal_of_an_address_says_why() {
         for (text, why) in [
             ("", "expected [FRAMING@]ADDR:PORT"),
             (":", "expected [FRAMING@]ADDR:PORT"),
@@ -174,7 +182,7 @@ mod tests {
             ("@7007", "expected the framing raw, nul"),
             ("raw@raw@7007", "expected [FRAMING@]ADDR:PORT"),
         ] {
-            let refusal = listener(text).expect_err(text);
+            let refusal = parse_listener(text).expect_err(text);
             assert!(refusal.starts_with(why), "{text}: {refusal}");
         }
     }
@@ -182,21 +190,21 @@ mod tests {
     #[test]
     fn seed_s1_1_a_port_of_70000_is_refused() {
         assert!(
-            listener("127.0.0.1:70000")
+            parse_listener("127.0.0.1:70000")
                 .unwrap_err()
                 .contains("PORT from 0 to 65535")
         );
     }
 
     #[test]
-    fn a_framing_is_called_what_it_is_printed_as() {
+    fn a_framing_is_parsed_as_it_is_printed() {
         for (name, value) in Framing::ALL {
-            assert_eq!(framing(name), Ok(value));
+            assert_eq!(parse_framing(name), Ok(value));
             assert_eq!(value.to_string(), name);
         }
         for text in ["", "Raw", "lines"] {
             assert_eq!(
-                framing(text),
+                parse_framing(text),
                 Err("expected the framing raw, nul, line, crlf, len8, len16, len16le".into()),
                 "{text}"
             );
@@ -205,14 +213,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn seed_s2_7_every_socket_address_is_accepted_as_it_is_printed(ip: IpAddr, port: u16) {
+        fn seed_s2_7_every_socket_address_is_parsed_as_it_is_printed(ip: IpAddr, port: u16) {
             let address = SocketAddr::from((ip, port));
-            prop_assert_eq!(listener(&address.to_string()).map(|listener| listener.at), Ok(Listen::At(address)));
+            prop_assert_eq!(parse_listener(&address.to_string()).map(|listener| listener.at), Ok(Listen::At(address)));
         }
 
         #[test]
-        fn no_text_upsets_the_parser(text in ".*") {
-            let _ = listener(&text);
+        fn no_text_makes_the_parser_panic(text in ".*") {
+            let _ = parse_listener(&text);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `mio-echo client`: the options as they are typed, and what they mean.
+//! `mio-echo client`: its options as they are typed, and as the client uses them.
 
 use std::time::Duration;
 
@@ -7,83 +7,90 @@ use mio_echo::client::{Config, Messages};
 use mio_echo::conn::Framing;
 use mio_echo::net::IpFamily;
 
-use super::serve::{nonzero, refusal};
-use super::{address, option_takes_hyphens, printable, values};
+use super::address::{parse_framing, parse_target};
+use super::definition::{CONNECTIONS, MESSAGES, OUTPUT, TIMEOUTS, allow_hyphen_values};
+use super::refusal::{escape_control, refusal};
+use super::values::{count_in, nonzero, parse_duration, parse_size_or_zero};
 
-/// More connections than this is a slip of the finger.
+/// A larger number is a typing error.
 const MOST_CONNECTIONS: usize = 1_000_000;
 
-/// More rounds than this would not end in a lifetime.
+/// More rounds would not end in a lifetime.
 const MOST_ROUNDS: u64 = 1_000_000_000_000;
 
-/// How long a reply may take if nobody says.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What `client` was asked to do.
+/// The end of the help.
+pub const NOTES: &str = "\
+Exit code:
+  0 all echoes are right, 1 could not connect or run, or closed early or timed out, 2 command line refused, 4 a reply \
+differed from its message.";
+
+/// The options of `client`, resolved.
 #[derive(Clone, Debug)]
-pub struct Client {
-    /// Whom to connect to.
+pub struct ClientOptions {
+    /// The server, and how to connect to it.
     pub config: Config,
-    /// What to say; none: standard input.
+    /// The messages to send. Without messages, standard input is sent.
     pub messages: Option<Messages>,
-    /// Nothing goes to standard output.
+    /// Print nothing on standard output.
     pub quiet: bool,
 }
 
-// The options of `client`. Not a doc comment, which would be the first line of the help.
+// Not a doc comment: it would become the first line of the help.
 #[derive(Args, Debug)]
-#[command(mut_args = option_takes_hyphens)]
+#[command(mut_args = allow_hyphen_values)]
 pub struct ClientArgs {
     // Not a doc comment: rustdoc takes brackets for links.
     #[arg(
-        value_name = "HOST:PORT",
-        value_parser = address::target,
-        help = "Whom to connect to, such as localhost:7007 or [::1]:7007; all addresses of a name are tried, in turn"
+        value_name = "HOST:PORT", value_parser = parse_target,
+        help = "Server to connect to, such as localhost:7007 or [::1]:7007; all addresses of a name are tried in turn"
     )]
     target: String,
 
-    /// Sent, and its echo compared; repeatable; {i} is the connection's number from 1; default: standard input is sent
-    #[arg(short, long = "message", value_name = "TEXT")]
+    /// Send this message and compare its echo; may be repeated; {i} is the connection's number, from 1; default: send
+    /// standard input
+    #[arg(short, long = "message", value_name = "TEXT", help_heading = MESSAGES)]
     messages: Vec<String>,
 
-    /// Connections at once, each with all messages
-    #[arg(short, long, value_name = "N", value_parser = values::count(1..=MOST_CONNECTIONS), default_value = "1")]
-    connections: usize,
-
-    /// Rounds of the messages
-    #[arg(short = 'n', long = "count", value_name = "N", value_parser = values::count(1..=MOST_ROUNDS), default_value = "1")]
+    /// Rounds: how often each connection sends all messages
+    #[arg(short = 'n', long = "count", value_name = "N", value_parser = count_in(1..=MOST_ROUNDS), default_value = "1", help_heading = MESSAGES)]
     rounds: u64,
 
-    /// Prints nothing on standard output; default: what comes back, or a line a reply
-    #[arg(short, long)]
-    quiet: bool,
-
-    /// How messages are cut: raw, nul (a NUL follows the last one), line, crlf, len8, len16, len16le
-    #[arg(long, value_name = "NAME", value_parser = address::framing, default_value = "raw")]
+    /// How bytes form messages: raw, nul (a NUL follows the last message), line, crlf, len8, len16 or len16le
+    #[arg(long, value_name = "FRAMING", value_parser = parse_framing, default_value = "raw", help_heading = MESSAGES)]
     framing: Framing,
 
-    /// Bytes of a greeting, which are discarded
-    #[arg(long, value_name = "SIZE", value_parser = values::size_or_none, default_value = "0")]
+    /// Length of the server's greeting in bytes, which is discarded on each connection
+    #[arg(long, value_name = "SIZE", value_parser = parse_size_or_zero, default_value = "0", help_heading = MESSAGES)]
     skip: usize,
 
-    /// How long each address of the name may take to answer; 0 is for ever
-    #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "5s")]
-    connect_timeout: Duration,
+    /// Connections at once; each sends all messages
+    #[arg(short, long, value_name = "N", value_parser = count_in(1..=MOST_CONNECTIONS), default_value = "1", help_heading = CONNECTIONS)]
+    connections: usize,
 
-    /// How long a reply may take, with messages only; 0 is for ever; default: 10s
-    #[arg(long, value_name = "DUR", value_parser = values::duration)]
-    timeout: Option<Duration>,
-
-    /// Uses IPv4 alone; default: whatever the name has
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    /// Use IPv4 only; default: every address of the name
+    #[arg(short = '4', long, conflicts_with = "ipv6", help_heading = CONNECTIONS)]
     ipv4: bool,
 
-    /// Uses IPv6 alone; default: whatever the name has
-    #[arg(short = '6', long)]
+    /// Use IPv6 only; default: every address of the name
+    #[arg(short = '6', long, help_heading = CONNECTIONS)]
     ipv6: bool,
+
+    /// How long each address of the name may take to accept; 0 disables the limit
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5s", help_heading = TIMEOUTS)]
+    connect_timeout: Duration,
+
+    /// How long a reply to a message may take; 0 disables the limit; default: 10s
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, help_heading = TIMEOUTS)]
+    timeout: Option<Duration>,
+
+    /// Print nothing on standard output; default: print what comes back, or a line for each reply
+    #[arg(short, long, help_heading = OUTPUT)]
+    quiet: bool,
 }
 
-impl TryFrom<ClientArgs> for Client {
+impl TryFrom<ClientArgs> for ClientOptions {
     type Error = clap::Error;
 
     fn try_from(args: ClientArgs) -> Result<Self, clap::Error> {
@@ -106,24 +113,24 @@ impl ClientArgs {
     fn family(&self) -> IpFamily {
         match (self.ipv4, self.ipv6) {
             (true, _) => IpFamily::V4,
-            (_, true) => IpFamily::V6,
-            _ => IpFamily::Any,
+            (false, true) => IpFamily::V6,
+            (false, false) => IpFamily::Any,
         }
     }
 
     fn into_messages(self) -> Result<Option<Messages>, clap::Error> {
         if self.messages.is_empty() {
-            return self.refuse_without_messages().map(|()| None);
+            return self.refuse_options_of_messages().map(|()| None);
         }
         let messages = Messages {
             texts: self.messages,
             connections: self.connections,
             rounds: self.rounds,
             framing: self.framing,
-            timeout: nonzero(self.timeout.unwrap_or(TIMEOUT)),
+            timeout: nonzero(self.timeout.unwrap_or(DEFAULT_TIMEOUT)),
         };
         messages.check().map_err(|(text, why)| {
-            let (text, framing) = (printable(text), messages.framing);
+            let (text, framing) = (escape_control(text), messages.framing);
             refusal(format!(
                 "invalid value '{text}' for '--message <TEXT>' with the framing {framing}: {why}"
             ))
@@ -131,17 +138,19 @@ impl ClientArgs {
         Ok(Some(messages))
     }
 
-    /// Standard input is one stream, over one connection, for as long as it takes.
-    fn refuse_without_messages(&self) -> Result<(), clap::Error> {
-        let option = match self {
-            _ if self.connections > 1 => "--connections <N>",
-            _ if self.rounds > 1 => "--count <N>",
-            _ if self.framing != Framing::Raw => "--framing <NAME>",
-            _ if self.timeout.is_some() => "--timeout <DUR>",
-            _ => return Ok(()),
-        };
-        Err(refusal(format!(
-            "'{option}' is for messages: expected --message <TEXT> with it"
-        )))
+    /// Standard input is one stream over one connection, without a time limit.
+    fn refuse_options_of_messages(&self) -> Result<(), clap::Error> {
+        let options = [
+            ("--connections <N>", self.connections > 1),
+            ("--count <N>", self.rounds > 1),
+            ("--framing <FRAMING>", self.framing != Framing::Raw),
+            ("--timeout <DUR>", self.timeout.is_some()),
+        ];
+        match options.iter().find(|(_, is_given)| *is_given) {
+            None => Ok(()),
+            Some((option, _)) => Err(refusal(format!(
+                "'{option}' is for messages: expected --message <TEXT> with it"
+            ))),
+        }
     }
 }

@@ -1,149 +1,164 @@
-//! `mio-echo serve`: the options as they are typed, and what they mean.
+//! `mio-echo serve`: its options as they are typed, and as the server uses them.
 
 use std::time::Duration;
 
 use clap::Args;
-use clap::error::ErrorKind;
 use log::LevelFilter;
 use mio_echo::conn::Framing;
 use mio_echo::net::{Config, OffloadPolicy, WhenFull};
 
-use super::address::{self, Listener};
-use super::verbosity::Verbosity;
-use super::{option_takes_hyphens, values};
+use super::address::{ListenArg, parse_framing, parse_listener};
+use super::definition::{BUFFERS, CONNECTIONS, MESSAGES, STOP, TIMEOUTS, allow_hyphen_values};
+use super::log_level::LogLevel;
+use super::refusal::refusal;
+use super::values::{
+    count_in, nonzero, parse_banner, parse_bool, parse_duration, parse_keepalive, parse_offload,
+    parse_size, parse_when_full,
+};
 
-/// A slot takes about 160 bytes from the start; more than this is a slip of the finger.
+/// A larger number is a typing error. A slot takes about 160 bytes from the start.
 const MOST_CONNECTIONS: usize = 10_000_000;
 
 /// The system call takes an `int`.
 const LONGEST_BACKLOG: u32 = i32::MAX as u32;
 
-/// More threads than this is a slip of the finger.
+/// A larger number is a typing error.
 const MOST_WORKERS: usize = 1024;
 
-/// Of a message, in bytes: len16, len16le, and the terminator of crlf.
+/// The longest header or terminator of a message, in bytes: that of len16, len16le and crlf.
 const LONGEST_HEADER: usize = 2;
 
-/// What `serve` was asked to do.
+/// The end of the help.
+pub const NOTES: &str = "  \
+BOOL is true, 1, false or 0; the option without a value means true.
+
+Environment:
+  Every option --a-b is also a variable MIO_ECHO_A_B. The command line wins. An empty variable is unset. Blanks separate \
+the items of a list. MIO_ECHO_VERBOSE is 0, 1 or 2.
+
+Exit code:
+  0 stopped, 1 could not start or run, 2 command line refused, 130 or 143 ended by a second SIGINT or SIGTERM.";
+
+/// The options of `serve`, resolved.
 #[derive(Clone, Debug)]
-pub struct Serve {
-    /// For the server.
+pub struct ServeOptions {
+    /// The configuration of the server.
     pub config: Config,
     /// The end of standard input is a request to stop.
     pub stop_on_eof: bool,
-    /// Of the log.
+    /// The level of the log.
     pub level: LevelFilter,
 }
 
-// The options of `serve`. Not a doc comment, which would be the first line of the help.
+// Not a doc comment: it would become the first line of the help.
 #[derive(Args, Debug)]
-#[command(mut_args = option_takes_hyphens)]
+#[command(mut_args = allow_hyphen_values)]
 pub struct ServeArgs {
     // Not a doc comment: rustdoc takes brackets for links.
     #[arg(
-        short,
-        long,
-        value_name = "ADDR:PORT",
-        value_parser = address::listener,
-        default_value = "127.0.0.1:7007",
-        help = "Where to listen, repeatable: [FRAMING@]ADDR:PORT; ADDR an IP literal, [IPv6] or * (also :PORT or PORT)"
+        short, long, value_name = "ADDR:PORT", value_parser = parse_listener, default_value = "127.0.0.1:7007",
+        help_heading = CONNECTIONS,
+        help = "Listen on this address, [FRAMING@]ADDR:PORT; may be repeated. ADDR is an IP literal, [IPv6] or *. \
+                `*`, `:PORT` and a bare `PORT` listen on every interface"
     )]
-    listen: Vec<Listener>,
+    listen: Vec<ListenArg>,
 
-    /// How bytes form messages, where a listener has no prefix of its own: raw, nul, line, crlf, len8, len16, len16le
-    #[arg(long, value_name = "NAME", value_parser = address::framing, default_value = "raw")]
-    framing: Framing,
-
-    /// Sent on connect, at most 4 KiB: \r \n \t \\ are escapes, {peer} and {id} expand; default: nothing
-    #[arg(long, value_name = "TEXT", value_parser = values::banner)]
-    banner: Option<String>,
-
-    /// Most connections at once; default: 65,536, or the descriptor limit less 32, whichever is less
-    #[arg(long, value_name = "N", value_parser = values::count(1..=MOST_CONNECTIONS))]
+    /// Most connections at once; default: 65,536, or the limit of descriptors less 32 if that is less
+    #[arg(long, value_name = "N", value_parser = count_in(1..=MOST_CONNECTIONS), help_heading = CONNECTIONS)]
     max_connections: Option<usize>,
 
-    /// One connection too many: wait (the kernel queues it) or close (it is accepted and reset at once)
-    #[arg(long, value_name = "WHAT", value_parser = values::when_full, default_value = "wait")]
+    /// What happens to a connection above --max-connections: `wait` leaves it in the kernel's queue, `close` accepts
+    /// and resets it
+    #[arg(long, value_name = "ACTION", value_parser = parse_when_full, default_value = "wait", help_heading = CONNECTIONS)]
     when_full: WhenFull,
 
-    /// Most connections from one IPv4 address or IPv6 /64, one more is reset at once; default: no limit
-    #[arg(long, value_name = "N", value_parser = values::count(1..=u32::MAX))]
+    /// Most connections from one IPv4 address or one IPv6 /64; a further one is accepted and reset; default: no limit
+    #[arg(long, value_name = "N", value_parser = count_in(1..=u32::MAX), help_heading = CONNECTIONS)]
     max_per_ip: Option<u32>,
 
-    /// Ends a connection in which nothing came or went for so long; 0 is never
-    #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "0")]
-    idle_timeout: Duration,
-
-    /// Resets a peer that is owed bytes and takes none for so long; 0 is never
-    #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "30s")]
-    write_timeout: Duration,
-
-    /// Ends a connection whose message began and did not end for so long, however it drips; 0 is never
-    #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "30s")]
-    frame_timeout: Duration,
-
-    /// How long to go on accepting after the request to stop
-    #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "0")]
-    stop_delay: Duration,
-
-    /// How long pending echoes may take, once nobody is accepted; 0 drops what does not go out at once
-    #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "5s")]
-    drain_timeout: Duration,
-
-    /// Probes a connection idle for so long, 3 times, DUR/4 apart; 0 is off
-    #[arg(long, value_name = "DUR", value_parser = values::keepalive, default_value = "60s")]
-    keepalive: Duration,
-
-    /// Connections that the kernel queues, at most what the system allows
-    #[arg(long, value_name = "N", value_parser = values::count(1..=LONGEST_BACKLOG), default_value = "4096")]
+    /// Most connections that the kernel queues until they are accepted; the system may set a lower limit
+    #[arg(long, value_name = "N", value_parser = count_in(1..=LONGEST_BACKLOG), default_value = "4096", help_heading = CONNECTIONS)]
     backlog: u32,
 
-    /// The loop's scratch buffer
-    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "256k")]
-    read_buffer: usize,
+    /// Probe a connection that was idle for this long: 3 probes, DUR/4 apart, then close it; 0 sends no probes
+    #[arg(long, value_name = "DUR", value_parser = parse_keepalive, default_value = "60s", help_heading = CONNECTIONS)]
+    keepalive: Duration,
 
-    /// Stops reading from a peer that has this many bytes pending
-    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "64k")]
-    high_water: usize,
+    /// How bytes form messages, for listeners without a prefix: raw, nul, line, crlf, len8, len16 or len16le
+    #[arg(long, value_name = "FRAMING", value_parser = parse_framing, default_value = "raw", help_heading = MESSAGES)]
+    framing: Framing,
 
-    /// SO_SNDBUF and SO_RCVBUF; default: the system's autotuning
-    #[arg(long, value_name = "SIZE", value_parser = values::size)]
-    socket_buffer: Option<usize>,
-
-    /// The most bytes that a message may have, header or terminator included
-    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "64k")]
+    /// Largest message in bytes, header or terminator included
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "64k", help_heading = MESSAGES)]
     max_message: usize,
 
-    /// Threads that work on messages before they are echoed; 0 is none
-    #[arg(long, value_name = "N", value_parser = values::count(0..=MOST_WORKERS), default_value = "0")]
+    /// Text sent on connect, at most 4 KiB; \r \n \t \\ are escapes, {peer} is the client's address and {id} the
+    /// connection's number; default: no text
+    #[arg(long, value_name = "TEXT", value_parser = parse_banner, help_heading = MESSAGES)]
+    banner: Option<String>,
+
+    /// Threads that work on messages before they are echoed; 0 starts none
+    #[arg(long, value_name = "N", value_parser = count_in(0..=MOST_WORKERS), default_value = "0", help_heading = MESSAGES)]
     workers: usize,
 
-    /// What a worker spends on each message: it stands for a call that blocks
-    #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "0")]
+    /// Time that a worker spends on each message, to simulate a call that blocks
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "0", help_heading = MESSAGES)]
     work_time: Duration,
 
-    /// Which messages the workers get: all, or large (those larger than the read buffer)
-    #[arg(long, value_name = "WHICH", value_parser = values::offload, default_value = "all")]
+    /// Which messages go to the workers: `all`, or `large` for those larger than the read buffer
+    #[arg(long, value_name = "WHICH", value_parser = parse_offload, default_value = "all", help_heading = MESSAGES)]
     offload: OffloadPolicy,
 
-    /// Takes the end of standard input as a request to stop
-    #[arg(long, value_name = "BOOL", value_parser = values::boolean, default_value = "false",
-          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    /// Close a connection on which no byte moves in either direction for this long; 0 disables the limit
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "0", help_heading = TIMEOUTS)]
+    idle_timeout: Duration,
+
+    /// Reset a connection whose client accepts no byte of its pending echo for this long; 0 disables the limit
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "30s", help_heading = TIMEOUTS)]
+    write_timeout: Duration,
+
+    /// Close a connection whose message stays incomplete for this long; 0 disables the limit
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "30s", help_heading = TIMEOUTS)]
+    frame_timeout: Duration,
+
+    /// How long to keep accepting connections after the request to stop
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "0", help_heading = STOP)]
+    stop_delay: Duration,
+
+    /// How long pending echoes may take after the last accept; 0 drops what cannot be sent at once
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5s", help_heading = STOP)]
+    drain_timeout: Duration,
+
+    /// Stop when standard input ends
+    #[arg(long, value_name = "BOOL", value_parser = parse_bool, default_value = "false",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = STOP)]
     stop_on_eof: bool,
 
+    /// Buffer that all connections are read into, in bytes
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "256k", help_heading = BUFFERS)]
+    read_buffer: usize,
+
+    /// Stop reading from a client while this many bytes of its echo are pending
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "64k", help_heading = BUFFERS)]
+    high_water: usize,
+
+    /// SO_SNDBUF and SO_RCVBUF, in bytes; default: the system's autotuning
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = BUFFERS)]
+    socket_buffer: Option<usize>,
+
     #[command(flatten)]
-    verbosity: Verbosity,
+    log_level: LogLevel,
 }
 
-impl TryFrom<ServeArgs> for Serve {
+impl TryFrom<ServeArgs> for ServeOptions {
     type Error = clap::Error;
 
     fn try_from(args: ServeArgs) -> Result<Self, clap::Error> {
-        let (stop_on_eof, Verbosity(level)) = (args.stop_on_eof, args.verbosity);
+        let (stop_on_eof, LogLevel(level)) = (args.stop_on_eof, args.log_level);
         let config = args.into_config();
         refuse_tiny_messages(&config)?;
-        refuse_idle_workers(&config)?;
-        refuse_empty_offload(&config)?;
+        refuse_workers_without_messages(&config)?;
+        refuse_offload_of_nothing(&config)?;
         Ok(Self {
             config,
             stop_on_eof,
@@ -157,12 +172,12 @@ fn refuse_tiny_messages(config: &Config) -> Result<(), clap::Error> {
         return Ok(());
     }
     Err(refusal(format!(
-        "invalid value '{}' for '--max-message' (MIO_ECHO_MAX_MESSAGE): expected at least {LONGEST_HEADER}, the longest header",
+        "invalid value '{}' for '--max-message' (MIO_ECHO_MAX_MESSAGE): expected at least {LONGEST_HEADER} bytes, the longest header",
         config.max_message
     )))
 }
 
-fn refuse_idle_workers(config: &Config) -> Result<(), clap::Error> {
+fn refuse_workers_without_messages(config: &Config) -> Result<(), clap::Error> {
     let has_messages = config
         .listen
         .iter()
@@ -177,19 +192,15 @@ fn refuse_idle_workers(config: &Config) -> Result<(), clap::Error> {
     )))
 }
 
-fn refuse_empty_offload(config: &Config) -> Result<(), clap::Error> {
+fn refuse_offload_of_nothing(config: &Config) -> Result<(), clap::Error> {
     if config.offload == OffloadPolicy::All || config.read_buffer < config.max_message {
         return Ok(());
     }
     Err(refusal(format!(
         "invalid value 'large' for '--offload' (MIO_ECHO_OFFLOAD): no message is larger than the read buffer, expected \
-         --read-buffer ({}) under --max-message ({})",
+         --read-buffer ({}) below --max-message ({})",
         config.read_buffer, config.max_message
     )))
-}
-
-pub(super) fn refusal(message: String) -> clap::Error {
-    clap::Error::raw(ErrorKind::ValueValidation, message)
 }
 
 impl ServeArgs {
@@ -220,8 +231,4 @@ impl ServeArgs {
             socket_buffer: self.socket_buffer,
         }
     }
-}
-
-pub(super) fn nonzero(duration: Duration) -> Option<Duration> {
-    (!duration.is_zero()).then_some(duration)
 }

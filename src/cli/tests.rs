@@ -1,22 +1,28 @@
+use std::ffi::OsString;
 use std::iter;
 use std::time::Duration;
 
+use clap::CommandFactory;
 use log::LevelFilter;
 use mio_echo::conn::Framing;
-use mio_echo::net::{Config, Listen, OffloadPolicy, WhenFull};
+use mio_echo::net::{BACK_END, Config, Listen, OffloadPolicy, WhenFull};
 
+use super::definition::is_path;
+use super::parse::{Cli, SERVE, SUBCOMMANDS, version};
 use super::*;
 
-/// Refused by every option that takes a value.
+/// A value that every option refuses, except those that take any text or a path.
 const BAD: &str = r"\q";
 
-fn serve(arguments: &str, variables: &[(&str, &str)]) -> Serve {
+/// Parses `mio-echo serve` with `arguments`, which must be accepted.
+fn serve(arguments: &str, variables: &[(&str, &str)]) -> ServeOptions {
     match parsed(SERVE, arguments.split_whitespace(), variables) {
         Ok(Command::Serve(serve)) => serve,
         other => panic!("{arguments}: {other:?}"),
     }
 }
 
+/// Returns why `mio-echo serve` with `arguments` is refused.
 fn refusal<'a>(arguments: impl IntoIterator<Item = &'a str>, variables: &[(&str, &str)]) -> String {
     refusal_of(SERVE, arguments, variables)
 }
@@ -28,20 +34,15 @@ fn refusal_of<'a>(
 ) -> String {
     match parsed(subcommand, arguments, variables) {
         Ok(command) => panic!("accepted: {command:?}"),
-        Err(error) => refused(error),
+        Err(reason) => reason,
     }
-}
-
-fn refused(error: Error) -> String {
-    assert_eq!(error.exit_code(), 2);
-    one_line(error)
 }
 
 fn parsed<'a>(
     subcommand: &'a str,
     arguments: impl IntoIterator<Item = &'a str>,
     variables: &[(&str, &str)],
-) -> Result<Command, Error> {
+) -> Result<Command, String> {
     let variable = |name: &str| {
         let (_, value) = variables.iter().find(|(set, _)| *set == name)?;
         Some(value.into())
@@ -60,7 +61,7 @@ fn options() -> Vec<clap::Arg> {
 }
 
 fn options_of(subcommand: &str) -> Vec<clap::Arg> {
-    let mut command = Typed::command();
+    let mut command = Cli::command();
     command.build();
     let subcommand = command.find_subcommand(subcommand).unwrap();
     subcommand.get_opts().cloned().collect()
@@ -70,8 +71,8 @@ fn options_of(subcommand: &str) -> Vec<clap::Arg> {
 mod client;
 
 #[test]
-fn the_definition_is_sound() {
-    Typed::command().debug_assert();
+fn clap_accepts_the_definitions() {
+    Cli::command().debug_assert();
 }
 
 #[test]
@@ -86,7 +87,7 @@ fn the_defaults_are_those_of_the_library() {
 }
 
 #[test]
-fn every_option_means_its_own_setting() {
+fn every_option_sets_its_own_field() {
     let serve = serve(
         r"-l 127.0.0.1:1 -l len8@:2 --framing line --banner hi\n --max-connections 70000 --when-full close
           --max-per-ip 3 --idle-timeout 4 --write-timeout 5 --stop-delay 6 --drain-timeout 7 --keepalive 8
@@ -124,7 +125,7 @@ fn every_option_means_its_own_setting() {
 }
 
 #[test]
-fn the_prefix_of_a_listener_wins_over_the_framing_for_all() {
+fn the_framing_of_a_listener_wins_over_the_option() {
     use Framing::{Crlf, Len8, Len16, Len16Le, Raw};
     for (typed, first, second) in [
         ("-l 1 -l 2", Raw, Raw),
@@ -180,7 +181,7 @@ fn only_messages_that_may_exceed_the_read_buffer_can_be_large() {
             refusal(typed.split(' '), &[]),
             format!(
                 "invalid value 'large' for '--offload' (MIO_ECHO_OFFLOAD): no message is larger than the read buffer, expected \
-                 --read-buffer ({buffer}) under --max-message ({message})"
+                 --read-buffer ({buffer}) below --max-message ({message})"
             )
         );
     }
@@ -189,7 +190,7 @@ fn only_messages_that_may_exceed_the_read_buffer_can_be_large() {
 }
 
 #[test]
-fn zero_is_never() {
+fn zero_disables_a_limit() {
     let typed = "--idle-timeout 0 --write-timeout 0ms --keepalive 0 --frame-timeout 0s";
     let config = serve(typed, &[]).config;
     assert_eq!(
@@ -205,8 +206,8 @@ fn zero_is_never() {
 
 #[test]
 fn a_refused_value_is_one_line_with_option_value_and_what_is_allowed() {
-    // The client has a test of its own: nothing of it can be read without a target.
-    let subcommands = FEATURES.iter().filter(|name| **name != "client");
+    // The client has its own test: without a target, clap refuses nothing else.
+    let subcommands = SUBCOMMANDS.iter().filter(|name| **name != "client");
     let options = subcommands.flat_map(|subcommand| {
         options_of(subcommand)
             .into_iter()
@@ -229,7 +230,7 @@ fn a_refused_value_is_one_line_with_option_value_and_what_is_allowed() {
 #[test]
 fn a_refused_variable_is_one_line_with_variable_value_and_what_is_allowed() {
     for option in options() {
-        let name = variables::name(option.get_long().unwrap());
+        let name = environment::variable_name(option.get_long().unwrap());
         let line = refusal([], &[(&name, BAD)]);
         assert!(
             line.starts_with(&format!("invalid value '{BAD}' for '{name}': expected ")),
@@ -241,7 +242,7 @@ fn a_refused_variable_is_one_line_with_variable_value_and_what_is_allowed() {
 
 #[test]
 fn every_option_has_help_with_its_default() {
-    for option in FEATURES
+    for option in SUBCOMMANDS
         .iter()
         .flat_map(|subcommand| options_of(subcommand))
     {
@@ -254,16 +255,16 @@ fn every_option_has_help_with_its_default() {
 }
 
 #[test]
-fn help_explains_its_values_and_the_exit_codes() {
-    let mut command = Typed::command();
+fn help_explains_values_and_exit_codes() {
+    let mut command = Cli::command();
     command.build();
-    let subcommands = FEATURES
+    let subcommands = SUBCOMMANDS
         .iter()
         .map(|name| command.find_subcommand(name).unwrap())
         .flat_map(|subcommand| iter::once(subcommand).chain(subcommand.find_subcommand("merge")));
     for subcommand in subcommands {
         let notes = subcommand.get_after_help().unwrap().to_string();
-        assert!(notes.contains("Exit code: 0 "), "{notes}");
+        assert!(notes.contains("Exit code:\n  0 "), "{notes}");
         let names = subcommand.get_opts().filter_map(clap::Arg::get_value_names);
         for name in names.flatten() {
             if ["DUR", "SIZE", "N", "BOOL"].contains(&name.as_str()) {
@@ -292,7 +293,7 @@ fn seed_s1_1_bad_numbers_are_refused_with_one_line() {
 }
 
 #[test]
-fn what_was_typed_is_printed_on_one_line() {
+fn control_characters_of_a_refused_value_are_escaped() {
     let line = refusal(["--backlog", "1\n2\u{1b}[31m"], &[]);
     assert!(
         line.starts_with(r"invalid value '1\n2\u{1b}[31m' for '--backlog <N>': expected "),
@@ -312,7 +313,7 @@ fn what_was_typed_is_printed_on_one_line() {
 }
 
 #[test]
-fn misuse_is_one_line() {
+fn misuse_is_refused_in_one_line() {
     for (arguments, expected) in [
         (
             &["--no-such-option"][..],
@@ -338,17 +339,16 @@ fn misuse_is_one_line() {
         (&["mio-echo", "sreve"], "unrecognized subcommand 'sreve'"),
         (&["mio-echo", "-x"], "unexpected argument '-x' found"),
     ] {
-        let error = parse(arguments.iter().map(OsString::from), |_| None)
+        let line = parse(arguments.iter().map(OsString::from), |_| None)
             .err()
             .unwrap();
-        let line = refused(error);
         assert!(line.starts_with(expected), "{line}");
         assert_eq!(line.lines().count(), 1, "{line}");
     }
 }
 
 #[test]
-fn help_and_version_are_no_refusal() {
+fn help_and_version_are_printed() {
     for arguments in [
         &["--help"][..],
         &["-h"],
@@ -359,23 +359,18 @@ fn help_and_version_are_no_refusal() {
         #[cfg(feature = "client")]
         &["client", "--help"],
     ] {
-        let error = parse(
-            ["mio-echo"].iter().chain(arguments).map(OsString::from),
-            |_| None,
-        )
-        .err()
-        .unwrap();
-        assert!(!error.use_stderr(), "{arguments:?}");
-        assert_eq!(error.exit_code(), 0);
+        let arguments = ["mio-echo"].iter().chain(arguments);
+        let parsed = parse(arguments.map(OsString::from), |_| None);
+        assert!(matches!(parsed, Ok(Command::Help(_))), "{parsed:?}");
     }
 }
 
 #[test]
-fn the_version_tells_the_back_end_and_the_features() {
+fn the_version_names_the_back_end_and_the_subcommands() {
     assert!(version().starts_with(env!("CARGO_PKG_VERSION")));
     assert!(version().contains(&format!("back end {BACK_END}")));
     assert!(version().contains("features: serve"));
-    assert!(version().ends_with(&FEATURES.join(", ")));
+    assert!(version().ends_with(&SUBCOMMANDS.join(", ")));
 }
 
 #[test]
@@ -404,7 +399,7 @@ fn a_variable_sets_an_option() {
 }
 
 #[test]
-fn the_command_line_wins() {
+fn the_command_line_wins_over_variables() {
     let variables = [
         ("MIO_ECHO_LISTEN", "1 2"),
         ("MIO_ECHO_BACKLOG", BAD),
@@ -417,7 +412,7 @@ fn the_command_line_wins() {
 }
 
 #[test]
-fn an_empty_variable_is_unset_and_an_unknown_one_ignored() {
+fn an_empty_variable_is_unset_and_an_unknown_one_is_ignored() {
     let variables = [
         ("MIO_ECHO_LISTEN", ""),
         ("MIO_ECHO_BACKLOG", ""),
@@ -430,7 +425,7 @@ fn an_empty_variable_is_unset_and_an_unknown_one_ignored() {
 }
 
 #[test]
-fn a_list_of_blanks_is_empty() {
+fn a_list_of_blanks_is_unset() {
     assert_eq!(
         serve("", &[("MIO_ECHO_LISTEN", "  ")]).config.listen,
         Config::default().listen
@@ -438,7 +433,7 @@ fn a_list_of_blanks_is_empty() {
 }
 
 #[test]
-fn of_quiet_and_verbose_the_last_one_typed_counts() {
+fn the_last_one_typed_of_quiet_and_verbose_wins() {
     let quiet = ("MIO_ECHO_QUIET", "true");
     let verbose = ("MIO_ECHO_VERBOSE", "1");
     for (arguments, variables, level) in [
@@ -470,16 +465,16 @@ fn of_quiet_and_verbose_the_last_one_typed_counts() {
 
 #[cfg(unix)]
 #[test]
-fn a_variable_that_is_not_text_is_refused_by_name() {
+fn a_variable_that_is_not_utf_8_is_refused_by_name() {
     use std::os::unix::ffi::OsStringExt;
 
     let variable =
         |name: &str| (name == "MIO_ECHO_BANNER").then(|| OsString::from_vec(b"\xff".to_vec()));
-    let error = parse(["mio-echo", "serve"].map(OsString::from), variable)
+    let line = parse(["mio-echo", "serve"].map(OsString::from), variable)
         .err()
         .unwrap();
     assert_eq!(
-        one_line(error),
+        line,
         "invalid value '\u{fffd}' for 'MIO_ECHO_BANNER': expected UTF-8"
     );
 }

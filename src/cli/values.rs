@@ -1,4 +1,4 @@
-//! Durations, sizes, counts and text as they are typed. A refusal says what is allowed, on one line.
+//! Parsers of typed durations, sizes, counts, words and text. An error says what is allowed, on one line.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use mio_echo::net::{OffloadPolicy, WhenFull};
 
-/// The longest duration: timers add one to the clock in 64-bit nanoseconds, and the sum must not overflow.
+/// The longest duration. Timers add a duration to the clock in 64-bit nanoseconds, and the sum must not overflow.
 const LONGEST: Duration = Duration::from_secs(1_000_000 * 3600);
 
-/// Linux keeps the idle time of keepalive in 15 bits of whole seconds.
+/// The idle time of keepalive, in seconds. Linux stores whole seconds in 15 bits.
 const KEEPALIVE_SECONDS: RangeInclusive<u64> = 1..=32_767;
 
+/// The longest banner, in bytes.
 const LONGEST_BANNER: usize = 4096;
 
-/// A decimal with a unit; seconds without one. Exact to the nanosecond, or refused.
-pub fn duration(text: &str) -> Result<Duration, String> {
+/// Parses a decimal with a unit; a number without a unit is in seconds. A fraction of a nanosecond is refused.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     nanoseconds(text)
         .map(Duration::from_nanos)
         .filter(|duration| *duration <= LONGEST)
@@ -24,16 +25,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         })
 }
 
-/// A duration that the kernel accepts as the idle time of keepalive, or 0.
-pub fn keepalive(text: &str) -> Result<Duration, String> {
-    duration(text)
+/// Parses a duration that the kernel accepts as the idle time of keepalive, or 0.
+pub fn parse_keepalive(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
         .ok()
         .filter(|idle| idle.is_zero() || KEEPALIVE_SECONDS.contains(&idle.as_secs()))
         .ok_or_else(|| "expected 0 (off) or a duration from 1s to 32767s, such as 60s or 5m".into())
 }
 
-/// A whole number in `range`; `k` is 1,000 and `m` a million.
-pub fn count<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone
+/// Returns a parser of whole numbers in `range`; `k` is 1,000 and `m` is 1,000,000.
+pub fn count_in<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone
 where
     T: TryFrom<u64> + PartialOrd + Display + Clone,
 {
@@ -54,8 +55,8 @@ where
     }
 }
 
-/// From 1 byte to 1 GiB; `k`, `kB` and `KiB` are 1,024 bytes, and so on for `m` and `g`.
-pub fn size(text: &str) -> Result<usize, String> {
+/// Parses a size from 1 byte to 1 GiB. `k`, `kB` and `KiB` are 1,024 bytes; `m` and `g` likewise.
+pub fn parse_size(text: &str) -> Result<usize, String> {
     whole_number(text, binary_prefix)
         .filter(|bytes| (1..=1 << 30).contains(bytes))
         .and_then(|bytes| usize::try_from(bytes).ok())
@@ -64,19 +65,19 @@ pub fn size(text: &str) -> Result<usize, String> {
         })
 }
 
-/// A [`size`], or 0.
+/// Parses a size from 0 bytes to 1 GiB.
 #[cfg(any(feature = "client", feature = "bench"))]
-pub fn size_or_none(text: &str) -> Result<usize, String> {
+pub fn parse_size_or_zero(text: &str) -> Result<usize, String> {
     match text {
         "0" => Ok(0),
-        _ => size(text).map_err(|_| {
+        _ => parse_size(text).map_err(|_| {
             "expected 0 or a size up to 1g bytes, such as 64, 16k or 1MiB (k is 1024)".into()
         }),
     }
 }
 
-/// Text with the escapes `\r`, `\n`, `\t` and `\\`.
-pub fn banner(text: &str) -> Result<String, String> {
+/// Parses text with the escapes `\r`, `\n`, `\t` and `\\`.
+pub fn parse_banner(text: &str) -> Result<String, String> {
     unescape(text)
         .filter(|banner| banner.len() <= LONGEST_BANNER)
         .ok_or_else(|| {
@@ -84,8 +85,8 @@ pub fn banner(text: &str) -> Result<String, String> {
         })
 }
 
-/// What to do with a client that is one too many.
-pub fn when_full(text: &str) -> Result<WhenFull, String> {
+/// Parses what happens to a connection above the limit.
+pub fn parse_when_full(text: &str) -> Result<WhenFull, String> {
     match text {
         "wait" => Ok(WhenFull::Wait),
         "close" => Ok(WhenFull::Close),
@@ -93,8 +94,8 @@ pub fn when_full(text: &str) -> Result<WhenFull, String> {
     }
 }
 
-/// Which messages go to the workers.
-pub fn offload(text: &str) -> Result<OffloadPolicy, String> {
+/// Parses which messages go to the workers.
+pub fn parse_offload(text: &str) -> Result<OffloadPolicy, String> {
     match text {
         "all" => Ok(OffloadPolicy::All),
         "large" => Ok(OffloadPolicy::Large),
@@ -102,13 +103,18 @@ pub fn offload(text: &str) -> Result<OffloadPolicy, String> {
     }
 }
 
-/// A flag that was given a value.
-pub fn boolean(text: &str) -> Result<bool, String> {
+/// Parses the value of a switch.
+pub fn parse_bool(text: &str) -> Result<bool, String> {
     match text {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
         _ => Err("expected true, 1, false or 0".into()),
     }
+}
+
+/// Returns `duration`, or nothing if it is zero: an option whose 0 means "off" or "never".
+pub fn nonzero(duration: Duration) -> Option<Duration> {
+    (!duration.is_zero()).then_some(duration)
 }
 
 fn nanoseconds(text: &str) -> Option<u64> {
@@ -140,13 +146,13 @@ fn whole_number(text: &str, prefix: impl Fn(&str) -> Option<u64>) -> Option<u64>
     digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// A number and what follows it.
+/// Splits `text` after its number.
 pub fn split_unit(text: &str) -> (&str, &str) {
     let is_unit = |c: char| !c.is_ascii_digit() && c != '.';
     text.split_at(text.find(is_unit).unwrap_or(text.len()))
 }
 
-/// What `k` and `m` multiply by, in lower case.
+/// Returns the factor of `k` and `m`, in lower case: 1,000 and 1,000,000.
 pub fn decimal_prefix(unit: &str) -> Option<u64> {
     match unit {
         "" => Some(1),
@@ -156,6 +162,7 @@ pub fn decimal_prefix(unit: &str) -> Option<u64> {
     }
 }
 
+/// Returns the factor of `k`, `m` and `g`, in lower case: powers of 1,024.
 fn binary_prefix(unit: &str) -> Option<u64> {
     match unit {
         "" => Some(1),
@@ -168,14 +175,14 @@ fn binary_prefix(unit: &str) -> Option<u64> {
 
 fn unescape(text: &str) -> Option<String> {
     let mut typed = text.chars();
-    let mut meant = String::with_capacity(text.len());
+    let mut unescaped = String::with_capacity(text.len());
     while let Some(c) = typed.next() {
-        meant.push(match c {
+        unescaped.push(match c {
             '\\' => escaped(typed.next()?)?,
             c => c,
         });
     }
-    Some(meant)
+    Some(unescaped)
 }
 
 fn escaped(c: char) -> Option<char> {

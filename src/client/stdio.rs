@@ -13,7 +13,6 @@ use std::thread;
 use mio::Waker;
 
 use super::Failure;
-use crate::patient::patiently;
 
 /// The size of a buffer: few system calls a megabyte, and the capacity of a pipe on Linux.
 const CHUNK: usize = 64 * 1024;
@@ -155,7 +154,7 @@ fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure>
 
 fn read_all(mut input: impl Read, empty: &Receiver<Chunk>, loop_: &StdioEvents) {
     for mut chunk in empty {
-        let report = match patiently(|| input.read(chunk.room())) {
+        let report = match read_uninterrupted(&mut input, &mut chunk) {
             Ok(0) => StdioEvent::InputEnded,
             Ok(got) => {
                 chunk.filled(got);
@@ -171,8 +170,8 @@ fn read_all(mut input: impl Read, empty: &Receiver<Chunk>, loop_: &StdioEvents) 
 }
 
 fn write_all(mut output: impl Write, full: &Receiver<Chunk>, loop_: &StdioEvents) {
-    for mut chunk in full {
-        let report = match write_chunk(&mut output, &mut chunk) {
+    for chunk in full {
+        let report = match write_chunk(&mut output, &chunk) {
             Ok(()) => StdioEvent::Written(chunk),
             Err(error) => StdioEvent::OutputFailed(error),
         };
@@ -183,71 +182,29 @@ fn write_all(mut output: impl Write, full: &Receiver<Chunk>, loop_: &StdioEvents
     }
 }
 
-/// Writes all at once, and holds back nothing for the end of a line.
-fn write_chunk(output: &mut impl Write, chunk: &mut Chunk) -> io::Result<()> {
-    while !chunk.bytes().is_empty() {
-        match patiently(|| output.write(chunk.bytes()))? {
-            0 => return Err(ErrorKind::WriteZero.into()),
-            taken => chunk.consume(taken),
+/// Reads into all the room of `chunk`. Like the standard library's own adapters, it repeats a read that was interrupted.
+fn read_uninterrupted(input: &mut impl Read, chunk: &mut Chunk) -> io::Result<usize> {
+    loop {
+        match input.read(chunk.room()) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
         }
     }
-    patiently(|| output.flush())
+}
+
+/// Writes all of `chunk`, and flushes: the output must not keep a part of a line.
+fn write_chunk(output: &mut impl Write, chunk: &Chunk) -> io::Result<()> {
+    output.write_all(chunk.bytes())?;
+    output.flush()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
     use std::time::Duration;
 
     use mio::{Events, Poll, Token};
 
     use super::*;
-
-    /// Takes or gives one byte at a time, and before each says that it is not ready or was interrupted.
-    struct Moody {
-        moods: VecDeque<ErrorKind>,
-        taken: Vec<u8>,
-    }
-
-    impl Moody {
-        fn mood(&mut self) -> io::Result<()> {
-            self.moods.rotate_left(1);
-            match self.moods[0] {
-                ErrorKind::Other => Ok(()),
-                kind => Err(kind.into()),
-            }
-        }
-    }
-
-    impl Write for Moody {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.mood()?;
-            self.taken.push(bytes[0]);
-            Ok(1)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            self.mood()
-        }
-    }
-
-    #[test]
-    fn a_stream_that_another_program_made_non_blocking_loses_nothing() {
-        let mut chunk = Chunk::new();
-        chunk.room()[..5].copy_from_slice(b"hello");
-        chunk.filled(5);
-        let moods = [
-            ErrorKind::WouldBlock,
-            ErrorKind::Interrupted,
-            ErrorKind::Other,
-        ];
-        let mut output = Moody {
-            moods: moods.into(),
-            taken: Vec::new(),
-        };
-        write_chunk(&mut output, &mut chunk).unwrap();
-        assert_eq!(output.taken, b"hello");
-    }
 
     struct NoRoom;
 

@@ -1,4 +1,4 @@
-//! `mio-echo bench`: measures, or adds up reports, then says what came of it.
+//! `mio-echo bench`: measures, or merges reports, and publishes the result.
 
 mod background_writer;
 mod display;
@@ -7,28 +7,30 @@ mod interrupted;
 mod logged;
 mod own_server;
 mod progress;
+mod screen;
 
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::{fmt, fs};
 
-use mio_echo::load::{self, LatencyHistogram, Outcome, Report, RunError};
-use mio_echo::patient::RetryingWriter;
+use mio_echo::load::{self, LatencyHistogram, Outcome, Report, RunError, RunEvent};
 
-use super::{exit_code, fail};
-use crate::cli::{Bench, Measure, Merge, Outputs};
+use super::exit_code;
+use super::failure::fail;
+use super::retrying_stream::RetryingStream;
+use crate::cli::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};
 use display::Display;
-use files::OutputFile;
+use files::{OutputFile, WriteError};
 use interrupted::run_to_signal;
 
-/// Does what was asked for.
-pub fn bench(asked: Bench) -> ExitCode {
-    let outcome = match asked {
-        Bench::Measure(asked) => measure(*asked),
-        Bench::Merge(asked) => merge(asked),
+/// Runs `command` to its end.
+pub fn run(command: BenchCommand) -> ExitCode {
+    let result = match command {
+        BenchCommand::Measure(options) => measure(*options),
+        BenchCommand::Merge(options) => merge(options),
     };
-    outcome.unwrap_or_else(|error| {
+    result.unwrap_or_else(|error| {
         let failed = fail(&*error);
         match error.downcast_ref() {
             Some(RunError::Interrupted { signal } | RunError::InterruptedTwice { signal }) => {
@@ -39,38 +41,41 @@ pub fn bench(asked: Bench) -> ExitCode {
     })
 }
 
-fn measure(asked: Measure) -> Result<ExitCode, Box<dyn Error>> {
-    let Measure {
-        config,
+fn measure(options: MeasureOptions) -> Result<ExitCode, Box<dyn Error>> {
+    let MeasureOptions {
+        settings,
         hlog,
-        outputs,
-    } = asked;
-    // A file that cannot be written is known before the measurement.
+        report: options,
+    } = options;
+    // A file that cannot be written is an error before the measurement, not after it.
     let log = hlog.map(OutputFile::create).transpose()?;
-    let files = Files::create(&outputs)?;
-    let (results, is_logged) = {
-        let display = Display::start();
-        let on_event = &mut |event: load::RunEvent| display.handle(event);
-        let prepared = load::prepare(config, own_server::command, on_event)?;
+    let files = ReportFiles::create(&options)?;
+    let (results, logged) = {
+        let mut display = Display::start();
+        let on_event = &mut |event: RunEvent| display.handle(event);
+        let ready = load::prepare(settings, own_server::command, on_event)?;
         match log {
-            None => (run_to_signal(prepared, on_event), Ok(())),
-            Some(log) => logged::run(prepared, log, on_event),
+            None => (run_to_signal(ready, on_event), Ok(())),
+            Some(log) => logged::run(ready, log, on_event),
         }
     };
     let results = results?;
-    let report = Report::new(&results, outputs.slo.as_ref());
+    let report = Report::new(&results, options.slo.as_ref());
     let code = publish(
         &report,
         &results.measurement.total.response,
         files,
-        &outputs,
+        &options,
     );
-    is_logged?;
+    logged?;
     code
 }
 
-fn merge(asked: Merge) -> Result<ExitCode, Box<dyn Error>> {
-    let Merge { files, outputs } = asked;
+fn merge(options: MergeOptions) -> Result<ExitCode, Box<dyn Error>> {
+    let MergeOptions {
+        files,
+        report: options,
+    } = options;
     let mut reports = Vec::new();
     for path in files {
         let name = path.display().to_string();
@@ -81,19 +86,19 @@ fn merge(asked: Merge) -> Result<ExitCode, Box<dyn Error>> {
         let report = load::read(&name, &json)?;
         reports.push((name, report));
     }
-    let merged = load::merge(reports, outputs.slo.as_ref())?;
-    // Not earlier: an output may replace an input.
-    let files = Files::create(&outputs)?;
-    publish(&merged.report, &merged.response, files, &outputs)
+    let merged = load::merge(reports, options.slo.as_ref())?;
+    // The files are opened after the inputs were read: an output may replace an input.
+    let files = ReportFiles::create(&options)?;
+    publish(&merged.report, &merged.response, files, &options)
 }
 
-/// Writes what was asked for where it belongs, and says how the program ends. An output that fails keeps nothing from
-/// the others: a measurement is not made twice.
+/// Writes the report to all its outputs. An output that fails does not keep the report from the others: a measurement
+/// cannot be repeated.
 fn publish(
     report: &Report,
     response: &LatencyHistogram,
-    files: Files,
-    outputs: &Outputs,
+    files: ReportFiles,
+    options: &ReportOptions,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let json = files
         .json
@@ -101,58 +106,61 @@ fn publish(
     let hgrm = files
         .hgrm
         .map(|hgrm| hgrm.write(|file| load::hgrm::write(file, response)));
-    let text = match outputs.json_on_stdout {
-        true => report.to_json(),
-        false => load::text(report),
+    print(report, options)?;
+    json.into_iter().chain(hgrm).collect::<Result<(), _>>()?;
+    Ok(code_of(report.outcome(), options).into())
+}
+
+fn print(report: &Report, options: &ReportOptions) -> Result<(), PrintError> {
+    let text = if options.json_on_stdout {
+        report.to_json()
+    } else {
+        load::text(report)
     };
-    let mut output = RetryingWriter(io::stdout().lock());
+    let mut output = RetryingStream(io::stdout().lock());
     output
         .write_all(text.as_bytes())
         .and_then(|()| output.flush())
-        .map_err(Unprinted)?;
-    json.into_iter().chain(hgrm).collect::<Result<(), _>>()?;
-    Ok(exit_code_of(report.outcome(), outputs).into())
+        .map_err(PrintError)
 }
 
-fn exit_code_of(outcome: Outcome, outputs: &Outputs) -> u8 {
+fn code_of(outcome: Outcome, options: &ReportOptions) -> u8 {
     match outcome {
         Outcome::WrongBytes => exit_code::WRONG_BYTES,
         Outcome::ObjectiveMissed => exit_code::OBJECTIVE_MISSED,
         Outcome::Interrupted(signal) => exit_code::of_signal(signal),
         Outcome::NothingAnswered => exit_code::FAILED,
-        Outcome::Suspect if outputs.strict => exit_code::SUSPECT,
+        Outcome::Suspect if options.strict => exit_code::SUSPECT,
         Outcome::Suspect | Outcome::Finished => exit_code::FINISHED,
     }
 }
 
-struct Files {
+/// The files that a report is written to.
+struct ReportFiles {
     json: Option<OutputFile>,
     hgrm: Option<OutputFile>,
 }
 
-impl Files {
-    fn create(outputs: &Outputs) -> Result<Self, files::WriteError> {
+impl ReportFiles {
+    fn create(options: &ReportOptions) -> Result<Self, WriteError> {
+        let create = |path: &Option<_>| path.clone().map(OutputFile::create).transpose();
         Ok(Self {
-            json: outputs
-                .json_file
-                .clone()
-                .map(OutputFile::create)
-                .transpose()?,
-            hgrm: outputs.hgrm.clone().map(OutputFile::create).transpose()?,
+            json: create(&options.json_file)?,
+            hgrm: create(&options.hgrm_file)?,
         })
     }
 }
 
-/// A report that could not be read.
+/// A report file could not be read.
 #[derive(Debug)]
 struct ReadError {
     name: String,
     source: io::Error,
 }
 
-/// Standard output took no report.
+/// Standard output did not take the report.
 #[derive(Debug)]
-struct Unprinted(io::Error);
+struct PrintError(io::Error);
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -162,10 +170,10 @@ impl fmt::Display for ReadError {
 
 impl Error for ReadError {}
 
-impl fmt::Display for Unprinted {
+impl fmt::Display for PrintError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot print the report: {}", self.0)
     }
 }
 
-impl Error for Unprinted {}
+impl Error for PrintError {}

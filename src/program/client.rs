@@ -1,65 +1,69 @@
-//! `mio-echo client`: the standard streams, and what its end means to the shell.
+//! `mio-echo client`: connects the standard streams to the client, and turns its result into an exit code.
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use mio_echo::client::{self, ExchangeSummary, Failure, Messages};
-use mio_echo::patient::RetryingWriter;
 
 use super::exit_code;
-use super::standard_streams::is_readable_at_once;
-use crate::cli::Client;
+use super::failure::fail;
+use super::retrying_stream::RetryingStream;
+use super::standard_streams::can_read_without_blocking;
+use crate::cli::ClientOptions;
 
-/// Runs it to its end. Threads that read or write the standard streams may still be blocked there: nobody waits for them.
-pub fn run(options: Client) -> ExitCode {
+/// Runs the client to its end. Threads that read or write the standard streams may still be blocked there. The exit of
+/// the process ends them.
+pub fn run(options: ClientOptions) -> ExitCode {
     let result = match &options.messages {
         Some(messages) => exchange(&options, messages),
         None => pipe(&options).map(|()| exit_code::FINISHED.into()),
     };
-    result.unwrap_or_else(|failure| tell(&failure))
+    result.unwrap_or_else(|failure| fail_unless_broken_pipe(&failure))
 }
 
-fn pipe(options: &Client) -> Result<(), Failure> {
-    let (config, input) = (&options.config, io::stdin());
-    let is_readable = || is_readable_at_once(&io::stdin());
+fn pipe(options: &ClientOptions) -> Result<(), Failure> {
+    let (config, input) = (&options.config, RetryingStream(io::stdin()));
+    let can_read = || can_read_without_blocking(&io::stdin());
     if options.quiet {
-        client::pipe(config, input, io::sink(), is_readable)
+        client::pipe(config, input, io::sink(), can_read)
     } else {
-        client::pipe(config, input, io::stdout(), is_readable)
+        client::pipe(config, input, RetryingStream(io::stdout()), can_read)
     }
 }
 
-fn exchange(options: &Client, messages: &Messages) -> Result<ExitCode, Failure> {
+fn exchange(options: &ClientOptions, messages: &Messages) -> Result<ExitCode, Failure> {
     let mut output: Box<dyn Write> = if options.quiet {
         Box::new(io::sink())
     } else {
-        Box::new(BufWriter::new(RetryingWriter(io::stdout().lock())))
+        Box::new(BufWriter::new(RetryingStream(io::stdout().lock())))
     };
-    let mut report = client::exchange(&options.config, messages, &mut output)?;
-    for (connection, failure) in &report.failures {
+    let mut summary = client::exchange(&options.config, messages, &mut output)?;
+    for (connection, failure) in &summary.failures {
         let _ = writeln!(io::stderr(), "mio-echo: connection {connection}: {failure}");
     }
-    let lines = report.output_error.take().map_or(Ok(()), Err);
-    let printed = lines
-        .and_then(|()| writeln!(output, "{report}"))
+    let replies_written = summary.output_error.take().map_or(Ok(()), Err);
+    let written = replies_written
+        .and_then(|()| writeln!(output, "{summary}"))
         .and_then(|()| output.flush())
-        .map_err(|error| tell(&Failure::Output(error)));
-    Ok(exit_code_of(&report, printed))
+        .map_err(|error| fail_unless_broken_pipe(&Failure::Output(error)));
+    Ok(exit_code(&summary, written))
 }
 
-fn exit_code_of(report: &ExchangeSummary, printed: Result<(), ExitCode>) -> ExitCode {
-    match printed {
-        _ if report.differs() => exit_code::WRONG_BYTES.into(),
+/// A reply that differed counts more than output that failed, and both count more than a failed connection.
+fn exit_code(summary: &ExchangeSummary, written: Result<(), ExitCode>) -> ExitCode {
+    match written {
+        _ if summary.differs() => exit_code::WRONG_BYTES.into(),
         Err(code) => code,
-        Ok(()) if report.failures.is_empty() => exit_code::FINISHED.into(),
+        Ok(()) if summary.failures.is_empty() => exit_code::FINISHED.into(),
         Ok(()) => exit_code::FAILED.into(),
     }
 }
 
-/// That nobody reads standard output any longer is no news to whoever is there.
-fn tell(failure: &Failure) -> ExitCode {
-    match failure.is_broken_pipe() {
-        true => exit_code::FAILED.into(),
-        false => super::fail(failure),
+/// Reports `failure`, unless standard output was closed by its reader: `mio-echo client | head` is no error to report.
+fn fail_unless_broken_pipe(failure: &Failure) -> ExitCode {
+    if failure.is_broken_pipe() {
+        exit_code::FAILED.into()
+    } else {
+        fail(failure)
     }
 }

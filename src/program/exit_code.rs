@@ -6,6 +6,9 @@ pub const FINISHED: u8 = 0;
 /// The command could not run, or `bench` got no answer.
 pub const FAILED: u8 = 1;
 
+/// The command line was refused.
+pub const USAGE: u8 = 2;
+
 /// An objective of `--slo` is not met.
 #[cfg(feature = "bench")]
 pub const OBJECTIVE_MISSED: u8 = 3;

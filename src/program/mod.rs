@@ -1,23 +1,23 @@
-//! What only the program has: its commands, its standard streams, its log.
+//! The executable without its command line: its commands, its exit codes, its standard streams, its log and its files.
 
 #[cfg(feature = "bench")]
-pub mod bench;
+mod bench;
+mod bounded_writer;
 #[cfg(feature = "client")]
-pub mod client;
+mod client;
 mod exit_code;
-pub mod log_queue;
-pub mod serve;
-pub mod standard_streams;
+mod failure;
+mod help;
+mod log_queue;
+#[cfg(any(feature = "client", feature = "bench"))]
+mod retrying_stream;
+mod serve;
+mod standard_streams;
 
-use std::error::Error;
-use std::process::ExitCode;
-
-use standard_streams::write_stderr_bounded;
-
-use crate::cli;
-
-/// Says why, on one line: what was typed, or read, may hold line breaks.
-fn fail(error: &dyn Error) -> ExitCode {
-    write_stderr_bounded(format!("mio-echo: {}", cli::printable(&error.to_string())));
-    exit_code::FAILED.into()
-}
+#[cfg(feature = "bench")]
+pub use bench::run as bench;
+#[cfg(feature = "client")]
+pub use client::run as client;
+pub use failure::refuse;
+pub use help::print as print_help;
+pub use serve::run as serve;

@@ -1,77 +1,67 @@
-//! `mio-echo serve`.
+//! `mio-echo serve`: runs the server from its first log line to its exit code.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 
 use mio_echo::conn::Framing;
-use mio_echo::net::{Handle, Outcome, Server};
+use mio_echo::net::{Config, Handle, Outcome, Server};
 
+use super::exit_code;
+use super::failure::fail;
 use super::log_queue::LogQueue;
-use super::standard_streams::{await_end_of_input, takes_at_once};
-use super::{exit_code, fail};
-use crate::cli::Serve;
+use super::standard_streams::{wait_for_end_of_stdin, write_stdout_detached};
+use crate::cli::ServeOptions;
 
-pub fn serve(options: Serve) -> ExitCode {
+/// Serves until a signal, or the end of standard input if that was asked for.
+pub fn run(options: ServeOptions) -> ExitCode {
     let log = match LogQueue::install(options.level) {
         Ok(log) => log,
         Err(error) => return fail(&error),
     };
-    let outcome = run(options, &log);
-    let is_written = log.flush();
+    let outcome = serve(options, &log);
+    let is_log_written = log.flush();
     match outcome {
         Ok(Outcome::Stopped) => exit_code::FINISHED.into(),
         Ok(Outcome::Interrupted { signal }) => exit_code::of_signal(signal).into(),
-        Err(error) if is_written => fail(&*error),
-        // Whoever reads standard error does not, and would hold us up.
+        Err(error) if is_log_written => fail(&*error),
+        // Standard error has no reader: another line would wait as long again.
         Err(_) => exit_code::FAILED.into(),
     }
 }
 
-fn run(options: Serve, log: &LogQueue) -> Result<Outcome, Box<dyn Error>> {
-    let framings: Vec<Framing> = options
-        .config
-        .listen
-        .iter()
-        .map(|(_, framing)| *framing)
-        .collect();
+fn serve(options: ServeOptions, log: &LogQueue) -> Result<Outcome, Box<dyn Error>> {
+    let framings = framings(&options.config);
     let mut server = Server::bind(options.config)?;
     server.install_signals()?;
-    announce(server.addresses(), &framings);
+    // A stopped reader of standard output must not stop the server.
+    write_stdout_detached(start_lines(server.addresses(), &framings));
     if options.stop_on_eof {
-        stop_at_end_of_input(server.handle())?;
+        stop_at_end_of_stdin(server.handle())?;
     }
     log.end_start();
     Ok(server.run()?)
 }
 
-/// Nobody has to read this: errors are ignored, and a full pipe holds nobody up but a thread.
-fn announce(addresses: &[SocketAddr], framings: &[Framing]) {
-    let lines: String = addresses
+fn framings(config: &Config) -> Vec<Framing> {
+    config.listen.iter().map(|(_, framing)| *framing).collect()
+}
+
+/// One line for each listener, in the order of the command line.
+fn start_lines(addresses: &[SocketAddr], framings: &[Framing]) -> String {
+    addresses
         .iter()
         .zip(framings)
         .map(|(address, framing)| format!("listening on {address} {framing}\n"))
-        .collect();
-    let is_taken_at_once = takes_at_once(&io::stdout(), lines.len());
-    let write = move || {
-        let mut output = io::stdout().lock();
-        let _ = output
-            .write_all(lines.as_bytes())
-            .and_then(|()| output.flush());
-    };
-    if is_taken_at_once {
-        write();
-    } else {
-        let _ = thread::Builder::new().name("stdout".into()).spawn(write);
-    }
+        .collect()
 }
 
-fn stop_at_end_of_input(server: Handle) -> io::Result<()> {
+fn stop_at_end_of_stdin(server: Handle) -> io::Result<()> {
     let read_and_stop = move || {
-        await_end_of_input();
-        // A failed wake leaves the request to the next event.
+        wait_for_end_of_stdin();
+        // If the wake fails, the loop finds the request at its next event.
         let _ = server.stop();
     };
     thread::Builder::new()

@@ -1,75 +1,93 @@
-//! What may be asked of a standard stream before it is used: others share it, and nobody may be held up by it.
+//! Standard input, output and error. Other processes may share them, and their readers may stop.
 
 #[cfg(all(windows, feature = "client"))]
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 #[cfg(unix)]
 use std::os::fd::AsFd;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
 #[cfg(unix)]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// How long the end of the program waits at most for one of them that takes nothing.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the end of the program waits at most for the reader of a stream.
+pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a pipe that polls as writable has room for, in bytes.
-pub const PAGE: usize = 4096;
+/// The room of a pipe that polls as writable, in bytes: one page.
+pub const WRITABLE_PIPE_ROOM: usize = 4096;
 
-/// Writes the last `line` to standard error, and waits for no longer than [`PATIENCE`]. Nobody has to read it: errors are
-/// ignored.
+/// Writes the last `line` to standard error, and waits at most [`FLUSH_TIMEOUT`] for its reader. Errors are ignored.
 pub fn write_stderr_bounded(line: String) {
-    let is_taken_at_once = takes_at_once(&io::stderr(), line.len() + 1);
+    let can_write = can_write_without_blocking(&io::stderr(), line.len() + 1);
     let write = move || {
         let _ = writeln!(io::stderr(), "{line}");
     };
-    if is_taken_at_once {
-        return write();
-    }
-    let (ended, end) = mpsc::channel::<()>();
-    let write = move || {
+    if can_write {
         write();
-        drop(ended);
-    };
-    if thread::Builder::new()
-        .name("stderr".into())
-        .spawn(write)
-        .is_ok()
-    {
-        // Nothing is sent: it ends, or it takes too long.
-        let _ = end.recv_timeout(PATIENCE);
+    } else {
+        // Nothing is sent: the wait ends with the thread, or at its timeout.
+        let _ = run_in_thread("stderr", write).recv_timeout(FLUSH_TIMEOUT);
     }
 }
 
-/// Whether so many `bytes` can be written without waiting. Of more than a [`PAGE`] that is not known.
-#[cfg(unix)]
-pub fn takes_at_once(output: &impl AsFd, bytes: usize) -> bool {
-    bytes <= PAGE && readiness(output, PollFlags::OUT) == PollFlags::OUT
+/// Writes `text` to standard output, and never waits for its reader: if a pipe is full, a thread waits. Errors are
+/// ignored.
+pub fn write_stdout_detached(text: String) {
+    let can_write = can_write_without_blocking(&io::stdout(), text.len());
+    let write = move || {
+        let mut output = io::stdout().lock();
+        let _ = output
+            .write_all(text.as_bytes())
+            .and_then(|()| output.flush());
+    };
+    if can_write {
+        write();
+    } else {
+        drop(run_in_thread("stdout", write));
+    }
 }
 
-/// Whether so many bytes can be written without waiting: not known.
+/// Runs `write` in a thread. The channel is disconnected when the thread ends, or when the system has no thread left.
+fn run_in_thread(name: &str, write: impl FnOnce() + Send + 'static) -> Receiver<()> {
+    let (running, end) = mpsc::channel();
+    let run = move || {
+        write();
+        drop(running);
+    };
+    let _ = thread::Builder::new().name(name.into()).spawn(run);
+    end
+}
+
+/// Returns true if a write of `bytes` bytes does not block. The answer for more than [`WRITABLE_PIPE_ROOM`] bytes is
+/// not known, and false.
+#[cfg(unix)]
+pub fn can_write_without_blocking(output: &impl AsFd, bytes: usize) -> bool {
+    bytes <= WRITABLE_PIPE_ROOM && readiness(output, PollFlags::OUT) == PollFlags::OUT
+}
+
+/// Returns false: Windows does not tell whether a write would block.
 #[cfg(windows)]
-pub fn takes_at_once<T>(_: &T, _: usize) -> bool {
+pub fn can_write_without_blocking<T>(_: &T, _: usize) -> bool {
     false
 }
 
-/// Whether reading would not wait: there is more, or it has ended.
+/// Returns true if a read does not block: there is input, or the input has ended.
 #[cfg(all(unix, feature = "client"))]
-pub fn is_readable_at_once(input: &impl AsFd) -> bool {
+pub fn can_read_without_blocking(input: &impl AsFd) -> bool {
     !readiness(input, PollFlags::IN).is_empty()
 }
 
-/// Whether reading would not wait, which is known of a file.
+/// Returns true if a read does not block. Windows tells that of a file only.
 #[cfg(all(windows, feature = "client"))]
-pub fn is_readable_at_once(input: &impl std::os::windows::io::AsHandle) -> bool {
+pub fn can_read_without_blocking(input: &impl std::os::windows::io::AsHandle) -> bool {
     let file = input.as_handle().try_clone_to_owned().map(File::from);
     file.and_then(|file| file.metadata())
         .is_ok_and(|metadata| metadata.is_file())
 }
 
-/// What `poll` says at once.
+/// Polls `stream` without waiting.
 #[cfg(unix)]
 fn readiness(stream: &impl AsFd, wanted: PollFlags) -> PollFlags {
     let mut descriptor = [PollFd::new(stream, wanted)];
@@ -79,9 +97,9 @@ fn readiness(stream: &impl AsFd, wanted: PollFlags) -> PollFlags {
     }
 }
 
-/// Reads standard input to its end, which an error is too. That it has nothing at the moment is none: whoever shares it
-/// may have made it non-blocking.
-pub fn await_end_of_input() {
+/// Reads standard input until it ends or fails. `WouldBlock` does not end it: another process that shares the stream may
+/// have made it non-blocking.
+pub fn wait_for_end_of_stdin() {
     let mut input = io::stdin().lock();
     let mut discarded = [0; 1024];
     loop {

@@ -1,48 +1,54 @@
-//! Which part of a load this process is: `I/N`, or `auto/N` in a Kubernetes Indexed Job.
+//! Parser of a shard: `I/N`, or `auto/N` in a Kubernetes Indexed Job.
 
 use std::ffi::OsString;
 
 use mio_echo::load::Shard;
 
-use crate::cli::values::count;
+use crate::cli::refusal::escape_control;
+use crate::cli::values::count_in;
 
-/// More processes than this is a slip of the finger.
+/// A larger number is a typing error.
 const MOST_SHARDS: usize = 65_536;
 
-/// What a Kubernetes Indexed Job tells each of its pods.
+/// The variable that a Kubernetes Indexed Job sets in each of its pods.
 const INDEX_VARIABLE: &str = "JOB_COMPLETION_INDEX";
 
-/// One value of `--shard`.
+/// A value of `--shard`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TypedShard {
-    /// None: the environment says.
+pub struct ShardArg {
+    /// The index. Without one, the environment decides.
     index: Option<usize>,
     count: usize,
 }
 
-/// `I/N` or `auto/N`.
-pub fn shard(text: &str) -> Result<TypedShard, String> {
-    typed(text).ok_or_else(|| {
-        format!("expected I/N or auto/N, I from 0 and under N, N to {MOST_SHARDS}, such as 0/4")
+/// Parses `I/N` or `auto/N`.
+pub fn parse_shard(text: &str) -> Result<ShardArg, String> {
+    parse(text).ok_or_else(|| {
+        format!(
+            "expected I/N or auto/N, I from 0 and less than N, N at most {MOST_SHARDS}, such as 0/4"
+        )
     })
 }
 
-fn typed(text: &str) -> Option<TypedShard> {
-    let (index, of) = text.split_once('/')?;
-    let of = count(1..=MOST_SHARDS)(of).ok()?;
+fn parse(text: &str) -> Option<ShardArg> {
+    let (index, shards) = text.split_once('/')?;
+    let shards = count_in(1..=MOST_SHARDS)(shards).ok()?;
     let index = match index {
         "auto" => None,
-        index => Some(count(0..=of - 1)(index).ok()?),
+        index => Some(count_in(0..=shards - 1)(index).ok()?),
     };
-    Some(TypedShard { index, count: of })
+    Some(ShardArg {
+        index,
+        count: shards,
+    })
 }
 
-impl TypedShard {
-    /// With the number that `variable`, the environment, holds where none was typed.
+impl ShardArg {
+    /// Returns the shard. If no index was typed, `variable` looks it up in the environment.
     ///
     /// # Errors
     ///
-    /// When there is no such variable, or it holds no number of a shard.
+    /// When the variable is not set, or is not the index of a shard.
     pub fn resolve(self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Shard, String> {
         let index = match self.index {
             Some(index) => index,
@@ -55,15 +61,15 @@ impl TypedShard {
     }
 
     fn index_of_job(self, value: Option<OsString>) -> Result<usize, String> {
-        let of = self.count;
+        let shards = self.count;
         let Some(value) = value.filter(|value| !value.is_empty()) else {
             return Err(format!(
-                "invalid value 'auto/{of}' for '--shard': expected {INDEX_VARIABLE} to be set, as in a Kubernetes Indexed Job"
+                "invalid value 'auto/{shards}' for '--shard': expected {INDEX_VARIABLE} to be set, as in a Kubernetes Indexed Job"
             ));
         };
         let value = value.to_string_lossy();
-        count(0..=of - 1)(&value).map_err(|expected| {
-            let value = crate::cli::printable(&value);
+        count_in(0..=shards - 1)(&value).map_err(|expected| {
+            let value = escape_control(&value);
             format!("invalid value '{value}' for '{INDEX_VARIABLE}': {expected}")
         })
     }
@@ -74,7 +80,7 @@ mod tests {
     use super::*;
 
     fn resolved(text: &str, variable: Option<&str>) -> Result<(usize, usize), String> {
-        let typed = shard(text)?;
+        let typed = parse_shard(text)?;
         let shard = typed.resolve(|name| {
             assert_eq!(name, "JOB_COMPLETION_INDEX");
             variable.map(OsString::from)
@@ -83,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_is_a_number_from_0_of_so_many() {
+    fn a_shard_is_an_index_from_0_and_a_number_of_shards() {
         assert_eq!(resolved("0/1", None), Ok((0, 1)));
         assert_eq!(resolved("3/4", Some("ignored")), Ok((3, 4)));
         for text in [
@@ -95,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_is_what_the_job_says() {
+    fn auto_reads_the_index_from_the_job() {
         assert_eq!(resolved("auto/4", Some("2")), Ok((2, 4)));
         for unset in [None, Some("")] {
             let refusal = resolved("auto/4", unset).expect_err("unset");

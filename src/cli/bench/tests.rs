@@ -1,37 +1,45 @@
+use std::ffi::OsString;
 use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
-use mio_echo::load::{Objective, Percentile, Slo};
+use mio_echo::conn::Framing;
+use mio_echo::load::{
+    Arrival, Close, Load, Objective, Percentile, RunSettings, Shard, Sizes, Slo, StopCondition,
+    Target,
+};
+use mio_echo::net::IpFamily;
 
 use super::*;
-use crate::cli::{Command, one_line, parse};
+use crate::cli::{Command, parse};
 
-fn asked(arguments: &str) -> Bench {
+/// Parses `mio-echo bench` with `arguments`, which must be accepted.
+fn bench(arguments: &str) -> BenchCommand {
     match parsed(arguments) {
         Ok(Command::Bench(bench)) => bench,
         other => panic!("{arguments}: {other:?}"),
     }
 }
 
-fn measure(arguments: &str) -> Measure {
-    match asked(arguments) {
-        Bench::Measure(measure) => *measure,
-        Bench::Merge(merge) => panic!("{merge:?}"),
+fn measure(arguments: &str) -> MeasureOptions {
+    match bench(arguments) {
+        BenchCommand::Measure(measure) => *measure,
+        BenchCommand::Merge(merge) => panic!("{merge:?}"),
     }
 }
 
-fn config(arguments: &str) -> RunSettings {
-    measure(arguments).config
+fn settings(arguments: &str) -> RunSettings {
+    measure(arguments).settings
 }
 
+/// Returns why `mio-echo bench` with `arguments` is refused.
 fn refused(arguments: &str) -> String {
-    let error = parsed(arguments).map(|_| ()).expect_err(arguments);
-    assert_eq!(error.exit_code(), 2);
-    let line = one_line(error);
+    let line = parsed(arguments).map(|_| ()).expect_err(arguments);
     assert_eq!(line.lines().count(), 1, "{line}");
     line
 }
 
-fn parsed(arguments: &str) -> Result<Command, clap::Error> {
+fn parsed(arguments: &str) -> Result<Command, String> {
     let typed = ["mio-echo", "bench"]
         .into_iter()
         .chain(arguments.split_whitespace());
@@ -42,10 +50,10 @@ fn parsed(arguments: &str) -> Result<Command, clap::Error> {
 
 #[test]
 fn the_defaults_are_those_of_the_contract() {
-    let Measure {
-        config,
+    let MeasureOptions {
+        settings,
         hlog,
-        outputs,
+        report,
     } = measure("");
     let expected = RunSettings {
         target: Target::OwnServer,
@@ -74,10 +82,13 @@ fn the_defaults_are_those_of_the_contract() {
         shard: None,
         start_at: None,
     };
-    assert_eq!(format!("{config:?}"), format!("{expected:?}"));
-    assert_eq!((hlog, outputs.json_file, outputs.hgrm), (None, None, None));
+    assert_eq!(format!("{settings:?}"), format!("{expected:?}"));
     assert_eq!(
-        (outputs.json_on_stdout, outputs.slo, outputs.strict),
+        (hlog, report.json_file, report.hgrm_file),
+        (None, None, None)
+    );
+    assert_eq!(
+        (report.json_on_stdout, report.slo, report.strict),
         (false, None, false)
     );
 }
@@ -90,21 +101,21 @@ fn source_addresses_decide_the_family() {
         ("--source ::1", IpFamily::V6),
         ("-6 --source ::1", IpFamily::V6),
     ] {
-        assert_eq!(config(typed).family, family, "{typed}");
+        assert_eq!(settings(typed).family, family, "{typed}");
     }
 }
 
 #[test]
 fn a_greeting_of_no_bytes_can_be_typed() {
-    assert_eq!(config("--skip 0").skip, 0);
+    assert_eq!(settings("--skip 0").skip, 0);
 }
 
 #[test]
-fn every_option_means_its_own_setting() {
-    let Measure {
-        config,
+fn every_option_sets_its_own_field() {
+    let MeasureOptions {
+        settings,
         hlog,
-        outputs,
+        report,
     } = measure(
         "host:2 -c 3 -d 4 -n 5 -t 1 -s 6..7:8,9 -p 10 -r 11.5 --arrival poisson -w 12 -i 13 --timeout 14 \
          --connect-rate 15 --close rst --no-verify --seed 16 --source 10.0.0.1 -4 --socket-buffer 17 --skip 18 \
@@ -140,10 +151,10 @@ fn every_option_means_its_own_setting() {
         shard: Some(Shard { index: 1, count: 2 }),
         start_at: None,
     };
-    assert_eq!(format!("{config:?}"), format!("{expected:?}"));
+    assert_eq!(format!("{settings:?}"), format!("{expected:?}"));
     assert_eq!(hlog, Some("c".into()));
     assert_eq!(
-        (outputs.json_file, outputs.hgrm),
+        (report.json_file, report.hgrm_file),
         (Some("a".into()), Some("b".into()))
     );
     let slo = Slo(vec![Objective::Percentile(
@@ -151,15 +162,15 @@ fn every_option_means_its_own_setting() {
         Duration::from_millis(1),
     )]);
     assert_eq!(
-        (outputs.json_on_stdout, outputs.slo, outputs.strict),
+        (report.json_on_stdout, report.slo, report.strict),
         (true, Some(slo), true)
     );
 }
 
 #[test]
-fn options_that_other_tools_spell_differently_mean_the_same() {
+fn aliases_of_other_tools_mean_the_same() {
     for duration in ["-d 3s", "-z 3s", "--duration 3s"] {
-        let stop = config(duration).stop;
+        let stop = settings(duration).stop;
         assert_eq!(stop.duration, Some(Duration::from_secs(3)), "{duration}");
     }
     for rate in ["-r 50k", "-R 50k", "--rate 50k", "--qps 50k"] {
@@ -167,13 +178,13 @@ fn options_that_other_tools_spell_differently_mean_the_same() {
             rate: 50_000.0,
             arrival: Arrival::Constant,
         };
-        assert_eq!(config(rate).load, load, "{rate}");
+        assert_eq!(settings(rate).load, load, "{rate}");
     }
 }
 
 #[test]
-fn what_is_not_given_follows_from_what_is() {
-    assert_eq!(config("-n 5").stop.duration, None);
+fn defaults_depend_on_other_options() {
+    assert_eq!(settings("-n 5").stop.duration, None);
     for (typed, depth) in [
         ("", 1),
         ("-r 1", 1024),
@@ -182,24 +193,29 @@ fn what_is_not_given_follows_from_what_is() {
         ("--churn -r 1", 1),
         ("-p 8", 8),
     ] {
-        assert_eq!(config(typed).pipeline, depth, "{typed}");
+        assert_eq!(settings(typed).pipeline, depth, "{typed}");
     }
-    let shard = config("--shard auto/4").shard;
+    let shard = settings("--shard auto/4").shard;
     assert_eq!(shard, Some(Shard { index: 1, count: 4 }));
-    let start = config("--start-at next:1h").start_at.expect("a moment");
+    let start = settings("--start-at next:1h")
+        .start_at
+        .expect("a start time");
     assert!(start > SystemTime::now());
 }
 
 #[test]
-fn the_habits_of_other_tools_are_answered_in_one_line() {
+fn habits_of_other_tools_are_answered_in_one_line() {
     for (typed, answer) in [
         ("-t 10s", "-d 10s is the duration"),
         (
             "-t 128",
-            "invalid value '128' for '--threads': expected at most 64, one a connection; -d 128s is the duration",
+            "invalid value '128' for '--threads': expected at most 64, one for each connection; -d 128s is the duration",
         ),
         ("-c 2 -t 10", "-d 10s is the duration"),
-        ("localhost", "write HOST:PORT; -p is pipelining"),
+        (
+            "localhost",
+            "no port given: write HOST:PORT; -p is pipelining",
+        ),
         ("127.0.0.1 -p 7007", "write HOST:PORT; -p is pipelining"),
         ("-p 7007 127.0.0.1", "-p is pipelining"),
         ("-w 64k", "-w is the warm-up; see --socket-buffer"),
@@ -218,11 +234,11 @@ fn contradictions_are_refused_in_one_line() {
         ),
         (
             "-d 0",
-            "invalid value '0' for '--duration <DUR>': expected a duration over 0",
+            "invalid value '0' for '--duration <DUR>': expected a duration above 0",
         ),
         (
             "--framing nul",
-            "invalid value 'nul' for '--framing <NAME>': expected the framing raw, line",
+            "invalid value 'nul' for '--framing <FRAMING>': expected the framing raw, line",
         ),
         (
             "-s 256 --framing len8",
@@ -298,7 +314,7 @@ fn contradictions_are_refused_in_one_line() {
         ),
         (
             "--start-at @1",
-            "invalid value '@1' for '--start-at <WHEN>': expected a moment to come",
+            "invalid value '@1' for '--start-at <TIME>': expected a time in the future",
         ),
         (
             "--no-such-option",
@@ -317,24 +333,24 @@ fn contradictions_are_refused_in_one_line() {
         "-n 4 --shard 3/4",
         "--skip 1 h:1",
     ] {
-        config(fine);
+        settings(fine);
     }
 }
 
 #[test]
-fn merge_takes_reports_and_says_what_becomes_of_the_sum() {
-    let Bench::Merge(Merge { files, outputs }) =
-        asked("merge a.json b.json -o c.json --hgrm d -J --slo errors<1% --strict")
+fn merge_has_files_and_the_options_of_a_report() {
+    let BenchCommand::Merge(MergeOptions { files, report }) =
+        bench("merge a.json b.json -o c.json --hgrm d -J --slo errors<1% --strict")
     else {
         panic!("no merge");
     };
     assert_eq!(files, ["a.json", "b.json"].map(PathBuf::from));
     assert_eq!(
-        (outputs.json_file, outputs.hgrm),
+        (report.json_file, report.hgrm_file),
         (Some("c.json".into()), Some("d".into()))
     );
-    assert_eq!(outputs.slo, Some(Slo(vec![Objective::Errors(0.01)])));
-    assert!(outputs.json_on_stdout && outputs.strict);
+    assert_eq!(report.slo, Some(Slo(vec![Objective::Errors(0.01)])));
+    assert!(report.json_on_stdout && report.strict);
 
     for typed in ["merge", "merge a -c 3", "merge a --hlog b", "-c 3 merge a"] {
         refused(typed);

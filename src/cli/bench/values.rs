@@ -1,4 +1,4 @@
-//! Values of single options of `bench`. A refusal says what is allowed, on one line.
+//! Parsers of single options of `bench`. An error says what is allowed, on one line.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -7,64 +7,66 @@ use mio_echo::conn::Framing;
 use mio_echo::load::{Arrival, Close, Sizes};
 
 use crate::cli::address;
-use crate::cli::values::{count, decimal_prefix, duration, size, split_unit};
+use crate::cli::values::{count_in, decimal_prefix, parse_duration, parse_size, split_unit};
 
-/// The most unanswered messages a connection.
+/// Most unanswered messages on a connection.
 pub const DEEPEST_PIPELINE: usize = 1024;
 
-/// More threads than this is a slip of the finger.
+/// A larger number is a typing error.
 const MOST_THREADS: usize = 1024;
 
-/// More than this for one size is a slip of the finger, and the sum of all must not overflow.
+/// The greatest weight of a size. The sum of all weights must not overflow.
 const GREATEST_WEIGHT: u64 = 1_000_000;
 
-/// Messages or connects a second: from one in a quarter of an hour to more than a machine can.
+/// Messages or connections a second: from one in a quarter of an hour to more than a machine can make.
 const RATES: RangeInclusive<f64> = 0.001..=100_000_000.0;
 
-/// Figures more often than that would take the time that is measured.
+/// Printing figures more often would take CPU time from the measurement.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
-/// `HOST:PORT`.
-pub fn target(text: &str) -> Result<String, String> {
-    address::target(text)
-        .map_err(|expected| format!("{expected}: write HOST:PORT; -p is pipelining"))
+/// Parses `HOST:PORT`.
+pub fn parse_target(text: &str) -> Result<String, String> {
+    address::parse_target(text).map_err(|expected| match text.contains(':') {
+        true => format!("{expected}: write HOST:PORT"),
+        false => "no port given: write HOST:PORT; -p is pipelining".into(),
+    })
 }
 
-/// A number of threads, and no duration.
-pub fn threads(text: &str) -> Result<usize, String> {
-    count(1..=MOST_THREADS)(text).map_err(|expected| match duration(text) {
+/// Parses a number of threads. A duration is answered with the option for durations.
+pub fn parse_threads(text: &str) -> Result<usize, String> {
+    count_in(1..=MOST_THREADS)(text).map_err(|expected| match parse_duration(text) {
         Ok(_) if text.parse::<f64>().is_err() => format!("{expected}; -d {text} is the duration"),
         _ => expected,
     })
 }
 
-/// The most unanswered messages a connection, and no port.
-pub fn pipeline(text: &str) -> Result<usize, String> {
-    count(1..=DEEPEST_PIPELINE)(text)
+/// Parses the most unanswered messages on a connection. A port is answered with where a port goes.
+pub fn parse_pipeline(text: &str) -> Result<usize, String> {
+    count_in(1..=DEEPEST_PIPELINE)(text)
         .map_err(|expected| format!("{expected}; -p is pipelining, a port goes into HOST:PORT"))
 }
 
-/// A duration, and no size.
-pub fn warmup(text: &str) -> Result<Duration, String> {
-    duration(text).map_err(|expected| match size(text) {
+/// Parses a duration. A size is answered with the option for buffer sizes.
+pub fn parse_warmup(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|expected| match parse_size(text) {
         Ok(_) => format!("{expected}; -w is the warm-up; see --socket-buffer"),
         Err(_) => expected,
     })
 }
 
-/// A duration other than 0.
-pub fn longer_than_0(text: &str) -> Result<Duration, String> {
-    duration(text)
+/// Parses a duration above 0.
+pub fn parse_positive_duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
         .ok()
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| {
-            "expected a duration over 0, to 1000000h, such as 500ms, .5 or 2m (units ns, us, ms, s, m, h)".into()
+            "expected a duration above 0, up to 1000000h, such as 500ms, .5 or 2m (units ns, us, ms, s, m, h)".into()
         })
 }
 
-/// Between two lines of figures.
-pub fn interval(text: &str) -> Result<Duration, String> {
-    duration(text)
+/// Parses the duration between two lines of figures.
+pub fn parse_interval(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
         .ok()
         .filter(|interval| *interval >= SHORTEST_INTERVAL)
         .ok_or_else(|| {
@@ -72,9 +74,9 @@ pub fn interval(text: &str) -> Result<Duration, String> {
         })
 }
 
-/// A decimal number a second; `k` is 1,000 and `m` a million.
-pub fn rate(text: &str) -> Result<f64, String> {
-    decimal(text)
+/// Parses a decimal number a second; `k` is 1,000 and `m` is 1,000,000.
+pub fn parse_rate(text: &str) -> Result<f64, String> {
+    parse_decimal(text)
         .filter(|rate| RATES.contains(rate))
         .ok_or_else(|| {
             let (least, most) = (RATES.start(), RATES.end());
@@ -84,8 +86,8 @@ pub fn rate(text: &str) -> Result<f64, String> {
         })
 }
 
-/// How the messages of an open loop are spread.
-pub fn arrival(text: &str) -> Result<Arrival, String> {
+/// Parses how the messages of an open loop are spaced.
+pub fn parse_arrival(text: &str) -> Result<Arrival, String> {
     match text {
         "constant" => Ok(Arrival::Constant),
         "poisson" => Ok(Arrival::Poisson),
@@ -93,8 +95,8 @@ pub fn arrival(text: &str) -> Result<Arrival, String> {
     }
 }
 
-/// How connections are closed.
-pub fn close(text: &str) -> Result<Close, String> {
+/// Parses how connections are closed.
+pub fn parse_close(text: &str) -> Result<Close, String> {
     match text {
         "fin" => Ok(Close::Fin),
         "rst" => Ok(Close::Rst),
@@ -102,15 +104,15 @@ pub fn close(text: &str) -> Result<Close, String> {
     }
 }
 
-/// The name of a framing under which every message has an echo.
-pub fn framing(text: &str) -> Result<Framing, String> {
-    match address::framing(text) {
+/// Parses the name of a framing in which every message has an echo. With nul, a message without NUL has none.
+pub fn parse_framing(text: &str) -> Result<Framing, String> {
+    match address::parse_framing(text) {
         Ok(framing) if framing != Framing::Nul => Ok(framing),
         _ => Err("expected the framing raw, line, crlf, len8, len16 or len16le".into()),
     }
 }
 
-/// Bytes that a message may have, header or terminator included.
+/// Returns the sizes that a message may have, header or terminator included, in bytes.
 pub fn possible_sizes(framing: Framing) -> RangeInclusive<usize> {
     const MOST: usize = 1 << 30;
     match framing {
@@ -121,27 +123,27 @@ pub fn possible_sizes(framing: Framing) -> RangeInclusive<usize> {
     }
 }
 
-/// `64`, `1..4k` or `64:9,16k:1`; a range may have a weight too.
-pub fn sizes(text: &str) -> Result<Sizes, String> {
-    let weighted: Option<Vec<_>> = text.split(',').map(weighted).collect();
+/// Parses `64`, `1..4k` or `64:9,16k:1`. A range may have a weight too.
+pub fn parse_sizes(text: &str) -> Result<Sizes, String> {
+    let weighted: Option<Vec<_>> = text.split(',').map(parse_weighted).collect();
     weighted.map(Sizes).ok_or_else(|| {
         format!(
-            "expected sizes from 1 to 1g bytes: 64, a range 1..4k, or weights 64:9,16k:1 to {GREATEST_WEIGHT} (k is 1024)"
+            "expected sizes from 1 to 1g bytes: 64, a range 1..4k, or weights up to {GREATEST_WEIGHT} as in 64:9,16k:1 (k is 1024)"
         )
     })
 }
 
-fn weighted(text: &str) -> Option<(RangeInclusive<usize>, u64)> {
+fn parse_weighted(text: &str) -> Option<(RangeInclusive<usize>, u64)> {
     let (range, weight) = match text.split_once(':') {
-        Some((range, weight)) => (range, count(1..=GREATEST_WEIGHT)(weight).ok()?),
+        Some((range, weight)) => (range, count_in(1..=GREATEST_WEIGHT)(weight).ok()?),
         None => (text, 1),
     };
     let (from, to) = range.split_once("..").unwrap_or((range, range));
-    let (from, to) = (size(from).ok()?, size(to).ok()?);
+    let (from, to) = (parse_size(from).ok()?, parse_size(to).ok()?);
     (from <= to).then_some((from..=to, weight))
 }
 
-fn decimal(text: &str) -> Option<f64> {
+fn parse_decimal(text: &str) -> Option<f64> {
     let (number, unit) = split_unit(text);
     let is_whole = !number.starts_with('.') && !number.ends_with('.');
     let unit = decimal_prefix(&unit.to_ascii_lowercase())?;
@@ -163,7 +165,7 @@ mod tests {
             "[::1]:65535",
             "a-b.example:7",
         ] {
-            assert_eq!(target(text).as_deref(), Ok(text));
+            assert_eq!(parse_target(text).as_deref(), Ok(text));
         }
         for (text, why) in [
             ("localhost", "write HOST:PORT; -p is pipelining"),
@@ -178,35 +180,38 @@ mod tests {
             ("localhost:", "a port from 1 to 65535"),
             ("::1:7007", "IPv6 goes in brackets"),
         ] {
-            let refusal = target(text).expect_err(text);
+            let refusal = parse_target(text).expect_err(text);
             assert!(refusal.contains(why), "{text}: {refusal}");
         }
     }
 
     #[test]
-    fn the_habits_of_other_tools_are_answered() {
+    fn habits_of_other_tools_are_answered() {
         for text in ["10s", "500ms", "2h"] {
-            let refusal = threads(text).expect_err(text);
+            let refusal = parse_threads(text).expect_err(text);
             let hint = format!("; -d {text} is the duration");
             assert!(refusal.ends_with(&hint), "{refusal}");
         }
         for text in ["0", "1025", "x"] {
-            assert!(!threads(text).expect_err(text).contains("-d "), "{text}");
+            assert!(
+                !parse_threads(text).expect_err(text).contains("-d "),
+                "{text}"
+            );
         }
         for text in ["64k", "1MiB"] {
-            let refusal = warmup(text).expect_err(text);
+            let refusal = parse_warmup(text).expect_err(text);
             assert!(
                 refusal.ends_with("; -w is the warm-up; see --socket-buffer"),
                 "{refusal}"
             );
         }
-        assert!(!warmup("soon").expect_err("no size").contains("-w"));
+        assert!(!parse_warmup("soon").expect_err("no size").contains("-w"));
         assert!(
-            pipeline("7007")
+            parse_pipeline("7007")
                 .expect_err("a port")
                 .contains("-p is pipelining")
         );
-        assert_eq!(pipeline("1024"), Ok(1024));
+        assert_eq!(parse_pipeline("1024"), Ok(1024));
     }
 
     #[test]
@@ -219,13 +224,13 @@ mod tests {
             ("50K", 50_000.0),
             ("100m", 100_000_000.0),
         ] {
-            assert_eq!(rate(text), Ok(a_second), "{text}");
+            assert_eq!(parse_rate(text), Ok(a_second), "{text}");
         }
         for text in [
             "", "0", "0.0", "-1", "+1", "1e3", ".5", "5.", "1.2.3", "inf", "NaN", "1s", "101m",
             "0.0009", " 1",
         ] {
-            let refusal = rate(text).expect_err(text);
+            let refusal = parse_rate(text).expect_err(text);
             assert!(
                 refusal.starts_with("expected a number a second"),
                 "{refusal}"
@@ -234,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_one_a_range_or_weighted() {
+    fn sizes_are_one_size_a_range_or_weighted() {
         for (text, expected) in [
             ("64", vec![(64..=64, 1)]),
             ("1..4k", vec![(1..=4096, 1)]),
@@ -242,7 +247,7 @@ mod tests {
             ("64:9,16k:1", vec![(64..=64, 9), (16_384..=16_384, 1)]),
             ("1..2:3,5", vec![(1..=2, 3), (5..=5, 1)]),
         ] {
-            assert_eq!(sizes(text), Ok(Sizes(expected)), "{text}");
+            assert_eq!(parse_sizes(text), Ok(Sizes(expected)), "{text}");
         }
         for text in [
             "",
@@ -262,49 +267,49 @@ mod tests {
             "64:1000001",
             "2g",
         ] {
-            let refusal = sizes(text).expect_err(text);
+            let refusal = parse_sizes(text).expect_err(text);
             assert!(refusal.starts_with("expected sizes from 1"), "{refusal}");
         }
     }
 
     #[test]
-    fn words_are_taken_literally() {
-        assert_eq!(arrival("poisson"), Ok(Arrival::Poisson));
-        assert_eq!(close("rst"), Ok(Close::Rst));
-        assert_eq!(framing("len16le"), Ok(Framing::Len16Le));
+    fn words_are_matched_exactly() {
+        assert_eq!(parse_arrival("poisson"), Ok(Arrival::Poisson));
+        assert_eq!(parse_close("rst"), Ok(Close::Rst));
+        assert_eq!(parse_framing("len16le"), Ok(Framing::Len16Le));
         for text in ["", "Poisson", "nul", "0"] {
-            arrival(text).expect_err(text);
-            close(text).expect_err(text);
-            framing(text).expect_err(text);
+            parse_arrival(text).expect_err(text);
+            parse_close(text).expect_err(text);
+            parse_framing(text).expect_err(text);
         }
     }
 
     #[test]
-    fn what_must_last_is_longer_than_0() {
-        assert_eq!(longer_than_0("1ns"), Ok(Duration::from_nanos(1)));
+    fn a_positive_duration_is_longer_than_0() {
+        assert_eq!(parse_positive_duration("1ns"), Ok(Duration::from_nanos(1)));
         for text in ["0", "0s", "-1", ""] {
-            longer_than_0(text).expect_err(text);
+            parse_positive_duration(text).expect_err(text);
         }
     }
 
     #[test]
-    fn an_interval_is_no_shorter_than_its_figures_take() {
-        assert_eq!(interval("10ms"), Ok(Duration::from_millis(10)));
+    fn an_interval_is_at_least_10_ms() {
+        assert_eq!(parse_interval("10ms"), Ok(Duration::from_millis(10)));
         for text in ["9999us", "0", "-1", ""] {
-            interval(text).expect_err(text);
+            parse_interval(text).expect_err(text);
         }
     }
 
     proptest! {
         #[test]
-        fn every_range_of_sizes_can_be_written(from in 1..=1_usize << 30, more in 0..1000_usize, weight in 1..=1_000_000_u64) {
+        fn every_range_of_sizes_is_parsed(from in 1..=1_usize << 30, more in 0..1000_usize, weight in 1..=1_000_000_u64) {
             let to = (from + more).min(1 << 30);
-            prop_assert_eq!(sizes(&format!("{from}..{to}:{weight}")), Ok(Sizes(vec![(from..=to, weight)])));
+            prop_assert_eq!(parse_sizes(&format!("{from}..{to}:{weight}")), Ok(Sizes(vec![(from..=to, weight)])));
         }
 
         #[test]
-        fn no_text_upsets_a_parser(text in ".*") {
-            let _ = (target(&text), threads(&text), pipeline(&text), warmup(&text), rate(&text), sizes(&text));
+        fn no_text_makes_a_parser_panic(text in ".*") {
+            let _ = (parse_target(&text), parse_threads(&text), parse_pipeline(&text), parse_warmup(&text), parse_rate(&text), parse_sizes(&text));
         }
     }
 }

@@ -4,29 +4,29 @@ use mio_echo::net::IpFamily;
 
 use super::*;
 
-fn client(arguments: &str) -> Client {
+fn client(arguments: &str) -> ClientOptions {
     match parsed_client(arguments.split_whitespace()) {
         Ok(Command::Client(client)) => client,
         Ok(other) => panic!("{other:?}"),
-        Err(error) => panic!("{arguments}: {error}"),
+        Err(reason) => panic!("{arguments}: {reason}"),
     }
 }
 
 fn refused_client<'a>(arguments: impl IntoIterator<Item = &'a str>) -> String {
     match parsed_client(arguments) {
         Ok(command) => panic!("accepted: {command:?}"),
-        Err(error) => refused(error),
+        Err(reason) => reason,
     }
 }
 
-/// Variables are for serve: every one is set to something bad.
-fn parsed_client<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Command, Error> {
+/// Parses `mio-echo client` with `arguments`. Only `serve` reads variables: all are set to a refused value.
+fn parsed_client<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Command, String> {
     let arguments = ["mio-echo", "client"].into_iter().chain(arguments);
     parse(arguments.map(OsString::from), |_| Some(BAD.into()))
 }
 
 #[test]
-fn without_a_message_it_is_a_pipe() {
+fn without_a_message_the_client_sends_standard_input() {
     let client = client("localhost:7007");
     assert!(client.messages.is_none());
     assert!(!client.quiet);
@@ -37,7 +37,7 @@ fn without_a_message_it_is_a_pipe() {
 }
 
 #[test]
-fn every_option_of_the_client_means_its_own_setting() {
+fn every_option_of_the_client_sets_its_own_field() {
     let client = client(
         "-m a -m -b [::1]:1 -c 2 -n 3k -q --framing len8 --skip 4k --connect-timeout 5ms --timeout 0 -6",
     );
@@ -57,7 +57,7 @@ fn every_option_of_the_client_means_its_own_setting() {
 }
 
 #[test]
-fn a_reply_has_ten_seconds_if_nobody_says() {
+fn the_default_timeout_of_a_reply_is_ten_seconds() {
     let messages = client("h:1 -m a").messages.unwrap();
     assert_eq!(messages.timeout, Some(Duration::from_secs(10)));
     assert_eq!((messages.connections, messages.rounds), (1, 1));
@@ -81,8 +81,8 @@ fn a_refused_value_of_the_client_is_one_line_with_option_value_and_what_is_allow
             None => (vec![BAD.to_owned()], "<HOST:PORT>".into()),
         };
         let line = refused_client(typed.iter().map(String::as_str));
-        let begin = format!("invalid value '{BAD}' for '{name}");
-        assert!(line.starts_with(&begin), "{line}");
+        let start = format!("invalid value '{BAD}' for '{name}");
+        assert!(line.starts_with(&start), "{line}");
         assert!(line.contains(": expected "), "{line}");
         assert_eq!(line.lines().count(), 1, "{line}");
     }
@@ -135,7 +135,7 @@ fn a_target_has_a_host_and_a_port() {
 }
 
 #[test]
-fn misuse_of_the_client_is_one_line() {
+fn misuse_of_the_client_is_refused_in_one_line() {
     for (arguments, expected) in [
         (
             &[][..],
@@ -160,7 +160,7 @@ fn misuse_of_the_client_is_one_line() {
         ),
         (
             &["h:1", "--framing", "len8"],
-            "'--framing <NAME>' is for messages: expected --message <TEXT> with it",
+            "'--framing <FRAMING>' is for messages: expected --message <TEXT> with it",
         ),
         (
             &["h:1", "--timeout", "1s"],

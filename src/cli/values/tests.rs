@@ -21,7 +21,7 @@ fn a_duration_is_a_decimal_with_a_unit_and_seconds_without_one() {
         ("1000000h", 3_600_000_000_000_000_000),
     ] {
         assert_eq!(
-            duration(text),
+            parse_duration(text),
             Ok(Duration::from_nanos(nanoseconds)),
             "{text}"
         );
@@ -29,7 +29,7 @@ fn a_duration_is_a_decimal_with_a_unit_and_seconds_without_one() {
 }
 
 #[test]
-fn a_duration_that_is_not_exact_or_out_of_range_is_refused() {
+fn a_duration_with_a_fraction_of_a_nanosecond_or_out_of_range_is_refused() {
     for text in [
         "",
         ".",
@@ -60,7 +60,7 @@ fn a_duration_that_is_not_exact_or_out_of_range_is_refused() {
         "340282366920938463463374607431768211456",
         ".000000000000000000000000000000000000000000000000000001",
     ] {
-        let refusal = duration(text).expect_err(text);
+        let refusal = parse_duration(text).expect_err(text);
         assert!(
             refusal.starts_with("expected a duration from 0"),
             "{refusal}"
@@ -69,12 +69,16 @@ fn a_duration_that_is_not_exact_or_out_of_range_is_refused() {
 }
 
 #[test]
-fn keepalive_is_off_or_what_the_kernel_takes() {
+fn a_keepalive_is_0_or_an_idle_time_that_the_kernel_accepts() {
     for (text, seconds) in [("0", 0), ("1", 1), ("5m", 300), ("32767s", 32_767)] {
-        assert_eq!(keepalive(text), Ok(Duration::from_secs(seconds)), "{text}");
+        assert_eq!(
+            parse_keepalive(text),
+            Ok(Duration::from_secs(seconds)),
+            "{text}"
+        );
     }
     for text in ["", "off", "-1", "1ms", "999ms", "32768s", "10h"] {
-        keepalive(text).expect_err(text);
+        parse_keepalive(text).expect_err(text);
     }
 }
 
@@ -87,7 +91,7 @@ fn a_count_is_a_whole_number_and_k_is_a_thousand() {
         ("50K", 50_000),
         ("2m", 2_000_000),
     ] {
-        assert_eq!(count(1..=u32::MAX)(text), Ok(number), "{text}");
+        assert_eq!(count_in(1..=u32::MAX)(text), Ok(number), "{text}");
     }
 }
 
@@ -111,7 +115,7 @@ fn seed_s1_1_a_count_is_parsed_strictly() {
         "99999999999999999999",
         "18446744073709551615k",
     ] {
-        let refusal = count(1..=u32::MAX)(text).expect_err(text);
+        let refusal = count_in(1..=u32::MAX)(text).expect_err(text);
         assert!(
             refusal.starts_with("expected a count from 1 to 4294967295"),
             "{refusal}"
@@ -134,7 +138,7 @@ fn a_size_is_in_bytes_and_k_is_1024() {
         ("1g", 1 << 30),
         ("1GiB", 1 << 30),
     ] {
-        assert_eq!(size(text), Ok(bytes), "{text}");
+        assert_eq!(parse_size(text), Ok(bytes), "{text}");
     }
     for text in [
         "",
@@ -155,7 +159,7 @@ fn a_size_is_in_bytes_and_k_is_1024() {
         "17179869184g",
         "99999999999999999999",
     ] {
-        let refusal = size(text).expect_err(text);
+        let refusal = parse_size(text).expect_err(text);
         assert!(
             refusal.starts_with("expected a size from 1 to 1g bytes"),
             "{refusal}"
@@ -164,7 +168,7 @@ fn a_size_is_in_bytes_and_k_is_1024() {
 }
 
 #[test]
-fn a_banner_knows_four_escapes_and_leaves_the_braces_to_the_server() {
+fn a_banner_has_four_escapes_and_keeps_its_placeholders() {
     for (text, bytes) in [
         ("", ""),
         ("Welcome\\r\\n", "Welcome\r\n"),
@@ -172,34 +176,34 @@ fn a_banner_knows_four_escapes_and_leaves_the_braces_to_the_server() {
         ("{peer} {id} {other}", "{peer} {id} {other}"),
         ("grüß\n", "grüß\n"),
     ] {
-        assert_eq!(banner(text).as_deref(), Ok(bytes), "{text}");
+        assert_eq!(parse_banner(text).as_deref(), Ok(bytes), "{text}");
     }
     for text in ["\\", "a\\", "\\q", "\\0", "\\x41", "\\N"] {
-        banner(text).expect_err(text);
+        parse_banner(text).expect_err(text);
     }
 }
 
 #[test]
 fn a_banner_is_measured_after_unescaping() {
     assert_eq!(
-        banner(&"\\n".repeat(4096)).map(|banner| banner.len()),
+        parse_banner(&"\\n".repeat(4096)).map(|banner| banner.len()),
         Ok(4096)
     );
-    banner(&"x".repeat(4097)).expect_err("one byte too many");
-    banner(&"ü".repeat(2049)).expect_err("bytes count, not characters");
+    parse_banner(&"x".repeat(4097)).expect_err("one byte too many");
+    parse_banner(&"ü".repeat(2049)).expect_err("the limit is in bytes, not in characters");
 }
 
 #[test]
-fn words_are_taken_literally() {
-    assert_eq!(when_full("wait"), Ok(WhenFull::Wait));
-    assert_eq!(when_full("close"), Ok(WhenFull::Close));
+fn words_are_matched_exactly() {
+    assert_eq!(parse_when_full("wait"), Ok(WhenFull::Wait));
+    assert_eq!(parse_when_full("close"), Ok(WhenFull::Close));
     for text in ["", "Wait", "drop"] {
-        when_full(text).expect_err(text);
+        parse_when_full(text).expect_err(text);
     }
-    assert_eq!(["true", "1"].map(boolean), [Ok(true), Ok(true)]);
-    assert_eq!(["false", "0"].map(boolean), [Ok(false), Ok(false)]);
+    assert_eq!(["true", "1"].map(parse_bool), [Ok(true), Ok(true)]);
+    assert_eq!(["false", "0"].map(parse_bool), [Ok(false), Ok(false)]);
     for text in ["", "yes", "2", "TRUE"] {
-        boolean(text).expect_err(text);
+        parse_bool(text).expect_err(text);
     }
 }
 
@@ -207,17 +211,17 @@ proptest! {
     #[test]
     fn every_duration_can_be_written_in_seconds(nanoseconds in 0..=3_600_000_000_000_000_000_u64) {
         let text = format!("{}.{:09}s", nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
-        prop_assert_eq!(duration(&text), Ok(Duration::from_nanos(nanoseconds)));
+        prop_assert_eq!(parse_duration(&text), Ok(Duration::from_nanos(nanoseconds)));
     }
 
     #[test]
     fn every_count_and_size_can_be_written_plainly(number in 1..=1_u64 << 30) {
-        prop_assert_eq!(count(1..=u64::MAX)(&number.to_string()), Ok(number));
-        prop_assert_eq!(size(&number.to_string()).map(|bytes| bytes as u64), Ok(number));
+        prop_assert_eq!(count_in(1..=u64::MAX)(&number.to_string()), Ok(number));
+        prop_assert_eq!(parse_size(&number.to_string()).map(|bytes| bytes as u64), Ok(number));
     }
 
     #[test]
-    fn no_text_upsets_a_parser(text in ".*") {
-        let _ = (duration(&text), keepalive(&text), count(1..=u32::MAX)(&text), size(&text), banner(&text));
+    fn no_text_makes_a_parser_panic(text in ".*") {
+        let _ = (parse_duration(&text), parse_keepalive(&text), count_in(1..=u32::MAX)(&text), parse_size(&text), parse_banner(&text));
     }
 }

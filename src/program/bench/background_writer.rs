@@ -1,101 +1,100 @@
-//! A file that is written by a thread of its own, while the one that has the text goes on.
+//! A file that a thread writes while a measurement goes on.
 //!
-//! The file may be a pipe whose reader stops. So the text goes to a bounded queue, which fails when it is full, rather
-//! than to leave something out. At the end the file is waited for as long as it takes something, so that no disk is too
-//! slow, and not for [`PATIENCE`] longer.
+//! The file may be a pipe whose reader stops. So the text goes to a bounded queue. A full queue fails the file, because
+//! a log with a gap is worse than none. The end of the program waits as long as the thread makes progress, so no disk
+//! is too slow, and stops waiting [`FLUSH_TIMEOUT`] after the last progress.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
-use std::thread;
 
-use super::files::{OutputFile, WriteError, empty};
-use crate::program::standard_streams::PATIENCE;
+use super::files::{OutputFile, WriteError, truncate};
+use crate::program::bounded_writer::{BoundedWriter, Queued, QueuedItems};
+use crate::program::standard_streams::FLUSH_TIMEOUT;
 
-/// Pieces that may wait.
+/// Pieces of text that may wait.
 const CAPACITY: usize = 1024;
 
-/// The end of the queue that takes the text: each write is a piece. It neither waits nor goes on behind a gap.
-pub struct Queue(Option<SyncSender<Vec<u8>>>);
-
-/// The file behind it.
-pub struct Spool {
+/// A file and the thread that writes it.
+pub struct BackgroundFile {
     path: PathBuf,
-    /// Pieces that have been written.
-    written: Arc<AtomicU64>,
-    /// How the thread has ended.
-    end: Receiver<io::Result<()>>,
+    pieces: BoundedWriter<Vec<u8>>,
+    thread_started: io::Result<()>,
 }
 
-/// Empties `output`, and writes what comes through the queue.
-pub fn spool(output: OutputFile) -> (Queue, Spool) {
-    let (path, mut file) = output.into_parts();
-    let (queue, pieces) = mpsc::sync_channel(CAPACITY);
-    let (ended, end) = mpsc::channel();
-    let written = Arc::new(AtomicU64::new(0));
-    let (count, told) = (Arc::clone(&written), ended.clone());
-    let write = move || {
-        let result = empty(&file).and_then(|()| write(pieces, &mut file, &count));
-        // Whoever has lost patience does not listen.
-        let _ = ended.send(result);
-    };
-    if let Err(error) = thread::Builder::new().name("spool".into()).spawn(write) {
-        let _ = told.send(Err(error));
+/// The end of the queue that takes the text. Each write queues a piece. After a failure, every write fails.
+pub struct PieceWriter {
+    pieces: BoundedWriter<Vec<u8>>,
+    capacity: usize,
+    has_failed: bool,
+}
+
+impl BackgroundFile {
+    /// Truncates `output`, and writes to it what the [`PieceWriter`] takes.
+    pub fn start(output: OutputFile) -> (Self, PieceWriter) {
+        let (path, mut file) = output.into_parts();
+        let pieces = BoundedWriter::new();
+        let thread_started = pieces.start_thread("hlog", move |pieces| {
+            truncate(&file)?;
+            write_all(pieces, &mut file)
+        });
+        let writer = PieceWriter {
+            pieces: pieces.clone(),
+            capacity: CAPACITY,
+            has_failed: false,
+        };
+        let file = Self {
+            path,
+            pieces,
+            thread_started,
+        };
+        (file, writer)
     }
-    let spool = Spool { path, written, end };
-    (Queue(Some(queue)), spool)
+
+    /// Waits until all pieces are written. `queued` is the result of the writes to the [`PieceWriter`].
+    ///
+    /// # Errors
+    ///
+    /// The first error of the file, or that of `queued`.
+    pub fn finish(self, queued: io::Result<()>) -> Result<(), WriteError> {
+        self.pieces.close();
+        // An error of the thread is the reason for an error of the queue.
+        let written = self
+            .thread_started
+            .and_then(|()| wait_while_progressing(&self.pieces))
+            .and(queued);
+        written.map_err(|source| WriteError::new(self.path, source))
+    }
 }
 
-fn write(pieces: Receiver<Vec<u8>>, file: &mut impl Write, count: &AtomicU64) -> io::Result<()> {
+fn write_all(pieces: QueuedItems<Vec<u8>>, file: &mut impl Write) -> io::Result<()> {
     for piece in pieces {
-        file.write_all(&piece)?;
-        count.fetch_add(1, Ordering::Relaxed);
+        match piece {
+            Queued::Item(piece) => file.write_all(&piece)?,
+            Queued::Lost(_) => return Err(too_slow()),
+        }
     }
     file.flush()
 }
 
-impl Spool {
-    /// Waits for the end of the file. The queue must have been dropped; `queued` is what it has said.
-    ///
-    /// # Errors
-    ///
-    /// What has kept the text from the file.
-    pub fn end(self, queued: io::Result<()>) -> Result<(), WriteError> {
-        // The thread knows why the queue has ended.
-        let written = self.await_end().and(queued);
-        written.map_err(|source| WriteError::new(self.path, source))
-    }
-
-    fn await_end(&self) -> io::Result<()> {
-        loop {
-            let before = self.written.load(Ordering::Relaxed);
-            match self.end.recv_timeout(PATIENCE) {
-                Ok(result) => return result,
-                Err(RecvTimeoutError::Timeout) if self.written.load(Ordering::Relaxed) > before => {
-                }
-                Err(RecvTimeoutError::Timeout) => return Err(not_read()),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(io::Error::other("its thread has failed; this is a bug"));
-                }
-            }
+fn wait_while_progressing(pieces: &BoundedWriter<Vec<u8>>) -> io::Result<()> {
+    loop {
+        let before = pieces.started();
+        if let Some(result) = pieces.wait_until_ended(FLUSH_TIMEOUT) {
+            return result;
+        }
+        if pieces.started() == before {
+            return Err(too_slow());
         }
     }
 }
 
-impl Write for Queue {
+impl Write for PieceWriter {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        let Some(queue) = &self.0 else {
-            return Err(not_read());
-        };
-        let error = match queue.try_send(piece.to_vec()) {
-            Ok(()) => return Ok(piece.len()),
-            Err(TrySendError::Full(_)) => not_read(),
-            Err(TrySendError::Disconnected(_)) => io::ErrorKind::BrokenPipe.into(),
-        };
-        self.0 = None;
-        Err(error)
+        self.has_failed = self.has_failed || !self.pieces.push(piece.to_vec(), self.capacity);
+        if self.has_failed {
+            return Err(too_slow());
+        }
+        Ok(piece.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -103,43 +102,67 @@ impl Write for Queue {
     }
 }
 
-fn not_read() -> io::Error {
+fn too_slow() -> io::Error {
     io::Error::other("its reader does not keep up")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
-    fn a_full_queue_fails_and_takes_nothing_behind_the_gap() {
-        let (sender, pieces) = mpsc::sync_channel(1);
-        let mut queue = Queue(Some(sender));
-        queue.write_all(b"1").expect("room for one");
-        let error = queue.write_all(b"2").expect_err("it is full");
-        assert_eq!(error.to_string(), not_read().to_string());
-        assert_eq!(pieces.recv().as_deref(), Ok(&b"1"[..]));
-        queue.write_all(b"3").expect_err("there is a gap");
-        drop(queue);
-        assert_eq!(pieces.recv().ok(), None);
+    fn a_full_queue_fails_and_takes_nothing_after_the_gap() {
+        let pieces = BoundedWriter::new();
+        let mut writer = PieceWriter {
+            pieces: pieces.clone(),
+            capacity: 1,
+            has_failed: false,
+        };
+        writer.write_all(b"1").expect("room for one piece");
+        let error = writer.write_all(b"2").expect_err("the queue is full");
+        assert_eq!(error.to_string(), too_slow().to_string());
+        assert_eq!(pieces.take_waiting(), [b"1"]);
+        writer.write_all(b"3").expect_err("there is a gap");
+        assert!(pieces.take_waiting().is_empty());
     }
 
     #[test]
-    fn a_file_that_takes_something_is_waited_for() {
-        let (ended, end) = mpsc::channel();
-        let written = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&written);
-        let slow = thread::spawn(move || {
-            for _ in 0..5 {
-                thread::sleep(PATIENCE / 4);
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-            ended.send(Ok(()))
+    fn a_slow_file_that_makes_progress_is_waited_for() {
+        let pieces = BoundedWriter::new();
+        let start = pieces.start_thread("slow", |pieces| {
+            pieces.for_each(|_| thread::sleep(FLUSH_TIMEOUT / 4));
+            Ok(())
         });
-        let path = PathBuf::from("slow");
-        let spool = Spool { path, written, end };
-        spool.end(Ok(())).expect("it is slow, and goes on");
-        let told = slow.join().expect("a thread");
-        told.expect("it was waited for");
+        for _ in 0..5 {
+            assert!(pieces.push(vec![], CAPACITY));
+        }
+        let file = BackgroundFile {
+            path: "slow".into(),
+            pieces,
+            thread_started: start,
+        };
+        file.finish(Ok(())).expect("the thread made progress");
+    }
+
+    #[test]
+    fn a_file_without_progress_is_given_up() {
+        let pieces = BoundedWriter::new();
+        let start = pieces.start_thread("stopped", |pieces| {
+            pieces.for_each(|_| thread::park());
+            Ok(())
+        });
+        assert!(pieces.push(vec![], CAPACITY));
+        let file = BackgroundFile {
+            path: "stopped".into(),
+            pieces,
+            thread_started: start,
+        };
+        let error = file.finish(Ok(())).expect_err("no progress");
+        assert_eq!(
+            error.to_string(),
+            "cannot write stopped: its reader does not keep up"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Files that results are written to: created before a measurement, so that none is lost for want of one.
+//! The files that results are written to. They are opened before a measurement, so that no result is lost because a
+//! file cannot be written.
 
 use std::error::Error;
 use std::fmt;
@@ -6,13 +7,13 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-/// A file that is to be filled. Until then it keeps what is in it.
+/// A file to be written. Its contents stay until they are replaced.
 pub struct OutputFile {
     path: PathBuf,
     file: File,
 }
 
-/// A file that could not be created, or not be filled.
+/// A file could not be created or written.
 #[derive(Debug)]
 pub struct WriteError {
     path: PathBuf,
@@ -20,7 +21,11 @@ pub struct WriteError {
 }
 
 impl OutputFile {
-    /// Opens the file, and creates it where there is none.
+    /// Opens the file, or creates it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened for writing.
     pub fn create(path: PathBuf) -> Result<Self, WriteError> {
         let mut options = File::options();
         options.write(true).create(true).truncate(false);
@@ -30,41 +35,45 @@ impl OutputFile {
         }
     }
 
-    /// Empties it, and fills it by `write`.
+    /// Replaces the contents by what `write` writes.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be truncated or written.
     pub fn write(
         self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), WriteError> {
-        let (written, path) = (self.fill(write), self.path);
+        let (written, path) = (self.replace(write), self.path);
         written.map_err(|source| WriteError { path, source })
     }
 
-    fn fill(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        empty(&self.file)?;
+    fn replace(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        truncate(&self.file)?;
         let mut output = BufWriter::new(&self.file);
         write(&mut output)?;
         output.flush()
     }
 
-    /// Its path, and the file to fill it by.
+    /// Returns the path and the open file.
     pub fn into_parts(self) -> (PathBuf, File) {
         (self.path, self.file)
     }
 }
 
 impl WriteError {
-    /// What kept the file at `path` from being filled.
+    /// Creates the error of the file at `path`.
     pub fn new(path: PathBuf, source: io::Error) -> Self {
         Self { path, source }
     }
 }
 
-/// Empties `file`. A pipe or a terminal is always empty.
-pub fn empty(file: &File) -> io::Result<()> {
-    match file.metadata()?.is_file() {
-        true => file.set_len(0),
-        false => Ok(()),
+/// Truncates `file` to no bytes. Does nothing for a pipe or a terminal, which has no length.
+pub fn truncate(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
     }
+    Ok(())
 }
 
 impl fmt::Display for WriteError {
@@ -80,16 +89,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_cannot_be_written_is_named() {
-        let nowhere = PathBuf::from("no-such-directory/report.json");
-        let error = OutputFile::create(nowhere.clone())
+    fn an_error_names_the_file_that_cannot_be_written() {
+        let path = PathBuf::from("no-such-directory/report.json");
+        let error = OutputFile::create(path.clone())
             .map(|_| ())
-            .expect_err("no directory");
+            .expect_err("no such directory");
         let line = error.to_string();
-        assert!(
-            line.starts_with(&format!("cannot write {}: ", nowhere.display())),
-            "{line}"
-        );
+        let expected = format!("cannot write {}: ", path.display());
+        assert!(line.starts_with(&expected), "{line}");
         assert_eq!(line.lines().count(), 1);
     }
 }

@@ -1,9 +1,9 @@
-//! What signals do while a measurement runs, and after it.
+//! What SIGINT and SIGTERM do during a measurement and after it.
 //!
-//! In it they are the measurement's: the first ends it, and the figures so far follow; a second one leaves no figures.
-//! After it they end the program, which may wait for whoever is to read its report, and for ever. They are read where
-//! they were before, by a thread, so that also here two of the same that come at once are one; only the thread is new,
-//! and there is none while something is measured.
+//! During a measurement the run handles them: the first one ends it with the results so far, and the second one ends it
+//! without results. After the measurement they end the process, which may wait forever for the reader of its report.
+//! The process reads signals in one way all the time, so that two signals that arrive at once count as one here too.
+//! The thread for that starts after the measurement, so no thread is added to what is measured.
 
 use std::process;
 use std::thread;
@@ -13,28 +13,28 @@ use mio_echo::load::{ReadyRun, Results, RunError, RunEvent, SignalWaiter};
 
 use crate::program::exit_code;
 
-/// How long the report has after a signal. The first one may come when the measurement has just ended, as that of
-/// `timeout 10 mio-echo bench -d 9` does, and a report that is being written is not to be lost by it.
+/// The time that the report has after a signal. The first signal may arrive when the measurement has just ended, as with
+/// `timeout 10 mio-echo bench -d 9`. A report that is being written must not be lost then.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Measures. When this returns, SIGINT and SIGTERM end the process.
+/// Measures. After this function has returned, SIGINT and SIGTERM end the process.
 pub fn run_to_signal(
-    prepared: ReadyRun,
+    ready: ReadyRun,
     on_event: &mut dyn FnMut(RunEvent),
 ) -> Result<Results, RunError> {
-    let mut interrupts = SignalWaiter::install()?;
-    let results = prepared.run(&mut interrupts, on_event);
-    exit_at_signal(interrupts);
+    let mut signals = SignalWaiter::install()?;
+    let results = ready.run(&mut signals, on_event);
+    exit_at_signal(signals);
     results
 }
 
-/// Without a thread, for want of resources, the signals do nothing any more.
-fn exit_at_signal(mut interrupts: SignalWaiter) {
+/// If the system has no thread left, signals have no effect any more.
+fn exit_at_signal(mut signals: SignalWaiter) {
     let wait_and_exit = move || {
-        let Ok(Some(first)) = interrupts.next(None) else {
+        let Ok(Some(first)) = signals.next(None) else {
             return;
         };
-        let second = interrupts.next(Some(GRACE));
+        let second = signals.next(Some(GRACE));
         let signal = second.ok().flatten().unwrap_or(first);
         process::exit(exit_code::of_signal(signal).into());
     };

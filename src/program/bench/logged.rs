@@ -1,88 +1,85 @@
-//! A measurement whose intervals are logged while it goes on.
+//! A measurement that writes each interval's histograms to a log (`--hlog`) while it runs.
 
 use std::io::{self, LineWriter, Write};
+use std::mem;
 use std::time::SystemTime;
 
 use hdrhistogram::serialization::V2DeflateSerializer;
 use mio_echo::load::hlog::IntervalLog;
 use mio_echo::load::{Interval, ReadyRun, Results, RunError, RunEvent, RunPhase};
 
-use super::background_writer::spool;
+use super::background_writer::BackgroundFile;
 use super::files::{OutputFile, WriteError};
 use super::interrupted::run_to_signal;
 
-/// Longer lines are written in pieces; most are some kilobytes.
-const LINE: usize = 64 << 10;
+/// A longer line is queued in pieces. Most lines are some kilobytes long.
+const BUFFER: usize = 64 << 10;
 
-/// Measures, and logs to `output` the intervals that `on_event` is also told of. A log that fails does not end the measurement.
+/// Measures, writes the intervals to `output`, and passes all events on to `on_event`. A log that fails does not end
+/// the measurement.
 pub fn run(
-    prepared: ReadyRun,
+    ready: ReadyRun,
     output: OutputFile,
     on_event: &mut dyn FnMut(RunEvent),
 ) -> (Result<Results, RunError>, Result<(), WriteError>) {
-    let (queue, spool) = spool(output);
-    let mut lines = LineWriter::with_capacity(LINE, queue);
+    let (file, pieces) = BackgroundFile::start(output);
+    let mut lines = LineWriter::with_capacity(BUFFER, pieces);
     let mut serializer = V2DeflateSerializer::new();
-    let mut logged = Logged {
-        log: State::Closed(&mut lines, &mut serializer),
-        written: Ok(()),
+    let mut log = LazyLog {
+        state: LogState::Closed(&mut lines, &mut serializer),
+        result: Ok(()),
     };
-    let results = run_to_signal(prepared, &mut |event| {
-        logged.handle(&event);
+    let results = run_to_signal(ready, &mut |event| {
+        log.handle(&event);
         on_event(event);
     });
-    let queued = logged.written;
+    let queued = log.result;
     drop(lines);
-    (results, spool.end(queued))
+    (results, file.finish(queued))
 }
 
-struct Logged<'a, W: Write> {
-    log: State<'a, W>,
-    written: io::Result<()>,
+/// A log that is opened when the window begins.
+struct LazyLog<'a, W: Write> {
+    state: LogState<'a, W>,
+    /// The first error, if there was one.
+    result: io::Result<()>,
 }
 
-enum State<'a, W: Write> {
-    /// Until the window begins.
+enum LogState<'a, W: Write> {
+    /// The window has not begun.
     Closed(&'a mut W, &'a mut V2DeflateSerializer),
     Open(IntervalLog<'a, W>),
     Failed,
 }
 
-impl<W: Write> Logged<'_, W> {
+impl<W: Write> LazyLog<'_, W> {
     fn handle(&mut self, event: &RunEvent) {
         let written = match event {
-            RunEvent::PhaseBegan(RunPhase::Measuring(_)) => self.begin(),
+            RunEvent::PhaseBegan(RunPhase::Measuring(_)) => self.open(),
             RunEvent::IntervalFinished(interval) => self.write(interval),
             RunEvent::PhaseBegan(_) | RunEvent::Tick(_) | RunEvent::Note(_) => Ok(()),
         };
-        self.note_failure(written);
+        if written.is_err() {
+            self.state = LogState::Failed;
+            self.result = written;
+        }
     }
 
-    /// The window begins now.
-    fn begin(&mut self) -> io::Result<()> {
-        self.log = match std::mem::replace(&mut self.log, State::Failed) {
-            State::Closed(output, serializer) => {
-                State::Open(IntervalLog::start(output, serializer, SystemTime::now())?)
+    /// Writes the header. The times in the log count from now, the start of the window.
+    fn open(&mut self) -> io::Result<()> {
+        self.state = match mem::replace(&mut self.state, LogState::Failed) {
+            LogState::Closed(output, serializer) => {
+                LogState::Open(IntervalLog::start(output, serializer, SystemTime::now())?)
             }
-            begun => begun,
+            state @ (LogState::Open(_) | LogState::Failed) => state,
         };
         Ok(())
     }
 
     fn write(&mut self, interval: &Interval) -> io::Result<()> {
-        let State::Open(log) = &mut self.log else {
-            return Ok(());
-        };
-        let written = log.write(interval);
-        if written.is_err() {
-            self.log = State::Failed;
-        }
-        written
-    }
-
-    fn note_failure(&mut self, written: io::Result<()>) {
-        if written.is_err() {
-            self.written = written;
+        match &mut self.state {
+            LogState::Open(log) => log.write(interval),
+            LogState::Closed(..) | LogState::Failed => Ok(()),
         }
     }
 }

@@ -1,153 +1,237 @@
-//! How a measurement goes, on standard error: a bar on a terminal, a line an interval elsewhere.
+//! What a run's events look like: text for a bar, or one line for an interval.
 
-use std::env;
-use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mio_echo::load::RunPhase;
+use mio_echo::load::{Interval, IntervalSummary, RunEvent, RunPhase, interval_line};
 
-/// Redraws a second: more would take CPU time from the measurement.
-const REDRAWS: u8 = 2;
-
-/// Shows how a measurement goes. Whoever reads may hold it up.
-pub trait Show {
-    /// A phase begins.
-    fn phase(&mut self, phase: RunPhase);
-
-    /// The current phase goes on; `elapsed` since it began.
-    fn tick(&mut self, elapsed: Duration);
-
-    /// The figures of an interval.
-    fn interval(&mut self, line: String);
-
-    /// Something that whoever measures should know.
-    fn note(&mut self, line: &str);
+/// Turns events into updates of the screen.
+#[derive(Debug)]
+pub struct Progress {
+    style: Style,
+    phase: RunPhase,
+    /// The figures of the last interval, for the bar.
+    last_interval: Option<String>,
 }
 
-/// The one that suits where standard error goes.
-pub fn chosen() -> Box<dyn Show> {
-    let is_bar = io::stderr().is_terminal() && can_redraw(|name| env::var_os(name));
-    match is_bar {
-        true => Box::new(Bar::new(ProgressDrawTarget::stderr_with_hz(REDRAWS))),
-        false => Box::new(Lines(io::stderr())),
-    }
+/// An update of the screen.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Update {
+    /// A line that stays.
+    Line(String),
+    /// A state that replaces the state before.
+    Bar(BarState),
 }
 
-/// Whether neither NO_COLOR nor TERM asks for plain text.
-fn can_redraw(variable: impl Fn(&str) -> Option<OsString>) -> bool {
-    let is_plain = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let is_dumb = variable("TERM").is_some_and(|value| value == "dumb");
-    !is_plain && !is_dumb
+/// A state of the bar.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BarState {
+    /// Time since the start of the phase.
+    pub elapsed: Duration,
+    /// The planned length of the phase.
+    pub length: Option<Duration>,
+    /// Text beside the bar.
+    pub text: String,
 }
 
-/// A line an interval. Nobody has to read them: errors are ignored.
-struct Lines<W>(W);
-
-impl<W: Write> Lines<W> {
-    fn line(&mut self, line: &str) {
-        let _ = writeln!(self.0, "{line}");
-    }
+#[derive(Debug)]
+enum Style {
+    Bar,
+    Lines,
 }
 
-impl<W: Write> Show for Lines<W> {
-    fn phase(&mut self, phase: RunPhase) {
-        match phase {
-            RunPhase::Waiting(time) => self.line(&format!("waiting {:.1} s", time.as_secs_f64())),
-            RunPhase::Connecting
-            | RunPhase::WarmUp(_)
-            | RunPhase::Measuring(_)
-            | RunPhase::Finishing => {}
-        }
+impl Progress {
+    /// Creates the progress of a screen with a bar.
+    pub fn bar() -> Self {
+        Self::new(Style::Bar)
     }
 
-    fn tick(&mut self, _elapsed: Duration) {}
-
-    fn interval(&mut self, line: String) {
-        self.line(&line);
+    /// Creates the progress of a screen without a bar: only lines.
+    pub fn lines() -> Self {
+        Self::new(Style::Lines)
     }
 
-    fn note(&mut self, line: &str) {
-        self.line(line);
-    }
-}
-
-/// One line that is drawn again and again.
-struct Bar {
-    bar: ProgressBar,
-    phase: &'static str,
-    length: Option<Duration>,
-    last: String,
-}
-
-impl Bar {
-    fn new(target: ProgressDrawTarget) -> Self {
+    fn new(style: Style) -> Self {
         Self {
-            bar: ProgressBar::with_draw_target(None, target),
-            phase: "connecting",
-            length: None,
-            last: String::new(),
+            style,
+            phase: RunPhase::Connecting,
+            last_interval: None,
         }
     }
 
-    fn draw(&self, elapsed: Duration) {
-        let (phase, seconds) = (self.phase, elapsed.as_secs_f64());
-        let of = self
-            .length
-            .map(|length| format!(" of {:.1} s", length.as_secs_f64()))
-            .unwrap_or_default();
-        self.bar
-            .set_position(elapsed.as_millis().try_into().unwrap_or(u64::MAX));
-        self.bar
-            .set_message(format!("{phase} {seconds:.1} s{of}  {}", self.last));
+    /// Returns the update that `event` causes.
+    pub fn update(&mut self, event: RunEvent) -> Option<Update> {
+        match (&self.style, event) {
+            (_, RunEvent::Note(line)) => Some(Update::Line(line)),
+            (Style::Bar, RunEvent::PhaseBegan(phase)) => {
+                self.phase = phase;
+                Some(self.state(Duration::ZERO))
+            }
+            (Style::Bar, RunEvent::Tick(elapsed)) => Some(self.state(elapsed)),
+            (Style::Bar, RunEvent::IntervalFinished(interval)) => {
+                self.last_interval = Some(figures(interval));
+                None
+            }
+            (Style::Lines, RunEvent::PhaseBegan(RunPhase::Waiting(time))) => {
+                Some(Update::Line(format!(
+                    "waiting {:.1} s for the start of the load",
+                    time.as_secs_f64()
+                )))
+            }
+            (Style::Lines, RunEvent::IntervalFinished(interval)) => {
+                Some(Update::Line(interval_line(interval)))
+            }
+            (Style::Lines, RunEvent::PhaseBegan(_) | RunEvent::Tick(_)) => None,
+        }
     }
-}
 
-impl Show for Bar {
-    fn phase(&mut self, phase: RunPhase) {
-        (self.phase, self.length) = match phase {
-            RunPhase::Connecting => ("connecting", None),
-            RunPhase::Waiting(length) => ("waiting", Some(length)),
-            RunPhase::WarmUp(length) => ("warm-up", Some(length)),
-            RunPhase::Measuring(length) => ("measuring", length),
-            RunPhase::Finishing => ("finishing", None),
+    fn state(&self, elapsed: Duration) -> Update {
+        let (name, length) = match self.phase {
+            RunPhase::Connecting => ("connecting ", None),
+            RunPhase::Waiting(length) => ("waiting for the start ", Some(length)),
+            RunPhase::WarmUp(length) => ("warm-up ", Some(length)),
+            RunPhase::Measuring(length) => ("", length),
+            RunPhase::Finishing => ("waiting for the last replies ", None),
         };
-        match self.length {
-            Some(length) => {
-                self.bar.set_style(style("[{bar:30}] {msg}"));
-                self.bar
-                    .set_length(length.as_millis().try_into().unwrap_or(u64::MAX));
-            }
-            None => {
-                self.bar.set_style(style("{msg}"));
-                self.bar.unset_length();
-            }
+        let seconds = elapsed.as_secs_f64();
+        let time = match length {
+            Some(length) => format!("{name}{seconds:.1}/{:.1} s", length.as_secs_f64()),
+            None => format!("{name}{seconds:.1} s"),
+        };
+        let parts: Vec<_> = [Some(&time), self.last_interval.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        Update::Bar(BarState {
+            elapsed,
+            length,
+            text: parts.join(" · "),
+        })
+    }
+}
+
+/// The figures of `interval` beside the bar.
+fn figures(interval: &Interval) -> String {
+    let summary = IntervalSummary::of(interval);
+    let rate = with_separators((summary.messages as f64 / summary.seconds) as u64);
+    let length = match summary.seconds {
+        1.0 => "second".into(),
+        seconds => format!("{seconds:.1} s"),
+    };
+    let times = &summary.response_us;
+    let [p50, p99] = [times.p50, times.p99].map(|time| match time {
+        Some(time) if times.bounded_from.is_some_and(|bound| time >= bound) => {
+            format!(">{}", with_unit(time))
         }
-        self.draw(Duration::ZERO);
-    }
+        Some(time) => with_unit(time),
+        None => "-".into(),
+    });
+    format!("last {length} {rate} messages/s · p50 {p50} · p99 {p99}")
+}
 
-    fn tick(&mut self, elapsed: Duration) {
-        self.draw(elapsed);
-    }
-
-    fn interval(&mut self, line: String) {
-        self.last = line;
-    }
-
-    fn note(&mut self, line: &str) {
-        self.bar.suspend(|| Lines(io::stderr()).line(line));
+fn with_unit(microseconds: f64) -> String {
+    match microseconds {
+        us if us < 1e3 => format!("{us:.0} us"),
+        us if us < 1e6 => format!("{:.1} ms", us / 1e3),
+        us => format!("{:.1} s", us / 1e6),
     }
 }
 
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
+/// Writes `number` with a comma before each group of three digits.
+fn with_separators(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
     }
+    text
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
+#[cfg(test)]
+mod tests {
+    use mio_echo::load::Metrics;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn interval(messages: u64) -> Interval {
+        let tally = Metrics {
+            messages,
+            ..Metrics::default()
+        };
+        Interval {
+            start: Duration::ZERO,
+            length: SECOND,
+            tally,
+        }
+    }
+
+    fn texts(mut progress: Progress, events: Vec<RunEvent>) -> Vec<String> {
+        let updates = events
+            .into_iter()
+            .filter_map(|event| progress.update(event));
+        updates
+            .map(|update| match update {
+                Update::Line(line) => line,
+                Update::Bar(state) => state.text,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_bar_shows_the_time_and_the_last_interval() {
+        let interval = interval(84_396);
+        let events = vec![
+            RunEvent::PhaseBegan(RunPhase::Connecting),
+            RunEvent::PhaseBegan(RunPhase::WarmUp(SECOND)),
+            RunEvent::PhaseBegan(RunPhase::Measuring(Some(6 * SECOND))),
+            RunEvent::IntervalFinished(&interval),
+            RunEvent::Tick(SECOND * 3 / 2),
+            RunEvent::Note("a note".into()),
+        ];
+        assert_eq!(
+            texts(Progress::bar(), events),
+            [
+                "connecting 0.0 s",
+                "warm-up 0.0/1.0 s",
+                "0.0/6.0 s",
+                "1.5/6.0 s · last second 84,396 messages/s · p50 - · p99 -",
+                "a note",
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_bar_there_are_lines_of_intervals_notes_and_the_wait() {
+        let interval = interval(0);
+        let events = vec![
+            RunEvent::PhaseBegan(RunPhase::Connecting),
+            RunEvent::PhaseBegan(RunPhase::Waiting(3 * SECOND)),
+            RunEvent::Tick(SECOND),
+            RunEvent::Note("a note".into()),
+            RunEvent::IntervalFinished(&interval),
+        ];
+        let lines = texts(Progress::lines(), events);
+        assert_eq!(
+            lines[..2],
+            ["waiting 3.0 s for the start of the load", "a note"]
+        );
+        assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn numbers_are_written_with_units_and_separators() {
+        assert_eq!(
+            [716.2, 2_600.0, 1_500_000.0].map(with_unit),
+            ["716 us", "2.6 ms", "1.5 s"]
+        );
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(with_separators),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+    }
 }

@@ -1,9 +1,10 @@
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Instant;
 
 use super::*;
 
-/// Tells of each line that it has it, and keeps it until it is told to let go.
+/// A sink that reports each line it gets, and then blocks until the gate opens.
 struct Sink {
     written: Sender<String>,
     gate: Mutex<Receiver<()>>,
@@ -23,6 +24,7 @@ impl Log for Sink {
     fn flush(&self) {}
 }
 
+/// A log after its start, whose sink blocks on each line.
 fn gated() -> (LogQueue, Receiver<String>, Sender<()>) {
     let (written, lines) = mpsc::channel();
     let (open, gate) = mpsc::channel();
@@ -31,11 +33,11 @@ fn gated() -> (LogQueue, Receiver<String>, Sender<()>) {
         gate: Mutex::new(gate),
     };
     let queue = LogQueue::new(LevelFilter::Debug, sink);
-    queue.state.end_start(false);
+    queue.has_started.store(true, Ordering::Release);
     (queue, lines, open)
 }
 
-/// The sink has a line, and keeps it.
+/// A log whose sink blocks on its first line.
 fn stuck() -> (LogQueue, Receiver<String>, Sender<()>) {
     let (queue, lines, gate) = gated();
     log(&queue, "first");
@@ -73,7 +75,7 @@ fn lines_are_written_in_order() {
 }
 
 #[test]
-fn a_blocked_sink_never_blocks_the_caller_and_what_overflows_is_counted() {
+fn a_blocked_sink_never_blocks_the_caller_and_lost_lines_are_counted() {
     let (queue, lines, gate) = stuck();
     for number in 0..CAPACITY + 7 {
         log_as(&queue, Level::Debug, TARGET, &number.to_string());
@@ -85,9 +87,12 @@ fn a_blocked_sink_never_blocks_the_caller_and_what_overflows_is_counted() {
     expected.push("7 log lines lost".into());
     assert_eq!(lines.try_iter().collect::<Vec<_>>(), expected);
 
-    log(&queue, "room again");
+    log(&queue, "there is room again");
     assert!(queue.flush());
-    assert_eq!(lines.try_iter().collect::<Vec<_>>(), ["room again"]);
+    assert_eq!(
+        lines.try_iter().collect::<Vec<_>>(),
+        ["there is room again"]
+    );
 }
 
 #[test]
@@ -109,7 +114,7 @@ fn lines_of_connections_do_not_crowd_out_the_last_line() {
 }
 
 #[test]
-fn a_flush_waits_for_the_line_being_written() {
+fn a_flush_waits_for_the_line_that_is_being_written() {
     let (queue, _lines, gate) = stuck();
     let opening = thread::spawn(move || drop(gate));
     assert!(queue.flush());
@@ -117,15 +122,15 @@ fn a_flush_waits_for_the_line_being_written() {
 }
 
 #[test]
-fn a_flush_gives_up_on_a_blocked_sink() {
+fn a_flush_stops_waiting_for_a_blocked_sink() {
     let (queue, _lines, _gate) = stuck();
     let start = Instant::now();
     assert!(!queue.flush());
-    assert!(start.elapsed() >= PATIENCE);
+    assert!(start.elapsed() >= FLUSH_TIMEOUT);
 }
 
 #[test]
-fn a_panic_of_the_sink_loses_only_its_line() {
+fn a_panic_of_the_sink_loses_only_one_line() {
     let (queue, lines) = open();
     for text in ["panic", "next"] {
         log(&queue, text);
@@ -135,7 +140,7 @@ fn a_panic_of_the_sink_loses_only_its_line() {
 }
 
 #[test]
-fn other_crates_are_heard_from_warnings_up() {
+fn other_crates_are_logged_from_warnings_up() {
     let (queue, lines) = open();
     for (level, target) in [
         (Level::Trace, "mio_echo"),

@@ -1,39 +1,41 @@
-//! What a measurement has to meet: `p99<1ms,p50<200us,errors<0.1%`.
+//! Parser of objectives: `p99<1ms,p50<200us,errors<0.1%`.
+
+use std::time::Duration;
 
 use mio_echo::load::{Objective, Percentile, Slo};
 
-use crate::cli::values::{duration, split_unit};
+use crate::cli::values::{parse_duration, split_unit};
 
-/// Objectives, separated by commas.
-pub fn slo(text: &str) -> Result<Slo, String> {
-    let objectives: Option<Vec<_>> = text.split(',').map(objective).collect();
+/// Parses objectives, which are separated by commas.
+pub fn parse_objectives(text: &str) -> Result<Slo, String> {
+    let objectives: Option<Vec<_>> = text.split(',').map(parse_objective).collect();
     objectives.map(Slo).ok_or_else(|| {
         "expected NAME<LIMIT,.. such as p99<1ms,errors<0.1%; NAME p50, p90, p99, p99.9, p99.99, max, mean or errors".into()
     })
 }
 
-fn objective(text: &str) -> Option<Objective> {
+fn parse_objective(text: &str) -> Option<Objective> {
     let (name, limit) = text.split_once('<')?;
     match name {
-        "errors" => Some(Objective::Errors(share(limit)?)),
-        "max" => Some(Objective::Max(positive(limit)?)),
-        "mean" => Some(Objective::Mean(positive(limit)?)),
+        "errors" => Some(Objective::Errors(parse_share(limit)?)),
+        "max" => Some(Objective::Max(parse_limit(limit)?)),
+        "mean" => Some(Objective::Mean(parse_limit(limit)?)),
         name => {
             let percentile = Percentile::ALL
                 .into_iter()
                 .find(|percentile| percentile.name() == name)?;
-            Some(Objective::Percentile(percentile, positive(limit)?))
+            Some(Objective::Percentile(percentile, parse_limit(limit)?))
         }
     }
 }
 
-/// Nothing is under 0.
-fn positive(text: &str) -> Option<std::time::Duration> {
-    duration(text).ok().filter(|limit| !limit.is_zero())
+/// Parses a duration above 0: nothing is shorter than 0.
+fn parse_limit(text: &str) -> Option<Duration> {
+    parse_duration(text).ok().filter(|limit| !limit.is_zero())
 }
 
-/// Of one, from a percentage. 0 % would be met never: nothing is under it.
-fn share(text: &str) -> Option<f64> {
+/// Parses a percentage above 0 %, and returns it as a share of 1: no share is less than 0 %.
+fn parse_share(text: &str) -> Option<f64> {
     let (number, unit) = split_unit(text);
     let percent: f64 = number.parse().ok()?;
     (unit == "%" && percent > 0.0 && percent <= 100.0).then_some(percent / 100.0)
@@ -41,8 +43,6 @@ fn share(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -50,7 +50,8 @@ mod tests {
     #[test]
     fn objectives_are_percentiles_max_mean_and_errors() {
         let Slo(objectives) =
-            slo("p99<1ms,p50<200us,p99.99<.5,max<2s,mean<1ns,errors<0.1%").expect("all");
+            parse_objectives("p99<1ms,p50<200us,p99.99<.5,max<2s,mean<1ns,errors<0.1%")
+                .expect("all");
         assert_eq!(
             objectives,
             [
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_objective_is_refused() {
+    fn other_text_is_refused() {
         for text in [
             "",
             ",",
@@ -90,7 +91,7 @@ mod tests {
             "p99.9.9<1ms",
             "errors<1.2.3%",
         ] {
-            let refusal = slo(text).expect_err(text);
+            let refusal = parse_objectives(text).expect_err(text);
             assert!(
                 refusal.starts_with("expected NAME<LIMIT"),
                 "{text}: {refusal}"
@@ -100,16 +101,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_objective_reads_as_it_is_printed(nanoseconds in 1..=3_600_000_000_000_u64, which in 0..Percentile::ALL.len()) {
+        fn an_objective_of_every_percentile_is_parsed(nanoseconds in 1..=3_600_000_000_000_u64, which in 0..Percentile::ALL.len()) {
             let limit = Duration::from_nanos(nanoseconds);
             let percentile = Percentile::ALL[which];
             let text = format!("{}<{nanoseconds}ns", percentile.name());
-            prop_assert_eq!(slo(&text), Ok(Slo(vec![Objective::Percentile(percentile, limit)])));
+            prop_assert_eq!(parse_objectives(&text), Ok(Slo(vec![Objective::Percentile(percentile, limit)])));
         }
 
         #[test]
-        fn no_text_upsets_the_parser(text in ".*") {
-            let _ = slo(&text);
+        fn no_text_makes_the_parser_panic(text in ".*") {
+            let _ = parse_objectives(&text);
         }
     }
 }

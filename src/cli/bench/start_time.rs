@@ -1,60 +1,60 @@
-//! Moments: RFC 3339, `@` and Unix time, or the next multiple of a duration.
+//! Parser of a start time: RFC 3339, `@` and Unix time, or the next multiple of a duration.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::cli::values::duration;
+use crate::cli::values::parse_duration;
 
-/// Further away than this is a slip of the finger, such as Unix time in milliseconds.
-const FURTHEST: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The latest start, from now. A later one is a typing error, such as Unix time in milliseconds.
+const LATEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// A moment that is still to come.
-pub fn moment(text: &str) -> Result<SystemTime, String> {
-    moment_after(SystemTime::now(), text)
+/// Parses a time in the future.
+pub fn parse_start_time(text: &str) -> Result<SystemTime, String> {
+    parse_after(SystemTime::now(), text)
 }
 
-fn moment_after(now: SystemTime, text: &str) -> Result<SystemTime, String> {
-    let Some(moment) = parse(now, text) else {
+fn parse_after(now: SystemTime, text: &str) -> Result<SystemTime, String> {
+    let Some(start) = parse_time(now, text) else {
         return Err(
             "expected RFC 3339 as in 2030-01-31T12:00:00Z, @ and Unix time, or next: and a duration as in next:60s"
                 .into(),
         );
     };
-    match moment.duration_since(now) {
-        Ok(ahead) if ahead <= FURTHEST => Ok(moment),
-        Ok(_) => Err("expected a moment within a year from now".into()),
+    match start.duration_since(now) {
+        Ok(ahead) if ahead <= LATEST => Ok(start),
+        Ok(_) => Err("expected a time within a year from now".into()),
         Err(past) => {
             let ago = past.duration().as_secs_f64();
             Err(format!(
-                "expected a moment to come, that was {ago:.1} s ago"
+                "expected a time in the future, this was {ago:.1} s ago"
             ))
         }
     }
 }
 
-fn parse(now: SystemTime, text: &str) -> Option<SystemTime> {
+fn parse_time(now: SystemTime, text: &str) -> Option<SystemTime> {
     if let Some(unix) = text.strip_prefix('@') {
-        return UNIX_EPOCH.checked_add(seconds(unix)?);
+        return UNIX_EPOCH.checked_add(parse_seconds(unix)?);
     }
     if let Some(period) = text.strip_prefix("next:") {
-        return next_multiple(now, duration(period).ok()?);
+        return next_multiple(now, parse_duration(period).ok()?);
     }
     OffsetDateTime::parse(text, &Rfc3339)
         .ok()
         .map(SystemTime::from)
 }
 
-/// A decimal number of seconds, without a unit.
-fn seconds(text: &str) -> Option<Duration> {
+/// Parses a decimal number of seconds, without a unit.
+fn parse_seconds(text: &str) -> Option<Duration> {
     let is_plain = text
         .bytes()
         .all(|byte| byte.is_ascii_digit() || byte == b'.');
-    duration(text).ok().filter(|_| is_plain)
+    parse_duration(text).ok().filter(|_| is_plain)
 }
 
-/// Counted from the epoch, so that processes on several hosts agree.
+/// Returns the next multiple of `period` since the epoch, so that processes on several hosts agree.
 fn next_multiple(now: SystemTime, period: Duration) -> Option<SystemTime> {
     let now = now.duration_since(UNIX_EPOCH).ok()?.as_nanos();
     let next = now.checked_div(period.as_nanos())? + 1;
@@ -73,12 +73,12 @@ mod tests {
 
     fn after_now(text: &str) -> Result<Duration, String> {
         let now = UNIX_EPOCH + Duration::from_secs(NOW);
-        let moment = moment_after(now, text)?;
-        Ok(moment.duration_since(now).expect("not in the past"))
+        let start = parse_after(now, text)?;
+        Ok(start.duration_since(now).expect("not in the past"))
     }
 
     #[test]
-    fn a_moment_is_a_date_unix_time_or_the_next_multiple() {
+    fn a_start_time_is_a_date_unix_time_or_the_next_multiple() {
         for (text, milliseconds) in [
             ("2027-01-15T08:00:01Z", 1_000),
             ("2027-01-15T08:00:00.5Z", 500),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_moment_or_not_to_come_is_refused() {
+    fn other_text_and_times_in_the_past_are_refused() {
         for (text, why) in [
             ("", "expected RFC 3339"),
             ("now", "expected RFC 3339"),
@@ -112,10 +112,10 @@ mod tests {
             ("next:0", "expected RFC 3339"),
             (
                 "@1799999998.5",
-                "expected a moment to come, that was 1.5 s ago",
+                "expected a time in the future, this was 1.5 s ago",
             ),
-            ("1999-12-31T23:59:59Z", "expected a moment to come"),
-            ("@1900000000", "expected a moment within a year"),
+            ("1999-12-31T23:59:59Z", "expected a time in the future"),
+            ("@1900000000", "expected a time within a year"),
         ] {
             let refusal = after_now(text).expect_err(text);
             assert!(refusal.starts_with(why), "{text}: {refusal}");
@@ -124,15 +124,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hosts_that_are_started_in_one_period_agree(late in 0..60_000_u64) {
+        fn processes_that_start_in_one_period_agree(late in 0..60_000_u64) {
             let now = UNIX_EPOCH + Duration::from_secs(NOW) + Duration::from_millis(late);
             let next = UNIX_EPOCH + Duration::from_secs(NOW + 60);
-            prop_assert_eq!(moment_after(now, "next:60s"), Ok(next));
+            prop_assert_eq!(parse_after(now, "next:60s"), Ok(next));
         }
 
         #[test]
-        fn no_text_upsets_the_parser(text in ".*") {
-            let _ = moment(&text);
+        fn no_text_makes_the_parser_panic(text in ".*") {
+            let _ = parse_start_time(&text);
         }
     }
 }

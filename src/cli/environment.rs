@@ -1,42 +1,46 @@
-//! Every option of `serve` is also a variable: `--a-b` is `MIO_ECHO_A_B`.
+//! Environment variables: every option `--a-b` of `serve` is also the variable `MIO_ECHO_A_B`.
 //!
-//! A variable becomes arguments, so that its value goes through the same parsers. An option that was typed hides its
-//! variable, whatever that holds.
+//! A variable becomes arguments, so that its value goes through the parsers of the option. If an option is typed, its
+//! variable is not read at all, not even when the value would be refused.
 
 use std::ffi::{OsStr, OsString};
 use std::iter;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, Error};
 
-use super::printable;
+use super::refusal::{escape_control, refusal};
 
-/// The arguments that the variables of `command` stand for, but for the options that were `typed`.
+/// Returns the arguments that the variables of `command` stand for, without those of the options in `typed`.
+///
+/// # Errors
+///
+/// When the value of a variable is refused.
 pub fn arguments(
     command: &Command,
     typed: &ArgMatches,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Vec<OsString>, Error> {
     let mut arguments = Vec::new();
-    for (option, long) in untyped(command, typed) {
-        let name = name(long);
+    for (option, long) in options_not_typed(command, typed) {
+        let name = variable_name(long);
         let Some(value) = variable(&name).filter(|value| !value.is_empty()) else {
             continue;
         };
-        let meant = resolve(option, long, &value).map_err(|why| refused(&name, &value, why))?;
-        check(command, &meant).map_err(|error| naming(error, &name))?;
-        arguments.extend(meant);
+        let set = resolve(option, long, &value).map_err(|why| refused(&name, &value, why))?;
+        check(command, &set).map_err(|error| with_variable_name(error, &name))?;
+        arguments.extend(set);
     }
     Ok(arguments)
 }
 
-/// The variable for the option `--long`.
-pub fn name(long: &str) -> String {
+/// Returns the name of the variable for the option `--long`.
+pub fn variable_name(long: &str) -> String {
     format!("MIO_ECHO_{}", long.replace('-', "_").to_uppercase())
 }
 
-fn untyped<'a>(
+fn options_not_typed<'a>(
     command: &'a Command,
     typed: &'a ArgMatches,
 ) -> impl Iterator<Item = (&'a Arg, &'a str)> {
@@ -49,17 +53,18 @@ fn untyped<'a>(
         .filter_map(|option| Some((option, option.get_long()?)))
 }
 
+/// Returns the arguments for `option` that mean the same as the variable's `value`.
 fn resolve(option: &Arg, long: &str, value: &OsStr) -> Result<Vec<OsString>, &'static str> {
     let text = value.to_str().ok_or("expected UTF-8")?;
     let with_value = |value: &str| OsString::from(format!("--{long}={value}"));
     Ok(match option.get_action() {
         ArgAction::Append => text.split_whitespace().map(with_value).collect(),
-        ArgAction::Count => vec![format!("--{long}").into(); times(text)?],
+        ArgAction::Count => vec![format!("--{long}").into(); parse_repetitions(text)?],
         _ => vec![with_value(text)],
     })
 }
 
-fn times(text: &str) -> Result<usize, &'static str> {
+fn parse_repetitions(text: &str) -> Result<usize, &'static str> {
     let number = ["0", "1", "2"].iter().position(|number| *number == text);
     number.ok_or("expected 0, 1 or 2")
 }
@@ -74,17 +79,12 @@ fn check(command: &Command, arguments: &[OsString]) -> Result<(), Error> {
 }
 
 fn refused(name: &str, value: &OsStr, why: &str) -> Error {
-    let value = printable(&value.to_string_lossy());
-    Error::raw(
-        ErrorKind::ValueValidation,
-        format!("invalid value '{value}' for '{name}': {why}"),
-    )
+    let value = escape_control(&value.to_string_lossy());
+    refusal(format!("invalid value '{value}' for '{name}': {why}"))
 }
 
-fn naming(mut error: Error, variable: &str) -> Error {
-    error.insert(
-        ContextKind::InvalidArg,
-        ContextValue::String(variable.into()),
-    );
+/// Replaces the name of the option in `error` by that of the variable.
+fn with_variable_name(mut error: Error, name: &str) -> Error {
+    error.insert(ContextKind::InvalidArg, ContextValue::String(name.into()));
     error
 }

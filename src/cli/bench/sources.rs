@@ -1,31 +1,32 @@
-//! Addresses to come from: `ADDR,ADDR..` or `ADDR/PREFIX`.
+//! Parser of source addresses: `ADDR,ADDR..` or `ADDR/PREFIX`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A process that needs more has other worries: each serves 28,000 connections to one destination.
+/// Most source addresses. Each of them serves 28,000 connections to one destination, so no process needs more.
 const MOST: usize = 65_536;
 
-/// One value of `--source`: at least one address, all of one family.
+/// A value of `--source`: at least one address, all of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources(pub Vec<IpAddr>);
 
-/// Addresses and networks, separated by commas. Of an IPv4 network neither its own nor its broadcast address.
-pub fn sources(text: &str) -> Result<Sources, String> {
+/// Parses addresses and networks, which are separated by commas. The network and the broadcast address of an IPv4 network
+/// are left out.
+pub fn parse_sources(text: &str) -> Result<Sources, String> {
     let mut all = Vec::new();
     for part in text.split(',') {
         let expanded = expand(part).filter(|more| all.len() + more.len() <= MOST);
-        all.extend(expanded.ok_or_else(form)?);
+        all.extend(expanded.ok_or_else(expected)?);
     }
     match all
         .iter()
         .all(|source| source.is_ipv4() == all[0].is_ipv4())
     {
         true => Ok(Sources(all)),
-        false => Err(form()),
+        false => Err(expected()),
     }
 }
 
-fn form() -> String {
+fn expected() -> String {
     format!(
         "expected addresses of one family, ADDR,ADDR.. or ADDR/PREFIX, at most {MOST} in all, such as 10.0.0.0/24"
     )
@@ -65,11 +66,11 @@ fn expand(text: &str) -> Option<Vec<IpAddr>> {
     }
 }
 
-/// All addresses, as numbers, that share the first `prefix` of `width` bits with `address`.
+/// Returns all addresses, as numbers of `width` bits, that share the first `prefix` bits with `address`.
 fn network(width: u32, prefix: u32, address: u128) -> Option<Vec<u128>> {
-    let free = width.checked_sub(prefix)?;
+    let host_bits = width.checked_sub(prefix)?;
     let size = 1_u128
-        .checked_shl(free)
+        .checked_shl(host_bits)
         .filter(|size| *size <= MOST as u128)?;
     let first = address & !(size - 1);
     Some((0..size).map(|host| first + host).collect())
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<String> {
-        let Sources(sources) = sources(text).expect(text);
+        let Sources(sources) = parse_sources(text).expect(text);
         sources.iter().map(IpAddr::to_string).collect()
     }
 
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_or_too_many_is_refused() {
+    fn other_text_and_too_many_addresses_are_refused() {
         for text in [
             "",
             ",",
@@ -123,7 +124,7 @@ mod tests {
             "10.1.0.0/16,10.2.0.0/24",
             "1/8",
         ] {
-            let refusal = sources(text).expect_err(text);
+            let refusal = parse_sources(text).expect_err(text);
             assert!(
                 refusal.starts_with("expected addresses of one family"),
                 "{text}: {refusal}"
@@ -134,12 +135,12 @@ mod tests {
     proptest! {
         #[test]
         fn every_address_is_a_source(address: IpAddr) {
-            prop_assert_eq!(sources(&address.to_string()), Ok(Sources(vec![address])));
+            prop_assert_eq!(parse_sources(&address.to_string()), Ok(Sources(vec![address])));
         }
 
         #[test]
-        fn no_text_upsets_the_parser(text in ".*") {
-            let _ = sources(&text);
+        fn no_text_makes_the_parser_panic(text in ".*") {
+            let _ = parse_sources(&text);
         }
     }
 }

@@ -1,0 +1,19 @@
+//! `mio-echo bench`: its options as they are typed, and as the load generator uses them.
+
+mod args;
+mod notes;
+mod objectives;
+mod options;
+mod report_args;
+mod resolve;
+mod shard;
+mod sources;
+mod start_time;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod values;
+
+pub use args::BenchArgs;
+pub use notes::NOTES;
+pub use options::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};

@@ -1,0 +1,43 @@
+//! The end of the help: what the terms of a report mean, and the exit codes.
+
+/// The end of the help of `bench`.
+pub const NOTES: &str = "\
+Times of a message, each a row of the report (in microseconds):
+  response: from the moment at which the schedule wanted the message to be sent until its last byte is back. A closed \
+loop wants a message as soon as the connection has room for it. Response is wait + send lag + service.
+  wait: from that moment until the message could be sent. The server causes it: the connection is not up, --pipeline \
+messages are unanswered, or the socket takes no more bytes.
+  send lag: from then until the first byte is sent. The generator causes it.
+  service: from the first byte sent until the last byte of the reply is received.
+  connect: from the start of a connection attempt until the connection is up.
+  generator delay (turn in JSON): from the end of the generator's wait for events until it reads the connection. \
+Included in service, but not caused by the server.
+  p50, p90, p99, p99.9, p99.99: this percentage of the messages took no longer. max: the longest. mean: the average.
+  - : no such number, for example a percentile with fewer than ten samples above it.
+  > : a lower bound, because messages without a reply count with the time they have waited so far.
+
+Counts and shares of the report:
+  corrupted: replies with a wrong byte.
+  unanswered: messages that were sent and had no reply at the end.
+  unsent: messages that were due and could not be sent before the end.
+  reconnects: connections that were lost and opened again.
+  busy: share of the time in which the generator worked. Above 90 % the generator may be what is measured.
+  spinning: share of the time in which the generator looked for events without sleeping, because a message was due soon.
+  limited by: what limits a closed loop: generator (it is busy), server (it is busy, or its replies queue), or neither \
+(the network, or the time that a message is on its way).
+  achieved: the measured rate of an open loop, as a share of --rate.
+  VALID: no check has found a reason to doubt the figures.
+  SUSPECT: the figures may not mean what they seem to; the reasons follow.
+
+Exit code:
+  0 finished, 1 could not run or nothing answered, 2 command line refused, 3 --slo not met, 4 wrong bytes, 5 suspect \
+with --strict, 130 SIGINT, 143 SIGTERM (the results so far are printed).";
+
+/// The end of the help of `bench merge`.
+pub const MERGE_NOTES: &str = "\
+A limit of --slo is a duration with ns, us, ms, s, m or h, in seconds without a unit; the limit of errors is a share \
+in %. `mio-echo bench --help` explains the terms of a report.
+
+Exit code:
+  0 finished, 1 could not merge or nothing answered, 2 command line refused, 3 --slo not met, 4 wrong bytes, 5 suspect \
+with --strict, 130 SIGINT, 143 SIGTERM (a shard was ended by it).";

@@ -1,0 +1,128 @@
+//! Resolves the typed options of `bench`: checks how they combine, and replaces missing ones by their defaults.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use mio_echo::load::{Arrival, Load, RunSettings, Shard, StopCondition, Target};
+use mio_echo::net::IpFamily;
+
+use super::args::{BenchArgs, BenchSubcommand};
+use super::options::{BenchCommand, MeasureOptions, MergeOptions};
+use super::sources::Sources;
+use super::validate::{refuse_shared_file, validate};
+use super::values;
+use crate::cli::refusal::refusal;
+
+/// The default of `--duration` if there is no `--count` either.
+const DEFAULT_DURATION: Duration = Duration::from_secs(10);
+
+/// The default of `--pipeline` in an open loop: a server that replies never reaches this limit.
+const OPEN_LOOP_PIPELINE: usize = values::DEEPEST_PIPELINE;
+
+impl BenchArgs {
+    /// Resolves the options. `variable` looks up an environment variable.
+    ///
+    /// # Errors
+    ///
+    /// When options contradict each other.
+    pub fn resolve(
+        self,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<BenchCommand, clap::Error> {
+        let resolved = match self.subcommand {
+            Some(BenchSubcommand::Merge { files, report }) => refuse_shared_file(&report, None)
+                .map(|()| MergeOptions {
+                    files,
+                    report: report.into(),
+                })
+                .map(BenchCommand::Merge),
+            None => resolve_measurement(self, variable)
+                .map(Box::new)
+                .map(BenchCommand::Measure),
+        };
+        resolved.map_err(refusal)
+    }
+}
+
+fn resolve_measurement(
+    mut args: BenchArgs,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<MeasureOptions, String> {
+    let shard = args
+        .shard
+        .map(|shard| shard.resolve(variable))
+        .transpose()?;
+    validate(&args, shard)?;
+    Ok(MeasureOptions {
+        hlog: args.hlog.take(),
+        settings: settings(&mut args, shard),
+        report: args.report.into(),
+    })
+}
+
+/// Returns the settings. Takes the target and the source addresses out of `args`.
+fn settings(args: &mut BenchArgs, shard: Option<Shard>) -> RunSettings {
+    RunSettings {
+        family: family(args),
+        stop: stop_condition(args),
+        pipeline: pipeline(args),
+        load: load(args),
+        target: args.target.take().map_or(Target::OwnServer, Target::Remote),
+        connections: args.connections,
+        threads: args.threads,
+        sizes: args.size.clone(),
+        warmup: args.warmup,
+        interval: args.interval,
+        timeout: args.timeout,
+        connect_rate: args.connect_rate,
+        churn: args.churn,
+        close: args.close,
+        verify: !args.no_verify,
+        seed: args.seed,
+        sources: args
+            .source
+            .take()
+            .map_or_else(Vec::new, |Sources(sources)| sources),
+        socket_buffer: args.socket_buffer,
+        skip: args.skip.unwrap_or(0),
+        framing: args.framing,
+        shard,
+        start_at: args.start_at,
+    }
+}
+
+/// Returns the typed family, or that of the source addresses, which all belong to one.
+fn family(args: &BenchArgs) -> IpFamily {
+    let sources = args.source.as_ref();
+    let source = sources.and_then(|Sources(sources)| sources.first());
+    match (args.ipv4, args.ipv6, source) {
+        (true, _, _) | (false, false, Some(IpAddr::V4(_))) => IpFamily::V4,
+        (false, true, _) | (false, false, Some(IpAddr::V6(_))) => IpFamily::V6,
+        (false, false, None) => IpFamily::Any,
+    }
+}
+
+fn stop_condition(args: &BenchArgs) -> StopCondition {
+    let default = args.count.is_none().then_some(DEFAULT_DURATION);
+    StopCondition {
+        duration: args.duration.or(default),
+        messages: args.count,
+    }
+}
+
+fn pipeline(args: &BenchArgs) -> usize {
+    let is_open_loop = args.rate.is_some() && !args.churn;
+    let default = if is_open_loop { OPEN_LOOP_PIPELINE } else { 1 };
+    args.pipeline.unwrap_or(default)
+}
+
+fn load(args: &BenchArgs) -> Load {
+    match args.rate {
+        None => Load::Closed,
+        Some(rate) => Load::Open {
+            rate,
+            arrival: args.arrival.unwrap_or(Arrival::Constant),
+        },
+    }
+}

@@ -1,0 +1,25 @@
+//! How a command that failed says so: one line on standard error, and an exit code.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use super::exit_code;
+use super::standard_streams::write_stderr_bounded;
+use crate::cli;
+
+/// Reports why the command could not run.
+pub fn fail(error: &dyn Error) -> ExitCode {
+    report(&error.to_string());
+    exit_code::FAILED.into()
+}
+
+/// Reports why the command line was refused.
+pub fn refuse(reason: &str) -> ExitCode {
+    report(reason);
+    exit_code::USAGE.into()
+}
+
+/// The text may quote input with line breaks. They must not break the line.
+fn report(text: &str) {
+    write_stderr_bounded(format!("mio-echo: {}", cli::escape_control(text)));
+}
