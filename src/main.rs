@@ -12,7 +12,7 @@ use cli::Command;
 fn main() -> ExitCode {
     match cli::parse(env::args_os(), |name| env::var_os(name)) {
         Ok(Command::Help(text)) => program::print_help(&text),
-        Ok(Command::Serve(options)) => program::serve(options),
+        Ok(Command::Serve(options)) => program::serve(*options),
         #[cfg(feature = "client")]
         Ok(Command::Client(options)) => program::client(options),
         #[cfg(feature = "bench")]

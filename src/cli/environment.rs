@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, Error};
 
-use super::refusal::{escape_control, refusal};
+use super::refusal::{escape_control, invalid_value, refusal};
 
 /// Returns the arguments that the variables of `command` stand for, without those of the options in `typed`.
 ///
@@ -80,7 +80,7 @@ fn check(command: &Command, arguments: &[OsString]) -> Result<(), Error> {
 
 fn refused(name: &str, value: &OsStr, why: &str) -> Error {
     let value = escape_control(&value.to_string_lossy());
-    refusal(format!("invalid value '{value}' for '{name}': {why}"))
+    refusal(invalid_value(value, name, why))
 }
 
 /// Replaces the name of the option in `error` by that of the variable.

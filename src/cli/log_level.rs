@@ -5,7 +5,7 @@ use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use log::LevelFilter;
 
 use super::definition::OUTPUT;
-use super::values::parse_bool;
+use super::values::{BOOL, one_of};
 
 /// The level that the two options stand for.
 #[derive(Clone, Copy, Debug)]
@@ -16,12 +16,12 @@ pub struct LogLevel(pub LevelFilter);
 struct LogLevelArgs {
     // Declared before `verbose`: if both variables are set, the one that asks for more wins.
     /// Log errors only
-    #[arg(short, long, value_name = "BOOL", value_parser = parse_bool, default_value = "false",
+    #[arg(short, long, value_name = "BOOL", value_parser = one_of(BOOL), default_value = "false",
           num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = OUTPUT)]
     quiet: bool,
 
     /// Log one line for each connection, with its address; given twice, one line for each change of a connection's
-    /// state too [default: starts, stops and warnings]
+    /// state too; default: the start and stop of the server, and warnings
     #[arg(short, long, action = ArgAction::Count, help_heading = OUTPUT)]
     verbose: u8,
 }

@@ -40,7 +40,7 @@ pub enum Command {
     /// To print this text: help, or the version.
     Help(String),
     /// `mio-echo serve`
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
     /// `mio-echo client`
     #[cfg(feature = "client")]
     Client(ClientOptions),
@@ -80,7 +80,7 @@ fn try_parse(
     }
     let matches = command.try_get_matches_from(arguments)?;
     Ok(match Cli::from_arg_matches(&matches)?.subcommand {
-        Subcommands::Serve(args) => Command::Serve((*args).try_into()?),
+        Subcommands::Serve(args) => Command::Serve(Box::new((*args).try_into()?)),
         #[cfg(feature = "client")]
         Subcommands::Client(args) => Command::Client(args.try_into()?),
         #[cfg(feature = "bench")]

@@ -1,9 +1,16 @@
 //! Refusals of a command line: one line that names the option, the value and what is allowed.
 
+use std::fmt::Display;
+
 use clap::Error;
 use clap::error::{ContextValue, ErrorKind};
 
-/// Creates the error of a refused value. `message` names the option, the value and what is allowed.
+/// Returns the line that refuses `value`. `option` is the name of the option or variable.
+pub fn invalid_value(value: impl Display, option: &str, expected: &str) -> String {
+    format!("invalid value '{value}' for '{option}': {expected}")
+}
+
+/// Creates clap's error with the line `message`.
 pub fn refusal(message: String) -> Error {
     Error::raw(ErrorKind::ValueValidation, message)
 }

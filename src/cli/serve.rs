@@ -12,8 +12,8 @@ use super::definition::{BUFFERS, CONNECTIONS, MESSAGES, STOP, TIMEOUTS, allow_hy
 use super::log_level::LogLevel;
 use super::refusal::refusal;
 use super::values::{
-    count_in, nonzero, parse_banner, parse_bool, parse_duration, parse_keepalive, parse_offload,
-    parse_size, parse_when_full,
+    BOOL, Words, count_in, nonzero, one_of, parse_banner, parse_duration, parse_keepalive,
+    parse_size,
 };
 
 /// A larger number is a typing error. A slot takes about 160 bytes from the start.
@@ -27,6 +27,11 @@ const MOST_WORKERS: usize = 1024;
 
 /// The longest header or terminator of a message, in bytes: that of len16, len16le and crlf.
 const LONGEST_HEADER: usize = 2;
+
+const WHEN_FULL: Words<WhenFull> = &[("wait", WhenFull::Wait), ("close", WhenFull::Close)];
+
+const OFFLOAD: Words<OffloadPolicy> =
+    &[("all", OffloadPolicy::All), ("large", OffloadPolicy::Large)];
 
 /// The end of the help.
 pub const NOTES: &str = "  \
@@ -69,7 +74,7 @@ pub struct ServeArgs {
 
     /// What happens to a connection above --max-connections: `wait` leaves it in the kernel's queue, `close` accepts
     /// and resets it
-    #[arg(long, value_name = "ACTION", value_parser = parse_when_full, default_value = "wait", help_heading = CONNECTIONS)]
+    #[arg(long, value_name = "ACTION", value_parser = one_of(WHEN_FULL), default_value = "wait", help_heading = CONNECTIONS)]
     when_full: WhenFull,
 
     /// Most connections from one IPv4 address or one IPv6 /64; a further one is accepted and reset; default: no limit
@@ -106,7 +111,7 @@ pub struct ServeArgs {
     work_time: Duration,
 
     /// Which messages go to the workers: `all`, or `large` for those larger than the read buffer
-    #[arg(long, value_name = "WHICH", value_parser = parse_offload, default_value = "all", help_heading = MESSAGES)]
+    #[arg(long, value_name = "WHICH", value_parser = one_of(OFFLOAD), default_value = "all", help_heading = MESSAGES)]
     offload: OffloadPolicy,
 
     /// Close a connection on which no byte moves in either direction for this long; 0 disables the limit
@@ -130,7 +135,7 @@ pub struct ServeArgs {
     drain_timeout: Duration,
 
     /// Stop when standard input ends
-    #[arg(long, value_name = "BOOL", value_parser = parse_bool, default_value = "false",
+    #[arg(long, value_name = "BOOL", value_parser = one_of(BOOL), default_value = "false",
           num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = STOP)]
     stop_on_eof: bool,
 

@@ -17,7 +17,7 @@ const BAD: &str = r"\q";
 /// Parses `mio-echo serve` with `arguments`, which must be accepted.
 fn serve(arguments: &str, variables: &[(&str, &str)]) -> ServeOptions {
     match parsed(SERVE, arguments.split_whitespace(), variables) {
-        Ok(Command::Serve(serve)) => serve,
+        Ok(Command::Serve(serve)) => *serve,
         other => panic!("{arguments}: {other:?}"),
     }
 }

@@ -4,8 +4,6 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use mio_echo::net::{OffloadPolicy, WhenFull};
-
 /// The longest duration. Timers add a duration to the clock in 64-bit nanoseconds, and the sum must not overflow.
 const LONGEST: Duration = Duration::from_secs(1_000_000 * 3600);
 
@@ -14,6 +12,12 @@ const KEEPALIVE_SECONDS: RangeInclusive<u64> = 1..=32_767;
 
 /// The longest banner, in bytes.
 const LONGEST_BANNER: usize = 4096;
+
+/// Words that an option accepts, and their meanings.
+pub type Words<T> = &'static [(&'static str, T)];
+
+/// The values of a switch.
+pub const BOOL: Words<bool> = &[("true", true), ("1", true), ("false", false), ("0", false)];
 
 /// Parses a decimal with a unit; a number without a unit is in seconds. A fraction of a nanosecond is refused.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -85,30 +89,14 @@ pub fn parse_banner(text: &str) -> Result<String, String> {
         })
 }
 
-/// Parses what happens to a connection above the limit.
-pub fn parse_when_full(text: &str) -> Result<WhenFull, String> {
-    match text {
-        "wait" => Ok(WhenFull::Wait),
-        "close" => Ok(WhenFull::Close),
-        _ => Err("expected wait or close".into()),
-    }
-}
-
-/// Parses which messages go to the workers.
-pub fn parse_offload(text: &str) -> Result<OffloadPolicy, String> {
-    match text {
-        "all" => Ok(OffloadPolicy::All),
-        "large" => Ok(OffloadPolicy::Large),
-        _ => Err("expected all or large".into()),
-    }
-}
-
-/// Parses the value of a switch.
-pub fn parse_bool(text: &str) -> Result<bool, String> {
-    match text {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err("expected true, 1, false or 0".into()),
+/// Returns a parser of one of `words`.
+pub fn one_of<T: Copy>(words: Words<T>) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| match words.iter().find(|(word, _)| *word == text) {
+        Some((_, value)) => Ok(*value),
+        None => {
+            let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            Err(format!("expected {}", words.join(" or ")))
+        }
     }
 }
 

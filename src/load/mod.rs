@@ -40,7 +40,7 @@ pub use judge::reason::{Reason, ReasonCode};
 pub use judge::slo::{Objective, ObjectiveResult, Slo};
 pub use judge::verdict::{LimitedBy, Verdict};
 pub use measure::failure::{Failure, Failures};
-pub use measure::interval::Interval;
+pub use measure::interval::{Interval, IntervalSummary};
 pub use measure::latency_histogram::{DIGITS, LONGEST, LatencyHistogram};
 pub use measure::measurement::{AchievedRate, Measurement, TargetRate};
 pub use measure::metrics::{Corruption, Metrics};

@@ -10,14 +10,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// A handle to the queue and its thread. All clones share one queue.
-#[derive(Debug)]
-pub struct BoundedWriter<T>(Arc<Queue<T>>);
+/// The queue and its thread.
+pub struct BoundedWriter<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
 
 /// What the thread is to write next.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,27 +30,19 @@ pub enum Queued<T> {
 }
 
 /// The queue as the thread sees it: an iterator that waits for the next item, and ends when the queue is closed.
-#[derive(Debug)]
 pub struct QueuedItems<T> {
-    queue: Arc<Queue<T>>,
+    writer: Arc<BoundedWriter<T>>,
     taken: VecDeque<T>,
     lost: u64,
 }
 
-#[derive(Debug)]
-struct Queue<T> {
-    state: Mutex<State<T>>,
-    changed: Condvar,
-    /// Items that the thread has started to write.
-    started: AtomicU64,
-}
-
-#[derive(Debug)]
 struct State<T> {
     waiting: VecDeque<T>,
     /// Items refused since the thread last took the waiting ones.
     lost: u64,
-    /// The thread is writing items that it has taken.
+    /// Items that the thread has started to write.
+    started: u64,
+    /// The thread has taken items, and has not written all of them.
     is_writing: bool,
     is_closed: bool,
     has_thread: bool,
@@ -59,131 +52,108 @@ struct State<T> {
 
 impl<T: Send + 'static> BoundedWriter<T> {
     /// Creates an empty queue without a thread.
-    pub fn new() -> Self {
+    pub fn new() -> Arc<Self> {
         let state = State {
             waiting: VecDeque::new(),
             lost: 0,
+            started: 0,
             is_writing: false,
             is_closed: false,
             has_thread: false,
             result: None,
         };
-        Self(Arc::new(Queue {
+        Arc::new(Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
-            started: AtomicU64::new(0),
-        }))
+        })
     }
 
-    /// Starts the thread, unless it runs already. The thread calls `write`; its result ends the queue.
+    /// Starts the thread, unless it runs already. The thread calls `write`, whose result ends the queue.
     ///
     /// # Errors
     ///
     /// When the system has no thread left. The items stay in the queue, and a later call may try again.
     pub fn start_thread(
-        &self,
+        self: &Arc<Self>,
         name: &str,
         write: impl FnOnce(QueuedItems<T>) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
-        if mem::replace(&mut self.0.lock().has_thread, true) {
+        if mem::replace(&mut self.lock().has_thread, true) {
             return Ok(());
         }
-        let queue = Arc::clone(&self.0);
-        let run = move || {
-            let items = QueuedItems::new(Arc::clone(&queue));
-            let result = panic::catch_unwind(AssertUnwindSafe(|| write(items)));
-            let panicked = |_| {
-                Err(io::Error::other(
-                    "the writing thread panicked; this is a bug",
-                ))
-            };
-            queue.end(result.unwrap_or_else(panicked));
-        };
-        let spawned = thread::Builder::new().name(name.into()).spawn(run);
-        self.0.lock().has_thread = spawned.is_ok();
+        let writer = Arc::clone(self);
+        let spawned = thread::Builder::new()
+            .name(name.into())
+            .spawn(move || writer.run(write));
+        self.lock().has_thread = spawned.is_ok();
         spawned.map(drop)
+    }
+
+    fn run(self: Arc<Self>, write: impl FnOnce(QueuedItems<T>) -> io::Result<()>) {
+        let items = QueuedItems {
+            writer: Arc::clone(&self),
+            taken: VecDeque::new(),
+            lost: 0,
+        };
+        let result = panic::catch_unwind(AssertUnwindSafe(|| write(items)));
+        let panicked = |_| Err(io::Error::other("its thread has panicked; this is a bug"));
+        self.lock().result = Some(result.unwrap_or_else(panicked));
+        self.changed.notify_all();
     }
 
     /// Returns true if items wait and no thread has been started.
     pub fn needs_thread(&self) -> bool {
-        let state = self.0.lock();
+        let state = self.lock();
         !state.has_thread && !state.waiting.is_empty()
     }
 
-    /// Queues `item`. Returns false if the queue has ended or `limit` items wait already.
-    pub fn push(&self, item: T, limit: usize) -> bool {
-        self.0.push(item, limit).is_ok()
-    }
-
-    /// Queues `item`, or counts the item as lost. The thread reports the loss where the item would have been.
+    /// Queues `item`, or counts the item as lost if `limit` items wait already. The thread reports the loss where the
+    /// item would have been.
     pub fn push_or_count(&self, item: T, limit: usize) {
-        if let Err(mut state) = self.0.push(item, limit) {
+        if let Err(mut state) = self.try_push(item, limit) {
             state.lost += 1;
         }
     }
 
     /// Takes the items that wait away from the thread.
     pub fn take_waiting(&self) -> VecDeque<T> {
-        mem::take(&mut self.0.lock().waiting)
-    }
-
-    /// Ends the queue: the thread writes the items that wait, and then ends.
-    pub fn close(&self) {
-        self.0.lock().is_closed = true;
-        self.0.changed.notify_all();
+        mem::take(&mut self.lock().waiting)
     }
 
     /// Waits until all items are written, but no longer than `timeout`. Returns true if all are written.
     pub fn wait_until_written(&self, timeout: Duration) -> bool {
-        self.0.wait(timeout, State::is_written).is_written()
+        self.wait(timeout, State::is_written).is_written()
+    }
+}
+
+#[cfg(feature = "bench")]
+impl<T> BoundedWriter<T> {
+    /// Queues `item`. Returns false if the thread has ended or `limit` items wait already.
+    pub fn push(&self, item: T, limit: usize) -> bool {
+        self.try_push(item, limit).is_ok()
+    }
+
+    /// Ends the queue: the thread writes the items that wait, and then ends.
+    pub fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_all();
     }
 
     /// Waits until the thread has ended, but no longer than `timeout`. Returns the thread's result, once.
     pub fn wait_until_ended(&self, timeout: Duration) -> Option<io::Result<()>> {
         let has_ended = |state: &State<T>| !state.has_thread || state.result.is_some();
-        self.0.wait(timeout, has_ended).result.take()
+        self.wait(timeout, has_ended).result.take()
     }
 
     /// Returns how many items the thread has started to write.
     pub fn started(&self) -> u64 {
-        self.0.started.load(Ordering::Relaxed)
+        self.lock().started
     }
 }
 
-impl<T> Clone for BoundedWriter<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<T> QueuedItems<T> {
-    fn new(queue: Arc<Queue<T>>) -> Self {
-        Self {
-            queue,
-            taken: VecDeque::new(),
-            lost: 0,
-        }
-    }
-}
-
-impl<T> Iterator for QueuedItems<T> {
-    type Item = Queued<T>;
-
-    fn next(&mut self) -> Option<Queued<T>> {
-        if self.taken.is_empty() && self.lost == 0 {
-            self.lost = self.queue.take(&mut self.taken)?;
-        }
-        let Some(item) = self.taken.pop_front() else {
-            return Some(Queued::Lost(mem::take(&mut self.lost)));
-        };
-        self.queue.started.fetch_add(1, Ordering::Relaxed);
-        Some(Queued::Item(item))
-    }
-}
-
-impl<T> Queue<T> {
+impl<T> BoundedWriter<T> {
     /// Queues `item`, or returns the locked state if there is no room.
-    fn push(&self, item: T, limit: usize) -> Result<(), MutexGuard<'_, State<T>>> {
+    fn try_push(&self, item: T, limit: usize) -> Result<(), MutexGuard<'_, State<T>>> {
         let mut state = self.lock();
         if state.result.is_some() || state.waiting.len() >= limit {
             return Err(state);
@@ -194,8 +164,8 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for items, and swaps them with the empty `taken`: so neither queue allocates again and again. Returns how
-    /// many items were lost after these, or nothing when the queue is closed and empty.
+    /// Waits for items, and swaps them with the empty `taken`, so that neither queue allocates again. Returns how many
+    /// items were lost after these, or nothing when the queue is closed and empty.
     fn take(&self, taken: &mut VecDeque<T>) -> Option<u64> {
         let mut state = self.lock();
         state.is_writing = false;
@@ -212,28 +182,34 @@ impl<T> Queue<T> {
         Some(mem::take(&mut state.lost))
     }
 
-    fn end(&self, result: io::Result<()>) {
-        let mut state = self.lock();
-        state.is_writing = false;
-        state.result = Some(result);
-        drop(state);
-        self.changed.notify_all();
-    }
-
     fn wait(
         &self,
         timeout: Duration,
         is_done: impl Fn(&State<T>) -> bool,
     ) -> MutexGuard<'_, State<T>> {
-        let (state, _) = self
-            .changed
+        self.changed
             .wait_timeout_while(self.lock(), timeout, |state| !is_done(state))
-            .unwrap_or_else(PoisonError::into_inner);
-        state
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Iterator for QueuedItems<T> {
+    type Item = Queued<T>;
+
+    fn next(&mut self) -> Option<Queued<T>> {
+        if self.taken.is_empty() && self.lost == 0 {
+            self.lost = self.writer.take(&mut self.taken)?;
+        }
+        let Some(item) = self.taken.pop_front() else {
+            return Some(Queued::Lost(mem::take(&mut self.lost)));
+        };
+        self.writer.lock().started += 1;
+        Some(Queued::Item(item))
     }
 }
 
@@ -244,6 +220,7 @@ impl<T> State<T> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "bench")]
 mod tests {
     use std::sync::mpsc;
     use std::time::Instant;

@@ -35,7 +35,7 @@ const TARGET: &str = "mio_echo";
 #[derive(Clone)]
 pub struct LogQueue {
     level: LevelFilter,
-    lines: BoundedWriter<LogLine>,
+    lines: Arc<BoundedWriter<LogLine>>,
     sink: Arc<dyn Log>,
     has_started: Arc<AtomicBool>,
 }
@@ -125,7 +125,6 @@ impl Log for LogQueue {
 }
 
 /// A formatted record.
-#[derive(Debug)]
 struct LogLine {
     level: Level,
     target: String,

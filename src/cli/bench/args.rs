@@ -16,7 +16,7 @@ use super::values;
 use crate::cli::definition::{
     BUFFERS, CONNECTIONS, LOAD, MESSAGES, OUTPUT, SHARDS, TIMEOUTS, allow_hyphen_values,
 };
-use crate::cli::values::{count_in, parse_size, parse_size_or_zero};
+use crate::cli::values::{count_in, one_of, parse_size, parse_size_or_zero};
 
 /// A larger number is a typing error.
 const MOST_CONNECTIONS: usize = 10_000_000;
@@ -46,7 +46,7 @@ pub struct BenchArgs {
     pub rate: Option<f64>,
 
     /// How the messages of --rate are spaced: `constant` or `poisson` (random); default: constant
-    #[arg(long, value_name = "SPACING", value_parser = values::parse_arrival, help_heading = LOAD)]
+    #[arg(long, value_name = "SPACING", value_parser = one_of(values::ARRIVAL), help_heading = LOAD)]
     pub arrival: Option<Arrival>,
 
     /// Most unanswered messages on a connection, at most 1024; default: 1, or 1024 with --rate and without --churn
@@ -79,7 +79,7 @@ pub struct BenchArgs {
     pub churn: bool,
 
     /// How to close connections: `fin`, or `rst`, which leaves no connection in TIME_WAIT
-    #[arg(long, value_name = "HOW", value_parser = values::parse_close, default_value = "fin", help_heading = CONNECTIONS)]
+    #[arg(long, value_name = "HOW", value_parser = one_of(values::CLOSE), default_value = "fin", help_heading = CONNECTIONS)]
     pub close: Close,
 
     /// Source addresses, used in turn: ADDR,ADDR.. or ADDR/PREFIX, at most 65536; default: the system chooses

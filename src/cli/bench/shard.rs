@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use mio_echo::load::Shard;
 
-use crate::cli::refusal::escape_control;
+use crate::cli::refusal::{escape_control, invalid_value};
 use crate::cli::values::count_in;
 
 /// A larger number is a typing error.
@@ -63,15 +63,15 @@ impl ShardArg {
     fn index_of_job(self, value: Option<OsString>) -> Result<usize, String> {
         let shards = self.count;
         let Some(value) = value.filter(|value| !value.is_empty()) else {
-            return Err(format!(
-                "invalid value 'auto/{shards}' for '--shard': expected {INDEX_VARIABLE} to be set, as in a Kubernetes Indexed Job"
+            return Err(invalid_value(
+                format!("auto/{shards}"),
+                "--shard",
+                &format!("expected {INDEX_VARIABLE} to be set, as in a Kubernetes Indexed Job"),
             ));
         };
         let value = value.to_string_lossy();
-        count_in(0..=shards - 1)(&value).map_err(|expected| {
-            let value = escape_control(&value);
-            format!("invalid value '{value}' for '{INDEX_VARIABLE}': {expected}")
-        })
+        count_in(0..=shards - 1)(&value)
+            .map_err(|expected| invalid_value(escape_control(&value), INDEX_VARIABLE, &expected))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Checks options of `bench` that are valid one by one and contradict each other.
 
+use std::net::IpAddr;
 use std::path::{self, PathBuf};
 
 use mio_echo::load::Shard;
@@ -8,7 +9,7 @@ use super::args::BenchArgs;
 use super::report_args::ReportArgs;
 use super::sources::Sources;
 use super::values;
-use crate::cli::refusal::escape_control;
+use crate::cli::refusal::{escape_control, invalid_value};
 
 /// Checks that the options of `args` do not contradict each other.
 ///
@@ -28,87 +29,72 @@ pub fn validate(args: &BenchArgs, shard: Option<Shard>) -> Result<(), String> {
 }
 
 fn refuse_idle_shards(args: &BenchArgs, shards: usize) -> Result<(), String> {
-    let expected = format!("expected at least one for each of {shards} shards");
-    if args.connections < shards {
-        let connections = args.connections;
-        return Err(format!(
-            "invalid value '{connections}' for '--connections': {expected}"
-        ));
-    }
+    let refuse = |value: u64, option| {
+        let expected = format!("expected at least one for each of {shards} shards");
+        Err(invalid_value(value, option, &expected))
+    };
     match args.count {
-        Some(count) if count < shards as u64 => {
-            Err(format!("invalid value '{count}' for '--count': {expected}"))
-        }
+        _ if args.connections < shards => refuse(args.connections as u64, "--connections"),
+        Some(count) if count < shards as u64 => refuse(count, "--count"),
         Some(_) | None => Ok(()),
     }
 }
 
 fn refuse_idle_threads(args: &BenchArgs, shards: usize) -> Result<(), String> {
     let (threads, most) = (args.threads, args.connections / shards);
-    if threads <= most {
-        return Ok(());
+    let expected =
+        format!("expected at most {most}, one for each connection; -d {threads}s is the duration");
+    match threads <= most {
+        true => Ok(()),
+        false => Err(invalid_value(threads, "--threads", &expected)),
     }
-    Err(format!(
-        "invalid value '{threads}' for '--threads': expected at most {most}, one for each connection; \
-         -d {threads}s is the duration"
-    ))
 }
 
 fn refuse_impossible_sizes(args: &BenchArgs) -> Result<(), String> {
-    let framing = args.framing;
-    let possible = values::possible_sizes(framing);
-    let impossible = [args.size.smallest(), args.size.largest()]
-        .into_iter()
-        .find(|size| !possible.contains(size));
-    match impossible {
+    let (framing, possible) = (args.framing, values::possible_sizes(args.framing));
+    let (least, most) = (possible.start(), possible.end());
+    let expected = format!("expected a message with {framing} from {least} to {most} bytes");
+    match [args.size.smallest(), args.size.largest()]
+        .iter()
+        .find(|size| !possible.contains(size))
+    {
         None => Ok(()),
-        Some(size) => Err(format!(
-            "invalid value '{size}' for '--size': expected a message with {framing} from {} to {} bytes",
-            possible.start(),
-            possible.end()
-        )),
+        Some(size) => Err(invalid_value(size, "--size", &expected)),
     }
 }
 
 fn refuse_churn_with_pipeline(args: &BenchArgs) -> Result<(), String> {
+    let expected = "expected 1 with --churn, where a connection has one message";
     match args.pipeline {
-        Some(depth) if args.churn && depth > 1 => Err(format!(
-            "invalid value '{depth}' for '--pipeline': expected 1 with --churn, where a connection has one message"
-        )),
+        Some(depth @ 2..) if args.churn => Err(invalid_value(depth, "--pipeline", expected)),
         Some(_) | None => Ok(()),
     }
 }
 
 fn refuse_arrival_without_rate(args: &BenchArgs) -> Result<(), String> {
+    let expected = "expected with --rate only, because a closed loop has no schedule";
     match args.arrival {
-        Some(arrival) if args.rate.is_none() => Err(format!(
-            "invalid value '{arrival}' for '--arrival': expected with --rate only, because a closed loop has no schedule"
-        )),
+        Some(arrival) if args.rate.is_none() => Err(invalid_value(arrival, "--arrival", expected)),
         Some(_) | None => Ok(()),
     }
 }
 
 fn refuse_skip_without_target(args: &BenchArgs) -> Result<(), String> {
+    let expected = "expected with HOST:PORT only, because the child server sends no greeting";
     match args.skip {
-        Some(bytes @ 1..) if args.target.is_none() => Err(format!(
-            "invalid value '{bytes}' for '--skip': expected with HOST:PORT only, because the child server sends no greeting"
-        )),
+        Some(bytes @ 1..) if args.target.is_none() => Err(invalid_value(bytes, "--skip", expected)),
         Some(_) | None => Ok(()),
     }
 }
 
 fn refuse_sources_of_other_family(args: &BenchArgs) -> Result<(), String> {
-    let Some(Sources(sources)) = &args.source else {
-        return Ok(());
-    };
-    let other = sources
-        .iter()
-        .find(|source| (args.ipv4 && source.is_ipv6()) || (args.ipv6 && source.is_ipv4()));
-    match other {
+    let mut sources = args.source.iter().flat_map(|Sources(sources)| sources);
+    let is_other =
+        |source: &&IpAddr| (args.ipv4 && source.is_ipv6()) || (args.ipv6 && source.is_ipv4());
+    let expected = "expected an address of the family of -4 or -6";
+    match sources.find(is_other) {
         None => Ok(()),
-        Some(source) => Err(format!(
-            "invalid value '{source}' for '--source': expected an address of the family of -4 or -6"
-        )),
+        Some(source) => Err(invalid_value(source, "--source", expected)),
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::files::{OutputFile, WriteError, truncate};
 use crate::program::bounded_writer::{BoundedWriter, Queued, QueuedItems};
@@ -17,13 +18,13 @@ const CAPACITY: usize = 1024;
 /// A file and the thread that writes it.
 pub struct BackgroundFile {
     path: PathBuf,
-    pieces: BoundedWriter<Vec<u8>>,
+    pieces: Arc<BoundedWriter<Vec<u8>>>,
     thread_started: io::Result<()>,
 }
 
 /// The end of the queue that takes the text. Each write queues a piece. After a failure, every write fails.
 pub struct PieceWriter {
-    pieces: BoundedWriter<Vec<u8>>,
+    pieces: Arc<BoundedWriter<Vec<u8>>>,
     capacity: usize,
     has_failed: bool,
 }
@@ -38,7 +39,7 @@ impl BackgroundFile {
             write_all(pieces, &mut file)
         });
         let writer = PieceWriter {
-            pieces: pieces.clone(),
+            pieces: Arc::clone(&pieces),
             capacity: CAPACITY,
             has_failed: false,
         };
@@ -116,7 +117,7 @@ mod tests {
     fn a_full_queue_fails_and_takes_nothing_after_the_gap() {
         let pieces = BoundedWriter::new();
         let mut writer = PieceWriter {
-            pieces: pieces.clone(),
+            pieces: Arc::clone(&pieces),
             capacity: 1,
             has_failed: false,
         };

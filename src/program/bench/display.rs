@@ -4,6 +4,8 @@
 //! the workers' events and signals. So it queues what is to be shown. A line that finds the queue full is lost, and the
 //! loss is reported when there is room again. A state of the bar is dropped without a report: the next one replaces it.
 
+use std::sync::Arc;
+
 use mio_echo::load::RunEvent;
 
 use super::progress::{Progress, Update};
@@ -17,7 +19,7 @@ const CAPACITY: usize = 1024;
 /// Shows a measurement. A drop waits until everything is shown, for [`FLUSH_TIMEOUT`] at most.
 pub struct Display {
     progress: Progress,
-    updates: BoundedWriter<Update>,
+    updates: Arc<BoundedWriter<Update>>,
     capacity: usize,
 }
 

@@ -159,14 +159,14 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn interval(messages: u64) -> Interval {
-        let tally = Metrics {
+        let metrics = Metrics {
             messages,
             ..Metrics::default()
         };
         Interval {
             start: Duration::ZERO,
             length: SECOND,
-            tally,
+            metrics,
         }
     }
 
