@@ -31,8 +31,9 @@ pub fn open_loop() -> Results {
         ..settings()
     });
     results.measurement.server = Some(ServerUsage {
-        cpu: Some(Duration::from_millis(250)),
-        rss: Some(3_500_000),
+        cpu_s: Some(0.25),
+        cpu: Some(0.25),
+        rss_bytes: Some(3_500_000),
         bytes_per_connection: None,
     });
     results

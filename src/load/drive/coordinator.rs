@@ -366,7 +366,7 @@ impl<'a> Run<'a> {
                 intervals: self.intervals,
                 busiest: self.busiest,
                 generator_cpu: self.usage.generator_cpu(),
-                server: self.usage.server(self.connections),
+                server: self.usage.server(self.connections, window),
                 interrupted: self.signal,
             },
             settings: Arc::unwrap_or_clone(self.settings),

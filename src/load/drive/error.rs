@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::{error, fmt, io};
 
 use crate::load::measure::failure::Failures;
-use crate::load::units::counted;
+use crate::load::units::pluralize;
 use crate::net::ConnectError;
 
 /// The reason why a run has no results.
@@ -69,7 +69,7 @@ impl fmt::Display for RunError {
                 write!(f, "cannot connect to {address}:")?;
                 let mut separator = " ";
                 for (failure, count) in failures.seen() {
-                    let times = counted(count, "time");
+                    let times = pluralize(count, "time");
                     write!(f, "{separator}{} ({times})", failure.name())?;
                     separator = ", ";
                 }

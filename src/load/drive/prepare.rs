@@ -9,7 +9,7 @@ use super::child_server::ChildServer;
 use super::error::RunError;
 use super::event::RunEvent;
 use crate::load::plan::settings::{Close, RunSettings, Target};
-use crate::load::units::rounded;
+use crate::load::units::format_decimal;
 use crate::net::{check_source, platform, resolve};
 
 /// How long a closed connection occupies its port (Linux: TCP_TIMEWAIT_LEN).
@@ -115,7 +115,7 @@ fn warn_of_port_shortage(settings: &RunSettings, on_event: &mut dyn FnMut(RunEve
     let sources = settings.sources.len().max(1) as u64;
     let needed = (rate * TIME_WAIT.as_secs_f64()) as u64;
     if needed > ports * sources {
-        let rate = rounded(rate, 3);
+        let rate = format_decimal(rate, 3);
         on_event(RunEvent::Note(format!(
             "{rate} connections/s will keep {needed} ports in TIME_WAIT, and {sources} source addresses have {ports} \
              ports each: use more source addresses, or close with a reset"

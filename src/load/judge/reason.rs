@@ -42,8 +42,12 @@ pub enum ReasonCode {
 
 impl Reason {
     /// Returns a reason of the kind `code`.
-    pub fn new(code: ReasonCode, text: impl Into<String>) -> Self {
-        let text = text.into();
+    pub fn new(code: ReasonCode, text: String) -> Self {
         Self { code, text }
+    }
+
+    /// Returns a reason of the kind `code` if `applies` is true.
+    pub fn when(applies: bool, code: ReasonCode, text: impl FnOnce() -> String) -> Option<Self> {
+        applies.then(|| Self::new(code, text()))
     }
 }

@@ -96,10 +96,15 @@ impl fmt::Display for Objective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Percentile(percentile, bound) => {
-                write!(f, "{} < {}", percentile.name(), units::exact(bound))
+                write!(
+                    f,
+                    "{} < {}",
+                    percentile.name(),
+                    units::format_duration(bound)
+                )
             }
-            Self::Max(bound) => write!(f, "max < {}", units::exact(bound)),
-            Self::Mean(bound) => write!(f, "mean < {}", units::exact(bound)),
+            Self::Max(bound) => write!(f, "max < {}", units::format_duration(bound)),
+            Self::Mean(bound) => write!(f, "mean < {}", units::format_duration(bound)),
             Self::Errors(bound) => write!(f, "errors < {} %", percent(bound)),
         }
     }
@@ -117,7 +122,7 @@ fn percent(share: f64) -> String {
             .is_ok_and(|percent: f64| percent / 100.0 == share)
     };
     (0..=MOST_DIGITS)
-        .map(|digits| units::rounded(percent, digits))
+        .map(|digits| units::format_decimal(percent, digits))
         .find(is_exact)
         .unwrap_or_else(|| percent.to_string())
 }

@@ -20,12 +20,9 @@ pub fn below_rate(measurement: &Measurement) -> Option<Reason> {
         Arrival::Poisson => (asked / rate.seconds).sqrt(),
     };
     let required = REQUIRED_SHARE * asked - ALLOWED_DEVIATIONS * deviation;
-    (achieved < required).then(|| {
+    Reason::when(achieved < required, ReasonCode::BelowRate, || {
         let percent = floor_percent(achieved / asked);
-        Reason::new(
-            ReasonCode::BelowRate,
-            format!("achieved {percent:.1} % of the rate: {achieved:.1} of {asked:.1} messages/s"),
-        )
+        format!("achieved {percent:.1} % of the rate: {achieved:.1} of {asked:.1} messages/s")
     })
 }
 

@@ -84,7 +84,7 @@ impl Verdict {
         let codes = self.codes.iter().copied();
         let codes = codes.chain(iter::repeat(ReasonCode::Unknown));
         let reasons = self.reasons.iter().zip(codes);
-        reasons.map(|(text, code)| Reason::new(code, text))
+        reasons.map(|(text, code)| Reason::new(code, text.clone()))
     }
 }
 
@@ -117,38 +117,33 @@ fn late_generator(measurement: &Measurement) -> Option<Reason> {
     let lag = measurement.total.send_lag.value_at(p99)?;
     let response = measurement.total.response.value_at(p99)?;
     let is_late = lag > LATE && lag as f64 > LATE_SHARE * response as f64;
-    is_late.then(|| {
+    Reason::when(is_late, ReasonCode::LateGenerator, || {
         let [lag, response] = [lag, response].map(|time| time as f64 / 1e3);
-        Reason::new(
-            ReasonCode::LateGenerator,
-            format!(
-                "generator late: p99 of send lag is {lag:.1} us, p99 of response {response:.1} us"
-            ),
-        )
+        format!("generator late: p99 of send lag is {lag:.1} us, p99 of response {response:.1} us")
     })
 }
 
 fn busy_generator(measurement: &Measurement) -> Option<Reason> {
-    let busy = measurement.busiest.filter(|busy| *busy > BUSY)?;
-    let text = format!("generator busy: {:.0} % of the time", busy * 100.0);
-    Some(Reason::new(ReasonCode::BusyGenerator, text))
+    let busy = measurement.busiest?;
+    Reason::when(busy > BUSY, ReasonCode::BusyGenerator, || {
+        format!("generator busy: {:.0} % of the time", busy * 100.0)
+    })
 }
 
 fn overload(measurement: &Measurement) -> Option<Reason> {
     let unsent = measurement.total.unsent;
     // At the end of the window, each connection may hold back one message until a reply has arrived.
-    (unsent > measurement.connections_asked as u64).then(|| {
-        let text = format!("overload: {unsent} messages of the schedule were never sent");
-        Reason::new(ReasonCode::Overload, text)
+    let is_overload = unsent > measurement.connections_asked as u64;
+    Reason::when(is_overload, ReasonCode::Overload, || {
+        format!("overload: {unsent} messages of the schedule were never sent")
     })
 }
 
 fn missing_connections(measurement: &Measurement) -> Option<Reason> {
     let asked = measurement.connections_asked;
     let achieved = measurement.connections_achieved;
-    (achieved < asked).then(|| {
-        let text = format!("on average {achieved} of {asked} connections were up");
-        Reason::new(ReasonCode::MissingConnections, text)
+    Reason::when(achieved < asked, ReasonCode::MissingConnections, || {
+        format!("on average {achieved} of {asked} connections were up")
     })
 }
 
@@ -161,12 +156,10 @@ fn littles_law(measurement: &Measurement) -> Option<Reason> {
     }
     let in_flight = total.in_flight as f64 / window;
     let expected = total.messages as f64 / window * total.service.histogram.mean();
-    ((in_flight - expected).abs() > LITTLES_TOLERANCE * expected).then(|| {
-        Reason::new(
-            ReasonCode::LittlesLaw,
-            format!(
-                "{in_flight:.2} messages in flight on average, but rate x mean service is {expected:.2} messages (Little's law)"
-            ),
+    let is_off = (in_flight - expected).abs() > LITTLES_TOLERANCE * expected;
+    Reason::when(is_off, ReasonCode::LittlesLaw, || {
+        format!(
+            "{in_flight:.2} messages in flight on average, but rate x mean service is {expected:.2} messages (Little's law)"
         )
     })
 }
@@ -175,16 +168,14 @@ fn littles_law(measurement: &Measurement) -> Option<Reason> {
 pub fn too_few_samples(measurement: &Measurement) -> Option<Reason> {
     let count = measurement.total.response.histogram.len();
     let needed = Percentile::P99.samples_needed();
-    (count < needed).then(|| {
-        let text = format!("too few samples: {count} responses, and p99 needs {needed}");
-        Reason::new(ReasonCode::TooFewSamples, text)
+    Reason::when(count < needed, ReasonCode::TooFewSamples, || {
+        format!("too few samples: {count} responses, and p99 needs {needed}")
     })
 }
 
 fn is_server_at_limit(measurement: &Measurement) -> bool {
-    let window = measurement.window.as_secs_f64();
     match measurement.server.and_then(|server| server.cpu) {
-        Some(cpu) => cpu.as_secs_f64() > BUSY * window,
+        Some(cores) => cores > BUSY,
         None => is_queueing(&measurement.total.service),
     }
 }
@@ -385,10 +376,10 @@ mod tests {
             change(&mut measurement);
             LimitedBy::of(&measurement).map(LimitedBy::name)
         };
-        let server_cpu = |milliseconds| {
+        let server_cpu = |cores| {
             let mut measurement = closed();
             measurement.server = Some(ServerUsage {
-                cpu: Some(Duration::from_millis(milliseconds)),
+                cpu: Some(cores),
                 ..ServerUsage::default()
             });
             record(&mut measurement.total.service, 9_000, 900_000);
@@ -399,7 +390,7 @@ mod tests {
         assert_eq!(limit(|m| m.busiest = Some(0.91)), Some("generator"));
         assert_eq!(limit(queueing), Some("server"));
         assert_eq!(
-            [server_cpu(901), server_cpu(899)],
+            [server_cpu(0.901), server_cpu(0.899)],
             [Some("server"), Some("neither")]
         );
         assert_eq!(LimitedBy::of(&open()), None);

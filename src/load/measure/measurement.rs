@@ -123,7 +123,8 @@ impl AddAssign for Measurement {
             .generator_cpu
             .zip(other.generator_cpu)
             .map(|(a, b)| a + b);
-        self.server = self.server.zip(other.server).map(|(a, b)| a + b);
+        let servers = self.server.zip(other.server);
+        self.server = servers.map(|(a, b)| a.sum(b, self.window));
         self.interrupted = self.interrupted.or(other.interrupted);
         self.intervals = IntervalSummary::add_all(&self.intervals, &other.intervals);
     }

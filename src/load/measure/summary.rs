@@ -8,7 +8,6 @@ use super::failure::Failures;
 use super::latency_summary::LatencySummary;
 use super::measurement::Measurement;
 use super::metrics::Corruption;
-use super::usage::ServerUsage;
 
 /// The figures of the window: `metrics` in the JSON report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,20 +82,6 @@ pub struct GeneratorSummary {
     pub spinning_s: f64,
 }
 
-/// The usage of the server that was started for the measurement: `server` in the JSON report. A figure is null if the
-/// system does not tell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ServerSummary {
-    /// The CPU time in the window, in seconds.
-    pub cpu_s: Option<f64>,
-    /// `cpu_s` divided by the length of the window: 1 is one core.
-    pub cpu: Option<f64>,
-    /// The resident memory at the end of the window, in bytes.
-    pub rss_bytes: Option<u64>,
-    /// The resident memory that each connection added until all connections were up, in bytes; null in a sum of reports.
-    pub bytes_per_connection: Option<f64>,
-}
-
 impl Summary {
     /// Computes the figures of `measurement`.
     pub fn of(measurement: &Measurement) -> Self {
@@ -157,19 +142,6 @@ impl GeneratorSummary {
             elapsed_s: seconds(total.elapsed),
             polling_s: seconds(total.polling),
             spinning_s: seconds(total.spinning),
-        }
-    }
-}
-
-impl ServerSummary {
-    /// Computes the figures of `usage` in a window of this length.
-    pub fn of(usage: ServerUsage, window: Duration) -> Self {
-        let cpu = usage.cpu.map(|cpu| cpu.as_secs_f64());
-        Self {
-            cpu_s: cpu,
-            cpu: cpu.and_then(|cpu| finite(cpu / window.as_secs_f64())),
-            rss_bytes: usage.rss,
-            bytes_per_connection: usage.bytes_per_connection,
         }
     }
 }

@@ -1,34 +1,28 @@
 //! The CPU time and memory of processes, as far as the system tells.
 
-use std::ops::Add;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// The usage of a server that was started for the run. A figure is `None` if the system does not tell it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// The usage of the server that was started for the run: `server` in the JSON report. A figure is null if the system
+/// does not tell it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerUsage {
-    /// The CPU time in the window.
-    pub cpu: Option<Duration>,
+    /// The CPU time in the window, in seconds.
+    pub cpu_s: Option<f64>,
+    /// `cpu_s` divided by the length of the window: 1 is one core.
+    pub cpu: Option<f64>,
     /// The resident memory at the end of the window, in bytes.
-    pub rss: Option<u64>,
-    /// The resident memory that each connection added until all connections were up, in bytes.
+    pub rss_bytes: Option<u64>,
+    /// The resident memory that each connection added until all connections were up, in bytes; null in a sum of reports.
     pub bytes_per_connection: Option<f64>,
-}
-
-/// The usage of a process up to some moment. A figure is `None` if the system does not tell it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct ProcessUsage {
-    /// The CPU time of all threads, in user space and in the kernel.
-    cpu: Option<Duration>,
-    /// The resident memory in bytes.
-    rss: Option<u64>,
 }
 
 /// Reads the usage of the generator and of the server that it started, at the moments that matter.
 #[derive(Debug)]
 pub struct UsageMeter {
-    /// The process of the server.
+    /// The process of the server, if the run started one.
     server: Option<u32>,
     server_idle: ProcessUsage,
     server_connected: ProcessUsage,
@@ -43,12 +37,34 @@ struct UsageSample {
     server: ProcessUsage,
 }
 
+/// The usage of a process up to some moment. A figure is `None` if the system does not tell it.
+#[derive(Clone, Copy, Debug, Default)]
+struct ProcessUsage {
+    /// The CPU time of all threads, in user space and in the kernel.
+    cpu: Option<Duration>,
+    /// The resident memory in bytes.
+    rss: Option<u64>,
+}
+
+impl ServerUsage {
+    /// Returns the usage of the servers of two shards in a window of this length.
+    pub fn sum(self, other: Self, window: Duration) -> Self {
+        let cpu_s = self.cpu_s.zip(other.cpu_s).map(|(a, b)| a + b);
+        Self {
+            cpu_s,
+            cpu: cores(cpu_s, window),
+            rss_bytes: self.rss_bytes.zip(other.rss_bytes).map(|(a, b)| a + b),
+            bytes_per_connection: None,
+        }
+    }
+}
+
 impl UsageMeter {
     /// Returns a meter of this process and of the process `server`, to which no connection is open yet.
     pub fn new(server: Option<u32>) -> Self {
         Self {
             server,
-            server_idle: server.map_or_else(ProcessUsage::default, ProcessUsage::of),
+            server_idle: ProcessUsage::of(server),
             server_connected: ProcessUsage::default(),
             window_start: None,
             window_end: None,
@@ -57,9 +73,7 @@ impl UsageMeter {
 
     /// Records that all connections are up.
     pub fn record_connected(&mut self) {
-        self.server_connected = self
-            .server
-            .map_or_else(ProcessUsage::default, ProcessUsage::of);
+        self.server_connected = ProcessUsage::of(self.server);
     }
 
     /// Records the start of the window. Only the first call counts.
@@ -83,14 +97,18 @@ impl UsageMeter {
         end.cpu_since(start)
     }
 
-    /// Returns the usage of the server under `connections` connections; `None` if no server was started.
-    pub fn server(&self, connections: usize) -> Option<ServerUsage> {
+    /// Returns the usage of the server with `connections` connections in a window of this length; `None` if no server
+    /// was started.
+    pub fn server(&self, connections: usize, window: Duration) -> Option<ServerUsage> {
         self.server?;
-        let window = self.window_start.zip(self.window_end);
+        let samples = self.window_start.zip(self.window_end);
+        let cpu = samples.and_then(|(start, end)| end.server.cpu_since(start.server));
+        let cpu_s = cpu.map(|cpu| cpu.as_secs_f64());
         let memory = self.server_idle.rss.zip(self.server_connected.rss);
         Some(ServerUsage {
-            cpu: window.and_then(|(start, end)| end.server.cpu_since(start.server)),
-            rss: self.window_end.and_then(|end| end.server.rss),
+            cpu_s,
+            cpu: cores(cpu_s, window),
+            rss_bytes: self.window_end.and_then(|end| end.server.rss),
             bytes_per_connection: memory.map(|(idle, connected)| {
                 connected.saturating_sub(idle) as f64 / connections.max(1) as f64
             }),
@@ -99,31 +117,30 @@ impl UsageMeter {
 
     fn sample(&self) -> UsageSample {
         UsageSample {
-            generator: ProcessUsage::of(std::process::id()),
-            server: self
-                .server
-                .map_or_else(ProcessUsage::default, ProcessUsage::of),
+            generator: ProcessUsage::of(Some(std::process::id())),
+            server: ProcessUsage::of(self.server),
         }
     }
 }
 
 impl ProcessUsage {
-    /// Returns the usage of the process `pid` up to now.
-    fn of(pid: u32) -> Self {
-        if !sysinfo::IS_SUPPORTED_SYSTEM {
+    /// Returns the usage of the process `pid` up to now. Without a process, no figure exists.
+    fn of(pid: Option<u32>) -> Self {
+        let Some(pid) = pid.filter(|_| sysinfo::IS_SUPPORTED_SYSTEM) else {
             return Self::default();
-        }
+        };
         let pid = Pid::from_u32(pid);
         let figures = ProcessRefreshKind::nothing().with_cpu().with_memory();
         let mut system = System::new();
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, figures);
-        system
-            .process(pid)
-            .map_or_else(Self::default, |process| Self {
-                cpu: Some(Duration::from_millis(process.accumulated_cpu_time())),
-                // A process that has ended stays listed, without memory, until its parent has waited for it.
-                rss: Some(process.memory()).filter(|rss| *rss > 0),
-            })
+        let process = system.process(pid);
+        Self {
+            cpu: process.map(|process| Duration::from_millis(process.accumulated_cpu_time())),
+            // A process that has ended stays listed, without memory, until its parent has waited for it.
+            rss: process
+                .map(|process| process.memory())
+                .filter(|rss| *rss > 0),
+        }
     }
 
     fn cpu_since(self, earlier: Self) -> Option<Duration> {
@@ -131,14 +148,6 @@ impl ProcessUsage {
     }
 }
 
-/// The sum of the servers of two shards. Memory per connection is not added: each shard's server has its own.
-impl Add for ServerUsage {
-    type Output = Self;
-    fn add(self, other: Self) -> Self {
-        Self {
-            cpu: self.cpu.zip(other.cpu).map(|(a, b)| a + b),
-            rss: self.rss.zip(other.rss).map(|(a, b)| a + b),
-            bytes_per_connection: None,
-        }
-    }
+fn cores(cpu_s: Option<f64>, window: Duration) -> Option<f64> {
+    Some(cpu_s? / window.as_secs_f64()).filter(|cores| cores.is_finite())
 }

@@ -61,9 +61,7 @@ pub fn read(name: &str, json: &str) -> Result<Report, MergeError> {
 ///
 /// When there are no reports, when they are not different shards of one load, or when one of them cannot be read.
 pub fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged, MergeError> {
-    check_same_load(&reports)?;
-    check_different_shards(&reports)?;
-    check_same_count(&reports)?;
+    check(&reports)?;
     let apart = shards_apart(&reports)?;
     let mut sum = add(&reports)?;
     if apart.is_some() {
@@ -105,55 +103,33 @@ fn add(reports: &[(String, Report)]) -> Result<Measurement, MergeError> {
     sum.ok_or_else(|| MergeError("no reports".into()))
 }
 
-fn check_same_load(reports: &[(String, Report)]) -> Result<(), MergeError> {
-    let Some(((first_name, first), others)) = reports.split_first() else {
-        return Ok(());
-    };
-    for (name, report) in others {
-        if let Some(difference) = first.config.difference(&report.config) {
-            return Err(MergeError(format!(
-                "{name}: not the load of {first_name}: {difference}"
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn check_different_shards(reports: &[(String, Report)]) -> Result<(), MergeError> {
+/// Checks that `reports` are of different shards of one load.
+fn check(reports: &[(String, Report)]) -> Result<(), MergeError> {
     let index = |report: &Report| report.config.shard.map(|shard| shard.index);
-    for (position, (name, report)) in reports.iter().enumerate() {
-        let mut earlier = reports[..position].iter();
-        let same = earlier.find(|(_, earlier)| index(earlier) == index(report));
-        if let Some((same, _)) = same {
-            return Err(MergeError(match index(report) {
-                Some(index) => format!("{name}: shard {index}, as {same} is"),
-                None => {
-                    format!("{name}: the whole load, as {same} is; expected reports of shards")
-                }
-            }));
-        }
-    }
-    Ok(())
-}
-
-fn check_same_count(reports: &[(String, Report)]) -> Result<(), MergeError> {
     let count = |report: &Report| report.config.shard.map(|shard| shard.count);
-    let text = |report: &Report| match count(report) {
+    let shard = |report: &Report| match count(report) {
         Some(count) => format!("a shard of {count}"),
         None => "no shard".into(),
     };
-    let Some((first_name, first)) = reports.first() else {
-        return Ok(());
-    };
-    let mut reports = reports.iter();
-    match reports.find(|(_, report)| count(report) != count(first)) {
-        None => Ok(()),
-        Some((name, report)) => Err(MergeError(format!(
-            "{name}: {}, but {first_name} is {}",
-            text(report),
-            text(first)
-        ))),
+    for (position, (name, report)) in reports.iter().enumerate() {
+        let refuse = |why: String| Err(MergeError(format!("{name}: {why}")));
+        let (first_name, first) = &reports[0];
+        if let Some(difference) = first.config.difference(&report.config) {
+            return refuse(format!("not the load of {first_name}: {difference}"));
+        }
+        if count(report) != count(first) {
+            let (shard, first) = (shard(report), shard(first));
+            return refuse(format!("{shard}, but {first_name} is {first}"));
+        }
+        let mut earlier = reports[..position].iter();
+        if let Some((same, _)) = earlier.find(|(_, other)| index(other) == index(report)) {
+            return refuse(match index(report) {
+                Some(index) => format!("shard {index}, as {same} is"),
+                None => format!("the whole load, as {same} is; expected reports of shards"),
+            });
+        }
     }
+    Ok(())
 }
 
 /// Returns the reasons that hold for the sum because they hold for a shard. Too few samples of a shard may be enough in
@@ -174,9 +150,8 @@ fn shard_reasons(reports: &[(String, Report)]) -> impl Iterator<Item = Reason> {
 fn missing_shards(reports: &[(String, Report)]) -> Option<Reason> {
     let count = reports.first()?.1.config.shard?.count;
     let missing = count.saturating_sub(reports.len());
-    (missing > 0).then(|| {
-        let text = format!("{missing} of {count} shards are missing");
-        Reason::new(ReasonCode::MissingShards, text)
+    Reason::when(missing > 0, ReasonCode::MissingShards, || {
+        format!("{missing} of {count} shards are missing")
     })
 }
 
@@ -192,12 +167,9 @@ fn shards_apart(reports: &[(String, Report)]) -> Result<Option<Reason>, MergeErr
     };
     let seconds = (*last - *first).as_seconds_f64();
     let is_apart = seconds > WINDOW_TOLERANCE * windows(reports).fold(0.0, f64::max);
-    Ok(is_apart.then(|| {
-        Reason::new(
-            ReasonCode::ShardsApart,
-            format!(
-                "the shards did not run at the same time: their windows started up to {seconds:.1} s apart"
-            ),
+    Ok(Reason::when(is_apart, ReasonCode::ShardsApart, || {
+        format!(
+            "the shards did not run at the same time: their windows started up to {seconds:.1} s apart"
         )
     }))
 }
@@ -206,13 +178,9 @@ fn shards_apart(reports: &[(String, Report)]) -> Result<Option<Reason>, MergeErr
 fn unequal_windows(reports: &[(String, Report)]) -> Option<Reason> {
     let shortest = windows(reports).reduce(f64::min)?;
     let longest = windows(reports).reduce(f64::max)?;
-    (longest - shortest > WINDOW_TOLERANCE * longest).then(|| {
-        Reason::new(
-            ReasonCode::UnequalWindows,
-            format!(
-                "the windows of the shards have different lengths: {shortest:.1} to {longest:.1} s"
-            ),
-        )
+    let is_unequal = longest - shortest > WINDOW_TOLERANCE * longest;
+    Reason::when(is_unequal, ReasonCode::UnequalWindows, || {
+        format!("the windows of the shards have different lengths: {shortest:.1} to {longest:.1} s")
     })
 }
 

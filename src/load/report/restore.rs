@@ -1,7 +1,7 @@
 //! Restores the measurement that a report was made of.
 
+use std::error::Error;
 use std::time::Duration;
-use std::{error, fmt};
 
 use super::histogram;
 use super::schema::Report;
@@ -9,18 +9,13 @@ use crate::load::measure::latency_histogram::LatencyHistogram;
 use crate::load::measure::latency_summary::LatencySummary;
 use crate::load::measure::measurement::{Measurement, TargetRate};
 use crate::load::measure::metrics::Metrics;
-use crate::load::measure::usage::ServerUsage;
-
-/// A histogram of a report is missing or cannot be decoded.
-#[derive(Debug)]
-pub struct RestoreError(String);
 
 /// Returns the measurement that `report` was made of. The report does not tell how busy the busiest thread was.
 ///
 /// # Errors
 ///
 /// When a histogram is missing or cannot be decoded.
-pub fn measurement(report: &Report) -> Result<Measurement, RestoreError> {
+pub fn measurement(report: &Report) -> Result<Measurement, Box<dyn Error>> {
     let metrics = &report.metrics;
     let rate = metrics.asked_per_sec.zip(report.config.arrival);
     Ok(Measurement {
@@ -36,16 +31,12 @@ pub fn measurement(report: &Report) -> Result<Measurement, RestoreError> {
         intervals: report.intervals.clone(),
         busiest: None,
         generator_cpu: report.generator.cpu_s.map(seconds),
-        server: report.server.map(|server| ServerUsage {
-            cpu: server.cpu_s.map(seconds),
-            rss: server.rss_bytes,
-            bytes_per_connection: server.bytes_per_connection,
-        }),
+        server: report.server,
         interrupted: report.interrupted,
     })
 }
 
-fn total(report: &Report) -> Result<Metrics, RestoreError> {
+fn total(report: &Report) -> Result<Metrics, Box<dyn Error>> {
     let (metrics, generator) = (&report.metrics, &report.generator);
     let latencies = |name, summary| latency_histogram(report, name, summary);
     let window = seconds(metrics.seconds).as_nanos() as f64;
@@ -76,13 +67,13 @@ fn latency_histogram(
     report: &Report,
     name: &str,
     summary: &LatencySummary,
-) -> Result<LatencyHistogram, RestoreError> {
+) -> Result<LatencyHistogram, Box<dyn Error>> {
     let text = report
         .histograms
         .get(name)
-        .ok_or_else(|| RestoreError(format!("no histogram of {name}")))?;
-    let histogram = histogram::decode(text)
-        .map_err(|error| RestoreError(format!("the histogram of {name}: {error}")))?;
+        .ok_or_else(|| format!("no histogram of {name}"))?;
+    let histogram =
+        histogram::decode(text).map_err(|error| format!("the histogram of {name}: {error}"))?;
     Ok(LatencyHistogram {
         histogram,
         max: summary.max.map_or(0, nanoseconds),
@@ -99,11 +90,3 @@ fn seconds(seconds: f64) -> Duration {
 fn nanoseconds(microseconds: f64) -> u64 {
     (microseconds * 1e3).round() as u64
 }
-
-impl fmt::Display for RestoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl error::Error for RestoreError {}

@@ -51,7 +51,8 @@ pub use crate::load::measure::interval::{IntervalLatency, IntervalSummary};
 pub use crate::load::measure::latency_summary::LatencySummary;
 use crate::load::measure::measurement::Measurement;
 use crate::load::measure::results::Results;
-pub use crate::load::measure::summary::{GeneratorSummary, ServerSummary, Summary};
+pub use crate::load::measure::summary::{GeneratorSummary, Summary};
+pub use crate::load::measure::usage::ServerUsage;
 
 /// The version of the schema.
 pub const SCHEMA: u32 = 1;
@@ -86,7 +87,7 @@ pub struct Report {
     /// The time and CPU time that the generator spent.
     pub generator: GeneratorSummary,
     /// The usage of the server that was started for the measurement; null if no server was started.
-    pub server: Option<ServerSummary>,
+    pub server: Option<ServerUsage>,
     /// The intervals of the window in order. In a sum of reports: empty if the shards have different intervals.
     pub intervals: Vec<IntervalSummary>,
     /// The histograms of `response`, `wait`, `service`, `send_lag`, `connect` and `turn`, in nanoseconds: base64 of
@@ -115,7 +116,6 @@ impl Report {
         slo: Option<&Slo>,
     ) -> Self {
         let metrics = Summary::of(measurement);
-        let server = measurement.server;
         let histograms = measurement.total.histograms().into_iter();
         Self {
             schema: SCHEMA,
@@ -130,7 +130,7 @@ impl Report {
             slo: slo.map_or_else(Vec::new, |slo| slo.check(&metrics)),
             metrics,
             generator: GeneratorSummary::of(measurement),
-            server: server.map(|usage| ServerSummary::of(usage, measurement.window)),
+            server: measurement.server,
             intervals: measurement.intervals.clone(),
             histograms: histograms
                 .map(|(name, latencies)| (name.into(), histogram::encode(&latencies.histogram)))

@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::conn::Framing;
 use crate::load::measure::results::Results;
 use crate::load::plan::settings::{Arrival, Close, Load, Shard, Target};
-use crate::load::units::{counted, rounded};
+use crate::load::units::{format_decimal, pluralize};
 use crate::net::IpFamily;
 
 /// The usual timeout in seconds. The headline of a report names other timeouts only.
@@ -180,13 +180,13 @@ impl ReportedSettings {
         let mut parts = vec![
             self.framing.to_string(),
             format!("messages of {}", self.sizes_text()),
-            counted(self.connections as u64, "connection"),
-            counted(self.threads as u64, "thread"),
+            pluralize(self.connections as u64, "connection"),
+            pluralize(self.threads as u64, "thread"),
             format!("pipeline {}", self.pipeline),
             self.load_text(),
         ];
         parts.extend(self.unusual());
-        parts.push(format!("warm-up {} s", rounded(self.warmup_s, 3)));
+        parts.push(format!("warm-up {} s", format_decimal(self.warmup_s, 3)));
         parts.push(self.stop_text());
         format!("{}: {}", self.target_text(), parts.join(", "))
     }
@@ -218,7 +218,10 @@ impl ReportedSettings {
     fn load_text(&self) -> String {
         match self.rate_per_s.zip(self.arrival) {
             Some((rate, arrival)) => {
-                format!("open loop, {} messages/s {arrival}", rounded(rate, 3))
+                format!(
+                    "open loop, {} messages/s {arrival}",
+                    format_decimal(rate, 3)
+                )
             }
             None => "closed loop".into(),
         }
@@ -245,9 +248,9 @@ impl ReportedSettings {
                 .map(|bytes| format!("socket buffers {bytes} B")),
             (self.skip_bytes > 0).then(|| format!("greeting of {} B", self.skip_bytes)),
             (self.timeout_s != USUAL_TIMEOUT_S)
-                .then(|| format!("timeout {} s", rounded(self.timeout_s, 9))),
+                .then(|| format!("timeout {} s", format_decimal(self.timeout_s, 9))),
             self.connect_rate_per_s
-                .map(|rate| format!("{} connects/s", rounded(rate, 3))),
+                .map(|rate| format!("{} connects/s", format_decimal(rate, 3))),
             self.shard
                 .map(|shard| format!("shard {} of {}", shard.index, shard.count)),
         ]
@@ -259,8 +262,8 @@ impl ReportedSettings {
     fn stop_text(&self) -> String {
         let duration = self
             .duration_s
-            .map(|seconds| format!("{} s", rounded(seconds, 3)));
-        let messages = self.messages.map(|messages| counted(messages, "message"));
+            .map(|seconds| format!("{} s", format_decimal(seconds, 3)));
+        let messages = self.messages.map(|messages| pluralize(messages, "message"));
         let limits: Vec<_> = [duration, messages].into_iter().flatten().collect();
         limits.join(" or ")
     }

@@ -4,11 +4,12 @@
 use super::environment::Environment;
 use super::schema::Report;
 use crate::load::judge::slo::{Objective, ObjectiveResult};
-use crate::load::measure::interval::{Interval, IntervalSummary};
+use crate::load::measure::interval::Interval;
 use crate::load::measure::latency_summary::LatencySummary;
 use crate::load::measure::percentile::Percentile;
-use crate::load::measure::summary::{GeneratorSummary, ServerSummary, Summary};
-use crate::load::units::{about, counted, rounded};
+use crate::load::measure::summary::{GeneratorSummary, Summary};
+use crate::load::measure::usage::ServerUsage;
+use crate::load::units::{format_decimal, format_microseconds, pluralize};
 
 /// Stands for a figure that does not exist.
 const NO_FIGURE: &str = "-";
@@ -41,23 +42,23 @@ pub fn text(report: &Report) -> String {
 
 /// Returns an interval on one line, without a line break.
 pub fn interval_line(interval: &Interval) -> String {
-    let summary = IntervalSummary::of(interval);
-    let end = summary.start_s + summary.seconds;
-    let rate = summary.messages as f64 / summary.seconds;
-    let times = &summary.response_us;
-    let latency = LatencySummary {
-        bounded_from: times.bounded_from,
-        ..LatencySummary::default()
-    };
-    let [p50, p99, max] = [times.p50, times.p99, times.max].map(|time| with_unit(&latency, time));
-    let errors = summary.errors;
+    let metrics = &interval.metrics;
+    let end = (interval.start + interval.length).as_secs_f64();
+    let rate = metrics.messages as f64 / interval.length.as_secs_f64();
+    let response = LatencySummary::of(&metrics.response);
+    let times = [response.p50, response.p99, response.max];
+    let [p50, p99, max] = times.map(|time| with_unit(&response, time));
+    let errors = metrics.failures.total();
     format!("{end:.1} s  {rate:.1} messages/s  p50 {p50}  p99 {p99}  max {max}  errors {errors}")
 }
 
 fn headline(report: &Report) -> String {
     let settings = report.config.headline();
     match report.merged_from {
-        Some(reports) => format!("{settings} (sum of {})", counted(reports as u64, "report")),
+        Some(reports) => format!(
+            "{settings} (sum of {})",
+            pluralize(reports as u64, "report")
+        ),
         None => settings,
     }
 }
@@ -123,7 +124,7 @@ fn with_unit(latency: &LatencySummary, time: Option<f64>) -> String {
 }
 
 fn lower_bound(microseconds: f64) -> String {
-    format!(">{}", about(microseconds))
+    format!(">{}", format_microseconds(microseconds))
 }
 
 fn errors(metrics: &Summary) -> String {
@@ -171,7 +172,7 @@ fn generator(generator: &GeneratorSummary) -> String {
     )
 }
 
-fn server(server: &ServerSummary) -> String {
+fn server(server: &ServerUsage) -> String {
     format!(
         "server: {} of a core, {} MB resident memory, {} B per connection",
         percent(server.cpu, 0),
@@ -187,7 +188,7 @@ fn limit(report: &Report) -> String {
         (Some(asked), _) => format!(
             "achieved: {} of {} messages/s",
             percent(metrics.achieved, 1),
-            rounded(asked, 3)
+            format_decimal(asked, 3)
         ),
         (None, Some(limit)) => format!("limited by: {}", limit.name()),
         (None, None) => format!("limited by: {NO_FIGURE}"),

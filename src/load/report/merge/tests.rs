@@ -177,7 +177,7 @@ fn too_few_samples_of_a_shard_may_be_enough_in_the_sum() {
 #[test]
 fn a_suspect_shard_makes_the_sum_suspect() {
     let mut reports = reports(open_loop);
-    let overload = Reason::new(ReasonCode::Overload, "overload: 7");
+    let overload = Reason::new(ReasonCode::Overload, "overload: 7".into());
     reports[1].1.verdict = Verdict::from_reasons([overload]);
     let verdict = merge(reports.clone(), None)
         .expect("one load")
