@@ -30,7 +30,8 @@
 //!
 //! These files call a few others. [`net::slot`] owns a connection and its socket: it sends our FIN and registers for
 //! write events. [`conn::messages`] splits input into messages and hands them to workers. [`net::timers`] keeps the
-//! deadlines. To see that the rules hold, read the simulation in `conn/sim.rs`: it plays every schedule of a small world.
+//! deadlines. To see that the rules hold, read the simulation in `conn/sim.rs`: it plays every schedule of a small
+//! world.
 //!
 //! The echo client and the load generator have tours of their own, in `client/mod.rs` and `load/mod.rs`.
 //!
@@ -39,7 +40,8 @@
 //! - No connection waits for an event that has already been delivered.
 //! - The loop blocks in one place, the wait of the poll. No peer can end it: a peer's failure is a
 //!   [`conn::CloseReason`].
-//! - A connection whose peer keeps up owns no heap memory. A connection whose peer does not keep up owns a bounded amount.
+//! - A connection whose peer keeps up owns no heap memory. A connection whose peer does not keep up owns a bounded
+//!   amount.
 //! - A truncated echo never ends with a FIN. If bytes owed to a peer are dropped, the close is a reset.
 //!
 //! # Layers
@@ -52,11 +54,11 @@
 //!
 //! - `main`, `program` and `cli` are the executable: exit codes, standard streams and the log; the command line. The
 //!   library knows neither options nor exit codes.
-//! - `client` is the echo client, and `load` the load generator. Each can be left out with a feature of the same purpose,
-//!   `client` and `bench`.
+//! - `client` is the echo client, and `load` the load generator. Each can be left out with a feature of the same
+//!   purpose, `client` and `bench`.
 //! - [`net`] has the sockets, the timers, the signals, and all differences between operating systems.
-//! - [`conn`] uses only the standard library, `log` and `memchr`. It names neither `mio`, nor the time, nor an operating
-//!   system.
+//! - [`conn`] uses only the standard library, `log` and `memchr`. It names neither `mio`, nor the time, nor an
+//!   operating system.
 //!
 //! # This documentation
 //!

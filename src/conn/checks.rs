@@ -1,8 +1,8 @@
 //! What the next run of a connection has to find out.
 //!
-//! Neither an expired timer nor a stop of the server ends a session by itself. Each leaves a check behind, and the next
-//! [`drive`](super::Connection::drive) asks the socket. The connection removes a check as soon as bytes move that answer
-//! it. A check that is still there at the end of the run has failed, and the session ends.
+//! An expired timer does not end a session by itself, and neither does a stop of the server. Each adds a *check*, and
+//! the next run asks the socket. When bytes move that answer a check, the connection removes it. When a timer's check
+//! is still pending although the socket has answered `WouldBlock`, the session ends.
 
 /// A question that only a read or a write can answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) enum Check {
     WriteTimer,
     /// The idle timer expired: is the peer silent? Answered by any byte in either direction.
     IdleTimer,
-    /// The frame timer expired: is the begun message still incomplete? Answered by its last byte.
+    /// The frame timer expired: is the message still incomplete? Answered by the last byte of the message.
     FrameTimer,
 }
 
@@ -22,22 +22,22 @@ pub(super) enum Check {
 pub(super) struct PendingChecks(u8);
 
 impl PendingChecks {
-    /// Adds `check`.
+    /// Adds `check` to the set.
     pub(super) fn insert(&mut self, check: Check) {
         self.0 |= 1 << check as u8;
     }
 
-    /// Removes `check`, if it is there.
+    /// Removes `check` from the set, if the set contains it.
     pub(super) fn remove(&mut self, check: Check) {
         self.0 &= !(1 << check as u8);
     }
 
-    /// Returns true if `check` is there.
+    /// Returns true if the set contains `check`.
     pub(super) fn contains(self, check: Check) -> bool {
         self.0 & 1 << check as u8 != 0
     }
 
-    /// Returns true if there is no check.
+    /// Returns true if the set contains no check.
     pub(super) fn is_empty(self) -> bool {
         self == Self::default()
     }

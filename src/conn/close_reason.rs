@@ -18,7 +18,7 @@ pub enum CloseReason {
     Failed(ErrorKind),
     /// No byte moved in either direction for the idle timeout.
     IdleTimeout,
-    /// Bytes were pending, and the socket took none for the write timeout.
+    /// Bytes were pending, and the socket took no byte for the write timeout.
     WriteTimeout,
     /// The server stopped, and everything owed to the peer was delivered.
     Stopped,
@@ -30,7 +30,7 @@ pub enum CloseReason {
     BadFrame(BadFrame),
     /// The peer finished sending within a message. That message is not echoed.
     Truncated,
-    /// A begun message stayed incomplete for the frame timeout.
+    /// A message stayed incomplete for the frame timeout.
     FrameTimeout,
     /// A worker panicked on a message of this connection.
     WorkerPanicked,

@@ -1,17 +1,18 @@
 //! One connection: its inputs, its outputs, and how its state changes.
 //!
-//! A [`Connection`] is *sans-I/O*: it never waits, never asks for the time, and knows its socket only as
-//! `Read + Write`. The owner passes the socket and the time as arguments.
+//! A [`Connection`] is *sans-I/O*: it never waits, never reads a clock, and knows its socket only as
+//! `Read + Write`. The owner of a connection passes the socket and the time as arguments.
 //!
 //! ```text
-//!   handle_ready, handle_timeout, handle_shutdown, ...        what happened: recorded, nothing else
-//!   drive(socket, buffers, now) -> Progress                   all I/O; what the owner has to do next
-//!   wants_write, timer, timer_started, poll_job, ...          what to register, when to call again
+//!   in    handle_ready, handle_timeout, handle_shutdown, ...    record what happened, without any I/O
+//!   run   drive(socket, buffers, now) -> Progress               does all I/O, and returns what to do next
+//!   out   wants_write, timer, timer_started, poll_job, ...      tell what to register and which timer to run
 //! ```
 //!
-//! This file holds everything except I/O. [`drive`](Connection::drive) is in `conn/drive.rs`, and what it does with
-//! messages in `conn/messages.rs`. The owner is `net/slot.rs`, which also does what a `Read + Write` cannot: it sends
-//! our FIN, resets the socket, and registers for write events while [`wants_write`](Connection::wants_write) is true.
+//! This file holds everything except I/O. The I/O is in `conn/drive.rs`, and the handling of messages, including
+//! `poll_job` and `handle_completion`, in `conn/messages.rs`. The owner is `net/slot.rs`, which also does what a
+//! `Read + Write` cannot: it sends our FIN, resets the socket, and registers for write events while
+//! [`wants_write`](Connection::wants_write) is true.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -108,7 +109,7 @@ impl Connection {
         self.readiness.record(ready);
     }
 
-    /// Records that a running timer expired. The next run asks the socket what that means.
+    /// Records that a running timer expired. The next run asks the socket whether the session has to end.
     ///
     /// After a stall of our own process, bytes that arrived in time may still be unread, and their event may not have
     /// been seen. Only `WouldBlock` from a read proves that the peer was silent. Only `WouldBlock` from a write proves
@@ -170,14 +171,14 @@ impl Connection {
 
     /// Returns the timer that runs now. It is derived from the rest of the state, never stored:
     ///
-    /// | situation                                                   | timer                                  |
-    /// |-------------------------------------------------------------|----------------------------------------|
-    /// | bytes are pending                                           | write                                  |
-    /// | open, and a check is pending                                | none, until a run has made the check   |
-    /// | open, and a message waits for a worker or a worker has it   | none: the delay is ours                |
-    /// | open, and a message has begun                               | frame, and the idle timer as well      |
-    /// | open otherwise                                              | idle                                   |
-    /// | lingering, after our FIN                                    | linger                                 |
+    /// | situation                                                 | timer                                   |
+    /// |-----------------------------------------------------------|-----------------------------------------|
+    /// | bytes are pending                                         | write                                   |
+    /// | open, and a check is pending                              | no timer until a run has made the check |
+    /// | open, and a message waits for a worker or a worker has it | no timer: the delay is ours             |
+    /// | open, and a message is incomplete                         | frame, and the idle timer as well       |
+    /// | open otherwise                                            | idle                                    |
+    /// | lingering, after our FIN                                  | linger                                  |
     pub fn timer(&self) -> Option<Timer> {
         if self.has_pending_output() {
             Some(Timer::Write)
@@ -211,7 +212,7 @@ impl Connection {
         self.reason
     }
 
-    /// Returns the number of bytes that were read from the peer to be echoed.
+    /// Returns the number of bytes that were read from the peer, without the bytes discarded while lingering.
     pub fn received(&self) -> u64 {
         self.received
     }

@@ -7,13 +7,13 @@
 //!
 //! Five methods called here are in `conn/messages.rs`:
 //!
-//! | method               | in a connection that has messages                                     |
-//! |----------------------|-----------------------------------------------------------------------|
-//! | `receive`            | splits new input into messages and echoes the whole ones              |
-//! | `resume`             | goes on with messages that had to wait                                |
-//! | `has_queued_message` | returns true if a whole message waits for room or for a worker        |
-//! | `wants_job`          | returns true if the next message waits to be given to a worker        |
-//! | `drop_begun_message` | drops a message whose end has not come                                |
+//! | method                    | in a connection that has messages                              |
+//! |---------------------------|----------------------------------------------------------------|
+//! | `receive`                 | splits new input into messages and echoes the whole ones       |
+//! | `resume`                  | echoes messages that had to wait                               |
+//! | `has_queued_message`      | returns true if a whole message waits for room or for a worker |
+//! | `wants_job`               | returns true if the next message waits to be given to a worker |
+//! | `drop_incomplete_message` | drops a message that is incomplete                             |
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -24,12 +24,12 @@ use super::framing::Framing;
 use super::write_buffer::{BufferPool, Buffers};
 use super::{Event, State, Timer};
 
-/// The budget of a run: the most bytes that it reads. One full read buffer of the default size, so no peer holds the
-/// loop for longer than copying 256 KiB takes (about 0.1 ms).
+/// The budget of a run, in bytes. It is one full read buffer of the default size. So no peer holds the loop for longer
+/// than copying 256 KiB takes (about 0.1 ms).
 const RUN_BYTES: usize = 256 * 1024;
 
-/// The least that a read costs of the budget. The system call is what a trickling peer costs, not its bytes. This
-/// makes at most 16 reads a run.
+/// The least that a read takes from the budget. A peer that trickles costs a system call for each read, however few
+/// bytes it sends. So a run makes at most 16 reads.
 const READ_COST: usize = RUN_BYTES / 16;
 
 impl Connection {
@@ -40,6 +40,7 @@ impl Connection {
         buffers: &mut Buffers,
         now: u64,
     ) -> Progress {
+        // A reset closes at once, whether or not the connection wants to read or write.
         if self.readiness.is_reset() {
             self.fail(ErrorKind::ConnectionReset);
         }
@@ -123,7 +124,8 @@ impl Connection {
         self.pending.push(bytes, pool, self.settings.max_pending);
     }
 
-    /// Writes pending bytes.
+    /// Writes pending bytes until all are taken or the socket answers `WouldBlock`. A write that takes only a part of
+    /// its bytes proves nothing on any system.
     #[inline(never)]
     fn flush(&mut self, socket: &mut impl Write, pool: &mut BufferPool, now: u64) {
         while self.has_pending_output() && self.readiness.is_writable() {
@@ -157,7 +159,8 @@ impl Connection {
         0
     }
 
-    /// Draws the conclusions from a run of a connection that is ending, has an inbox, or has a check pending.
+    /// Changes the state after a run, if the run calls for it. Called for a connection that is ending, has an inbox,
+    /// or has a pending check.
     #[cold]
     fn apply_transitions(&mut self, buffers: &mut Buffers, has_read: bool) -> Progress {
         let is_overdue =
@@ -205,11 +208,11 @@ impl Connection {
         } else {
             return;
         };
-        self.drop_begun_message();
+        self.drop_incomplete_message();
         self.end(reason);
     }
 
-    /// Returns [`Progress::Again`] if another run could do something at once.
+    /// Returns [`Progress::Again`] if another run can read or write at once.
     fn wait_or_continue(&self) -> Progress {
         let can_read = self.readiness.is_readable() && self.wants_read();
         let can_write = self.has_pending_output() && self.readiness.is_writable();
@@ -236,7 +239,7 @@ impl Connection {
     /// Records that a read returned 0: the peer has finished sending.
     #[cold]
     fn handle_peer_fin(&mut self) {
-        if self.drop_begun_message() {
+        if self.drop_incomplete_message() {
             self.reason.get_or_insert(CloseReason::Truncated);
         }
         self.enter(Event::PeerFin);

@@ -30,7 +30,7 @@ pub(super) struct Inbox {
 /// Why the first message in an inbox cannot be echoed yet.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum InboxState {
-    /// Its end has not come.
+    /// The end of the message has not arrived.
     #[default]
     Incomplete,
     /// The pending bytes have reached the high-water mark. Whether the message is whole has not been determined. It
@@ -90,8 +90,7 @@ impl Inbox {
         split_messages(settings, &mut self.decoder, &self.bytes[self.start..], room)
     }
 
-    /// Drops the first `n` bytes, which are whole messages. The message after them has begun only now, so the frame
-    /// timer starts anew.
+    /// Drops the first `n` bytes, which are whole messages. The frame timer starts anew for the message after them.
     pub(super) fn consume(&mut self, n: usize) {
         self.start += n;
         if n > 0 {
@@ -129,7 +128,7 @@ pub(super) fn split_messages(
     let mut whole = 0;
     loop {
         match decoder.decode(settings.framing, &bytes[whole..], settings.max_message) {
-            // This comes before the question for a worker, because the reply of the worker needs the room.
+            // This arm precedes the next one because the reply of a worker needs room as well.
             Decoded::Message(length) if whole > 0 && length > room.saturating_sub(whole) => {
                 return (whole, SplitEnd::NoRoom);
             }

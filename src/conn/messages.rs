@@ -87,13 +87,13 @@ impl Connection {
         self.store_inbox(Inbox::boxed(&input[whole..], decoder, state), now);
     }
 
-    /// Goes on with the inbox as far as possible. Messages are written in pieces as large as may be pending at all, so
+    /// Echoes as much of the inbox as possible. Messages are written in pieces as large as may be pending at all, so
     /// that small messages do not cost one write each, however low the high-water mark is.
     #[cold]
     pub(super) fn resume(&mut self, socket: &mut impl Write, pool: &mut BufferPool, now: u64) {
         let is_closed = self.state == State::Closed;
-        let can_go_on = |inbox: &mut Box<Inbox>| !is_closed && !inbox.waits_for_worker();
-        let Some(mut inbox) = self.inbox.take_if(can_go_on) else {
+        let can_resume = |inbox: &mut Box<Inbox>| !is_closed && !inbox.waits_for_worker();
+        let Some(mut inbox) = self.inbox.take_if(can_resume) else {
             return;
         };
         if let InboxState::JobDone(reply) = mem::take(&mut inbox.state) {
@@ -123,8 +123,8 @@ impl Connection {
             .is_some_and(|inbox| inbox.state != InboxState::Incomplete)
     }
 
-    /// Drops a message whose end has not come. Returns true if there was one.
-    pub(super) fn drop_begun_message(&mut self) -> bool {
+    /// Drops the incomplete message in the inbox. Returns true if the inbox had one.
+    pub(super) fn drop_incomplete_message(&mut self) -> bool {
         self.inbox
             .take_if(|inbox| inbox.state == InboxState::Incomplete)
             .is_some()
@@ -150,7 +150,7 @@ impl Connection {
         let is_incomplete = inbox.state == InboxState::Incomplete;
         let runs = is_incomplete && !self.has_pending_output();
         if !runs || inbox.frame_timer_started.is_none() {
-            // The message that the check asks about is whole by now, or the delay is ours.
+            // The message that the frame timer was about is whole by now, or the delay is ours.
             self.pending_checks.remove(Check::FrameTimer);
         }
         let can_be_completed = self.state == State::Open && !inbox.bytes().is_empty();

@@ -17,28 +17,31 @@
 //!                  any state: Reset, Abort -----------------------------+
 //! ```
 //!
-//! A state is what cannot be undone. Everything else, such as "blocked" or "paused", is derived and never stored.
+//! A connection never returns to a state that it has left. Everything that can be undone, such as "blocked" or
+//! "paused", is no state: it is derived from the pending bytes and the beliefs, and never stored.
 //!
 //! - `Open`: input is echoed.
 //! - `Finishing`: the peer has finished sending. What is owed is delivered, then the connection closes.
 //! - `Lingering`: we have ended the session. Input is discarded from now on. What is owed is delivered, then our FIN
 //!   goes out, then the peer's FIN or the linger timer closes the connection. Closing at once could meet unread input,
 //!   and then the kernel would send a reset, which destroys the last part of the echo in the peer's receive buffer.
-//! - `Closed`: the owner drops the socket. If bytes were still owed, it resets the socket, so that a truncated echo never
-//!   looks complete.
+//! - `Closed`: the owner drops the socket. If bytes were still owed, it resets the socket, so that a truncated echo
+//!   never looks complete.
 //!
 //! # Terms
 //!
 //! - *Run*: one call of [`Connection::drive`]. *Budget*: the most bytes that a run reads.
-//! - *Believed*: the loop has seen an event for this direction of the socket, and no answer that disproves it.
+//! - *Believed* readable or writable: an event said so, and no answer of the socket has disproved it since.
 //! - *Pending* bytes: bytes of the echo that the kernel has not taken yet.
-//! - *High-water mark*: the number of pending bytes from which on a connection reads nothing.
-//! - *Message*: the part of a stream that is echoed as a whole, if the [`Framing`] has messages.
+//! - *High-water mark*: while at least this many bytes are pending, a connection reads nothing.
+//! - *Message*: a part of the stream that is echoed only as a whole. The [`Framing`] tells where a message ends.
 //! - *Inbox*: input that cannot be echoed yet. *Job*: a message that a worker thread processes before it is echoed.
 //! - *Owed*: pending bytes, and whole messages that wait in the inbox or are with a worker.
 //! - *Key*: the number of a connection's slot in the loop, and its token in the poll.
-//! - *Backlog*: the queue of connections whose budget ran out. (The listen backlog of a socket is always called so.)
-//! - *Timer*: what ends a session after a timeout. A connection names the timer that runs, the loop keeps the deadlines.
+//! - *Backlog*: the queue of connections whose budget ran out. The queue of a listening socket is the *listen backlog*.
+//! - *Timer*: starts at some moment and expires after its timeout. A connection tells which timer runs, and the loop
+//!   keeps the deadlines. *Check*: what the next run has to ask the socket after a timer expired or the server was
+//!   stopped.
 //!
 //! # The transition table
 //!
@@ -91,9 +94,9 @@
 //!
 //! ## A slow reader
 //!
-//! With 6 bytes pending, which is below the mark, the connection reads a second time. With 22 bytes pending it pauses,
-//! and keeps its belief that the socket is readable. When the write timer expires, the connection tries a write and finds
-//! room for one byte that no event reported. The timer starts anew.
+//! With 6 bytes pending, which is below the mark, the connection reads a second time. With 22 bytes pending it
+//! pauses, and keeps its belief that the socket is readable. When the write timer expires, the connection tries a
+//! write and finds room for one byte that no event reported. The timer starts anew.
 //!
 //! ```text
 //! 1 s: event readable
@@ -223,7 +226,7 @@ impl State {
     }
 }
 
-/// What ends a session after a timeout. A connection runs one timer at a time, except that the idle timer runs beside
+/// The timers of a connection. A connection runs one timer at a time, except that the idle timer runs beside
 /// the frame timer.
 ///
 /// Only the linger timer ends a session by itself. When another timer expires, the next run asks the socket first: a
@@ -237,8 +240,8 @@ pub enum Timer {
     Write,
     /// Runs from our FIN on. Nothing restarts it.
     Linger,
-    /// Runs while a message is incomplete and the rest is up to the peer. The bytes of the message do not restart it, so
-    /// a peer that trickles cannot keep a message open for ever. A pause on our side stops it, and afterwards it starts
-    /// anew.
+    /// Runs while a message is incomplete and the rest is up to the peer. The bytes of the message do not restart it,
+    /// so a peer that trickles cannot keep a message open for ever. A pause on our side stops it, and afterwards it
+    /// starts anew.
     Frame,
 }

@@ -3,22 +3,23 @@
 //! **An event makes the loop believe that a socket is ready. Only the socket's own answer disproves it: `WouldBlock`,
 //! or, on epoll, a read that came back short.**
 //!
-//! [`Readiness`] holds these beliefs as *sticky* bits: a set bit stays set until such an answer comes, however many runs
-//! that takes. So no connection ever waits for an event that has already been delivered, for example after a pause at
-//! the high-water mark. Nothing in this file performs I/O, and nothing outside this file changes a bit.
+//! [`Readiness`] holds these beliefs as *sticky* bits: a set bit stays set until the socket gives such an answer,
+//! however many runs that takes. For example, a connection that pauses at the high-water mark still believes that its
+//! socket is readable, and reads on after the pause without another event. So no connection waits for an event that
+//! has already been delivered. This file performs no I/O, and only this file changes the bits.
 //!
-//! # Why sticky: no two systems agree on when the next event comes
+//! # Why the bits are sticky: systems differ in when they report the next event
 //!
-//! | back end         | an event is reported                  | the next event follows             | a short read |
-//! |------------------|---------------------------------------|------------------------------------|--------------|
-//! | epoll, `EPOLLET` | once for each arrival                 | the next arrival                   | proves empty |
-//! | kqueue           | once for each arrival                 | the next arrival                   | not trusted  |
+//! | back end         | an event is reported                  | the next event follows             | a short read   |
+//! |------------------|---------------------------------------|------------------------------------|----------------|
+//! | epoll, `EPOLLET` | once for each arrival                 | the next arrival                   | proves empty   |
+//! | kqueue           | once for each arrival                 | the next arrival                   | is not trusted |
 //! | Windows (AFD)    | once, then that direction is disarmed | `WouldBlock` or a new registration | proves nothing |
 //! | poll(2)          | once, then that direction is disarmed | `WouldBlock` or a new registration | proves nothing |
 //!
-//! On Windows and poll(2), a loop that stops reading before `WouldBlock` hangs: mio arms the direction again when a call
-//! through the mio type answers `WouldBlock`. kqueue is not trusted to behave like epoll, so there the loop reads to
-//! `WouldBlock` as well.
+//! On Windows and poll(2), a loop that stops reading before `WouldBlock` hangs: mio arms the direction again when a
+//! call through the mio type answers `WouldBlock`. kqueue is not trusted to behave like epoll, so there the loop
+//! reads to `WouldBlock` as well.
 //!
 //! The simulation in `conn/sim.rs` plays all schedules of a small world under both kinds of selector. An earlier model
 //! of these rules played 247,603 schedules, and no schedule got stuck. When the model ignored the FIN hint, 57,030 got
@@ -57,13 +58,13 @@ pub enum ShortRead {
 ///
 /// A unit test reads this table and compares it with what the methods do.
 ///
-/// | bit                  | set by                                        | cleared by                                     |
-/// |----------------------|-----------------------------------------------|------------------------------------------------|
-/// | `READABLE`           | `record`, `assume_readable`, `assume_unread`  | `read_would_block`, `read_came_short`, `clear` |
-/// | `READ_UNTIL_BLOCKED` | `record`, `assume_unread`                     | `read_would_block`, `clear`                    |
-/// | `WRITABLE`           | `new`, `record`, `assume_writable`            | `write_would_block`, `clear`                   |
-/// | `WRITE_CLOSED`       | `record`                                      | `clear`                                        |
-/// | `FAILED`             | `record`, `record_reset`                      | `clear`                                        |
+/// | bit                  | set by                                       | cleared by                                     |
+/// |----------------------|----------------------------------------------|------------------------------------------------|
+/// | `READABLE`           | `record`, `assume_readable`, `assume_unread` | `read_would_block`, `read_came_short`, `clear` |
+/// | `READ_UNTIL_BLOCKED` | `record`, `assume_unread`                    | `read_would_block`, `clear`                    |
+/// | `WRITABLE`           | `new`, `record`, `assume_writable`           | `write_would_block`, `clear`                   |
+/// | `WRITE_CLOSED`       | `record`                                     | `clear`                                        |
+/// | `FAILED`             | `record`, `record_reset`                     | `clear`                                        |
 ///
 /// - `READABLE` and `WRITABLE` are the beliefs.
 /// - `READ_UNTIL_BLOCKED` forbids the conclusion from a short read: read on until `WouldBlock` or the end. Two kinds of
@@ -85,7 +86,8 @@ const WRITE_CLOSED: u8 = 8;
 const FAILED: u8 = 16;
 
 impl Readiness {
-    /// Returns the beliefs about a new socket: its send buffer is empty, and only an event tells whether there is input.
+    /// Returns the beliefs about a new socket: its send buffer is empty, and only an event tells whether there is
+    /// input.
     pub(crate) fn new(short_read: ShortRead) -> Self {
         Self {
             short_read,
@@ -116,7 +118,7 @@ impl Readiness {
         self.bits |= FAILED;
     }
 
-    /// Believes that the socket is readable, without an event. The next read tells.
+    /// Believes that the socket is readable, without an event. The next read tells whether that is true.
     #[cfg(feature = "client")]
     pub(crate) fn assume_readable(&mut self) {
         self.bits |= READABLE;
@@ -127,7 +129,7 @@ impl Readiness {
         self.bits |= READABLE | READ_UNTIL_BLOCKED;
     }
 
-    /// Believes that the socket is writable, without an event. The next write tells.
+    /// Believes that the socket is writable, without an event. The next write tells whether that is true.
     pub(crate) fn assume_writable(&mut self) {
         self.bits |= WRITABLE;
     }

@@ -8,8 +8,8 @@ use super::readiness::ShortRead;
 pub struct Settings {
     /// High-water mark: while at least this many bytes are pending, the connection reads nothing.
     pub high_water: usize,
-    /// The most bytes that can be pending at a time, apart from a greeting: fewer than the high-water mark, and then
-    /// one read or one message, whichever may be larger. A write buffer is given no more memory than this.
+    /// The most bytes that can be pending, apart from a greeting. This is the high-water mark plus the
+    /// read buffer or the longest message, whichever is larger. A write buffer allocates no more than this.
     pub max_pending: usize,
     /// What a short read proves on this system.
     pub short_read: ShortRead,

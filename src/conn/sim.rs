@@ -1,9 +1,9 @@
 //! Every schedule of a small world, under both kinds of selector.
 //!
-//! The connection is a real [`Connection`]. The kernel's socket, the selector, the peer, a worker and the server's loop
-//! are models. Whenever something could happen in more than one way, the model asks [`Choices`], which plays every way,
-//! in all combinations. After each schedule, the worker returns its message, the peer takes everything and finishes, and
-//! the loop runs until it would sleep. Then nothing may be left to do.
+//! The connection is a real [`Connection`]. The kernel's socket, the selector, the peer, a worker and the server's
+//! loop are models. Whenever something could happen in more than one way, the model asks [`Choices`], which plays
+//! every way, in all combinations. After each schedule, the worker returns its message, the peer takes everything and
+//! finishes, and the loop runs until it would sleep. Then nothing may be left to do.
 //!
 //! The world is small: a read buffer of 2 bytes, a high-water mark of 2, a send buffer of 3, messages of 1 to 3 bytes.
 //! Bugs in this kind of code need few steps, but exactly the right steps. A new input of the connection needs a new
