@@ -24,6 +24,8 @@ start_background() { # name, command
   set +m
   BACKGROUND[$1]=$!
 }
+
+
 # Waits for a command in the background, prints its output and returns its exit code.
 join_background() { # name
   local code=0

@@ -192,7 +192,7 @@ fn a_rate_is_printed_with_enough_digits() {
     assert!(slow.contains(" % of 0.001 messages/s"), "{slow}");
     let third = text_of("-c 3 -r 10k --churn --shard 0/3");
     assert!(third.contains(" % of 3333.333 messages/s"), "{third}");
-    // Only on Linux is the range of local ports known, which limits the rate of connects.
+    // The range of local ports limits the rate of connects. The range is known on Linux only.
     if cfg!(target_os = "linux") {
         assert!(
             third.contains("3333.333 connections/s will keep"),

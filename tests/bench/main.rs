@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-// Each test program uses a part of it.
+// Every test program includes this module and uses a part of the module.
 #[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;

@@ -203,7 +203,7 @@ fn non_blocking_standard_streams_lose_nothing() {
             writer.write_all(&sent).expect("writing to standard input");
             writer.shutdown(Shutdown::Write).expect("the end");
         });
-        // Long enough for it to find its output full.
+        // Long enough that the client finds its output full.
         thread::sleep(QUIET);
         let mut got = Vec::new();
         (&reader).read_to_end(&mut got).expect("reading");
@@ -227,7 +227,7 @@ fn a_non_blocking_output_gets_every_reply() {
     command.stdin(Stdio::null()).stdout(OwnedFd::from(stdout));
     let mut client = command.spawn().expect("starting");
     drop(command);
-    // Long enough for it to find its output full.
+    // Long enough that the client finds its output full.
     thread::sleep(QUIET);
     let mut got = String::new();
     (&reader).read_to_string(&mut got).expect("reading");

@@ -1,7 +1,7 @@
 //! `mio-echo client` from outside: the real executable against the real server, and against servers that misbehave.
 
 #![forbid(unsafe_code)]
-// Each test program uses a part of it.
+// Every test program includes this module and uses a part of the module.
 #![allow(dead_code, unused_imports)]
 
 #[path = "../support/mod.rs"]

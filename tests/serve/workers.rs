@@ -1,4 +1,4 @@
-//! Messages that go through the workers: which messages wait for which, and the order of the replies.
+//! Messages that go through the workers: the order of the work and of the replies.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -24,7 +24,7 @@ fn fault_t4_an_idle_server_never_wakes_up() {
 #[test]
 fn seed_s4_1_one_thread_serves_any_number_of_clients() {
     let server = Server::start(&[]);
-    // After the first echo there are two threads: the loop, and one that waits for the end of standard input.
+    // After the first echo there are two threads: the loop, and a thread that waits for the end of standard input.
     Client::connect(server.address()).echo(b"hello");
     let before = threads(server.pid());
     assert!(before <= 2, "{before} threads");
