@@ -25,7 +25,6 @@ start_background() { # name, command
   BACKGROUND[$1]=$!
 }
 
-
 # Waits for a command in the background, prints its output and returns its exit code.
 join_background() { # name
   local code=0
