@@ -94,7 +94,7 @@ fn an_own_server_that_was_killed_is_reported() {
     let is_reported = finished
         .log
         .iter()
-        .any(|line| line.starts_with("the server that was started has ended: signal: 9"));
+        .any(|line| line.starts_with("the started server ended during the run: signal: 9"));
     assert!(is_reported, "{:#?}", finished.log);
     let report = Report::of(&finished);
     assert!(report.at("/server/rss_bytes").is_null());

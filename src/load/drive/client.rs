@@ -1,116 +1,124 @@
-//! The place of one connection, which one socket after another takes.
+//! One client of the load: the schedule of its messages, and the socket that carries them.
+//!
+//! A client has one connection at a time. A connection that fails is replaced; with churn each message has a connection
+//! of its own.
 
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
 use super::session::Session;
+use crate::load::measure::message::Message;
 use crate::load::plan::schedule::Schedule;
+use crate::load::plan::settings::Close;
+use crate::net::abortive_close::reset_on_close;
 use crate::net::outbound::Connecting;
+use crate::net::platform;
 use crate::net::registration::Registration;
 use crate::net::timers::NEVER;
 
-/// How long a socket may take no bytes before that is said.
-const PATIENCE: u64 = 5_000_000_000;
+/// How long a socket may accept no bytes before the user is told that the peer does not read: 5 s.
+const STALL_LIMIT: u64 = 5_000_000_000;
 
-/// The place of one connection.
+/// The least time between two connects of a client after a failure: 100 ms. A server that refuses is not flooded.
+pub const RECONNECT_INTERVAL: u64 = 100_000_000;
+
+/// One client. Times are nanoseconds of the monotonic clock.
 pub struct Client {
-    /// Its number among the connections of all threads and shards, from 0.
+    /// The number of the client among the clients of all threads and shards, from 0.
     pub number: u64,
-    /// Its socket.
-    pub line: SocketState,
-    /// Its messages.
+    /// The socket.
+    pub socket: SocketState,
+    /// The times at which messages are due.
     pub schedule: Schedule,
-    /// The number of its connection among all that were ever begun, from 1.
-    pub connection: u64,
-    /// When the last connect was begun.
-    pub dialed_at: u64,
-    /// When the last connection ended, or when the next one may be begun after a failure.
-    pub free_at: u64,
-    /// When the next one is due, or [`NEVER`].
-    pub redial_at: u64,
-    /// The one time for it on the agenda of messages, or [`NEVER`].
+    /// The number of the current connection among all connections of the run, from 1.
+    pub connection_number: u64,
+    /// With churn: when the message was intended that the current connect was started for.
+    pub connect_message: Option<u64>,
+    /// When the latest connect started.
+    pub connect_started: u64,
+    /// Since when the next connect may start: the end of the latest connection, or some time later after a failure.
+    pub connect_allowed_at: u64,
+    /// When a reconnect is due, or [`NEVER`].
+    pub reconnect_at: u64,
+    /// The client's time in the queue of sends, or [`NEVER`].
     pub send_at: u64,
-    /// The one time for it on the agenda of checks that counts, or [`NEVER`].
-    pub check_at: u64,
-    /// Whether the server lets it have what it needs: the last connect, and what came of it, has not failed.
+    /// The client's valid time in the queue of timers, or [`NEVER`]. Other times in the queue are out of date.
+    pub timer_at: u64,
+    /// True if the latest connect succeeded and no connection has failed since. With churn a client stays up between
+    /// two connections.
     pub is_up: bool,
-    /// Whether it waits for another run.
+    /// True if the client waits for a run.
     pub is_queued: bool,
-    /// Whether it has been said that its peer does not read.
-    pub is_reported: bool,
+    /// True if the user was told that the peer does not read.
+    pub is_stall_reported: bool,
 }
 
-/// The socket of a seat.
+/// The socket of a client.
 pub enum SocketState {
-    /// None.
+    /// There is no socket.
     Down,
-    /// One that is not established yet.
+    /// The connection is not established yet.
     Connecting(Connecting),
-    /// One that carries messages.
+    /// The connection is established.
     Up {
         /// The socket.
         socket: TcpStream,
-        /// What the kernel knows of it.
+        /// The events that the kernel reports for the socket.
         registration: Registration,
-        /// What is sent and received.
+        /// The messages on the socket.
         session: Session,
     },
 }
 
 impl Client {
-    /// An empty seat.
+    /// Creates client `number`, without a socket.
     pub fn new(number: u64) -> Self {
         Self {
             number,
-            line: SocketState::Down,
+            socket: SocketState::Down,
             schedule: Schedule::Closed,
-            connection: 0,
-            dialed_at: 0,
-            free_at: 0,
-            redial_at: NEVER,
+            connection_number: 0,
+            connect_message: None,
+            connect_started: 0,
+            connect_allowed_at: 0,
+            reconnect_at: NEVER,
             send_at: NEVER,
-            check_at: NEVER,
+            timer_at: NEVER,
             is_up: false,
             is_queued: false,
-            is_reported: false,
+            is_stall_reported: false,
         }
     }
 
-    /// The socket, if there is one.
-    pub fn socket(&self) -> Option<&TcpStream> {
-        match &self.line {
-            SocketState::Down => None,
-            SocketState::Connecting(connecting) => Some(connecting.socket()),
-            SocketState::Up { socket, .. } => Some(socket),
-        }
+    /// Returns how long the load generator itself delayed the latest connect.
+    ///
+    /// With churn the connect is the start of a message, and the peer is not to blame for this delay.
+    pub fn connect_lag(&self) -> u64 {
+        let due = self.schedule.next_due().unwrap_or(self.connect_started);
+        self.connect_started
+            .saturating_sub(due.max(self.connect_allowed_at))
     }
 
-    /// How much later than it could have been the connect was begun, where it is the begin of a message: our own part of
-    /// the delay, which is no part of the peer's.
-    pub fn dial_lag(&self) -> u64 {
-        let due = self.schedule.next().unwrap_or(self.dialed_at);
-        self.dialed_at.saturating_sub(due.max(self.free_at))
-    }
-
-    /// When something about this seat must be looked at though no event has come, or [`NEVER`].
+    /// Returns when the client needs attention without an event, or [`NEVER`]. A connect or a reply may take `timeout`.
     pub fn deadline(&self, timeout: u64) -> u64 {
-        match &self.line {
-            SocketState::Down => self.redial_at,
-            SocketState::Connecting(_) => self.dialed_at.saturating_add(timeout),
+        match &self.socket {
+            SocketState::Down => self.reconnect_at,
+            SocketState::Connecting(_) => self.connect_started.saturating_add(timeout),
             SocketState::Up { session, .. } => {
                 let reply = session
                     .awaited_since()
                     .map(|since| since.saturating_add(timeout));
-                let blocked = session.blocked_since().filter(|_| !self.is_reported);
-                let report = blocked.map(|since| since.saturating_add(PATIENCE));
+                let blocked = session.blocked_since().filter(|_| !self.is_stall_reported);
+                let report = blocked.map(|since| since.saturating_add(STALL_LIMIT));
                 reply.unwrap_or(NEVER).min(report.unwrap_or(NEVER))
             }
         }
     }
 
-    /// Tells the kernel what the session wants. False: the poll has dropped the socket, because it is dead.
-    pub fn tell_kernel(&mut self, registry: &Registry, token: Token) -> bool {
-        match &mut self.line {
+    /// Asks the kernel for the events that the session needs. Returns false if the socket is dead and the poll has
+    /// dropped it.
+    pub fn update_registration(&mut self, registry: &Registry, token: Token) -> bool {
+        match &mut self.socket {
             SocketState::Up {
                 socket,
                 registration,
@@ -122,14 +130,57 @@ impl Client {
         }
     }
 
-    /// Whether its peer has not read for so long that it should be said, once.
-    pub fn report_blocked(&mut self, now: u64) -> bool {
-        let SocketState::Up { session, .. } = &self.line else {
+    /// Returns true, once, if the peer has not read for [`STALL_LIMIT`].
+    pub fn is_newly_stalled(&mut self, now: u64) -> bool {
+        let SocketState::Up { session, .. } = &self.socket else {
             return false;
         };
-        let is_due = session
+        let is_stalled = session
             .blocked_since()
-            .is_some_and(|since| since.saturating_add(PATIENCE) <= now);
-        is_due && !std::mem::replace(&mut self.is_reported, true)
+            .is_some_and(|since| since.saturating_add(STALL_LIMIT) <= now);
+        is_stalled && !std::mem::replace(&mut self.is_stall_reported, true)
+    }
+
+    /// Drops a socket that has failed, and plans the reconnect. Returns the messages that the failure ended, the oldest
+    /// first.
+    pub fn fail(&mut self, now: u64) -> impl Iterator<Item = Message> + use<> {
+        let allowed_at = self.connect_started.saturating_add(RECONNECT_INTERVAL);
+        self.reconnect_at = allowed_at.max(now);
+        self.connect_allowed_at = self.reconnect_at;
+        self.take_messages()
+    }
+
+    /// Closes the socket. Returns the messages that the end of the connection ended, the oldest first.
+    pub fn close(&mut self, close: Close) -> impl Iterator<Item = Message> + use<> {
+        let socket = match &self.socket {
+            SocketState::Down => None,
+            SocketState::Connecting(connecting) => Some(connecting.socket()),
+            SocketState::Up { socket, .. } => Some(socket),
+        };
+        if let (Close::Rst, Some(socket)) = (close, socket) {
+            reset_on_close(socket);
+        }
+        self.connect_allowed_at = platform::monotonic_now();
+        self.take_messages()
+    }
+
+    /// Drops the socket and returns the messages that have started and not ended, the oldest first.
+    fn take_messages(&mut self) -> impl Iterator<Item = Message> + use<> {
+        let connect_message = self.connect_message.take();
+        let socket = std::mem::replace(&mut self.socket, SocketState::Down);
+        let (unsent, unanswered) = match socket {
+            SocketState::Down | SocketState::Connecting(_) => (connect_message, None),
+            SocketState::Up { session, .. } => (
+                connect_message.filter(|_| !session.has_sent_all()),
+                Some(session.into_unanswered()),
+            ),
+        };
+        if unsent.is_some() {
+            self.schedule.advance();
+        }
+        let unsent = unsent.map(|intended| Message::Connecting { intended });
+        unsent
+            .into_iter()
+            .chain(unanswered.into_iter().flatten().map(Message::Sent))
     }
 }

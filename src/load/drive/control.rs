@@ -1,95 +1,109 @@
-//! What the threads of a measurement tell each other.
+//! What the coordinator and the workers of a run tell each other.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, mpsc};
 
 use crate::load::measure::metrics::Metrics;
 use crate::net::Handle;
 
-/// When the parts of a measurement begin and end, in nanoseconds of the monotonic clock, which all threads share.
+/// The times of a run, in nanoseconds of the monotonic clock, which all threads share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeline {
-    /// The load begins.
-    pub begin: u64,
-    /// The window begins.
-    pub window: u64,
-    /// The window ends, or [`NEVER`](crate::net::timers::NEVER).
-    pub end: u64,
+    /// When the load starts, with its warm-up.
+    pub load_start: u64,
+    /// When the window starts.
+    pub window_start: u64,
+    /// When the window ends, or [`NEVER`](crate::net::timers::NEVER).
+    pub window_end: u64,
 }
 
-/// What the loops are told.
+/// What the coordinator tells the workers. A worker reads the values after each wait, so the coordinator wakes it.
 #[derive(Debug, Default)]
 pub struct Control {
-    /// Once it is known.
+    /// The times of the run, set once when all workers have connected.
     pub timeline: OnceLock<Timeline>,
-    /// End at once.
-    cut: AtomicBool,
+    is_stopped: AtomicBool,
 }
 
-/// What a loop tells.
+/// What a worker tells the coordinator.
 #[derive(Debug)]
 pub enum WorkerEvent {
-    /// Every connection has been tried.
+    /// Every client has tried to connect.
     Connected {
-        /// Those that are up.
+        /// The number of clients that have connected.
         connections: usize,
-        /// Their connects, and what failed.
-        tally: Box<Metrics>,
+        /// The metrics of the connects.
+        metrics: Box<Metrics>,
     },
     /// The warm-up is over.
     WarmedUp,
-    /// Another interval of the window is over.
-    Interval {
-        /// Its number, from 0.
+    /// An interval of the window is over.
+    IntervalEnded {
+        /// The number of the interval, from 0.
         index: usize,
-        /// When it ended.
+        /// When the interval ended.
         end: u64,
-        /// What was measured in it.
-        tally: Box<Metrics>,
+        /// The metrics of the interval.
+        metrics: Box<Metrics>,
     },
-    /// The connection with this number has a peer that does not read.
-    PeerDoesNotRead(u64),
-    /// The end.
-    Done {
-        /// That were up: on average over the window, or at its begin where it had no length.
+    /// The peer of a connection does not read.
+    PeerStalled {
+        /// The number of the connection, from 1.
+        connection: u64,
+    },
+    /// The worker has finished. This is its last event.
+    Finished {
+        /// The mean number of connections that were up in the window, or the number at its start if it had no length.
         connections: f64,
         /// When the window ended.
-        ended: u64,
-        /// The share of the window in which the loop neither waited nor looked again; none where no time passed.
+        window_end: u64,
+        /// The busy share of the window, from 0 to 1. `None` if the window had no length.
         busy: Option<f64>,
-        /// How many intervals it has told of.
+        /// The number of [`IntervalEnded`](Self::IntervalEnded) events before.
         intervals: usize,
     },
 }
 
-/// The way from a loop to whoever started it.
+/// Sends the events of a worker to the coordinator.
 #[derive(Clone, Debug)]
-pub struct WorkerEvents {
+pub struct WorkerEventSender {
     sender: mpsc::Sender<WorkerEvent>,
-    main: Handle,
+    coordinator: Handle,
+}
+
+impl Timeline {
+    /// Returns the window.
+    pub fn window(&self) -> Range<u64> {
+        self.window_start..self.window_end
+    }
 }
 
 impl Control {
-    /// Ends the window now, and waits for nobody.
-    pub fn cut(&self) {
-        self.cut.store(true, Ordering::Release);
+    /// Ends the load now. A worker then waits for replies only for a moment.
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Release);
     }
 
-    /// Whether that was asked for.
-    pub fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::Acquire)
+    /// Returns true after [`stop`](Self::stop).
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Acquire)
     }
 }
 
-impl WorkerEvents {
-    /// Reports go to `sender`, and `main` is woken.
-    pub fn new(sender: mpsc::Sender<WorkerEvent>, main: Handle) -> Self {
-        Self { sender, main }
+impl WorkerEventSender {
+    /// Creates a sender to the receiver of `sender`, whose thread `coordinator` wakes.
+    pub fn new(sender: mpsc::Sender<WorkerEvent>, coordinator: Handle) -> Self {
+        Self {
+            sender,
+            coordinator,
+        }
     }
 
-    /// Tells `report`. Whoever does not listen any more, or cannot be woken and looks later, is no concern of a loop.
-    pub fn tell(&self, report: WorkerEvent) {
-        let _ = self.sender.send(report);
-        let _ = self.main.wake();
+    /// Sends `event`. A coordinator that is gone, or cannot be woken, does not matter to a worker: a coordinator looks
+    /// for events from time to time without a wake.
+    pub fn send(&self, event: WorkerEvent) {
+        let _ = self.sender.send(event);
+        let _ = self.coordinator.wake();
     }
 }

@@ -1,17 +1,17 @@
-//! One measurement, from the first connect to the last figure.
+//! Directs a run, from the first connect to the results.
 //!
-//! Loops run on threads of their own. This one tells them when to begin, adds up what they report, watches the clock of
-//! the server and of this process, and listens for signals.
+//! The workers run on threads of their own. The coordinator tells them when the load starts, adds up their metrics,
+//! reads the CPU times of this process and the server, and handles signals.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
 use super::child_server::ChildServer;
-use super::control::{Control, Timeline, WorkerEvent, WorkerEvents};
+use super::control::{Control, Timeline, WorkerEvent, WorkerEventSender};
 use super::error::RunError;
 use super::event::{RunEvent, RunPhase};
+use super::intervals::{CollectedInterval, IntervalCollector};
 use super::prepare::ReadyRun;
 use super::signal_waiter::SignalWaiter;
 use super::workers::Workers;
@@ -25,18 +25,18 @@ use crate::net::platform;
 use crate::net::signals::SignalRequest;
 use crate::net::timers::{NEVER, nanoseconds};
 
-/// How often progress is shown at least.
+/// The time between two [`RunEvent::Tick`]s, and the longest wait of the coordinator.
 const TICK: Duration = Duration::from_millis(500);
 
 impl ReadyRun {
-    /// Measures, until that is done or `interrupts` end it.
+    /// Runs the load until its end, or until a signal ends it.
     ///
     /// # Errors
     ///
-    /// When there is nothing to measure: nobody can connect, or the system refuses what the connections need.
+    /// Fails if no client can connect, if the system refuses a resource, or if a signal leaves no results.
     pub fn run(
         self,
-        interrupts: &mut SignalWaiter,
+        signals: &mut SignalWaiter,
         on_event: &mut dyn FnMut(RunEvent),
     ) -> Result<Results, RunError> {
         let Self {
@@ -45,145 +45,140 @@ impl ReadyRun {
             mut server,
         } = self;
         let pid = server.as_ref().map(ChildServer::pid);
-        let results = Run::start(settings, address, pid, interrupts)?.finish(on_event);
-        // The server stays until the figures are complete.
-        if let Some(end) = server.as_mut().and_then(ChildServer::exit_status) {
+        let results = Coordinator::start(settings, address, pid, signals)?.run(on_event);
+        // The server is dropped here, after the coordinator has read its CPU time and memory.
+        if let Some(status) = server.as_mut().and_then(ChildServer::exit_status) {
             on_event(RunEvent::Note(format!(
-                "the server that was started has ended: {end}"
+                "the started server ended during the run: {status}"
             )));
         }
         results
     }
 }
 
-/// A measurement that has begun.
-struct Run<'a> {
+/// A run whose workers have started. Times are nanoseconds of the monotonic clock.
+struct Coordinator<'a> {
     settings: Arc<RunSettings>,
     address: SocketAddr,
-    interrupts: &'a mut SignalWaiter,
+    signals: &'a mut SignalWaiter,
     control: Arc<Control>,
-    loops: Workers,
-    reports: mpsc::Receiver<WorkerEvent>,
+    workers: Workers,
+    worker_events: mpsc::Receiver<WorkerEvent>,
     usage: UsageMeter,
     timeline: Option<Timeline>,
-    /// Loops that have connected.
-    connected: usize,
-    /// For each loop that is done, how many intervals it has told of.
-    done: Vec<usize>,
-    /// Connections that were up when all had been tried, and those that were up in the window, on average.
+    /// Workers whose clients have all tried to connect.
+    connected_workers: usize,
+    /// Connections that were established before the load.
     connections: usize,
-    achieved: f64,
+    /// The mean number of connections that were up in the window.
+    mean_connections: f64,
     total: Metrics,
-    open_intervals: BTreeMap<usize, OpenInterval>,
+    collector: IntervalCollector,
     intervals: Vec<IntervalSummary>,
-    /// When the last loop ended so far that has.
-    ended: Option<u64>,
-    /// The busiest loop.
+    /// When the window ended for the last worker so far.
+    window_end: Option<u64>,
+    /// The busy share of the busiest worker so far.
     busiest: Option<f64>,
+    /// The number of the signal that stopped the run.
     signal: Option<i32>,
     is_measuring: bool,
-    phase_began: u64,
-    ticked: u64,
+    phase_start: u64,
+    latest_tick: u64,
 }
 
-/// An interval that some loops have still to report.
-#[derive(Default)]
-struct OpenInterval {
-    /// How many have.
-    reports: usize,
-    /// When it ended for the last of them.
-    end: u64,
-    tally: Metrics,
-}
-
-impl<'a> Run<'a> {
+impl<'a> Coordinator<'a> {
     fn start(
         settings: RunSettings,
         address: SocketAddr,
         server: Option<u32>,
-        interrupts: &'a mut SignalWaiter,
+        signals: &'a mut SignalWaiter,
     ) -> Result<Self, RunError> {
         let settings = Arc::new(settings);
-        let (sender, reports) = mpsc::channel();
+        let (sender, worker_events) = mpsc::channel();
         let control = Arc::default();
-        let reporter = WorkerEvents::new(sender, interrupts.handle());
-        let loops =
-            Workers::start(&settings, address, &control, &reporter).map_err(RunError::System)?;
+        let sender = WorkerEventSender::new(sender, signals.handle());
+        let workers =
+            Workers::start(&settings, address, &control, &sender).map_err(RunError::System)?;
         Ok(Self {
             address,
-            interrupts,
+            signals,
             control,
-            loops,
-            reports,
+            collector: IntervalCollector::new(workers.count()),
+            workers,
+            worker_events,
             usage: UsageMeter::new(server),
             timeline: None,
-            connected: 0,
-            done: Vec::new(),
+            connected_workers: 0,
             connections: 0,
-            achieved: 0.0,
+            mean_connections: 0.0,
             total: Metrics::default(),
-            open_intervals: BTreeMap::new(),
             intervals: Vec::new(),
-            ended: None,
+            window_end: None,
             busiest: None,
             signal: None,
             is_measuring: false,
-            phase_began: platform::monotonic_now(),
-            ticked: 0,
+            phase_start: platform::monotonic_now(),
+            latest_tick: 0,
             settings,
         })
     }
 
-    fn finish(mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<Results, RunError> {
+    fn run(mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<Results, RunError> {
         on_event(RunEvent::PhaseBegan(RunPhase::Connecting));
-        while self.done.len() < self.loops.count() {
+        while !self.have_all_finished() {
             self.wait()?;
             self.tick(on_event);
             self.handle_signals(on_event)?;
-            let ended = self.loops.ended();
-            self.take_reports(on_event)?;
-            self.end_window(on_event);
-            // A loop that ended without a word has failed, and the others need not go on.
-            if ended > self.done.len() {
-                self.control.cut();
-                self.loops.wake();
+            let ended = self.workers.ended();
+            self.handle_worker_events(on_event)?;
+            self.check_window_end(on_event);
+            // A worker that ended without a `Finished` event has failed. The others need not go on.
+            if ended > self.collector.finished_workers() {
+                self.stop_workers();
                 break;
             }
         }
-        self.loops.join()?;
+        self.workers.join()?;
         self.usage.record_window_end();
         self.results()
     }
 
+    fn have_all_finished(&self) -> bool {
+        self.collector.finished_workers() == self.workers.count()
+    }
+
+    fn stop_workers(&self) {
+        self.control.stop();
+        self.workers.wake();
+    }
+
     fn wait(&mut self) -> Result<(), RunError> {
         let now = platform::monotonic_now();
-        let end = self.timeline.map_or(NEVER, |timeline| timeline.end);
         let until_end = match self.usage.has_window_end() {
-            false => Duration::from_nanos(end.saturating_sub(now)),
+            false => Duration::from_nanos(self.planned_window_end().saturating_sub(now)),
             true => TICK,
         };
-        self.interrupts
+        self.signals
             .wait(Some(TICK.min(until_end)))
             .map_err(RunError::System)
     }
 
     fn tick(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
         let now = platform::monotonic_now();
-        if now.saturating_sub(self.ticked) >= nanoseconds(TICK) {
-            self.ticked = now;
-            on_event(RunEvent::Tick(Duration::from_nanos(
-                now.saturating_sub(self.phase_began),
-            )));
+        if now.saturating_sub(self.latest_tick) >= nanoseconds(TICK) {
+            self.latest_tick = now;
+            let elapsed = Duration::from_nanos(now.saturating_sub(self.phase_start));
+            on_event(RunEvent::Tick(elapsed));
         }
     }
 
-    fn show(&mut self, phase: RunPhase, on_event: &mut dyn FnMut(RunEvent)) {
-        self.phase_began = platform::monotonic_now();
+    fn enter(&mut self, phase: RunPhase, on_event: &mut dyn FnMut(RunEvent)) {
+        self.phase_start = platform::monotonic_now();
         on_event(RunEvent::PhaseBegan(phase));
     }
 
     fn handle_signals(&mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
-        for request in self.interrupts.pending().map_err(RunError::System)? {
+        for request in self.signals.pending().map_err(RunError::System)? {
             match (request, self.signal) {
                 (SignalRequest::LogStats, _) => {}
                 (SignalRequest::Stop(signal), Some(_)) => {
@@ -199,43 +194,49 @@ impl<'a> Run<'a> {
                             "interrupted: the results so far follow".to_owned(),
                         ));
                     }
-                    self.control.cut();
-                    self.loops.wake();
+                    self.stop_workers();
                 }
             }
         }
         Ok(())
     }
 
-    fn take_reports(&mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
-        while let Ok(report) = self.reports.try_recv() {
-            match report {
-                WorkerEvent::Connected { connections, tally } => {
+    fn handle_worker_events(&mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
+        while let Ok(event) = self.worker_events.try_recv() {
+            match event {
+                WorkerEvent::Connected {
+                    connections,
+                    metrics,
+                } => {
                     self.connections += connections;
-                    self.connected += 1;
-                    self.total += &tally;
-                    if self.connected == self.loops.count() && self.signal.is_none() {
-                        self.begin(on_event)?;
+                    self.connected_workers += 1;
+                    self.total += &metrics;
+                    if self.connected_workers == self.workers.count() && self.signal.is_none() {
+                        self.start_load(on_event)?;
                     }
                 }
-                WorkerEvent::WarmedUp => self.begin_window(on_event),
-                WorkerEvent::Interval { index, end, tally } => {
-                    self.add_interval(index, end, &tally);
-                    self.close_intervals(on_event);
+                WorkerEvent::WarmedUp => self.start_window(on_event),
+                WorkerEvent::IntervalEnded {
+                    index,
+                    end,
+                    metrics,
+                } => {
+                    self.collector.add(index, end, &metrics);
+                    self.take_complete_intervals(on_event);
                 }
-                WorkerEvent::PeerDoesNotRead(connection) => on_event(RunEvent::Note(format!(
+                WorkerEvent::PeerStalled { connection } => on_event(RunEvent::Note(format!(
                     "connection {connection}: no progress for 5 s: the peer is not reading"
                 ))),
-                WorkerEvent::Done {
+                WorkerEvent::Finished {
                     connections,
-                    ended,
+                    window_end,
                     busy,
                     intervals,
                 } => {
-                    self.done.push(intervals);
-                    self.achieved += connections;
-                    self.close_intervals(on_event);
-                    self.ended = self.ended.max(Some(ended));
+                    self.collector.worker_finished(intervals);
+                    self.mean_connections += connections;
+                    self.take_complete_intervals(on_event);
+                    self.window_end = self.window_end.max(Some(window_end));
                     self.busiest = [self.busiest, busy].into_iter().flatten().reduce(f64::max);
                 }
             }
@@ -243,26 +244,9 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The first loop to say that it is warm says so for all.
-    fn begin_window(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
-        if !std::mem::replace(&mut self.is_measuring, true) {
-            self.usage.record_window_start();
-            self.show(RunPhase::Measuring(self.settings.stop.duration), on_event);
-        }
-    }
-
-    fn end_window(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
-        let end = self.timeline.map_or(NEVER, |timeline| timeline.end);
-        let is_over = self.done.len() == self.loops.count() || platform::monotonic_now() >= end;
-        if is_over && !self.usage.has_window_end() {
-            self.usage.record_window_end();
-            self.show(RunPhase::Finishing, on_event);
-        }
-    }
-
-    /// All loops are connected: the load can begin.
-    fn begin(&mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
-        // Wrong bytes before the first message are a result: a greeting that nobody announced.
+    /// Starts the load after all workers have connected.
+    fn start_load(&mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
+        // Wrong bytes before the first message are a result: the server sent a greeting that the settings do not skip.
         if self.connections == 0 && self.total.corrupted == 0 {
             return Err(RunError::NotConnected {
                 address: self.address,
@@ -271,78 +255,77 @@ impl<'a> Run<'a> {
         }
         self.usage.record_connected();
         let now = platform::monotonic_now();
-        let begin = match self.settings.start_at {
-            None => now,
+        let (load_start, phase) = match self.settings.start_at {
+            None => (now, RunPhase::WarmUp(self.settings.warmup)),
             Some(at) => {
                 let left = at
                     .duration_since(SystemTime::now())
                     .map_err(|_| RunError::StartTimePassed)?;
-                now + nanoseconds(left)
+                (now + nanoseconds(left), RunPhase::Waiting(left))
             }
         };
-        let window = begin + nanoseconds(self.settings.warmup);
+        let window_start = load_start + nanoseconds(self.settings.warmup);
         let duration = self.settings.stop.duration.map_or(NEVER, nanoseconds);
         let timeline = Timeline {
-            begin,
-            window,
-            end: window.saturating_add(duration),
+            load_start,
+            window_start,
+            window_end: window_start.saturating_add(duration),
         };
         self.timeline = Some(timeline);
-        self.show(
-            match self.settings.start_at {
-                None => RunPhase::WarmUp(self.settings.warmup),
-                Some(_) => RunPhase::Waiting(Duration::from_nanos(begin - now)),
-            },
-            on_event,
-        );
-        // Nobody else sets it.
+        self.enter(phase, on_event);
+        // Only this line sets the value, once per run, so `set` cannot fail.
         let _ = self.control.timeline.set(timeline);
-        self.loops.wake();
+        self.workers.wake();
         Ok(())
     }
 
-    fn add_interval(&mut self, index: usize, end: u64, tally: &Metrics) {
-        let interval = self.open_intervals.entry(index).or_default();
-        interval.reports += 1;
-        interval.end = interval.end.max(end);
-        interval.tally += tally;
+    /// Starts the window with the first worker whose warm-up is over.
+    fn start_window(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
+        if !std::mem::replace(&mut self.is_measuring, true) {
+            self.usage.record_window_start();
+            self.enter(RunPhase::Measuring(self.settings.stop.duration), on_event);
+        }
     }
 
-    /// Those that every loop has told of, or was done before. They are complete one after the other.
-    fn close_intervals(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
-        while let Some((&index, interval)) = self.open_intervals.first_key_value() {
-            let absent = self.done.iter().filter(|told| **told <= index).count();
-            if interval.reports + absent < self.loops.count() {
-                return;
+    fn check_window_end(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
+        let is_over =
+            self.have_all_finished() || platform::monotonic_now() >= self.planned_window_end();
+        if is_over && !self.usage.has_window_end() {
+            self.usage.record_window_end();
+            self.enter(RunPhase::Finishing, on_event);
+        }
+    }
+
+    fn planned_window_end(&self) -> u64 {
+        self.timeline.map_or(NEVER, |timeline| timeline.window_end)
+    }
+
+    /// Adds complete intervals to the total and keeps their summaries. Their histograms are dropped here: an hour of
+    /// intervals would fill the memory.
+    fn take_complete_intervals(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
+        while let Some((index, interval)) = self.collector.pop_complete() {
+            let CollectedInterval { end, metrics, .. } = interval;
+            self.total += &metrics;
+            let start = self.settings.interval * index as u32;
+            let length = self.since_window_start(end).saturating_sub(start);
+            // A load that was stopped in its warm-up reports an interval without a length.
+            if !length.is_zero() {
+                let interval = Interval {
+                    start,
+                    length,
+                    metrics,
+                };
+                self.intervals.push(IntervalSummary::of(&interval));
+                on_event(RunEvent::IntervalFinished(&interval));
             }
-            self.close_interval(index, on_event);
         }
     }
 
-    /// Its histograms end here: an hour of them would fill the memory.
-    fn close_interval(&mut self, index: usize, on_event: &mut dyn FnMut(RunEvent)) {
-        let Some(OpenInterval { end, tally, .. }) = self.open_intervals.remove(&index) else {
-            return;
-        };
-        self.total += &tally;
-        let start = self.settings.interval * index as u32;
-        let length = self.since_window(end).saturating_sub(start);
-        // A load that was cut before its window has an interval without a length.
-        if !length.is_zero() {
-            let interval = Interval {
-                start,
-                length,
-                metrics: tally,
-            };
-            self.intervals.push(IntervalSummary::of(&interval));
-            on_event(RunEvent::IntervalFinished(&interval));
-        }
-    }
-
-    /// How long after the begin of the window that is.
-    fn since_window(&self, time: u64) -> Duration {
-        let begin = self.timeline.map_or(NEVER, |timeline| timeline.window);
-        Duration::from_nanos(time.saturating_sub(begin))
+    fn since_window_start(&self, time: u64) -> Duration {
+        let start = self
+            .timeline
+            .map_or(NEVER, |timeline| timeline.window_start);
+        Duration::from_nanos(time.saturating_sub(start))
     }
 
     fn results(self) -> Result<Results, RunError> {
@@ -350,9 +333,8 @@ impl<'a> Run<'a> {
             let signal = self.signal.unwrap_or_default();
             return Err(RunError::Interrupted { signal });
         };
-        let window = self.since_window(self.ended.unwrap_or(timeline.end));
-        let now = platform::monotonic_now();
-        let age = Duration::from_nanos(now.saturating_sub(timeline.window));
+        let window = self.since_window_start(self.window_end.unwrap_or(timeline.window_end));
+        let age = self.since_window_start(platform::monotonic_now());
         let connections_asked = self.settings.shard_connections();
         Ok(Results {
             address: self.address,
@@ -360,7 +342,7 @@ impl<'a> Run<'a> {
             measurement: Measurement {
                 window,
                 connections_asked,
-                connections_achieved: whole(self.achieved, connections_asked),
+                connections_achieved: whole_connections(self.mean_connections, connections_asked),
                 target_rate: TargetRate::of(&self.settings),
                 total: self.total,
                 intervals: self.intervals,
@@ -374,10 +356,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The connections that an average stands for. A moment in which one was replaced is none that was missing: it may be a
-/// hundredth of those that were asked for, and half of one at most.
-fn whole(average: f64, asked: usize) -> usize {
-    (average + (asked as f64 / 100.0).min(0.5)).floor() as usize
+/// Rounds a mean number of connections down, but forgives a shortfall of up to 1 % of the `requested` connections and up
+/// to half a connection: the moments in which a lost connection was replaced do not count as a missing connection.
+fn whole_connections(mean: f64, requested: usize) -> usize {
+    (mean + (requested as f64 / 100.0).min(0.5)).floor() as usize
 }
 
 #[cfg(test)]
@@ -385,8 +367,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_that_was_missing_for_more_than_a_moment_is_not_achieved() {
-        for (average, asked, expected) in [
+    fn a_connection_that_was_down_for_more_than_a_moment_is_missing() {
+        for (mean, requested, expected) in [
             (0.99, 1, 1),
             (0.98, 1, 0),
             (7.93, 8, 8),
@@ -395,7 +377,8 @@ mod tests {
             (999.5, 1000, 1000),
             (999.4, 1000, 999),
         ] {
-            assert_eq!(whole(average, asked), expected, "{average} of {asked}");
+            let whole = whole_connections(mean, requested);
+            assert_eq!(whole, expected, "{mean} of {requested}");
         }
     }
 }

@@ -1,93 +1,63 @@
-//! The loop of one thread: some of the connections, their schedules, and their figures.
+//! The loop of one worker thread: a share of the clients, their schedules, and their metrics.
 //!
 //! ```text
 //!          +--------------------------------------------------------------------------+
-//!          |  wait     until an event or a due time; right before a message is due,   |
-//!          |           look again and again instead                                   |
-//!          |  note     events -> sticky bits and keys; no I/O                         |
-//!          |  run      read, compare, send: connections with an event                 |
+//!          |  wait     until an event or a due time; close to the time of a message   |
+//!          |           the loop spins instead                                         |
+//!          |  record   events -> readiness and queues; no I/O                         |
+//!          |  run      clients with an event: read, compare, send                     |
 //!          |  due      messages whose time has come; timeouts; connects               |
-//!          |  advance  connect -> warm up -> measure -> drain -> done                 |
+//!          |  phase    connect -> wait -> load -> drain -> done                       |
 //!          +--------------------------------------------------------------------------+
 //! ```
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 
-use super::client::{Client, SocketState};
-use super::control::{Control, Timeline, WorkerEvent, WorkerEvents};
-use super::phases::WorkerPhase;
-use super::session::{Observer, SessionSettings, SessionStatus};
-use super::timer_queue::TimerQueue;
-use crate::load::measure::failure::Failure;
-use crate::load::measure::recorder::Recorder;
-use crate::load::plan::payload::{PIECE, Payload};
+use super::clients::{Clients, Turn, stall_limit};
+use super::control::{Control, WorkerEvent, WorkerEventSender};
+use super::phases::{Command, Facts, Phases};
+use crate::load::plan::payload::Payload;
 use crate::load::plan::settings::RunSettings;
 use crate::load::plan::share::WorkerShare;
-use crate::net::poll::{self, EVENTS_PER_WAIT, readiness_of, timeout_until};
+use crate::net::poll::{self, EVENTS_PER_WAIT, timeout_until};
 use crate::net::timers::{NEVER, nanoseconds};
-use crate::net::{ConnectError, Handle, platform};
+use crate::net::{Handle, platform};
 
 const WAKER: Token = Token(usize::MAX - 1);
 
-/// One loop.
+/// The loop of one worker thread.
 pub struct Generator {
-    pub(crate) poll: Poll,
-    pub(crate) events: Events,
-    pub(crate) settings: Arc<RunSettings>,
-    pub(crate) address: SocketAddr,
-    pub(crate) payload: Arc<Payload>,
-    pub(crate) control: Arc<Control>,
-    pub(crate) reporter: WorkerEvents,
-    pub(crate) part: WorkerShare,
-    pub(crate) clients: Vec<Client>,
-    /// Seats that had an event, or have more to read.
-    pub(crate) ready: VecDeque<usize>,
-    /// When messages are due.
-    pub(crate) sends: TimerQueue,
-    /// When connections are looked at: timeouts and connects.
-    pub(crate) checks: TimerQueue,
-    pub(crate) recorder: Recorder,
-    pub(crate) buffer: Box<[u8]>,
-    pub(crate) phase: WorkerPhase,
-    pub(crate) timeline: Option<Timeline>,
-    pub(crate) next_interval: u64,
-    /// When the schedule of a number of messages ends.
-    pub(crate) scheduled_until: u64,
-    pub(crate) intervals: usize,
-    /// Seats below this have been tried.
-    pub(crate) dialed: usize,
-    pub(crate) connecting: usize,
-    pub(crate) up: usize,
-    /// Connections so far, for their numbers.
-    pub(crate) sockets: u64,
-    pub(crate) started: u64,
-    /// Whether the last turn found nothing to do.
-    pub(crate) is_idle: bool,
-    /// Whether the end that was asked for has been begun.
-    pub(crate) is_cut: bool,
-    pub(crate) now: u64,
+    poll: Poll,
+    events: Events,
+    control: Arc<Control>,
+    worker_events: WorkerEventSender,
+    clients: Clients,
+    phases: Phases,
+    stall_limit: u64,
+    /// When the poll returned.
+    now: u64,
+    /// True if the latest turn found nothing to do.
+    is_idle_turn: bool,
 }
 
 impl Generator {
-    /// A loop for its part of the connections to `address`, and the way to wake it.
+    /// Creates the loop for a share of the clients, and the handle that wakes it.
     ///
     /// # Errors
     ///
-    /// When the system does not give it a poll.
+    /// Fails if the system refuses a poll or a waker.
     pub fn new(
         settings: Arc<RunSettings>,
         address: SocketAddr,
         payload: Arc<Payload>,
         control: Arc<Control>,
-        reporter: WorkerEvents,
-        part: WorkerShare,
+        worker_events: WorkerEventSender,
+        share: WorkerShare,
     ) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
         let handle = Handle::new(Waker::new(poll.registry(), WAKER)?);
@@ -95,50 +65,46 @@ impl Generator {
         let generator = Self {
             poll,
             events: Events::with_capacity(EVENTS_PER_WAIT),
-            clients: part
-                .connections(settings.connections)
-                .map(|number| Client::new(number as u64))
-                .collect(),
-            address,
-            payload,
             control,
-            reporter,
-            part,
-            ready: VecDeque::new(),
-            sends: TimerQueue::default(),
-            checks: TimerQueue::default(),
-            recorder: Recorder::new(now),
-            buffer: vec![0; PIECE].into_boxed_slice(),
-            phase: WorkerPhase::Connecting,
-            timeline: None,
-            next_interval: NEVER,
-            scheduled_until: 0,
-            intervals: 0,
-            dialed: 0,
-            connecting: 0,
-            up: 0,
-            sockets: 0,
-            started: now,
-            is_idle: false,
-            is_cut: false,
+            phases: Phases::new(&settings),
+            stall_limit: stall_limit(nanoseconds(settings.timeout)),
+            clients: Clients::new(
+                settings,
+                address,
+                payload,
+                share,
+                worker_events.clone(),
+                now,
+            ),
+            worker_events,
             now,
-            settings,
+            is_idle_turn: false,
         };
         Ok((generator, handle))
     }
 
-    /// Runs until the measurement is over.
+    /// Runs the loop until the run is over.
     ///
     /// # Errors
     ///
-    /// Only when the poll itself fails.
+    /// Fails only if the poll fails.
     pub fn run(mut self) -> io::Result<()> {
-        while self.phase != WorkerPhase::Done {
+        while !self.phases.is_done() {
             self.wait()?;
-            self.note();
-            self.run_ready();
-            self.run_due();
-            self.advance();
+            for event in &self.events {
+                if event.token() != WAKER {
+                    self.clients.handle_event(event, self.now);
+                }
+            }
+            let turn = Turn {
+                now: self.now,
+                registry: self.poll.registry(),
+            };
+            self.clients.run_ready(turn);
+            self.clients.run_due(turn);
+            while let Some(command) = self.phases.next(self.now, &self.facts()) {
+                self.execute(command);
+            }
         }
         Ok(())
     }
@@ -146,200 +112,114 @@ impl Generator {
     fn wait(&mut self) -> io::Result<()> {
         let from = platform::monotonic_now();
         let previous = std::mem::replace(&mut self.now, from);
-        let is_spinning = self.is_due_soon();
-        let timeout = match is_spinning || !self.ready.is_empty() {
+        let spin_from = match self.next_exact_time() {
+            NEVER => NEVER,
+            exact => exact.saturating_sub(nanoseconds(platform::SPIN)),
+        };
+        let is_spinning = spin_from <= from;
+        let timeout = match is_spinning || self.clients.has_ready() {
             true => Some(Duration::ZERO),
-            false => self.timeout(),
+            false => {
+                let deadline = spin_from
+                    .min(self.clients.next_timer())
+                    .min(self.phases.deadline(self.is_complete()));
+                timeout_until(deadline, from)
+            }
         };
         poll::wait(&mut self.poll, &mut self.events, timeout)?;
         self.now = platform::monotonic_now();
-        let found_nothing = self.events.is_empty() && self.sends.next() > self.now;
+        let found_nothing = self.events.is_empty() && self.clients.next_send() > self.now;
+        let recorder = &mut self.clients.recorder;
         if is_spinning && found_nothing {
-            // Turns that find nothing are spinning as a whole.
-            let from = if self.is_idle { previous } else { from };
-            self.recorder.spun(from, self.now);
+            // Turns that find nothing to do count as spinning from one poll to the next.
+            let from = if self.is_idle_turn { previous } else { from };
+            recorder.record_spin(from, self.now);
         } else if timeout != Some(Duration::ZERO) {
-            self.recorder.waited(from, self.now);
+            recorder.record_wait(from, self.now);
         } else {
-            self.recorder.looked(self.now);
+            recorder.record_busy_poll(self.now);
         }
-        self.is_idle = found_nothing;
+        self.is_idle_turn = found_nothing;
         Ok(())
     }
 
-    /// Whether something is due so soon that a wait could miss its time.
-    fn is_due_soon(&self) -> bool {
-        self.next_due() <= self.now.saturating_add(nanoseconds(platform::SPIN))
+    /// Returns the next time that a wait of the poll could miss, or [`NEVER`]: the poll waits in whole milliseconds.
+    fn next_exact_time(&self) -> u64 {
+        if self.phases.is_loaded() {
+            self.clients.next_send()
+        } else if self.phases.is_waiting() {
+            let timeline = self.control.timeline.get();
+            timeline.map_or(NEVER, |timeline| timeline.load_start)
+        } else {
+            NEVER
+        }
     }
 
-    fn timeout(&self) -> Option<Duration> {
-        let due = match self.next_due() {
-            NEVER => NEVER,
-            due => due.saturating_sub(nanoseconds(platform::SPIN)),
+    fn is_complete(&self) -> bool {
+        self.clients.admission.is_exhausted() && self.clients.recorder.is_idle()
+    }
+
+    fn facts(&self) -> Facts {
+        let Clients {
+            connector,
+            admission,
+            recorder,
+            ..
+        } = &self.clients;
+        // The walk over all clients is left to workers in which no message ends.
+        let is_stalled = admission.is_limited()
+            && self.now.saturating_sub(recorder.last_end()) > self.stall_limit
+            && self
+                .clients
+                .has_message_overdue_by(self.stall_limit, self.now);
+        Facts {
+            have_all_tried: connector.have_all_tried(),
+            timeline: self.control.timeline.get().copied(),
+            is_stopped: self.control.is_stopped(),
+            is_idle: recorder.is_idle(),
+            is_complete: self.is_complete(),
+            is_stalled,
+            last_counted_end: recorder.last_counted_end(),
+        }
+    }
+
+    fn execute(&mut self, command: Command) {
+        let turn = Turn {
+            now: self.now,
+            registry: self.poll.registry(),
         };
-        let deadline = due
-            .min(self.checks.next())
-            .min(self.next_interval)
-            .min(self.next_dial())
-            .min(self.phase_ends());
-        timeout_until(deadline, self.now)
-    }
-
-    fn note(&mut self) {
-        for event in &self.events {
-            if event.token() != WAKER {
-                let Token(key) = event.token();
-                note(&mut self.clients[key], event, self.now);
-                enqueue(&mut self.clients, &mut self.ready, key);
-            }
+        match command {
+            Command::ReportConnected => self.worker_events.send(WorkerEvent::Connected {
+                connections: self.clients.connector.established(),
+                metrics: self.clients.recorder.end_interval(self.now),
+            }),
+            Command::StartLoad(timeline) => self.clients.start_load(&timeline, turn),
+            Command::ReportWarmedUp => self.worker_events.send(WorkerEvent::WarmedUp),
+            Command::EndInterval { index, end } => self.end_interval(index, end),
+            Command::EndLoad { window_end } => self.clients.end_load(window_end, turn),
+            Command::Finish { last_interval } => self.finish(last_interval),
         }
     }
 
-    fn run_ready(&mut self) {
-        for _ in 0..self.ready.len() {
-            if let Some(key) = self.ready.pop_front() {
-                self.clients[key].is_queued = false;
-                match self.clients[key].line {
-                    SocketState::Down => {}
-                    SocketState::Connecting(_) => self.finish_connect(key),
-                    SocketState::Up { .. } => self.run_session(key),
-                }
-            }
-        }
+    fn end_interval(&mut self, index: usize, end: u64) {
+        self.worker_events.send(WorkerEvent::IntervalEnded {
+            index,
+            end,
+            metrics: self.clients.recorder.end_interval(end),
+        });
     }
 
-    fn run_due(&mut self) {
-        // Not past this moment, or a schedule that cannot be kept would hold up the replies.
-        while let Some((_, key)) = self.sends.pop_due(self.now) {
-            self.run_slot(key);
-        }
-        while let Some((time, key)) = self.checks.pop_due(self.now) {
-            if self.clients[key].check_at == time {
-                self.clients[key].check_at = NEVER;
-                self.check(key);
-            }
-        }
-        while self.next_dial() <= self.now {
-            self.dialed += 1;
-            self.connecting += 1;
-            self.dial(self.dialed - 1);
-        }
-    }
-
-    pub(crate) fn run_slot(&mut self, key: usize) {
-        self.clients[key].send_at = NEVER;
-        match self.clients[key].line {
-            SocketState::Down if self.settings.churn => self.dial(key),
-            SocketState::Down | SocketState::Connecting(_) => {}
-            SocketState::Up { .. } => self.run_session(key),
-        }
-    }
-
-    pub(crate) fn run_session(&mut self, key: usize) {
-        let client = &mut self.clients[key];
-        let SocketState::Up {
-            socket, session, ..
-        } = &mut client.line
-        else {
-            return;
-        };
-        let progress = session.drive(
-            socket,
-            &mut client.schedule,
-            &session_settings(&self.settings, &self.payload),
-            &mut self.buffer,
-            &mut self.recorder,
-        );
-        let is_complete = session.is_complete();
-        match progress {
-            SessionStatus::Wait | SessionStatus::Again | SessionStatus::Lost(_) if is_complete => {
-                self.next_churn(key);
-            }
-            SessionStatus::Lost(failure) => self.fail(key, failure),
-            SessionStatus::Corrupted(corruption) => self.fail_corrupted(key, corruption),
-            SessionStatus::Wait | SessionStatus::Again => {
-                if !client.tell_kernel(self.poll.registry(), Token(key)) {
-                    return self.fail(key, Failure::Reset);
-                }
-                if progress == SessionStatus::Again {
-                    enqueue(&mut self.clients, &mut self.ready, key);
-                }
-                self.schedule_send(key);
-                self.arm_timer(key);
-            }
-        }
-    }
-
-    /// Puts the next message of an open loop on the agenda, if nothing but its time is missing.
-    pub(crate) fn schedule_send(&mut self, key: usize) {
-        let client = &mut self.clients[key];
-        let SocketState::Up { session, .. } = &client.line else {
-            return;
-        };
-        let Some(next) = client.schedule.next() else {
-            return;
-        };
-        let is_free = session.can_send(&session_settings(&self.settings, &self.payload));
-        if is_free && client.send_at == NEVER && self.recorder.may_begin(next) {
-            client.send_at = next;
-            self.sends.add(next, key);
-        }
-    }
-
-    pub(crate) fn arm_timer(&mut self, key: usize) {
-        let client = &mut self.clients[key];
-        let deadline = client.deadline(nanoseconds(self.settings.timeout));
-        if deadline < client.check_at {
-            client.check_at = deadline;
-            self.checks.add(deadline, key);
-        }
-    }
-
-    fn check(&mut self, key: usize) {
-        if self.clients[key].report_blocked(self.now) {
-            let connection = self.clients[key].connection;
-            self.reporter.tell(WorkerEvent::PeerDoesNotRead(connection));
-        }
-        let client = &mut self.clients[key];
-        if client.deadline(nanoseconds(self.settings.timeout)) > self.now {
-            return self.arm_timer(key);
-        }
-        match client.line {
-            SocketState::Connecting(_) => {
-                self.fail_connect(key, ConnectError::timed_out().failure.into());
-            }
-            SocketState::Up { .. } => self.fail(key, Failure::Timeout),
-            SocketState::Down if self.phase == WorkerPhase::Loaded => self.redial(key),
-            SocketState::Down => client.redial_at = NEVER,
-        }
-    }
-}
-
-pub(crate) fn session_settings<'a>(
-    settings: &'a RunSettings,
-    payload: &'a Payload,
-) -> SessionSettings<'a> {
-    SessionSettings {
-        payload,
-        sizes: &settings.sizes,
-        pipeline: settings.pipeline,
-        verify: settings.verify,
-        seed: settings.seed,
-        clock: platform::monotonic_now,
-    }
-}
-
-fn note(client: &mut Client, event: &Event, now: u64) {
-    let reported = readiness_of(event);
-    match &mut client.line {
-        SocketState::Down => {}
-        SocketState::Connecting(connecting) => connecting.handle_ready(reported),
-        SocketState::Up { session, .. } => session.handle_ready(reported, now),
-    }
-}
-
-fn enqueue(clients: &mut [Client], ready: &mut VecDeque<usize>, key: usize) {
-    if !std::mem::replace(&mut clients[key].is_queued, true) {
-        ready.push_back(key);
+    fn finish(&mut self, last_interval: usize) {
+        self.clients.finish(self.now);
+        let window_end = self.clients.recorder.window().end;
+        self.end_interval(last_interval, window_end);
+        let recorder = &self.clients.recorder;
+        let established = self.clients.connector.established() as f64;
+        self.worker_events.send(WorkerEvent::Finished {
+            connections: recorder.mean_connections().unwrap_or(established),
+            window_end,
+            busy: recorder.busy(),
+            intervals: last_interval + 1,
+        });
     }
 }

@@ -1,268 +1,233 @@
-//! Where a loop is on its way: connect, warm up, measure, drain.
+//! The phases of a worker, as a state machine without I/O: time and facts go in, commands come out.
 //!
 //! ```text
-//!   Connecting --> Waiting --> Loaded: warm-up | window --> Draining --> Done
-//!   every seat     all loops,  messages are begun           replies
-//!   tried once     a time                                   may come
+//!                 every client       all workers       end of the window,       replies are in,
+//!                 has tried          have connected    or all messages ended    or too late
+//!   Connecting -----------> Waiting ------------> Loaded ---------> Draining ---------> Done
+//!                                                 warm-up, window
 //! ```
+//!
+//! [`Phases::next`] takes the time and the [`Facts`], and returns the [`Command`] that is due. The generator executes
+//! the command and asks again. A stop by the coordinator shortens the phases.
 
 use std::time::Duration;
 
-use super::client::SocketState;
-use super::connector::REDIAL;
-use super::control::{Timeline, WorkerEvent};
-use super::generator::Generator;
-use crate::load::plan::schedule::Schedule;
-use crate::load::plan::settings::Load;
+use super::control::Timeline;
+use crate::load::plan::settings::{Load, RunSettings};
 use crate::net::timers::{NEVER, nanoseconds};
 
-/// Where a loop is on its way.
+/// How long replies may arrive after a stop by the coordinator: 100 ms. Replies that are on their way are answered in
+/// that time, and do not turn percentiles into lower bounds.
+const STOP_GRACE: u64 = 100_000_000;
+
+/// The phase of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WorkerPhase {
-    /// Every seat is tried once.
+pub enum WorkerPhase {
+    /// Every client connects once.
     Connecting,
-    /// Until all threads are connected and the load begins.
+    /// The other workers still connect, or the start of the load is awaited.
     Waiting,
-    /// Warm-up and window.
-    Loaded,
-    /// The replies that are due may still come.
-    Draining {
-        until: u64,
-    },
+    /// Messages start: the warm-up and the window.
+    Loaded(Timeline),
+    /// No message starts. Replies may arrive until this time.
+    Draining(u64),
+    /// The worker has finished.
     Done,
 }
 
-/// How long replies may come after an interrupt.
-const GRACE: u64 = 100_000_000;
+/// The facts that decide on the next phase.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// Every client has tried to connect.
+    pub have_all_tried: bool,
+    /// The times of the run, once the coordinator has set them.
+    pub timeline: Option<Timeline>,
+    /// The coordinator has stopped the run.
+    pub is_stopped: bool,
+    /// Every counted message that started has ended.
+    pub is_idle: bool,
+    /// The number of messages is limited and all of them have ended.
+    pub is_complete: bool,
+    /// The number of messages is limited, and messages that are due have not ended for a long time.
+    pub is_stalled: bool,
+    /// When the latest counted message ended, or the start of the window.
+    pub last_counted_end: u64,
+}
 
-impl Generator {
-    pub(crate) fn advance(&mut self) {
-        while self.now >= self.next_interval {
-            self.hand_over_interval();
-        }
-        match self.phase {
-            WorkerPhase::Connecting
-                if self.dialed == self.clients.len() && self.connecting == 0 =>
-            {
-                let tally = self.recorder.hand_over(self.now);
-                self.reporter.tell(WorkerEvent::Connected {
-                    connections: self.up,
-                    tally,
-                });
-                self.phase = WorkerPhase::Waiting;
-            }
-            WorkerPhase::Waiting => self.begin_in_time(),
-            WorkerPhase::Loaded if self.is_over() => {
-                let patience = nanoseconds(self.settings.timeout);
-                self.drain(self.window_ends(), self.now.saturating_add(patience));
-            }
-            WorkerPhase::Draining { until } if self.now >= until || self.recorder.is_idle() => {
-                self.finish()
-            }
-            WorkerPhase::Connecting
-            | WorkerPhase::Loaded
-            | WorkerPhase::Draining { .. }
-            | WorkerPhase::Done => {}
-        }
-        if self.control.is_cut() && !std::mem::replace(&mut self.is_cut, true) {
-            self.cut();
-        }
-    }
+/// A command to the generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Report the connects to the coordinator.
+    ReportConnected,
+    /// Start the load.
+    StartLoad(Timeline),
+    /// Report that the warm-up is over.
+    ReportWarmedUp,
+    /// End an interval of the window, and report its metrics.
+    EndInterval {
+        /// The number of the interval, from 0.
+        index: usize,
+        /// When the interval ended.
+        end: u64,
+    },
+    /// End the window and the load.
+    EndLoad {
+        /// When the window ended.
+        window_end: u64,
+    },
+    /// Close the connections, and report the last interval and the end.
+    Finish {
+        /// The number of the last interval, from 0.
+        last_interval: usize,
+    },
+}
 
-    /// The window ends now. What is on its way may come for a moment, so that messages which nobody held up do not make
-    /// lower bounds of the figures.
-    fn cut(&mut self) {
-        let until = self.now.saturating_add(GRACE);
-        match self.phase {
-            WorkerPhase::Connecting | WorkerPhase::Waiting => self.finish(),
-            WorkerPhase::Loaded => self.drain(self.now, until),
-            WorkerPhase::Draining { until: end } => {
-                self.phase = WorkerPhase::Draining {
-                    until: end.min(until),
-                };
-            }
-            WorkerPhase::Done => {}
-        }
-    }
+/// The state machine of a worker's phases. Times are nanoseconds of the monotonic clock.
+#[derive(Debug)]
+pub struct Phases {
+    phase: WorkerPhase,
+    interval: u64,
+    timeout: u64,
+    /// How long the schedule of a limited number of messages is. The last message has a time of its own, as every
+    /// message has, so all workers have the same length. 0 in a closed loop.
+    schedule_length: u64,
+    /// Starts of intervals that are past: the first is the start of the window.
+    intervals_started: usize,
+}
 
-    fn begin_in_time(&mut self) {
-        if self.timeline.is_none() {
-            self.timeline = self.control.timeline.get().copied();
-        }
-        if let Some(timeline) = self.timeline.filter(|timeline| timeline.begin <= self.now) {
-            self.begin(timeline);
-        }
-    }
-
-    fn begin(&mut self, timeline: Timeline) {
-        let window = timeline.window..timeline.end;
-        let connections = self.settings.connections;
-        let messages = self.settings.stop.messages;
-        let quota = messages.map(|messages| self.part.messages(messages, connections));
-        self.recorder.open(window, quota, self.now);
-        self.phase = WorkerPhase::Loaded;
-        self.next_interval = timeline.window;
-        self.scheduled_until = timeline.window.saturating_add(self.schedule_length());
-        for key in 0..self.clients.len() {
-            let client = &mut self.clients[key];
-            client.schedule = Schedule::new(&self.settings, client.number, timeline.begin);
-            if self.settings.churn {
-                self.next_churn(key);
-            } else if let SocketState::Up { session, .. } = &mut client.line {
-                session.handle_begin(self.now);
-                self.run_session(key);
-            } else {
-                client.redial_at = self.now;
-                self.arm_timer(key);
-            }
-        }
-    }
-
-    /// How long an open loop has for a number of messages: its last message has a time of its own, as each has. All loops
-    /// of a load have the same.
-    fn schedule_length(&self) -> u64 {
-        match (self.settings.load, self.settings.stop.messages) {
+impl Phases {
+    /// Creates the phases of a worker that starts to connect.
+    pub fn new(settings: &RunSettings) -> Self {
+        let schedule_length = match (settings.load, settings.stop.messages) {
             (Load::Open { rate, .. }, Some(messages)) => {
                 Duration::try_from_secs_f64(messages as f64 / rate).map_or(NEVER, nanoseconds)
             }
-            _ => 0,
+            (Load::Open { .. }, None) | (Load::Closed, _) => 0,
+        };
+        Self {
+            phase: WorkerPhase::Connecting,
+            interval: nanoseconds(settings.interval),
+            timeout: nanoseconds(settings.timeout),
+            schedule_length,
+            intervals_started: 0,
         }
     }
 
-    /// At the begin of the window nothing is handed over: of the warm-up nothing was recorded, and what this turn has
-    /// recorded is the window's.
-    fn hand_over_interval(&mut self) {
-        let window = self.recorder.window();
-        if self.next_interval == window.start {
-            self.reporter.tell(WorkerEvent::WarmedUp);
-        } else {
-            self.end_interval(self.next_interval);
-        }
-        self.next_interval += nanoseconds(self.settings.interval);
-        if self.next_interval >= window.end {
-            self.next_interval = NEVER;
-        }
+    /// Returns true if the worker has finished.
+    pub fn is_done(&self) -> bool {
+        self.phase == WorkerPhase::Done
     }
 
-    fn end_interval(&mut self, end: u64) {
-        self.reporter.tell(WorkerEvent::Interval {
-            index: self.intervals,
-            end,
-            tally: self.recorder.hand_over(end),
-        });
-        self.intervals += 1;
+    /// Returns true if messages start.
+    pub fn is_loaded(&self) -> bool {
+        matches!(self.phase, WorkerPhase::Loaded(_))
     }
 
-    fn is_over(&self) -> bool {
-        let is_measuring = self.now >= self.recorder.window().start;
-        self.now >= self.load_ends() || (is_measuring && self.is_stuck())
+    /// Returns true if the start of the load is awaited.
+    pub fn is_waiting(&self) -> bool {
+        self.phase == WorkerPhase::Waiting
     }
 
-    /// Whether messages are counted and, for so long that each could have been tried twice, one was due and none ended.
-    fn is_stuck(&self) -> bool {
-        let patience = nanoseconds(self.settings.timeout).saturating_add(REDIAL);
-        let patience = patience.saturating_mul(2);
-        // The look at all seats is left to loops in which nothing ends.
-        self.recorder.is_stuck(self.now, patience)
-            && self.clients.iter().any(|client| {
-                let due = client.schedule.next().unwrap_or(0);
-                self.now.saturating_sub(due) > patience
-            })
-    }
-
-    /// As far as it is known. A loop whose messages are all through, or that has none, still takes part in the warm-up.
-    fn load_ends(&self) -> u64 {
-        let window = self.recorder.window();
-        match self.recorder.is_complete() {
-            true => window.end.min(self.scheduled_until),
-            false => window.end,
-        }
-    }
-
-    /// Of a load that is over: with the last of its messages and their schedule, not with the turn that noticed.
-    fn window_ends(&self) -> u64 {
-        match self.recorder.is_complete() {
-            true => self.scheduled_until.max(self.recorder.last_counted_end()),
-            false => self.now,
-        }
-    }
-
-    fn drain(&mut self, window_end: u64, until: u64) {
-        self.recorder.close(window_end);
-        self.next_interval = NEVER;
-        self.send_last();
-        self.phase = WorkerPhase::Draining { until };
-        if !self.settings.churn {
-            self.recorder.stop();
-        }
-        if self.recorder.is_idle() {
-            self.finish();
-        }
-    }
-
-    /// Messages that were due in this last turn and that nobody held up: that they are late is in the send lag.
-    fn send_last(&mut self) {
-        let last = self.recorder.window().end.saturating_sub(1);
-        while let Some((_, key)) = self.sends.pop_due(last.min(self.now)) {
-            self.run_slot(key);
-        }
-    }
-
-    fn finish(&mut self) {
-        for key in 0..self.clients.len() {
-            if self.has_unsent(key) {
-                let intended = self.take_unsent(key);
-                self.recorder.unsent_though_dialed(intended, self.now);
-            }
-            if let SocketState::Up { session, .. } = self.close(key) {
-                for times in session.into_unanswered() {
-                    self.recorder.unanswered(&times, self.now);
-                }
-            }
-            self.count_unsent(key);
-        }
-        let end = self.recorder.window().end;
-        self.end_interval(end);
-        let busy = self.recorder.busy();
-        self.reporter.tell(WorkerEvent::Done {
-            connections: self.recorder.connections().unwrap_or(self.up as f64),
-            ended: end,
-            busy,
-            intervals: self.intervals,
-        });
-        self.phase = WorkerPhase::Done;
-    }
-
-    fn count_unsent(&mut self, key: usize) {
-        let schedule = &mut self.clients[key].schedule;
-        let is_dialed = matches!(schedule, Schedule::Closed | Schedule::Dialed { .. });
-        // Where the load was cut in its warm-up nothing was to be counted, however long that was to be.
-        if is_dialed || self.recorder.window().is_empty() {
-            return;
-        }
-        while let Some(intended) = schedule
-            .next()
-            .filter(|next| self.recorder.is_wanted(*next))
-        {
-            self.recorder.unsent(intended, self.now);
-            schedule.advance();
-        }
-    }
-
-    pub(crate) fn phase_ends(&self) -> u64 {
+    /// Returns when the next command may be due without a change of other facts, or [`NEVER`].
+    pub fn deadline(&self, is_complete: bool) -> u64 {
         match self.phase {
-            WorkerPhase::Loaded => self.load_ends(),
-            WorkerPhase::Draining { until } => until,
+            WorkerPhase::Loaded(timeline) => self
+                .load_end(&timeline, is_complete)
+                .min(self.next_interval_start(&timeline)),
+            WorkerPhase::Draining(until) => until,
             WorkerPhase::Connecting | WorkerPhase::Waiting | WorkerPhase::Done => NEVER,
         }
     }
 
-    /// The next time that must be kept exactly.
-    pub(crate) fn next_due(&self) -> u64 {
+    /// Moves on to the next phase, if it is time, and returns the command that is due at `now`.
+    pub fn next(&mut self, now: u64, facts: &Facts) -> Option<Command> {
         match self.phase {
-            WorkerPhase::Waiting => self.timeline.map_or(NEVER, |timeline| timeline.begin),
-            WorkerPhase::Loaded => self.sends.next(),
-            WorkerPhase::Connecting | WorkerPhase::Draining { .. } | WorkerPhase::Done => NEVER,
+            WorkerPhase::Connecting if facts.have_all_tried => {
+                self.phase = WorkerPhase::Waiting;
+                Some(Command::ReportConnected)
+            }
+            WorkerPhase::Waiting if facts.timeline.is_some_and(|times| times.load_start <= now) => {
+                facts.timeline.map(|timeline| {
+                    self.phase = WorkerPhase::Loaded(timeline);
+                    Command::StartLoad(timeline)
+                })
+            }
+            WorkerPhase::Connecting | WorkerPhase::Waiting if facts.is_stopped => {
+                Some(self.finish())
+            }
+            WorkerPhase::Loaded(timeline) => self.next_of_load(&timeline, now, facts),
+            WorkerPhase::Draining(until) if now >= until || facts.is_idle => Some(self.finish()),
+            WorkerPhase::Draining(until) if facts.is_stopped => {
+                self.phase = WorkerPhase::Draining(until.min(now.saturating_add(STOP_GRACE)));
+                None
+            }
+            WorkerPhase::Connecting
+            | WorkerPhase::Waiting
+            | WorkerPhase::Draining(_)
+            | WorkerPhase::Done => None,
+        }
+    }
+
+    fn next_of_load(&mut self, timeline: &Timeline, now: u64, facts: &Facts) -> Option<Command> {
+        let interval_start = self.next_interval_start(timeline);
+        if now >= interval_start {
+            self.intervals_started += 1;
+            return Some(match self.intervals_started {
+                // No interval ends here: nothing of the warm-up was recorded, and messages of this turn are measured.
+                1 => Command::ReportWarmedUp,
+                started => Command::EndInterval {
+                    index: started - 2,
+                    end: interval_start,
+                },
+            });
+        }
+        let is_stalled = now >= timeline.window_start && facts.is_stalled;
+        if now >= self.load_end(timeline, facts.is_complete) || is_stalled {
+            // A limited run ends with its last message and its schedule, not with the turn that noticed the end.
+            let window_end = match facts.is_complete {
+                true => self.schedule_end(timeline).max(facts.last_counted_end),
+                false => now,
+            };
+            self.phase = WorkerPhase::Draining(now.saturating_add(self.timeout));
+            Some(Command::EndLoad { window_end })
+        } else if facts.is_stopped {
+            self.phase = WorkerPhase::Draining(now.saturating_add(STOP_GRACE));
+            Some(Command::EndLoad { window_end: now })
+        } else {
+            None
+        }
+    }
+
+    fn finish(&mut self) -> Command {
+        self.phase = WorkerPhase::Done;
+        Command::Finish {
+            last_interval: self.intervals_started.saturating_sub(1),
+        }
+    }
+
+    /// Returns when the load ends, as far as known. A worker whose messages have all ended still takes part in the
+    /// warm-up.
+    fn load_end(&self, timeline: &Timeline, is_complete: bool) -> u64 {
+        match is_complete {
+            true => timeline.window_end.min(self.schedule_end(timeline)),
+            false => timeline.window_end,
+        }
+    }
+
+    fn schedule_end(&self, timeline: &Timeline) -> u64 {
+        timeline.window_start.saturating_add(self.schedule_length)
+    }
+
+    /// Returns when the next interval starts, or [`NEVER`] after the last one.
+    fn next_interval_start(&self, timeline: &Timeline) -> u64 {
+        let offset = self.interval.saturating_mul(self.intervals_started as u64);
+        let start = timeline.window_start.saturating_add(offset);
+        match start < timeline.window_end {
+            true => start,
+            false => NEVER,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! One connection under load, from its first byte to its last: what is sent, what must come back, and when.
+//! One established connection under load: its messages, their times, and the check of their replies.
 //!
 //! ```text
 //!   intended ---------> sendable ---------> sent ---------------------> answered
@@ -7,154 +7,149 @@
 //!   |<---------------------------- response --------------------------->|
 //! ```
 //!
-//! A message is *intended* when its schedule says so; in a closed loop, when there is room for it. It is *sendable* when
-//! the connection is up, has room under the pipeline's depth and its socket takes bytes; *sent* when its first byte is
-//! handed over; *answered* when its last byte is back. Replies are read before anything is sent.
+//! - *intended*: the schedule wants the message sent. In a closed loop: there is room for the message.
+//! - *sendable*: the message is intended, the connection is up, fewer messages than the pipeline's depth are unanswered,
+//!   and the socket accepts bytes.
+//! - *sent*: the socket has accepted the first byte.
+//! - *answered*: the last byte of the reply is back.
 //!
-//! Like a connection of the server it drives a transport while it believes in it and wants to, and only `WouldBlock`
-//! disproves the belief. Its clock is an argument.
+//! [`Session::drive`] reads replies before it sends. Like a connection of the server, a session calls the socket while
+//! [`Readiness`] says that the socket is ready, and only `WouldBlock` disproves that (on epoll, a short read too). The
+//! clock is an argument, so tests set the time.
 
 mod receive;
 mod send;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{VecDeque, vec_deque};
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 
+use super::admission::Admission;
 use crate::conn::{Readiness, Ready};
 use crate::load::measure::failure::Failure;
+use crate::load::measure::message::{Observer, Timestamps};
 use crate::load::measure::metrics::Corruption;
-use crate::load::plan::payload::{Message, Payload};
+use crate::load::plan::payload::{MessageBytes, Payload};
 use crate::load::plan::random::{RngStream, random};
 use crate::load::plan::schedule::Schedule;
 use crate::load::plan::settings::Sizes;
 
-/// What all sessions of a loop share.
+/// Settings that all sessions of a worker share.
 pub struct SessionSettings<'a> {
-    /// What is sent.
+    /// The bytes of the messages.
     pub payload: &'a Payload,
-    /// How large the messages are.
+    /// The sizes of the messages.
     pub sizes: &'a Sizes,
-    /// Most unanswered messages.
+    /// The most unanswered messages of a connection.
     pub pipeline: usize,
-    /// Whether replies are compared.
+    /// Bytes of a greeting that the server sends first on each connection. They are discarded.
+    pub greeting: usize,
+    /// Compare every byte of a reply with the message.
     pub verify: bool,
-    /// Decides the sizes.
+    /// The seed of the message sizes.
     pub seed: u64,
-    /// The monotonic clock.
+    /// The monotonic clock, in nanoseconds.
     pub clock: fn() -> u64,
 }
 
-/// Who is told what happened to each message.
-pub trait Observer {
-    /// May another message, intended at this time, be begun?
-    fn may_begin(&mut self, intended: u64) -> bool;
-    /// A message is on its way.
-    fn sent(&mut self, times: &Timestamps);
-    /// A reply of `size` bytes is complete.
-    fn answered(&mut self, times: &Timestamps, size: usize, at: u64);
-    /// Bytes of replies have come.
-    fn received(&mut self, bytes: usize, at: u64);
-    /// The connection is about to be read for the first time in this turn.
-    fn reading(&mut self, at: u64);
-}
-
-/// When a message was intended, sendable and sent.
+/// How many messages a session carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timestamps {
-    /// When its schedule wanted it.
-    pub intended: u64,
-    /// When nothing but us was in its way.
-    pub sendable: u64,
-    /// When its first byte was handed over.
-    pub sent: u64,
+pub enum SessionLoad {
+    /// Any number. [`Admission`] decides on each message.
+    Unlimited,
+    /// With churn: exactly one message. The message was admitted when its connect started.
+    OneMessage,
 }
 
-/// How a run ended.
+/// The state in which [`Session::drive`] leaves a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionStatus {
-    /// Nothing can be done before the next event or the next due time.
-    Wait,
-    /// There is more to read.
-    Again,
-    /// The connection is lost.
-    Lost(Failure),
-    /// A reply differs from what was sent.
+    /// The session waits for an event of its socket or for the next time of its schedule.
+    Waiting,
+    /// There may be more to read. Another run must follow.
+    MoreToRead,
+    /// The connection has failed.
+    Failed(Failure),
+    /// A reply differs from its message.
     Corrupted(Corruption),
 }
 
-/// A message whose reply is due.
+/// A message without a complete reply.
 #[derive(Clone, Copy, Debug)]
 struct InFlight {
     times: Timestamps,
-    /// Of its first byte, in the bytes of the connection.
+    /// The offset of the first byte in the byte stream of the connection.
     offset: u64,
     size: usize,
 }
 
-/// One established connection.
+/// An established connection under load.
 pub struct Session {
     readiness: Readiness,
     /// The number of the connection, from 1.
     number: u64,
-    /// Of its first byte, in the table.
+    /// Where the byte stream of the connection starts in the payload table.
     start: usize,
-    /// Bytes of a greeting that are still to come.
-    greeting: usize,
+    /// Bytes of the greeting that have not arrived.
+    greeting_left: usize,
     in_flight: VecDeque<InFlight>,
-    /// How much of the oldest message is back.
+    /// Bytes of the oldest message that are back.
     received: usize,
-    /// How much of the youngest message is handed over.
+    /// Bytes of the newest message that the socket has accepted.
     written: usize,
-    /// Where the next message begins, in the bytes of the connection.
-    offset: u64,
-    /// Since when nothing but us is in the way of the next message.
+    /// The offset of the next message in the byte stream of the connection.
+    next_offset: u64,
+    /// Since when only the load generator itself delays the next message.
     sendable_since: u64,
-    /// Whether the pipeline was full once, and since when there is room for the messages after the next.
+    /// True if the pipeline was full at least once.
     was_full: bool,
-    rooms: VecDeque<u64>,
-    /// How much earlier the first message could have been sent but for us.
-    dial_lag: u64,
-    /// Since when the socket has taken no bytes.
+    /// Since when there is room for the messages after the next one, once the pipeline was full.
+    room_since: VecDeque<u64>,
+    /// How long the load generator itself delayed the connect.
+    connect_lag: u64,
+    /// Since when the socket has accepted no bytes, if the latest write was blocked.
     blocked_since: Option<u64>,
-    /// Messages that may still be begun on this connection.
-    left: u64,
+    load: SessionLoad,
+    /// True if the one message of [`SessionLoad::OneMessage`] was sent.
+    has_sent_all: bool,
     random: fastrand::Rng,
 }
 
 impl Session {
-    /// Connection `number` of a payload, established at `now`, which may carry `left` messages and begins with
-    /// `greeting` bytes that are not ours. All of that was `dial_lag` later than it could have been, because of us.
+    /// Creates the session of connection `number`, which was established at `now`.
+    ///
+    /// `connect_lag` is the delay of the connect that the load generator itself caused. The first message could have
+    /// been sent that much earlier.
     pub(crate) fn new(
         settings: &SessionSettings,
         number: u64,
-        greeting: usize,
-        left: u64,
+        load: SessionLoad,
         readiness: Readiness,
         now: u64,
-        dial_lag: u64,
+        connect_lag: u64,
     ) -> Self {
         Self {
             readiness,
             number,
             start: settings.payload.start(number),
-            greeting,
+            greeting_left: settings.greeting,
             in_flight: VecDeque::new(),
             received: 0,
             written: 0,
-            offset: 0,
-            sendable_since: now - dial_lag,
+            next_offset: 0,
+            sendable_since: now - connect_lag,
             was_full: false,
-            rooms: VecDeque::new(),
-            dial_lag,
+            room_since: VecDeque::new(),
+            connect_lag,
             blocked_since: None,
-            left,
+            load,
+            has_sent_all: false,
             random: random(settings.seed, RngStream::Sizes, number),
         }
     }
 
-    /// Notes what the poll reported at `now`.
+    /// Records what an event at `now` reported about the socket.
     pub fn handle_ready(&mut self, ready: Ready, now: u64) {
         self.readiness.record(ready);
         if ready.writable && self.blocked_since.take().is_some() {
@@ -162,87 +157,87 @@ impl Session {
         }
     }
 
-    /// The load begins at `now`: before it nothing was wanted.
-    pub fn handle_begin(&mut self, now: u64) {
+    /// Records that the load starts at `now`. No message was sendable before.
+    pub fn handle_load_start(&mut self, now: u64) {
         self.sendable_since = self.sendable_since.max(now);
     }
 
-    /// Reads what has come and sends what is due, until the socket or the schedule says wait.
+    /// Reads replies and sends messages that are due, until the socket or the schedule makes the session wait.
     pub fn drive(
         &mut self,
         socket: &mut (impl Read + Write),
         schedule: &mut Schedule,
         settings: &SessionSettings,
         buffer: &mut [u8],
+        admission: &mut Admission,
         observer: &mut impl Observer,
     ) -> SessionStatus {
         match self.read(socket, settings, buffer, observer) {
-            SessionStatus::Wait => {}
-            progress => return progress,
+            SessionStatus::Waiting => {}
+            status => return status,
         }
         if self.readiness.is_reset() {
-            return SessionStatus::Lost(Failure::Reset);
+            return SessionStatus::Failed(Failure::Reset);
         }
-        if let Err(failure) = self.write(socket, schedule, settings, observer) {
-            return SessionStatus::Lost(failure);
+        if let Err(failure) = self.write(socket, schedule, settings, admission, observer) {
+            return SessionStatus::Failed(failure);
         }
         match self.readiness.is_readable() {
-            true => SessionStatus::Again,
-            false => SessionStatus::Wait,
+            true => SessionStatus::MoreToRead,
+            false => SessionStatus::Waiting,
         }
     }
 
-    /// Whether an event for writing is wanted.
+    /// Returns true if the session needs an event when its socket accepts bytes again.
     pub fn wants_write(&self) -> bool {
         self.blocked_since.is_some()
     }
 
-    /// Since when the socket has taken no bytes, if it does not.
+    /// Returns since when the socket has accepted no bytes, if the latest write was blocked.
     pub fn blocked_since(&self) -> Option<u64> {
         self.blocked_since
     }
 
-    /// Whether another message could be sent at once.
+    /// Returns true if the session could send another message now.
     pub fn can_send(&self, settings: &SessionSettings) -> bool {
-        self.left > 0
-            && self.greeting == 0
+        !self.has_sent_all
+            && self.greeting_left == 0
             && self.readiness.is_writable()
             && !self.is_writing()
             && self.in_flight.len() < settings.pipeline
     }
 
-    /// Whether it may carry another message.
-    pub fn has_more(&self) -> bool {
-        self.left > 0
+    /// Returns true if the one message of [`SessionLoad::OneMessage`] was sent.
+    pub fn has_sent_all(&self) -> bool {
+        self.has_sent_all
     }
 
-    /// Whether every message that it may carry has been answered.
+    /// Returns true if the one message of [`SessionLoad::OneMessage`] was answered.
     pub fn is_complete(&self) -> bool {
-        self.left == 0 && self.in_flight.is_empty()
+        self.has_sent_all && self.in_flight.is_empty()
     }
 
-    /// Since when the peer owes something: its greeting, or the reply to the oldest message.
+    /// Returns since when the peer owes bytes: the greeting, or the reply to the oldest message.
     pub fn awaited_since(&self) -> Option<u64> {
-        match self.greeting {
+        match self.greeting_left {
             0 => self.in_flight.front().map(|message| message.times.sent),
             _ => Some(self.sendable_since),
         }
     }
 
-    /// Ends the session; the messages whose replies are due, the oldest first.
-    pub fn into_unanswered(self) -> vec_deque::IntoIter<Timestamps> {
-        let times = self.in_flight.into_iter().map(|message| message.times);
-        times.collect::<VecDeque<_>>().into_iter()
+    /// Ends the session and returns the messages without a complete reply, the oldest first.
+    pub fn into_unanswered(self) -> impl ExactSizeIterator<Item = Timestamps> {
+        self.in_flight.into_iter().map(|message| message.times)
     }
 
     fn is_writing(&self) -> bool {
-        let youngest = self.in_flight.back();
-        youngest.is_some_and(|message| self.written < message.size)
+        let newest = self.in_flight.back();
+        newest.is_some_and(|message| self.written < message.size)
     }
 
-    /// Bytes that nobody compares are always the same, which a cache holds: a walk through the whole table is a part of
-    /// what verifying costs.
-    fn message<'a>(&self, message: &InFlight, settings: &SessionSettings<'a>) -> Message<'a> {
+    /// Returns the bytes of `message`. Without verification all messages have the same bytes, which stay in the CPU's
+    /// cache: reading through the whole table is a part of the cost of verification.
+    fn bytes_of<'a>(&self, message: &InFlight, settings: &SessionSettings<'a>) -> MessageBytes<'a> {
         let (start, offset) = match settings.verify {
             true => (self.start, message.offset),
             false => (0, 0),
@@ -251,7 +246,7 @@ impl Session {
     }
 }
 
-fn lost(kind: ErrorKind) -> Failure {
+fn failure_of(kind: ErrorKind) -> Failure {
     match kind {
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
             Failure::Reset

@@ -1,4 +1,4 @@
-//! What whoever measures waits for: loops that report, and signals.
+//! The wait of the coordinator: for worker events and for signals.
 
 use std::io;
 use std::time::Duration;
@@ -13,23 +13,25 @@ use crate::net::{Handle, platform, poll};
 const WAKER: Token = Token(0);
 const SIGNALS: Token = Token(1);
 
-/// SIGINT and SIGTERM of this process, from [`install`](Self::install) on; on Windows the events of its console. What
-/// they ask for has to be obeyed from then on: during a measurement [`ReadyRun::run`](super::Prepared::run()) does it,
-/// afterwards whoever has called that.
+/// Waits for SIGINT and SIGTERM of this process, and for wakes by other threads. On Windows, waits for the events of the
+/// console.
+///
+/// From [`install`](Self::install) on, the signals have no other effect. [`ReadyRun::run`](super::prepare::ReadyRun::run)
+/// handles them during a run. Before and after a run the caller handles them.
 pub struct SignalWaiter {
     poll: Poll,
     events: Events,
-    /// Kept to the end: with the last clone of a waker a wake that is pending would go.
+    /// Kept as long as the poll: dropping the last clone of a waker would drop a pending wake.
     handle: Handle,
     signals: Signals,
 }
 
 impl SignalWaiter {
-    /// Takes the signals of the whole process.
+    /// Installs the signal handlers of the process.
     ///
     /// # Errors
     ///
-    /// When the system refuses them, or the poll to wait for them.
+    /// Fails if the system refuses the handlers or a poll.
     pub fn install() -> Result<Self, RunError> {
         Self::try_install().map_err(RunError::System)
     }
@@ -45,16 +47,16 @@ impl SignalWaiter {
         })
     }
 
-    /// Waits for a signal to stop, at most for `longest`. Its number; none if there was none.
+    /// Waits for a signal to stop, at most for `longest`. Returns the number of the signal, or `None` if there was none.
     ///
     /// # Errors
     ///
-    /// When the system lets nobody wait.
+    /// Fails if the poll fails.
     pub fn next(&mut self, longest: Option<Duration>) -> io::Result<Option<i32>> {
         let until = longest.map_or(NEVER, |longest| {
             platform::monotonic_now().saturating_add(nanoseconds(longest))
         });
-        // One that has come already may have no event any more.
+        // The event of a signal that arrived earlier may have been consumed already.
         self.signals.mark_ready();
         loop {
             let signal = self
@@ -69,7 +71,7 @@ impl SignalWaiter {
         }
     }
 
-    /// Ends the wait.
+    /// Returns the handle that ends a wait from another thread.
     pub(crate) fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -83,7 +85,7 @@ impl SignalWaiter {
         Ok(())
     }
 
-    /// What has been asked for since the last call.
+    /// Returns the requests that signals have made since the last call.
     pub(crate) fn pending(&mut self) -> io::Result<Vec<SignalRequest>> {
         self.signals.take_requests(self.poll.registry())
     }

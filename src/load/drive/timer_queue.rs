@@ -1,36 +1,36 @@
-//! What is due when: a queue of times, the earliest first.
+//! Times of clients, the earliest first.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::net::timers::NEVER;
 
-/// Seats with a time each, in nanoseconds of the loop's clock.
+/// A priority queue of times, each with the key of a client. Times are nanoseconds of the monotonic clock.
 #[derive(Debug, Default)]
 pub struct TimerQueue {
     entries: BinaryHeap<Reverse<(u64, u32)>>,
 }
 
 impl TimerQueue {
-    /// Adds `seat` at `time`.
-    pub fn add(&mut self, time: u64, seat: usize) {
-        self.entries.push(Reverse((time, seat as u32)));
+    /// Adds `time` for the client `key`. A client may have several times.
+    pub fn push(&mut self, time: u64, key: usize) {
+        self.entries.push(Reverse((time, key as u32)));
     }
 
-    /// The earliest time, or [`NEVER`].
-    pub fn next(&self) -> u64 {
+    /// Returns the earliest time, or [`NEVER`].
+    pub fn next_time(&self) -> u64 {
         self.entries
             .peek()
             .map_or(NEVER, |Reverse((time, _))| *time)
     }
 
-    /// Takes out one entry that is due at `now`.
+    /// Removes and returns the earliest entry if its time is not after `now`.
     pub fn pop_due(&mut self, now: u64) -> Option<(u64, usize)> {
-        if self.next() > now {
+        if self.next_time() > now {
             return None;
         }
-        let Reverse((time, seat)) = self.entries.pop()?;
-        Some((time, seat as usize))
+        let Reverse((time, key)) = self.entries.pop()?;
+        Some((time, key as usize))
     }
 }
 
@@ -39,17 +39,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_earliest_comes_first_and_nothing_before_its_time() {
-        let mut agenda = TimerQueue::default();
-        for (time, seat) in [(30, 1), (10, 2), (20, 3), (10, 1)] {
-            agenda.add(time, seat);
+    fn the_earliest_time_comes_first_and_no_time_comes_early() {
+        let mut queue = TimerQueue::default();
+        for (time, key) in [(30, 1), (10, 2), (20, 3), (10, 1)] {
+            queue.push(time, key);
         }
-        assert_eq!(agenda.next(), 10);
-        assert_eq!(agenda.pop_due(9), None);
-        assert_eq!(agenda.pop_due(20), Some((10, 1)));
-        assert_eq!(agenda.pop_due(20), Some((10, 2)));
-        assert_eq!(agenda.pop_due(20), Some((20, 3)));
-        assert_eq!(agenda.pop_due(20), None);
-        assert_eq!((agenda.pop_due(30), agenda.next()), (Some((30, 1)), NEVER));
+        assert_eq!(queue.next_time(), 10);
+        assert_eq!(queue.pop_due(9), None);
+        assert_eq!(queue.pop_due(20), Some((10, 1)));
+        assert_eq!(queue.pop_due(20), Some((10, 2)));
+        assert_eq!(queue.pop_due(20), Some((20, 3)));
+        assert_eq!(queue.pop_due(20), None);
+        assert_eq!(queue.pop_due(30), Some((30, 1)));
+        assert_eq!(queue.next_time(), NEVER);
     }
 }

@@ -1,31 +1,31 @@
-//! The loops of a measurement, each on a thread of its own.
+//! The worker threads of a run.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use super::control::{Control, WorkerEvents};
+use super::control::{Control, WorkerEventSender};
 use super::error::RunError;
 use super::generator::Generator;
 use crate::load::plan::payload::Payload;
 use crate::load::plan::settings::RunSettings;
 use crate::net::Handle;
 
-/// Loops that run, or have ended.
+/// The threads of all workers, running or ended, each with the handle that wakes it.
 pub struct Workers(Vec<(JoinHandle<io::Result<()>>, Handle)>);
 
 impl Workers {
-    /// Starts them: they connect to `address`, and wait there for what `control` says.
+    /// Starts the workers. They connect to `address`, and `control` tells them when the load starts.
     ///
     /// # Errors
     ///
-    /// When the system gives no thread or no poll.
+    /// Fails if the system refuses a thread or a poll.
     pub fn start(
         settings: &Arc<RunSettings>,
         address: SocketAddr,
         control: &Arc<Control>,
-        reporter: &WorkerEvents,
+        worker_events: &WorkerEventSender,
     ) -> io::Result<Self> {
         let payload = Arc::new(Payload::new(settings.framing, settings.seed));
         let threads = settings.threads.min(settings.shard_connections()).max(1);
@@ -35,48 +35,48 @@ impl Workers {
                 address,
                 Arc::clone(&payload),
                 Arc::clone(control),
-                reporter.clone(),
+                worker_events.clone(),
                 settings.share(thread, threads),
             )?;
-            let loop_ = thread::Builder::new()
+            let thread = thread::Builder::new()
                 .name(format!("load {thread}"))
                 .spawn(|| generator.run())?;
-            Ok((loop_, handle))
+            Ok((thread, handle))
         };
         (0..threads).map(start).collect::<io::Result<_>>().map(Self)
     }
 
-    /// How many there are.
+    /// Returns the number of workers.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// How many of them have ended.
+    /// Returns the number of workers whose threads have ended.
     pub fn ended(&self) -> usize {
-        let ended = self.0.iter().filter(|(loop_, _)| loop_.is_finished());
+        let ended = self.0.iter().filter(|(thread, _)| thread.is_finished());
         ended.count()
     }
 
-    /// Wakes all of them.
+    /// Wakes all workers.
     pub fn wake(&self) {
         for (_, handle) in &self.0 {
-            // A loop that cannot be woken looks by itself at its next event.
+            // A worker that cannot be woken reads the control values at its next event.
             let _ = handle.wake();
         }
     }
 
-    /// Waits for their ends.
+    /// Waits until all threads have ended.
     ///
     /// # Errors
     ///
-    /// When one has failed; the first of them.
+    /// Returns the first error of a worker.
     pub fn join(&mut self) -> Result<(), RunError> {
-        let end = |(loop_, _): (JoinHandle<io::Result<()>>, Handle)| match loop_.join() {
+        let join = |(thread, _): (JoinHandle<io::Result<()>>, Handle)| match thread.join() {
             Ok(result) => result.map_err(RunError::System),
             Err(_) => Err(RunError::WorkerPanicked),
         };
-        let ends: Vec<_> = self.0.drain(..).map(end).collect();
-        ends.into_iter().collect()
+        let results: Vec<_> = self.0.drain(..).map(join).collect();
+        results.into_iter().collect()
     }
 }
 
@@ -89,28 +89,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_told_when_all_have_ended() {
+    fn the_first_error_is_returned_after_all_workers_have_ended() {
         let poll = Poll::new().expect("a poll");
         let handle = Handle::new(Waker::new(poll.registry(), Token(0)).expect("a waker"));
-        let (woken, waits) = mpsc::channel::<()>();
-        let (told, tells) = mpsc::channel();
+        let (release, is_released) = mpsc::channel::<()>();
+        let (ended, has_ended) = mpsc::channel();
         let fails = thread::spawn(|| Err(io::Error::other("first")));
         let panics = thread::spawn(|| panic!("for the test"));
-        let goes_on = thread::spawn(move || {
-            // Until its other end is dropped.
-            let _ = waits.recv();
-            told.send(()).map_err(io::Error::other)
+        let ends_last = thread::spawn(move || {
+            // Returns when `release` is dropped.
+            let _ = is_released.recv();
+            ended.send(()).map_err(io::Error::other)
         });
-        let mut loops = Workers(vec![
+        let mut workers = Workers(vec![
             (fails, handle.clone()),
             (panics, handle.clone()),
-            (goes_on, handle),
+            (ends_last, handle),
         ]);
-        assert_eq!(loops.count(), 3);
-        let join = thread::spawn(move || loops.join());
-        drop(woken);
-        let failure = join.join().expect("joining").expect_err("one has failed");
-        assert!(matches!(failure, RunError::System(error) if error.to_string() == "first"));
-        assert_eq!(tells.try_recv(), Ok(()), "the last one has ended, too");
+        assert_eq!(workers.count(), 3);
+        let join = thread::spawn(move || workers.join());
+        drop(release);
+        let error = join.join().expect("joining").expect_err("a worker failed");
+        assert!(matches!(error, RunError::System(error) if error.to_string() == "first"));
+        assert_eq!(has_ended.try_recv(), Ok(()), "the last worker has ended");
     }
 }

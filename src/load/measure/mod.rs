@@ -5,6 +5,7 @@ pub mod interval;
 pub mod latency_histogram;
 pub mod latency_summary;
 pub mod measurement;
+pub mod message;
 pub mod metrics;
 pub mod percentile;
 pub mod recorder;

@@ -1,364 +1,303 @@
-//! Decides which messages may be begun and what of them is counted.
+//! Counts and times what happens to the messages and connections of one worker.
 //!
-//! A message belongs to the window by the time it was intended, a reply counts towards the rate by the time it came. What
-//! belongs to the warm-up is not recorded at all.
+//! A message belongs to the window by the time at which it was intended. A reply counts towards the rate by the time at
+//! which it arrived. Messages of the warm-up are not recorded.
 
 use std::ops::Range;
 
 use super::failure::Failure;
+use super::message::{Message, Observer, Outcome, Timestamps};
 use super::metrics::{Corruption, Metrics, busy};
-use crate::load::drive::session::{Observer, Timestamps};
 
-/// The figures of one loop.
+/// The recorder of one worker.
 #[derive(Debug)]
 pub struct Recorder {
-    /// Of the interval so far.
-    tally: Box<Metrics>,
-    /// When that began.
-    tally_began: u64,
-    /// What is measured, in nanoseconds of the loop's clock.
+    /// The metrics of the current interval.
+    metrics: Box<Metrics>,
+    /// When the current interval started.
+    interval_start: u64,
+    /// The window, in nanoseconds of the monotonic clock.
     window: Range<u64>,
-    /// Nanoseconds of the window that were handed over, and those of them without work.
+    /// Which messages [`is_counted`](Self::is_counted) accepts.
+    counting: Counting,
+    /// Nanoseconds of the window in the intervals that ended, and the nanoseconds of them that were not busy.
     elapsed: u64,
     idle: u64,
-    /// Messages that may still be begun in the window, if their number is limited.
-    quota: Option<u64>,
-    /// Messages that were begun by a connect and are not sent yet.
-    dialed: u64,
-    /// Whether messages are still begun.
-    is_open: bool,
-    /// Messages that count, were begun and have not ended.
-    begun: u64,
-    /// Those of them that were sent, and when these were last added up.
+    /// Counted messages that started and did not end.
+    open: u64,
+    /// Counted messages that were sent and did not end.
     in_flight: u64,
-    settled: u64,
-    /// Seats that are up, and their time in the window: seats times nanoseconds.
+    /// Connections that are up, and the integral of that number over the window, in nanoseconds.
     up: u64,
     up_time: u128,
-    /// When the poll returned.
-    turn_began: u64,
-    /// When a message last ended, and when one that counts did.
+    /// The time up to which `in_flight` and `up` are integrated.
+    integrated_until: u64,
+    /// When the poll returned in this turn.
+    turn_start: u64,
+    /// When the latest message ended, and the latest counted message.
     last_end: u64,
     last_counted_end: u64,
 }
 
+/// Which messages enter counts such as the number of messages in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// All messages, for a run that ends after a duration.
+    All,
+    /// Exactly the messages of the window, in every figure, for a run of a given number of messages.
+    WindowOnly,
+}
+
 impl Recorder {
-    /// Records what comes before the load: connects and failures.
+    /// Creates a recorder for the connects and failures before the load.
     pub fn new(now: u64) -> Self {
         Self {
-            tally: Box::default(),
-            tally_began: now,
+            metrics: Box::default(),
+            interval_start: now,
             window: 0..0,
+            counting: Counting::All,
             elapsed: 0,
             idle: 0,
-            quota: None,
-            dialed: 0,
-            is_open: false,
-            begun: 0,
+            open: 0,
             in_flight: 0,
-            settled: now,
             up: 0,
             up_time: 0,
-            turn_began: now,
+            integrated_until: now,
+            turn_start: now,
             last_end: now,
             last_counted_end: now,
         }
     }
 
-    /// From now on messages may be begun; those intended in `window` are counted, and at most `quota` of them begun.
-    pub fn open(&mut self, window: Range<u64>, quota: Option<u64>, now: u64) {
+    /// Starts to record the load, which starts at `now` and is measured in `window`.
+    pub fn start_load(&mut self, window: Range<u64>, counting: Counting, now: u64) {
         self.last_counted_end = window.start;
         self.window = window;
-        self.quota = quota;
-        self.is_open = true;
+        self.counting = counting;
         self.last_end = now;
     }
 
-    /// The window ends at `now`, if it did not end earlier; before it has begun, it is none.
-    pub fn close(&mut self, now: u64) {
-        self.window.end = self.window.end.min(now).max(self.window.start);
+    /// Ends the window at `at`, unless it ended earlier. The window is empty if `at` is before its start.
+    pub fn end_window(&mut self, at: u64) {
+        self.window.end = self.window.end.min(at).max(self.window.start);
     }
 
-    /// From now on no message is begun.
-    pub fn stop(&mut self) {
-        self.is_open = false;
-    }
-
-    /// Whether a message that is intended then belongs to the load that was asked for.
-    pub fn is_wanted(&self, intended: u64) -> bool {
-        intended < self.window.end && (intended < self.window.start || self.quota != Some(0))
-    }
-
-    /// What is measured.
+    /// Returns the window.
     pub fn window(&self) -> Range<u64> {
         self.window.clone()
     }
 
-    /// When a message that counts last ended; at first the begin of the window.
+    /// Returns when the latest message ended, or the start of the load.
+    pub fn last_end(&self) -> u64 {
+        self.last_end
+    }
+
+    /// Returns when the latest counted message ended, or the start of the window.
     pub fn last_counted_end(&self) -> u64 {
         self.last_counted_end
     }
 
-    /// Whether no message that counts is on its way.
+    /// Returns true if every counted message that started has ended.
     pub fn is_idle(&self) -> bool {
-        self.begun == 0
+        self.open == 0
     }
 
-    /// Whether all messages that were asked for have been begun and have ended.
-    pub fn is_complete(&self) -> bool {
-        self.quota == Some(0) && self.is_idle()
+    /// Ends the current interval at `now` and returns its metrics.
+    pub fn end_interval(&mut self, now: u64) -> Box<Metrics> {
+        self.integrate(now);
+        self.metrics.elapsed = self
+            .clamp(now)
+            .saturating_sub(self.clamp(self.interval_start));
+        self.interval_start = now;
+        self.elapsed += self.metrics.elapsed;
+        self.idle += self.metrics.polling + self.metrics.spinning;
+        std::mem::take(&mut self.metrics)
     }
 
-    /// Whether messages are counted, and none has ended for so long.
-    pub fn is_stuck(&self, now: u64, patience: u64) -> bool {
-        self.quota.is_some() && now.saturating_sub(self.last_end) > patience
-    }
-
-    /// Hands over what was recorded since the last time, and begins anew.
-    pub fn hand_over(&mut self, now: u64) -> Box<Metrics> {
-        self.settle(now);
-        self.tally.elapsed = self.clip(now).saturating_sub(self.clip(self.tally_began));
-        self.tally_began = now;
-        self.elapsed += self.tally.elapsed;
-        self.idle += self.tally.polling + self.tally.spinning;
-        std::mem::take(&mut self.tally)
-    }
-
-    /// The share of busy time, of the window as far as it was handed over.
+    /// Returns the busy share of the intervals that ended, from 0 to 1. Returns `None` if they have no length.
     pub fn busy(&self) -> Option<f64> {
         busy(self.idle, self.elapsed)
     }
 
-    /// The poll waited.
-    pub fn waited(&mut self, from: u64, to: u64) {
-        self.turn_began = to;
-        self.tally.polling += self.clip(to) - self.clip(from);
+    /// Records that the poll waited from `from` to `to`.
+    pub fn record_wait(&mut self, from: u64, to: u64) {
+        self.turn_start = to;
+        self.metrics.polling += self.clamp(to) - self.clamp(from);
     }
 
-    /// The poll looked, because something is due soon, and a turn found nothing to do.
-    pub fn spun(&mut self, from: u64, to: u64) {
-        self.turn_began = to;
-        self.tally.spinning += self.clip(to) - self.clip(from);
+    /// Records that the worker spun from `from` to `to`: a time was too near to wait, and there was nothing to do.
+    pub fn record_spin(&mut self, from: u64, to: u64) {
+        self.turn_start = to;
+        self.metrics.spinning += self.clamp(to) - self.clamp(from);
     }
 
-    /// The poll looked, and found something or was in a hurry.
-    pub fn looked(&mut self, to: u64) {
-        self.turn_began = to;
+    /// Records that the poll returned at `to` and that the time until then was busy.
+    pub fn record_busy_poll(&mut self, to: u64) {
+        self.turn_start = to;
     }
 
-    /// Seats that were up, on average over the window; none where no time passed.
-    pub fn connections(&self) -> Option<f64> {
+    /// Returns the mean number of connections that were up in the window. Returns `None` for an empty window.
+    pub fn mean_connections(&self) -> Option<f64> {
         let window = self.window.end - self.window.start;
         (window > 0).then(|| self.up_time as f64 / window as f64)
     }
 
-    /// A connection was established at `at` after so long.
-    pub fn connected(&mut self, nanoseconds: u64, at: u64) {
+    /// Records a connection that was established at `at`, `nanoseconds` after its connect started.
+    pub fn record_connect(&mut self, nanoseconds: u64, at: u64) {
         if self.is_recorded(at) {
-            self.tally.connect.record(nanoseconds);
+            self.metrics.connect.record(nanoseconds);
         }
     }
 
-    /// From `at` on one more seat has what it needs.
-    pub fn went_up(&mut self, at: u64) {
-        self.settle(at);
+    /// Records that one more connection is up from `at` on.
+    pub fn connection_up(&mut self, at: u64) {
+        self.integrate(at);
         self.up += 1;
     }
 
-    /// From `at` on one seat less has it.
-    pub fn went_down(&mut self, at: u64) {
-        self.settle(at);
+    /// Records that one connection less is up from `at` on.
+    pub fn connection_down(&mut self, at: u64) {
+        self.integrate(at);
         self.up -= 1;
     }
 
-    /// A connection is about to be replaced at `at`.
-    pub fn reconnected(&mut self, at: u64) {
-        self.tally.reconnects += u64::from(self.is_recorded(at));
+    /// Records that a client starts to replace its connection at `at`.
+    pub fn record_reconnect(&mut self, at: u64) {
+        self.metrics.reconnects += u64::from(self.is_recorded(at));
     }
 
-    /// Something failed at `at` that was no message.
-    pub fn failed(&mut self, failure: Failure, at: u64) {
-        self.tally.failures[failure] += u64::from(self.is_recorded(at));
+    /// Records a failure at `at` that ended no message.
+    pub fn record_failure(&mut self, failure: Failure, at: u64) {
+        self.metrics.failures[failure] += u64::from(self.is_recorded(at));
     }
 
-    /// Before the load begins everything is recorded, then what happens in the window.
+    /// Records a wrong reply, inside or outside the window. The first one is kept.
+    pub fn record_corruption(&mut self, corruption: Corruption) {
+        self.metrics.corrupted += 1;
+        self.metrics.corruption.get_or_insert(corruption);
+    }
+
+    /// Records that `message` ended at `at` with `outcome`.
+    ///
+    /// A message without a reply stays in the response histogram at its age, as a lower bound. A message whose
+    /// connection failed is only counted, unless the failure is a timeout.
+    #[inline]
+    pub fn end(&mut self, message: Message, outcome: Outcome, at: u64) {
+        let intended = message.intended();
+        match message {
+            Message::Scheduled { .. } => {}
+            Message::Connecting { .. } => self.close(intended, at),
+            Message::Sent(_) => {
+                self.integrate(at);
+                self.in_flight -= u64::from(self.is_counted(intended));
+                self.close(intended, at);
+            }
+        }
+        let is_measured = self.window.contains(&intended);
+        match outcome {
+            Outcome::Answered { size } => {
+                self.count_answer(intended, size, at);
+                if let (Message::Sent(times), true) = (message, is_measured) {
+                    self.metrics.response.record(at - intended);
+                    self.metrics.wait.record(times.sendable - intended);
+                    self.metrics.service.record(at - times.sent);
+                    self.metrics.send_lag.record(times.sent - times.sendable);
+                }
+            }
+            Outcome::Failed(failure) if is_measured => {
+                self.metrics.failures[failure] += 1;
+                if matches!(failure, Failure::Timeout | Failure::ConnectTimeout) {
+                    self.record_age(intended, at);
+                }
+            }
+            Outcome::Unanswered if is_measured => {
+                self.metrics.unanswered += 1;
+                self.record_age(intended, at);
+            }
+            Outcome::Unsent if is_measured => {
+                self.metrics.unsent += 1;
+                self.record_age(intended, at);
+            }
+            Outcome::Failed(_) | Outcome::Corrupted | Outcome::Unanswered | Outcome::Unsent => {}
+        }
+    }
+
+    /// Returns true if an event at `at` that belongs to no message is recorded: before the load, or in the window.
     fn is_recorded(&self, at: u64) -> bool {
         self.window.is_empty() || self.window.contains(&at)
     }
 
-    /// With churn a connect is the begin of a message: may one that is intended then be begun?
-    pub fn may_dial(&self, intended: u64) -> bool {
-        self.is_open && self.is_wanted(intended)
+    fn is_counted(&self, intended: u64) -> bool {
+        self.counting == Counting::All || intended >= self.window.start
     }
 
-    /// It was begun.
-    pub fn dialed(&mut self, intended: u64) {
-        self.dialed += 1;
-        self.begin(intended);
-    }
-
-    /// The connection of a message that was to be sent failed, and the message with it.
-    pub fn never_sent(&mut self, intended: u64, failure: Failure, at: u64) {
-        self.dropped_unsent(intended, at);
-        self.failed_message(intended, failure, at);
-    }
-
-    /// Something was wrong with the connection of a message that was to be sent, which is counted apart.
-    pub fn dropped_unsent(&mut self, intended: u64, at: u64) {
-        self.dialed -= 1;
-        self.end(intended, at);
-    }
-
-    /// A message was lost with its connection.
-    pub fn lost(&mut self, times: &Timestamps, failure: Failure, at: u64) {
-        self.ended(times, at);
-        self.failed_message(times.intended, failure, at);
-    }
-
-    /// One that timed out stays in the histogram, at its age.
-    fn failed_message(&mut self, intended: u64, failure: Failure, at: u64) {
-        if !self.window.contains(&intended) {
-            return;
-        }
-        self.tally.failures[failure] += 1;
-        if matches!(failure, Failure::Timeout | Failure::ConnectTimeout) {
-            self.unfinished(intended, at);
-        }
-    }
-
-    /// A message had a wrong reply, which is counted apart.
-    pub fn dropped(&mut self, times: &Timestamps, at: u64) {
-        self.ended(times, at);
-    }
-
-    /// A message had no answer when the load ended.
-    pub fn unanswered(&mut self, times: &Timestamps, at: u64) {
-        self.ended(times, at);
-        if self.window.contains(&times.intended) {
-            self.tally.unanswered += 1;
-            self.unfinished(times.intended, at);
-        }
-    }
-
-    /// A message was never begun.
-    pub fn unsent(&mut self, intended: u64, at: u64) {
-        if self.window.contains(&intended) {
-            self.count_unsent(intended, at);
-            self.take_from_quota();
-        }
-    }
-
-    /// A message was begun by a connect, and not sent when the load ended.
-    pub fn unsent_though_dialed(&mut self, intended: u64, at: u64) {
-        self.dropped_unsent(intended, at);
-        if self.window.contains(&intended) {
-            self.count_unsent(intended, at);
-        }
-    }
-
-    fn count_unsent(&mut self, intended: u64, at: u64) {
-        self.tally.unsent += 1;
-        self.unfinished(intended, at);
-    }
-
-    /// A reply differs from what was sent.
-    pub fn corrupted(&mut self, corruption: Corruption) {
-        self.tally.corrupted += 1;
-        self.tally.corruption.get_or_insert(corruption);
-    }
-
-    fn unfinished(&mut self, intended: u64, at: u64) {
-        let age = at.saturating_sub(intended);
-        self.tally.response.record_unfinished(age);
-    }
-
-    fn ended(&mut self, times: &Timestamps, at: u64) {
-        self.settle(at);
-        self.in_flight -= u64::from(self.is_counted(times.intended));
-        self.end(times.intended, at);
-    }
-
-    fn begin(&mut self, intended: u64) {
-        self.begun += u64::from(self.is_counted(intended));
-        if intended >= self.window.start {
-            self.take_from_quota();
-        }
-    }
-
-    fn end(&mut self, intended: u64, at: u64) {
+    fn close(&mut self, intended: u64, at: u64) {
         self.last_end = at;
         if self.is_counted(intended) {
-            self.begun -= 1;
+            self.open -= 1;
             self.last_counted_end = at;
         }
     }
 
-    /// Where a number of messages was asked for, exactly those are counted, in all figures.
-    fn is_counted(&self, intended: u64) -> bool {
-        self.quota.is_none() || intended >= self.window.start
+    /// Counts a reply towards the rate. With [`Counting::All`], [`received`](Observer::received) counts the bytes.
+    fn count_answer(&mut self, intended: u64, size: usize, at: u64) {
+        if self.window.contains(&at) {
+            match self.counting {
+                Counting::All => self.metrics.messages += 1,
+                Counting::WindowOnly if self.window.contains(&intended) => {
+                    self.metrics.messages += 1;
+                    self.metrics.bytes += size as u64;
+                }
+                Counting::WindowOnly => {}
+            }
+        }
     }
 
-    fn take_from_quota(&mut self) {
-        self.quota = self.quota.map(|quota| quota.saturating_sub(1));
+    fn record_age(&mut self, intended: u64, at: u64) {
+        let age = at.saturating_sub(intended);
+        self.metrics.response.record_unfinished(age);
     }
 
-    /// Adds up the messages in flight and the connections until `now`.
-    fn settle(&mut self, now: u64) {
-        let now = now.max(self.settled);
-        let time = self.clip(now).saturating_sub(self.clip(self.settled));
-        self.tally.in_flight += u128::from(self.in_flight) * u128::from(time);
+    /// Integrates the messages in flight and the connections that are up until `now`.
+    fn integrate(&mut self, now: u64) {
+        let now = now.max(self.integrated_until);
+        let time = self
+            .clamp(now)
+            .saturating_sub(self.clamp(self.integrated_until));
+        self.metrics.in_flight += u128::from(self.in_flight) * u128::from(time);
         self.up_time += u128::from(self.up) * u128::from(time);
-        self.settled = now;
+        self.integrated_until = now;
     }
 
-    fn clip(&self, time: u64) -> u64 {
+    /// Returns the time in the window that is nearest to `time`.
+    fn clamp(&self, time: u64) -> u64 {
         time.clamp(self.window.start, self.window.end)
     }
 }
 
 impl Observer for Recorder {
-    fn may_begin(&mut self, intended: u64) -> bool {
-        self.dialed > 0 || self.may_dial(intended)
+    fn started(&mut self, intended: u64) {
+        self.open += u64::from(self.is_counted(intended));
     }
 
     fn sent(&mut self, times: &Timestamps) {
-        self.settle(times.sent);
+        self.integrate(times.sent);
         self.in_flight += u64::from(self.is_counted(times.intended));
-        match self.dialed {
-            0 => self.begin(times.intended),
-            _ => self.dialed -= 1,
-        }
     }
 
     fn answered(&mut self, times: &Timestamps, size: usize, at: u64) {
-        self.ended(times, at);
-        let is_measured = self.window.contains(&times.intended);
-        let is_in_time = self.window.contains(&at);
-        match self.quota {
-            None => self.tally.messages += u64::from(is_in_time),
-            Some(_) if is_measured && is_in_time => {
-                self.tally.messages += 1;
-                self.tally.bytes += size as u64;
-            }
-            Some(_) => {}
-        }
-        if is_measured {
-            self.tally.response.record(at - times.intended);
-            self.tally.wait.record(times.sendable - times.intended);
-            self.tally.service.record(at - times.sent);
-            self.tally.send_lag.record(times.sent - times.sendable);
-        }
+        self.end(Message::Sent(*times), Outcome::Answered { size }, at);
     }
 
     fn received(&mut self, bytes: usize, at: u64) {
-        if self.quota.is_none() && self.window.contains(&at) {
-            self.tally.bytes += bytes as u64;
+        if self.counting == Counting::All && self.window.contains(&at) {
+            self.metrics.bytes += bytes as u64;
         }
     }
 
     fn reading(&mut self, at: u64) {
         if self.window.contains(&at) {
-            self.tally.turn.record(at - self.turn_began);
+            self.metrics.turn.record(at - self.turn_start);
         }
     }
 }

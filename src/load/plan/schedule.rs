@@ -1,105 +1,108 @@
-//! When the messages of a connection are due.
+//! The times at which the messages of a connection are due.
 //!
-//! A schedule is a function of the configuration alone: no answer and no delay changes it, and nothing that is late is
-//! forgiven. What is due is not kept in a queue: a connection that cannot send leaves its schedule where it is, and takes
-//! the old times from it as soon as it can. So debt takes no memory.
+//! A schedule depends on the settings alone. No reply and no delay changes it, and a late message keeps its time. Due
+//! messages are not queued: a connection that cannot send leaves its schedule where it is, and takes the old times from
+//! the schedule as soon as it can send. A backlog therefore takes no memory.
 
 use super::random::{RngStream, random};
 use super::settings::{Arrival, Load, RunSettings};
 
-/// The messages of one connection.
+/// The schedule of one connection.
 #[derive(Clone, Debug)]
 pub enum Schedule {
-    /// Each when there is room for it.
+    /// Closed loop: a message is due as soon as there is room for it.
     Closed,
-    /// One on each connection, due when that was begun.
-    Dialed {
-        /// When it was.
-        at: u64,
+    /// Closed loop with churn: the one message of a connection is due when its connect may start.
+    ClosedChurn {
+        /// When the connect may start.
+        due: u64,
     },
-    /// Evenly: message `number` of all.
+    /// Open loop: the messages of all connections are spread evenly, one connection after another.
     Constant {
-        /// When the load begins.
-        begin: u64,
-        /// Of the next message, among those of all connections.
+        /// When the load starts.
+        start: u64,
+        /// The number of the connection's next message among the messages of all connections, from 0.
         number: u64,
-        /// Connections, over all shards.
+        /// The number of connections of all shards.
         connections: u64,
-        /// Nanoseconds between two messages, over all connections.
-        distance: f64,
+        /// Nanoseconds between two messages of the whole load.
+        gap: f64,
     },
-    /// At random.
+    /// Open loop: the messages of each connection are a Poisson process.
     Poisson {
         /// When the next message is due.
         next: f64,
-        /// Nanoseconds between two messages of this connection, on average.
-        mean: f64,
-        /// Decides how far apart they are.
+        /// The mean number of nanoseconds between two messages of this connection.
+        mean_gap: f64,
+        /// The generator of the gaps.
         random: fastrand::Rng,
     },
 }
 
 impl Schedule {
-    /// The schedule of `connection`, from 0, over all shards, of a load that begins at `begin`.
-    pub fn new(settings: &RunSettings, connection: u64, begin: u64) -> Self {
+    /// Creates the schedule of the connection with number `connection`, from 0 over all shards, of a load that starts at
+    /// `start`.
+    pub fn new(settings: &RunSettings, connection: u64, start: u64) -> Self {
         let connections = settings.connections as u64;
         let Load::Open { rate, arrival } = settings.load else {
             return match settings.churn {
-                true => Self::Dialed { at: begin },
+                true => Self::ClosedChurn { due: start },
                 false => Self::Closed,
             };
         };
-        let distance = 1e9 / rate;
+        let gap = 1e9 / rate;
         match arrival {
             Arrival::Constant => Self::Constant {
-                begin,
+                start,
                 number: connection,
                 connections,
-                distance,
+                gap,
             },
             Arrival::Poisson => {
                 let mut random = random(settings.seed, RngStream::Gaps, connection);
-                let mean = distance * connections as f64;
+                let mean_gap = gap * connections as f64;
                 Self::Poisson {
-                    next: begin as f64 + gap(&mut random, mean),
-                    mean,
+                    next: start as f64 + exponential(&mut random, mean_gap),
+                    mean_gap,
                     random,
                 }
             }
         }
     }
 
-    /// When the next message is due, in nanoseconds of the loop's clock; none in a closed loop.
-    pub fn next(&self) -> Option<u64> {
+    /// Returns when the next message is due, in nanoseconds of the monotonic clock. Returns `None` in a closed loop
+    /// without churn.
+    pub fn next_due(&self) -> Option<u64> {
         match self {
             Self::Closed => None,
-            Self::Dialed { at } => Some(*at),
+            Self::ClosedChurn { due } => Some(*due),
             Self::Constant {
-                begin,
-                number,
-                distance,
-                ..
-            } => Some(begin + (*number as f64 * distance) as u64),
+                start, number, gap, ..
+            } => Some(start + (*number as f64 * gap) as u64),
             Self::Poisson { next, .. } => Some(*next as u64),
         }
     }
 
-    /// Goes on to the message after the next.
+    /// Moves on to the message after the next one.
     pub fn advance(&mut self) {
         match self {
-            Self::Closed | Self::Dialed { .. } => {}
+            Self::Closed | Self::ClosedChurn { .. } => {}
             Self::Constant {
                 number,
                 connections,
                 ..
             } => *number += *connections,
-            Self::Poisson { next, mean, random } => *next += gap(random, *mean),
+            Self::Poisson {
+                next,
+                mean_gap,
+                random,
+            } => *next += exponential(random, *mean_gap),
         }
     }
 }
 
-/// Exponentially distributed.
-fn gap(random: &mut fastrand::Rng, mean: f64) -> f64 {
+/// Draws an exponentially distributed number.
+fn exponential(random: &mut fastrand::Rng, mean: f64) -> f64 {
     -(1.0 - random.f64()).ln() * mean
 }
 
@@ -110,10 +113,10 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    /// The times of `connection`, up to `end`.
+    /// Returns the times of `schedule` before `end`.
     fn times(mut schedule: Schedule, end: u64) -> Vec<u64> {
         let mut times = Vec::new();
-        while let Some(next) = schedule.next().filter(|next| *next < end) {
+        while let Some(next) = schedule.next_due().filter(|next| *next < end) {
             times.push(next);
             schedule.advance();
         }
@@ -122,15 +125,15 @@ mod tests {
 
     fn constant(connection: u64) -> Schedule {
         Schedule::Constant {
-            begin: SECOND,
+            start: SECOND,
             number: connection,
             connections: 4,
-            distance: 1e9 / 1000.0,
+            gap: 1e9 / 1000.0,
         }
     }
 
     #[test]
-    fn constant_arrivals_are_one_even_stream_over_all_connections() {
+    fn constant_arrivals_are_spread_evenly_over_all_connections() {
         let mut all: Vec<_> = (0..4)
             .flat_map(|connection| times(constant(connection), 2 * SECOND))
             .collect();
@@ -142,30 +145,30 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_does_not_drift_in_a_day() {
+    fn a_constant_schedule_does_not_drift_in_a_day() {
         let day = 24 * 3600;
         let mut schedule = Schedule::Constant {
-            begin: 0,
+            start: 0,
             number: 0,
             connections: 1,
-            distance: 1e9 / 3.0,
+            gap: 1e9 / 3.0,
         };
         if let Schedule::Constant { number, .. } = &mut schedule {
             *number = 3 * day;
         }
-        assert_eq!(schedule.next(), Some(day * SECOND));
+        assert_eq!(schedule.next_due(), Some(day * SECOND));
     }
 
     #[test]
-    fn poisson_arrivals_have_the_rate_that_was_asked_for_and_are_repeatable() {
+    fn poisson_arrivals_have_the_requested_rate_and_are_repeatable() {
         let poisson = || Schedule::Poisson {
             next: 0.0,
-            mean: 1e6,
+            mean_gap: 1e6,
             random: fastrand::Rng::with_seed(7),
         };
         let arrivals = times(poisson(), 100 * SECOND);
         assert_eq!(arrivals, times(poisson(), 100 * SECOND));
-        // Of 100,000 expected, five times the square root of that to either side.
+        // 100,000 arrivals are expected; the bound is five standard deviations (five times the square root).
         assert!(
             arrivals.len().abs_diff(100_000) < 1_600,
             "{}",
@@ -177,12 +180,12 @@ mod tests {
         let share = long / arrivals.len() as f64;
         assert!(
             (share - (-1.0_f64).exp()).abs() < 0.01,
-            "{share} are over the mean"
+            "the share {share} of gaps is longer than the mean"
         );
     }
 
     #[test]
-    fn poisson_arrivals_of_many_connections_scatter_as_those_of_one_would() {
+    fn poisson_arrivals_of_many_connections_scatter_like_one_poisson_process() {
         let mut settings = open_loop().settings;
         settings.connections = 64;
         settings.load = Load::Open {
@@ -191,14 +194,18 @@ mod tests {
         };
         let mut count = |seed| {
             settings.seed = seed;
-            let of_one = |connection| times(Schedule::new(&settings, connection, 0), 2 * SECOND);
-            (0..64).map(of_one).map(|times| times.len()).sum::<usize>()
+            let of_connection =
+                |connection| times(Schedule::new(&settings, connection, 0), 2 * SECOND);
+            (0..64)
+                .map(of_connection)
+                .map(|times| times.len())
+                .sum::<usize>()
         };
         let counts: Vec<_> = (0..400).map(|seed| count(seed) as f64).collect();
         let mean = counts.iter().sum::<f64>() / 400.0;
         let squares = counts.iter().map(|count| (count - mean).powi(2));
         let dispersion = squares.sum::<f64>() / 399.0 / mean;
-        // One for a Poisson process; of 400 measurements five times its standard error to either side.
+        // A Poisson process has dispersion 1. The bound is five standard errors of 400 samples.
         assert!((dispersion - 1.0).abs() < 0.35, "{dispersion}");
     }
 }

@@ -1,93 +1,93 @@
-//! What a measurement is to do.
+//! The settings of a run.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
-use super::share::WorkerShare;
 use serde::{Deserialize, Serialize};
 
+use super::share::WorkerShare;
 use crate::conn::Framing;
 use crate::net::IpFamily;
 
-/// What a measurement is to do. The values are taken to be sensible: the command line checks them.
+/// The settings of a run. The values are not checked here: the command line has checked them.
 #[derive(Clone, Debug)]
 pub struct RunSettings {
-    /// Against whom.
+    /// The server to measure.
     pub target: Target,
-    /// Which addresses of the target's name.
+    /// The address family that the target's name resolves to.
     pub family: IpFamily,
-    /// Connections at once, over all threads.
+    /// Connections at the same time, over all threads and shards.
     pub connections: usize,
-    /// Loops, each on a thread of its own, that share the connections. At most as many as connections.
+    /// Worker threads, which share the connections. At most as many as connections.
     pub threads: usize,
-    /// When it ends. At least one of the two.
+    /// When the run ends. At least one of the two conditions is set.
     pub stop: StopCondition,
-    /// How large a message is.
+    /// The sizes of the messages.
     pub sizes: Sizes,
-    /// Most unanswered messages a connection.
+    /// The most unanswered messages of a connection.
     pub pipeline: usize,
     /// When messages are due.
     pub load: Load,
-    /// Load before the window that is measured.
+    /// How long the load runs before the window, not measured.
     pub warmup: Duration,
-    /// How often figures are shown, and the length of the intervals in the results.
+    /// How often metrics are shown, and the length of the intervals in the results.
     pub interval: Duration,
-    /// How long a reply, or a connect, may take.
+    /// How long a connect or a reply may take.
     pub timeout: Duration,
-    /// Connects a second at the start; none: as fast as they are answered, 256 at once.
+    /// Connects per second before the load. `None`: as fast as they are answered, 256 at a time.
     pub connect_rate: Option<f64>,
-    /// Connect, one message, close, again.
+    /// Use a new connection for each message.
     pub churn: bool,
     /// How connections are closed.
     pub close: Close,
-    /// Whether every byte of a reply is compared.
+    /// Compare every byte of a reply with the message.
     pub verify: bool,
-    /// Decides the bytes, the sizes and the Poisson arrivals.
+    /// The seed of the bytes, the sizes and the Poisson arrivals.
     pub seed: u64,
-    /// Addresses to come from, in turn; empty: the system's choice.
+    /// Source addresses, used in turn. Empty: the system chooses.
     pub sources: Vec<IpAddr>,
-    /// SO_SNDBUF and SO_RCVBUF in bytes; none: the system's autotuning.
+    /// SO_SNDBUF and SO_RCVBUF in bytes. `None` leaves them to the system's autotuning.
     pub socket_buffer: Option<usize>,
     /// Bytes of a greeting, discarded before the first message of a connection.
     pub skip: usize,
-    /// How messages are cut; not NUL.
+    /// The framing of the messages. Not NUL.
     pub framing: Framing,
-    /// Which part of the load this process is, of several that run at once.
+    /// The share of the load that this process carries, if several processes make one load.
     pub shard: Option<Shard>,
-    /// When the warm-up begins; none: as soon as all are connected.
+    /// When the load starts. `None`: as soon as all connections were tried.
     pub start_at: Option<SystemTime>,
 }
 
-/// Against whom to measure.
+/// The server to measure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// A server that the run starts and ends itself.
     OwnServer,
-    /// `HOST:PORT`.
+    /// A server that runs already: `HOST:PORT`.
     Remote(String),
 }
 
-/// When a measurement ends: whichever comes first.
+/// When a run ends. If both conditions are set, the first one that is met ends the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StopCondition {
-    /// After so much time.
+    /// The length of the window.
     pub duration: Option<Duration>,
-    /// After so many messages, over all connections.
+    /// The number of messages, over all connections.
     pub messages: Option<u64>,
 }
 
 /// When messages are due.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Load {
-    /// Each as soon as there is room for it.
+    /// A message is due as soon as there is room for it in the pipeline of its connection.
     Closed,
-    /// On a schedule that the server's answers do not change.
+    /// Messages follow a schedule that does not depend on the server's replies.
     Open {
-        /// Messages a second, over all connections.
+        /// Messages per second, over all connections.
         rate: f64,
-        /// How they are spread.
+        /// How the messages are spread over time.
         arrival: Arrival,
     },
 }
@@ -96,9 +96,9 @@ pub enum Load {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arrival {
-    /// Evenly, connection after connection.
+    /// Evenly, one connection after another.
     Constant,
-    /// Each connection is a Poisson process of its own.
+    /// At random: the messages of each connection are a Poisson process.
     Poisson,
 }
 
@@ -106,64 +106,23 @@ pub enum Arrival {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Close {
-    /// In order.
+    /// With a FIN.
     Fin,
-    /// With a reset, which leaves no TIME_WAIT behind.
+    /// With a reset. The port is free at once, because no TIME_WAIT follows.
     Rst,
 }
 
-/// Sizes of messages in bytes, header or terminator included, each range with its weight. Never empty.
+/// Sizes of messages in bytes, header or terminator included: ranges, each with its weight. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes(pub Vec<(RangeInclusive<usize>, u64)>);
 
-/// One of several processes that make one load together.
+/// The position of this process among the processes that make one load together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
-    /// Its number, from 0.
+    /// The number of the process, from 0.
     pub index: usize,
-    /// How many there are.
+    /// The number of processes.
     pub count: usize,
-}
-
-impl Sizes {
-    /// One size for all.
-    pub fn one(size: usize) -> Self {
-        Self(vec![(size..=size, 1)])
-    }
-
-    /// The size of another message.
-    pub(crate) fn draw(&self, random: &mut fastrand::Rng) -> usize {
-        if let [(range, _)] = &self.0[..] {
-            return draw_from(range, random);
-        }
-        let total: u64 = self.0.iter().map(|(_, weight)| weight).sum();
-        let mut place = random.u64(..total);
-        for (range, weight) in &self.0 {
-            match place.checked_sub(*weight) {
-                Some(left) => place = left,
-                None => return draw_from(range, random),
-            }
-        }
-        unreachable!("a place below the sum of the weights")
-    }
-
-    /// The largest.
-    pub fn largest(&self) -> usize {
-        self.0
-            .iter()
-            .map(|(range, _)| *range.end())
-            .max()
-            .unwrap_or(0)
-    }
-
-    /// The smallest.
-    pub fn smallest(&self) -> usize {
-        self.0
-            .iter()
-            .map(|(range, _)| *range.start())
-            .min()
-            .unwrap_or(0)
-    }
 }
 
 impl RunSettings {
@@ -187,6 +146,41 @@ impl RunSettings {
                 Some(rate * (self.shard_connections() as f64 / self.connections as f64))
             }
         }
+    }
+}
+
+impl Sizes {
+    /// Creates the sizes of a run whose messages all have `size` bytes.
+    pub fn one(size: usize) -> Self {
+        Self(vec![(size..=size, 1)])
+    }
+
+    /// Draws the size of the next message.
+    pub(crate) fn draw(&self, random: &mut fastrand::Rng) -> usize {
+        if let [(range, _)] = &self.0[..] {
+            return draw_from(range, random);
+        }
+        let total: u64 = self.0.iter().map(|(_, weight)| weight).sum();
+        let mut place = random.u64(..total);
+        for (range, weight) in &self.0 {
+            match place.checked_sub(*weight) {
+                Some(left) => place = left,
+                None => return draw_from(range, random),
+            }
+        }
+        unreachable!("the place is below the sum of the weights")
+    }
+
+    /// Returns the largest size.
+    pub fn largest(&self) -> usize {
+        let ends = self.0.iter().map(|(range, _)| *range.end());
+        ends.max().unwrap_or(0)
+    }
+
+    /// Returns the smallest size.
+    pub fn smallest(&self) -> usize {
+        let starts = self.0.iter().map(|(range, _)| *range.start());
+        starts.min().unwrap_or(0)
     }
 }
 

@@ -1,16 +1,18 @@
-//! The way back: replies are read, matched with what was sent, and compared.
+//! Receiving: replies are read, matched with their messages, and compared.
 
 use std::io::{ErrorKind, Read};
 
-use super::{InFlight, Observer, Session, SessionSettings, SessionStatus, lost};
+use super::{InFlight, Session, SessionSettings, SessionStatus, failure_of};
 use crate::load::measure::failure::Failure;
+use crate::load::measure::message::Observer;
 use crate::load::measure::metrics::Corruption;
 use crate::load::plan::payload;
 
-/// Reads in one run, before others have their turn.
+/// The most reads of one run. Other connections have their turn afterwards.
 const READS: usize = 16;
 
 impl Session {
+    /// Reads until the socket is empty or [`READS`] is reached.
     pub(super) fn read(
         &mut self,
         socket: &mut impl Read,
@@ -19,19 +21,20 @@ impl Session {
         observer: &mut impl Observer,
     ) -> SessionStatus {
         if !self.readiness.is_readable() {
-            return SessionStatus::Wait;
+            return SessionStatus::Waiting;
         }
         observer.reading((settings.clock)());
         for _ in 0..READS {
             match socket.read(buffer) {
-                Ok(0) if self.readiness.is_reset() => return SessionStatus::Lost(Failure::Reset),
-                Ok(0) => return SessionStatus::Lost(Failure::Closed),
+                Ok(0) if self.readiness.is_reset() => return SessionStatus::Failed(Failure::Reset),
+                Ok(0) => return SessionStatus::Failed(Failure::Closed),
                 Ok(length) => {
                     if length < buffer.len() {
                         self.readiness.read_came_short();
                     }
                     let at = (settings.clock)();
-                    if let Err(corruption) = self.receive(&buffer[..length], settings, observer, at)
+                    if let Err(corruption) =
+                        self.handle_bytes(&buffer[..length], settings, observer, at)
                     {
                         return SessionStatus::Corrupted(corruption);
                     }
@@ -39,66 +42,68 @@ impl Session {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => self.readiness.read_would_block(),
                     ErrorKind::Interrupted => {}
-                    _ => return SessionStatus::Lost(lost(error.kind())),
+                    kind => return SessionStatus::Failed(failure_of(kind)),
                 },
             }
             if !self.readiness.is_readable() {
                 break;
             }
         }
-        SessionStatus::Wait
+        SessionStatus::Waiting
     }
 
-    fn receive(
+    fn handle_bytes(
         &mut self,
         bytes: &[u8],
         settings: &SessionSettings,
         observer: &mut impl Observer,
         at: u64,
     ) -> Result<(), Corruption> {
-        let (greeting, mut bytes) = bytes.split_at(self.greeting.min(bytes.len()));
-        self.greeting -= greeting.len();
-        if !greeting.is_empty() && self.greeting == 0 {
-            self.sendable_since = at - self.dial_lag;
+        let (greeting, mut bytes) = bytes.split_at(self.greeting_left.min(bytes.len()));
+        self.greeting_left -= greeting.len();
+        if !greeting.is_empty() && self.greeting_left == 0 {
+            self.sendable_since = at - self.connect_lag;
         }
         observer.received(bytes.len(), at);
         while !bytes.is_empty() {
             let Some(oldest) = self.in_flight.front().copied() else {
-                return Err(self.unasked(self.offset, bytes));
+                return Err(self.unexpected_bytes(self.next_offset, bytes));
             };
-            let due = match self.in_flight.len() {
+            let sent = match self.in_flight.len() {
                 1 => self.written,
                 _ => oldest.size,
-            } - self.received;
-            let (reply, rest) = bytes.split_at(due.min(bytes.len()));
+            };
+            let expected = sent - self.received;
+            let (reply, rest) = bytes.split_at(expected.min(bytes.len()));
             if reply.is_empty() {
-                return Err(self.unasked(oldest.offset + self.received as u64, bytes));
+                let offset = oldest.offset + self.received as u64;
+                return Err(self.unexpected_bytes(offset, bytes));
             }
             if settings.verify {
                 self.verify(reply, &oldest, settings)?;
             }
             self.received += reply.len();
             if self.received == oldest.size {
-                self.complete(&oldest, settings, observer, at);
+                self.complete_reply(&oldest, settings, observer, at);
             }
             bytes = rest;
         }
         Ok(())
     }
 
-    fn complete(
+    fn complete_reply(
         &mut self,
         oldest: &InFlight,
         settings: &SessionSettings,
         observer: &mut impl Observer,
         at: u64,
     ) {
-        // Each reply makes room for one message. Where there was always room, nobody waited for it.
+        // Each reply makes room for one message. As long as the pipeline was never full, no message waited for room.
         if self.in_flight.len() == settings.pipeline {
             self.was_full = true;
             self.sendable_since = at;
         } else if self.was_full {
-            self.rooms.push_back(at);
+            self.room_since.push_back(at);
         }
         self.in_flight.pop_front();
         self.received = 0;
@@ -111,8 +116,8 @@ impl Session {
         message: &InFlight,
         settings: &SessionSettings,
     ) -> Result<(), Corruption> {
-        let sent = self.message(message, settings);
-        match sent.difference(self.received, reply) {
+        let sent = self.bytes_of(message, settings);
+        match sent.first_difference(self.received, reply) {
             None => Ok(()),
             Some(at) => Err(Corruption {
                 connection: self.number,
@@ -123,9 +128,9 @@ impl Session {
         }
     }
 
-    /// More came than was sent.
+    /// Describes `bytes` that the peer sent although no message asked for them.
     #[cold]
-    fn unasked(&self, offset: u64, bytes: &[u8]) -> Corruption {
+    fn unexpected_bytes(&self, offset: u64, bytes: &[u8]) -> Corruption {
         Corruption {
             connection: self.number,
             offset,

@@ -1,17 +1,21 @@
-//! The way out: messages are begun when they are due, and written as far as the socket takes them.
+//! Sending: messages start when they are due, and are written as far as the socket accepts them.
 
 use std::io::{ErrorKind, IoSlice, Write};
 
-use super::{InFlight, Observer, Session, SessionSettings, Timestamps, lost};
+use super::{InFlight, Session, SessionLoad, SessionSettings, failure_of};
+use crate::load::drive::admission::Admission;
 use crate::load::measure::failure::Failure;
+use crate::load::measure::message::{Observer, Timestamps};
 use crate::load::plan::schedule::Schedule;
 
 impl Session {
+    /// Sends messages until the socket blocks, the pipeline is full, or no message is due.
     pub(super) fn write(
         &mut self,
         socket: &mut impl Write,
         schedule: &mut Schedule,
         settings: &SessionSettings,
+        admission: &mut Admission,
         observer: &mut impl Observer,
     ) -> Result<(), Failure> {
         loop {
@@ -25,24 +29,29 @@ impl Session {
                     None => return Ok(()),
                 }
             } else if !self.can_send(settings)
-                || !self.begin(socket, schedule, settings, observer)?
+                || !self.send_next(socket, schedule, settings, admission, observer)?
             {
                 return Ok(());
             }
         }
     }
 
-    /// Sends the begin of the next message, if one is due. False: nothing was sent.
-    fn begin(
+    /// Sends the first bytes of the next message, if the message is due. Returns true if bytes were sent.
+    fn send_next(
         &mut self,
         socket: &mut impl Write,
         schedule: &mut Schedule,
         settings: &SessionSettings,
+        admission: &mut Admission,
         observer: &mut impl Observer,
     ) -> Result<bool, Failure> {
         let sent = (settings.clock)();
-        let intended = schedule.next().unwrap_or(self.sendable_since);
-        if intended > sent || !observer.may_begin(intended) {
+        let intended = schedule.next_due().unwrap_or(self.sendable_since);
+        let is_admitted = match self.load {
+            SessionLoad::Unlimited => admission.admits(intended),
+            SessionLoad::OneMessage => true,
+        };
+        if intended > sent || !is_admitted {
             return Ok(false);
         }
         let message = InFlight {
@@ -51,7 +60,7 @@ impl Session {
                 sendable: intended.max(self.sendable_since),
                 sent,
             },
-            offset: self.offset,
+            offset: self.next_offset,
             size: settings.sizes.draw(&mut self.random),
         };
         let Some(length) = self.write_some(socket, &message, 0, settings)? else {
@@ -59,17 +68,23 @@ impl Session {
         };
         self.in_flight.push_back(message);
         self.written = length;
-        self.offset += message.size as u64;
-        self.left -= 1;
-        if let Some(room) = self.rooms.pop_front() {
-            self.sendable_since = self.sendable_since.max(room);
+        self.next_offset += message.size as u64;
+        if let Some(since) = self.room_since.pop_front() {
+            self.sendable_since = self.sendable_since.max(since);
         }
         schedule.advance();
+        match self.load {
+            SessionLoad::Unlimited => {
+                admission.take(intended);
+                observer.started(intended);
+            }
+            SessionLoad::OneMessage => self.has_sent_all = true,
+        }
         observer.sent(&message.times);
         Ok(true)
     }
 
-    /// None: the socket takes nothing.
+    /// Writes bytes of `message` from offset `from` on. Returns `None` if the socket accepts no bytes.
     fn write_some(
         &mut self,
         socket: &mut impl Write,
@@ -78,8 +93,8 @@ impl Session {
         settings: &SessionSettings,
     ) -> Result<Option<usize>, Failure> {
         loop {
-            let sent = self.message(message, settings);
-            let written = match sent.pieces(from) {
+            let bytes = self.bytes_of(message, settings);
+            let written = match bytes.pieces(from) {
                 [[], body, []] => socket.write(body),
                 pieces => socket.write_vectored(&pieces.map(IoSlice::new)),
             };
@@ -93,7 +108,7 @@ impl Session {
                         self.blocked_since = Some((settings.clock)());
                         return Ok(None);
                     }
-                    kind => return Err(lost(kind)),
+                    kind => return Err(failure_of(kind)),
                 },
             }
         }

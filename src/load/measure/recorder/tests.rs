@@ -8,189 +8,193 @@ fn times(intended: u64) -> Timestamps {
     }
 }
 
-fn recorder(quota: Option<u64>) -> Recorder {
+/// A recorder whose load has started at 50, with the window from 100 to 200.
+fn recorder(counting: Counting) -> Recorder {
     let mut recorder = Recorder::new(0);
-    recorder.open(100..200, quota, 50);
+    recorder.start_load(100..200, counting, 50);
     recorder
 }
 
-fn answer(recorder: &mut Recorder, intended: u64, at: u64) {
+fn send(recorder: &mut Recorder, intended: u64) {
+    recorder.started(intended);
     recorder.sent(&times(intended));
+}
+
+fn end_sent(recorder: &mut Recorder, intended: u64, outcome: Outcome, at: u64) {
+    recorder.end(Message::Sent(times(intended)), outcome, at);
+}
+
+fn answer(recorder: &mut Recorder, intended: u64, at: u64) {
+    send(recorder, intended);
     recorder.answered(&times(intended), 64, at);
 }
 
 #[test]
 fn a_message_is_measured_if_it_was_intended_in_the_window() {
-    let mut recorder = recorder(None);
+    let mut recorder = recorder(Counting::All);
     for (intended, at) in [(90, 95), (95, 105), (100, 110), (199, 210)] {
         answer(&mut recorder, intended, at);
     }
-    let tally = recorder.hand_over(300);
-    assert_eq!(tally.response.histogram.len(), 2);
-    assert_eq!(tally.messages, 2, "those that came in the window");
-    assert_eq!(tally.response.max, 11);
+    let metrics = recorder.end_interval(300);
+    assert_eq!(metrics.response.histogram.len(), 2);
+    assert_eq!(metrics.messages, 2, "replies that arrived in the window");
+    assert_eq!(metrics.response.max, 11);
     assert_eq!(
-        (tally.wait.max, tally.send_lag.max, tally.service.max),
+        (metrics.wait.max, metrics.send_lag.max, metrics.service.max),
         (1, 2, 8)
     );
 }
 
 #[test]
-fn a_number_of_messages_is_kept_exactly() {
-    let mut recorder = recorder(Some(2));
-    answer(&mut recorder, 90, 120);
-    for intended in [100, 110] {
-        assert!(recorder.may_begin(intended) && !recorder.is_complete());
-        answer(&mut recorder, intended, intended + 5);
-    }
-    assert!(!recorder.may_begin(120) && recorder.is_complete());
-    assert_eq!(recorder.hand_over(130).messages, 2);
-}
-
-#[test]
-fn a_number_of_messages_is_complete_without_what_is_left_of_the_warm_up() {
-    let mut recorder = recorder(Some(2));
-    recorder.sent(&times(80));
-    recorder.dialed(90);
-    assert_eq!(recorder.last_counted_end(), 100, "the begin of the window");
-    recorder.dialed(100);
-    recorder.never_sent(100, Failure::Closed, 105);
-    recorder.dialed(110);
-    assert!(!recorder.is_complete());
+fn a_limited_run_is_idle_and_ended_without_the_messages_left_from_the_warm_up() {
+    let mut recorder = recorder(Counting::WindowOnly);
+    send(&mut recorder, 80);
+    recorder.started(90);
+    assert!(recorder.is_idle());
+    assert_eq!(recorder.last_counted_end(), 100, "the start of the window");
+    recorder.started(100);
+    assert!(!recorder.is_idle());
+    let message = Message::Connecting { intended: 100 };
+    recorder.end(message, Outcome::Failed(Failure::Closed), 105);
     answer(&mut recorder, 110, 115);
-    assert!(recorder.is_complete() && recorder.is_idle());
-    recorder.never_sent(90, Failure::Refused, 170);
+    assert!(recorder.is_idle());
+    let message = Message::Connecting { intended: 90 };
+    recorder.end(message, Outcome::Failed(Failure::Refused), 170);
     recorder.answered(&times(80), 64, 180);
     assert_eq!(recorder.last_counted_end(), 115);
+    assert_eq!(recorder.last_end(), 180);
 }
 
 #[test]
-fn with_a_number_of_messages_only_those_are_in_any_figure() {
-    let mut recorder = recorder(Some(2));
-    recorder.sent(&times(90));
-    recorder.received(64, 120);
-    recorder.answered(&times(90), 64, 120);
-    recorder.sent(&times(117));
-    recorder.received(64, 140);
-    recorder.answered(&times(117), 64, 140);
-    let tally = recorder.hand_over(200);
-    assert_eq!((tally.messages, tally.bytes, tally.in_flight), (1, 64, 20));
+fn a_limited_run_counts_only_messages_of_the_window_in_every_figure() {
+    let mut recorder = recorder(Counting::WindowOnly);
+    for (intended, at) in [(90, 120), (117, 140)] {
+        send(&mut recorder, intended);
+        recorder.received(64, at);
+        recorder.answered(&times(intended), 64, at);
+    }
+    let metrics = recorder.end_interval(200);
+    assert_eq!(
+        (metrics.messages, metrics.bytes, metrics.in_flight),
+        (1, 64, 20)
+    );
 }
 
 #[test]
-fn a_reply_behind_the_window_is_no_part_of_the_rate() {
-    for quota in [None, Some(9)] {
-        let mut recorder = recorder(quota);
+fn a_reply_after_the_window_does_not_count_towards_the_rate() {
+    for counting in [Counting::All, Counting::WindowOnly] {
+        let mut recorder = recorder(counting);
         answer(&mut recorder, 150, 199);
         answer(&mut recorder, 160, 200);
-        let tally = recorder.hand_over(220);
-        assert_eq!(tally.messages, 1, "{quota:?}");
-        assert_eq!(tally.response.histogram.len(), 2, "{quota:?}");
+        let metrics = recorder.end_interval(220);
+        assert_eq!(metrics.messages, 1, "{counting:?}");
+        assert_eq!(metrics.response.histogram.len(), 2, "{counting:?}");
     }
 }
 
 #[test]
-fn connections_are_those_of_the_window_on_average() {
+fn connections_are_averaged_over_the_window() {
     let mut recorder = Recorder::new(0);
-    assert_eq!(recorder.connections(), None);
+    assert_eq!(recorder.mean_connections(), None);
     for at in [10, 20, 30, 40] {
-        recorder.went_up(at);
+        recorder.connection_up(at);
     }
-    recorder.went_down(45);
-    recorder.open(100..200, None, 50);
-    assert_eq!(recorder.hand_over(100).messages, 0);
-    recorder.went_down(140);
-    recorder.went_up(150);
-    recorder.went_down(170);
-    recorder.close(200);
-    recorder.went_down(230);
-    recorder.went_down(230);
-    // Three for 60 ns, two for 40.
-    assert_eq!(recorder.connections(), Some(2.6));
+    recorder.connection_down(45);
+    recorder.start_load(100..200, Counting::All, 50);
+    assert_eq!(recorder.end_interval(100).messages, 0);
+    recorder.connection_down(140);
+    recorder.connection_up(150);
+    recorder.connection_down(170);
+    recorder.end_window(200);
+    recorder.connection_down(230);
+    recorder.connection_down(230);
+    // Three connections for 60 ns, two for 40 ns.
+    assert_eq!(recorder.mean_connections(), Some(2.6));
 }
 
 #[test]
-fn with_churn_no_more_connects_are_begun_than_messages_were_asked_for() {
-    let mut recorder = recorder(Some(2));
-    recorder.dialed(100);
-    recorder.dialed(101);
-    assert!(!recorder.may_dial(102), "both are on their way");
-    assert!(recorder.may_begin(100) && !recorder.is_complete());
-    answer(&mut recorder, 100, 105);
-    assert!(!recorder.is_complete(), "the other one is on its way");
-    recorder.never_sent(101, Failure::Closed, 110);
-    assert!(!recorder.may_dial(111), "it has failed with its connection");
-    assert!(recorder.is_complete());
-}
-
-#[test]
-fn with_churn_a_message_ends_in_one_way_also_where_it_was_never_sent() {
-    let mut recorder = recorder(Some(4));
-    for intended in [100, 110, 120, 130] {
-        recorder.dialed(intended);
+fn a_message_that_was_not_sent_ends_in_exactly_one_count() {
+    let mut recorder = recorder(Counting::WindowOnly);
+    for (intended, outcome, at) in [
+        (100, Outcome::Failed(Failure::Refused), 105),
+        (110, Outcome::Failed(Failure::ConnectTimeout), 160),
+        (120, Outcome::Corrupted, 165),
+        (130, Outcome::Unsent, 190),
+    ] {
+        recorder.started(intended);
+        assert!(!recorder.is_idle());
+        recorder.end(Message::Connecting { intended }, outcome, at);
+        assert!(recorder.is_idle());
     }
-    recorder.never_sent(100, Failure::Refused, 105);
-    recorder.never_sent(110, Failure::ConnectTimeout, 160);
-    recorder.dropped_unsent(120, 165);
-    assert!(!recorder.is_complete());
-    recorder.unsent_though_dialed(130, 190);
-    assert!(recorder.is_complete());
-    let tally = recorder.hand_over(200);
-    assert_eq!((tally.failures.total(), tally.unsent), (2, 1));
-    assert_eq!(tally.response.histogram.len(), 2, "a refusal is no time");
-    assert_eq!(tally.response.lower_bound_from, Some(50));
+    let metrics = recorder.end_interval(200);
+    assert_eq!((metrics.failures.total(), metrics.unsent), (2, 1));
+    assert_eq!(
+        metrics.response.histogram.len(),
+        2,
+        "a refusal has no response time"
+    );
+    assert_eq!(metrics.response.lower_bound_from, Some(50));
 }
 
 #[test]
-fn what_has_no_answer_stays_in_the_histogram_as_a_lower_bound() {
-    let mut recorder = recorder(None);
+fn a_message_without_a_reply_stays_in_the_histogram_as_a_lower_bound() {
+    let mut recorder = recorder(Counting::All);
     answer(&mut recorder, 100, 110);
-    recorder.sent(&times(120));
-    recorder.unanswered(&times(120), 220);
-    recorder.unsent(150, 220);
-    recorder.sent(&times(160));
-    recorder.lost(&times(160), Failure::Timeout, 190);
-    recorder.sent(&times(170));
-    recorder.lost(&times(170), Failure::Reset, 190);
-    let tally = recorder.hand_over(220);
-    assert_eq!((tally.unanswered, tally.unsent), (1, 1));
-    assert_eq!(tally.response.histogram.len(), 4, "a reset is no time");
-    assert_eq!(tally.response.lower_bound_from, Some(30));
-    assert_eq!(tally.failures.total(), 2);
+    for (intended, outcome, at) in [
+        (120, Outcome::Unanswered, 220),
+        (160, Outcome::Failed(Failure::Timeout), 190),
+        (170, Outcome::Failed(Failure::Reset), 190),
+    ] {
+        send(&mut recorder, intended);
+        end_sent(&mut recorder, intended, outcome, at);
+    }
+    recorder.end(Message::Scheduled { intended: 150 }, Outcome::Unsent, 220);
+    let metrics = recorder.end_interval(220);
+    assert_eq!((metrics.unanswered, metrics.unsent), (1, 1));
+    assert_eq!(
+        metrics.response.histogram.len(),
+        4,
+        "a reset has no response time"
+    );
+    assert_eq!(metrics.response.lower_bound_from, Some(30));
+    assert_eq!(metrics.failures.total(), 2);
 }
 
 #[test]
-fn a_load_that_is_cut_in_its_warm_up_has_no_window() {
-    let mut recorder = recorder(None);
+fn a_load_that_ends_in_its_warm_up_has_no_window() {
+    let mut recorder = recorder(Counting::All);
     answer(&mut recorder, 55, 60);
-    recorder.sent(&times(70));
-    recorder.waited(60, 80);
-    recorder.close(80);
-    recorder.unanswered(&times(70), 80);
+    send(&mut recorder, 70);
+    recorder.record_wait(60, 80);
+    recorder.end_window(80);
+    end_sent(&mut recorder, 70, Outcome::Unanswered, 80);
     assert_eq!(recorder.window(), 100..100);
-    let tally = recorder.hand_over(100);
-    assert_eq!((tally.messages, tally.unanswered, tally.elapsed), (0, 0, 0));
-    assert_eq!((tally.polling, tally.in_flight), (0, 0));
+    let metrics = recorder.end_interval(100);
+    assert_eq!(
+        (metrics.messages, metrics.unanswered, metrics.elapsed),
+        (0, 0, 0)
+    );
+    assert_eq!((metrics.polling, metrics.in_flight), (0, 0));
 }
 
 #[test]
 fn messages_in_flight_are_integrated_over_the_window_alone() {
-    let mut recorder = recorder(None);
-    recorder.sent(&times(87));
-    recorder.sent(&times(147));
+    let mut recorder = recorder(Counting::All);
+    send(&mut recorder, 87);
+    send(&mut recorder, 147);
     recorder.answered(&times(87), 64, 170);
     recorder.answered(&times(147), 64, 250);
-    // 90 to 170 is in the window from 100 on, 150 to 250 until 200.
-    assert_eq!(recorder.hand_over(300).in_flight, 70 + 50);
+    // The first is in flight from 90 to 170, the second from 150 to 250. The window is 100 to 200.
+    assert_eq!(recorder.end_interval(300).in_flight, 70 + 50);
 }
 
 #[test]
-fn a_failure_in_the_warm_up_or_after_the_window_is_nobodys() {
+fn failures_in_the_warm_up_and_after_the_window_are_not_recorded() {
     let mut recorder = Recorder::new(0);
-    recorder.failed(Failure::Refused, 10);
-    recorder.open(100..200, None, 50);
-    recorder.failed(Failure::Closed, 70);
-    recorder.failed(Failure::Closed, 150);
-    recorder.failed(Failure::Closed, 250);
-    assert_eq!(recorder.hand_over(300).failures.total(), 2);
+    recorder.record_failure(Failure::Refused, 10);
+    recorder.start_load(100..200, Counting::All, 50);
+    for at in [70, 150, 250] {
+        recorder.record_failure(Failure::Closed, at);
+    }
+    assert_eq!(recorder.end_interval(300).failures.total(), 2);
 }

@@ -1,0 +1,73 @@
+//! A message of the load: its timestamps, how far it got, and how it ended.
+
+use super::failure::Failure;
+
+/// The times of a message that was sent, in nanoseconds of the monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamps {
+    /// When the schedule wanted the message sent. In a closed loop: when there was room for the message.
+    pub intended: u64,
+    /// When only the load generator itself could still delay the message.
+    pub sendable: u64,
+    /// When the socket accepted the first byte.
+    pub sent: u64,
+}
+
+/// How far a message got before it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// The message was due and nothing was started for it.
+    Scheduled {
+        /// When the message was intended.
+        intended: u64,
+    },
+    /// With churn: a connect was started for the message, and the message was not sent.
+    Connecting {
+        /// When the message was intended.
+        intended: u64,
+    },
+    /// The socket accepted at least one byte of the message.
+    Sent(Timestamps),
+}
+
+/// How a message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The last byte of the reply arrived.
+    Answered {
+        /// The size of the reply in bytes.
+        size: usize,
+    },
+    /// The connection failed.
+    Failed(Failure),
+    /// The reply was wrong. [`Corruption`](super::metrics::Corruption)s are counted apart.
+    Corrupted,
+    /// The message was sent and had no reply at the end of the run.
+    Unanswered,
+    /// The message was not sent before the end of the run.
+    Unsent,
+}
+
+/// Receives what happens to the messages of a session.
+pub trait Observer {
+    /// A message starts that is intended at `intended`. With churn the connect is the start.
+    fn started(&mut self, intended: u64);
+    /// The socket accepted the first byte of a started message.
+    fn sent(&mut self, times: &Timestamps);
+    /// At `at` the last byte of a reply of `size` bytes arrived.
+    fn answered(&mut self, times: &Timestamps, size: usize, at: u64);
+    /// At `at` some bytes of replies arrived.
+    fn received(&mut self, bytes: usize, at: u64);
+    /// At `at` the connection is about to be read for the first time in this turn.
+    fn reading(&mut self, at: u64);
+}
+
+impl Message {
+    /// Returns when the message was intended.
+    pub fn intended(&self) -> u64 {
+        match self {
+            Self::Scheduled { intended } | Self::Connecting { intended } => *intended,
+            Self::Sent(times) => times.intended,
+        }
+    }
+}
