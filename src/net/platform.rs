@@ -1,6 +1,16 @@
-//! The facts that differ from system to system, and nothing else.
+//! The facts that differ between systems.
 //!
-//! Every `cfg` of the loop is in this file, but for the signals, whose two worlds have nothing in common.
+//! Every `cfg` of the loop is in this file, except those of the signals: their Unix and Windows code have nothing in
+//! common.
+//!
+//! | back end | an event reported | re-armed by | does a short read prove that the socket is drained? |
+//! |----------|-------------------|-------------|------------------------------------------------------|
+//! | epoll (`EPOLLET`) | disarms nothing | new arrivals | yes, except before a FIN or an urgent mark |
+//! | kqueue (`EV_CLEAR`) | disarms nothing | new arrivals | not relied on |
+//! | Windows (AFD through IOCP) | disarms that direction | `WouldBlock` seen through the mio type, or `reregister` | no |
+//! | poll(2) (`--cfg mio_unsupported_force_poll_poll`) | disarms that direction | the same as Windows | no |
+//!
+//! A connection gets [`SHORT_READ`] as a value, so tests run both behaviours on every system.
 
 use std::io;
 use std::time::Duration;
@@ -9,13 +19,13 @@ use mio::Interest;
 
 use crate::conn::ShortRead;
 
-/// Whether this build waits with the epoll of Linux. That of illumos, or of redox, is not relied on to be the same.
+/// True if this build waits with Linux's epoll. The epolls of illumos and redox may behave differently.
 const EPOLL: bool = cfg!(all(
     any(target_os = "linux", target_os = "android"),
     not(mio_unsupported_force_poll_poll)
 ));
 
-/// The readiness back end of this build: what mio chooses.
+/// The readiness back end that mio uses in this build.
 pub const BACK_END: &str = if cfg!(windows) {
     "IOCP"
 } else if cfg!(mio_unsupported_force_poll_poll) {
@@ -41,21 +51,22 @@ pub const BACK_END: &str = if cfg!(windows) {
     "poll"
 };
 
-/// Under epoll a read that comes short has drained the socket. Windows and poll(2) report again only after
-/// `WouldBlock`; kqueue would do, but is not relied on.
+/// What a short read proves. Under epoll it proves that the socket is drained. Windows and poll(2) report the next arrival
+/// only after `WouldBlock`. kqueue reports it, but that is not relied on.
 pub(crate) const SHORT_READ: ShortRead = if EPOLL {
     ShortRead::ProvesEmpty
 } else {
     ShortRead::ProvesNothing
 };
 
-/// Whether an accepted socket has the options that were set on its listener (NODELAY, keepalive, user timeout).
+/// True if accepted sockets inherit the options of their listener (NODELAY, keepalive, user timeout).
 pub(super) const ACCEPTED_INHERIT_OPTIONS: bool =
     cfg!(any(target_os = "linux", target_os = "android"));
 
-/// What every connection is registered for, from its first turn to its last.
+/// Returns the interest that every socket is registered for during its whole life.
 ///
-/// Where a short read is trusted, an urgent mark must be seen too: it cuts a read short without draining the socket.
+/// If a short read proves that the socket is drained, urgent marks must be reported (PRIORITY): a read stops short at a
+/// mark although the socket is not drained, and no further event follows (measured).
 pub(crate) fn base_interest() -> Interest {
     #[cfg(all(
         any(target_os = "linux", target_os = "android"),
@@ -69,8 +80,9 @@ pub(crate) fn base_interest() -> Interest {
     Interest::READABLE
 }
 
-/// Whether accepting failed for a client that has gone already, or for a packet of its own. Linux hands the pending
-/// network error of a new socket to accept(2); its manual page lists them and says to treat them like `EAGAIN`.
+/// Returns true if accept(2) failed because of one client: the client is gone, or its network has an error. Linux reports
+/// the pending network error of a new socket through accept(2). The manual page lists these errors and says to treat them
+/// like `EAGAIN`.
 #[cfg(unix)]
 pub(super) fn is_transient_accept_error(error: &io::Error) -> bool {
     matches!(
@@ -92,8 +104,8 @@ pub(super) fn is_transient_accept_error(error: &io::Error) -> bool {
     )
 }
 
-/// Whether accepting failed for a client that has gone already: `WSAEINTR`, `WSAENETDOWN`, `WSAECONNABORTED`,
-/// `WSAECONNRESET`; `WSAENOTCONN`, when it has gone before its address is asked for.
+/// Returns true if accepting failed because the client is gone: `WSAEINTR`, `WSAENETDOWN`, `WSAECONNABORTED`,
+/// `WSAECONNRESET`, or `WSAENOTCONN` if the client left before its address was read.
 #[cfg(windows)]
 pub(super) fn is_transient_accept_error(error: &io::Error) -> bool {
     matches!(
@@ -102,8 +114,8 @@ pub(super) fn is_transient_accept_error(error: &io::Error) -> bool {
     )
 }
 
-/// An error of a read or a write, by its kind: a reset has that one also where the standard library knows none. Darwin
-/// answers `EPROTOTYPE` to a write while it tears the connection down; `WSAENETRESET` says that keepalive found it dead.
+/// Gives a reset the kind `ConnectionReset` where the standard library does not. Darwin answers `EPROTOTYPE` to a write
+/// while it tears a connection down. On Windows `WSAENETRESET` reports that keepalive has found the connection dead.
 #[inline(always)]
 pub(super) fn normalize_error(error: io::Error) -> io::Error {
     #[cfg(target_vendor = "apple")]
@@ -118,7 +130,7 @@ pub(super) fn normalize_error(error: io::Error) -> io::Error {
     }
 }
 
-/// Whether the system has no IPv6 at all.
+/// Returns true if bind(2) failed because the system has no IPv6.
 pub(super) fn is_without_ipv6(error: &io::Error) -> bool {
     #[cfg(unix)]
     return matches!(
@@ -129,11 +141,11 @@ pub(super) fn is_without_ipv6(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(10_047 | 10_049))
 }
 
-/// The time of the monotonic clock, in nanoseconds since some moment: of the system's choice on Unix, and the first call on
-/// Windows, where it begins at 0.
+/// Returns the time of the monotonic clock in nanoseconds. The starting point is chosen by the system on Unix, and is the
+/// first call on Windows.
 ///
-/// On Unix this is `clock_gettime` itself: `Instant` can only be read as a difference, which costs as many
-/// instructions as the read, once a turn.
+/// On Unix this calls `clock_gettime` directly. An `Instant` can only be read as a difference, which doubles the number of
+/// instructions, once a turn.
 pub(crate) fn monotonic_now() -> u64 {
     #[cfg(unix)]
     {
@@ -150,12 +162,12 @@ pub(crate) fn monotonic_now() -> u64 {
     }
 }
 
-/// The longest that the poll is asked to wait; who has nothing to do by then waits again. Darwin's kevent(2) refuses more
-/// than 100,000,000 s with `EINVAL`, and mio makes of more than 49.7 days on Windows a wait without end.
+/// The longest timeout of a wait. A loop that has nothing to do after it waits again. Darwin's kevent(2) refuses more than
+/// 100,000,000 s with `EINVAL`, and on Windows mio turns more than 49.7 days into a wait without a limit.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Lets a restarted server bind while old connections sit in TIME_WAIT. On Windows the option of that name would let
-/// two servers share the port.
+/// Sets SO_REUSEADDR, so that a restarted server can bind while old connections are in TIME_WAIT. Does nothing on Windows,
+/// where the option would let two servers share the port.
 pub(super) fn set_restart_option(socket: &socket2::Socket) -> io::Result<()> {
     if cfg!(unix) {
         socket.set_reuse_address(true)
@@ -164,9 +176,8 @@ pub(super) fn set_restart_option(socket: &socket2::Socket) -> io::Result<()> {
     }
 }
 
-/// Makes the kernel ask a peer that is silent for `idle` whether it is still there, `probes` times, `interval` apart.
-/// OpenBSD has neither the interval nor the number of its own for a socket; Windows before 10 has no number, and asks
-/// ten times.
+/// Makes the kernel probe a peer that was silent for `idle`: `probes` times, `interval` apart. OpenBSD has no interval and
+/// no number per socket. Windows before 10 has no number per socket, and probes ten times.
 pub(super) fn set_keepalive(
     socket: &socket2::SockRef<'_>,
     idle: Duration,
@@ -179,19 +190,19 @@ pub(super) fn set_keepalive(
     #[cfg(target_os = "openbsd")]
     let _ = (interval, probes);
     match socket.set_tcp_keepalive(&keepalive) {
-        // The number is set last, so the times are in force.
+        // The number of probes is set last, so the times are in force already.
         Err(error) if is_unknown_option(&error) => Ok(()),
         set => set,
     }
 }
 
-/// Whether the system does not know an option of a socket: `WSAENOPROTOOPT`.
+/// Returns true if the system does not know a socket option: `WSAENOPROTOOPT`.
 fn is_unknown_option(error: &io::Error) -> bool {
     cfg!(windows) && error.raw_os_error() == Some(10_042)
 }
 
-/// Makes the kernel give up on a peer that acknowledges nothing for so long. The kernel counts milliseconds in 31 bits,
-/// and takes 0 for its own default.
+/// Makes the kernel give up a peer that acknowledges nothing for `timeout` (TCP_USER_TIMEOUT). The kernel counts
+/// milliseconds in 31 bits, and 0 means its own default.
 pub(super) fn set_user_timeout(socket: &socket2::SockRef<'_>, timeout: Duration) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     return socket.set_tcp_user_timeout(Some(timeout.clamp(
@@ -205,7 +216,7 @@ pub(super) fn set_user_timeout(socket: &socket2::SockRef<'_>, timeout: Duration)
     }
 }
 
-/// The most the system lets a listener queue, where it says so.
+/// Returns the largest backlog that the system allows, if the system reports it.
 pub(super) fn backlog_limit() -> Option<u32> {
     std::fs::read_to_string("/proc/sys/net/core/somaxconn")
         .ok()?
@@ -214,7 +225,7 @@ pub(super) fn backlog_limit() -> Option<u32> {
         .ok()
 }
 
-/// Ports that the system may choose for a connection from one address, where it says so.
+/// Returns the number of source ports that the system may choose for one address, if the system reports it.
 #[cfg(feature = "bench")]
 pub(crate) fn ephemeral_ports() -> Option<u64> {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
@@ -223,9 +234,10 @@ pub(crate) fn ephemeral_ports() -> Option<u64> {
     Some(last.checked_sub(first)? + 1)
 }
 
-/// Raises the limit of open descriptors to `wanted`, as far as its hard limit and the system (a sandbox) allow. Returns
-/// the limit then in force, or none where sockets are not limited that way, or by no number that is known: without a limit
-/// of the process macOS still has one of its own.
+/// Raises the limit of open descriptors to `wanted`, as far as the hard limit and the system (a sandbox) allow.
+///
+/// Returns the limit that is then in force. `None` means that the system does not limit sockets this way, or that the limit
+/// is not known: a macOS process without a limit of its own is still limited by the system.
 pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<Option<u64>> {
     #[cfg(unix)]
     return rlimit::increase_nofile_limit(wanted)
@@ -238,13 +250,13 @@ pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<Option<u64>> {
     }
 }
 
-/// A limit that is a number.
+/// Returns `limit` unless it means "unlimited".
 #[cfg(unix)]
 fn finite(limit: u64) -> Option<u64> {
     (limit < rlimit::INFINITY).then_some(limit)
 }
 
-/// Whether connecting has only begun.
+/// Returns true if connect(2) has started and will finish later.
 #[cfg(any(feature = "client", feature = "bench"))]
 pub(super) fn is_connecting(error: &io::Error) -> bool {
     #[cfg(unix)]
@@ -255,7 +267,7 @@ pub(super) fn is_connecting(error: &io::Error) -> bool {
     }
 }
 
-/// Whether a socket that was asked for its peer is still connecting. macOS says `EINVAL` while it is.
+/// Returns true if getpeername(2) failed because the socket is still connecting. macOS answers `EINVAL` then.
 #[cfg(any(feature = "client", feature = "bench"))]
 pub(super) fn is_not_connected_yet(error: &io::Error) -> bool {
     matches!(
@@ -264,7 +276,7 @@ pub(super) fn is_not_connected_yet(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the process or the system may not open another descriptor: `EMFILE`, `ENFILE`, `ENOBUFS`; `WSAEMFILE`,
+/// Returns true if the process or the system has no descriptor left: `EMFILE`, `ENFILE`, `ENOBUFS`; on Windows `WSAEMFILE`,
 /// `WSAENOBUFS`.
 #[cfg(any(feature = "client", feature = "bench"))]
 pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
@@ -277,8 +289,8 @@ pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(10_024 | 10_055))
 }
 
-/// Lets a socket come from `source`. Linux picks the port when it connects, so that one port serves several
-/// destinations (IP_BIND_ADDRESS_NO_PORT).
+/// Binds `socket` to the address `source`. Linux chooses the port when the socket connects, so that one port can serve
+/// several destinations (IP_BIND_ADDRESS_NO_PORT).
 #[cfg(any(feature = "client", feature = "bench"))]
 pub(super) fn bind_without_port(
     socket: &socket2::SockRef<'_>,
@@ -293,12 +305,12 @@ pub(super) fn bind_without_port(
     socket.bind(&std::net::SocketAddr::new(source, 0).into())
 }
 
-/// How close to a time that must be kept the loop stops waiting and looks again and again. mio rounds a wait up to a
-/// millisecond; Windows waits in ticks of 15.6 ms.
+/// How long before an exact time a loop stops waiting and polls repeatedly instead (spins). mio rounds a wait up to a
+/// millisecond, and Windows waits in ticks of 15.6 ms.
 #[cfg(feature = "bench")]
 pub(crate) const SPIN: Duration = Duration::from_micros(if cfg!(windows) { 16_000 } else { 1_500 });
 
-/// What to tell somebody whose port was refused, if it is known.
+/// Returns a hint for a user whose address cannot be bound, or an empty text.
 pub(super) fn bind_hint(error: &io::Error, port: u16) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied if cfg!(target_os = "linux") && port < 1024 => {
@@ -307,7 +319,7 @@ pub(super) fn bind_hint(error: &io::Error, port: u16) -> &'static str {
         io::ErrorKind::PermissionDenied if cfg!(unix) && port < 1024 => {
             " (ports below 1024 need root)"
         }
-        // What Windows says names no cause.
+        // The message of Windows does not name the cause.
         io::ErrorKind::AddrInUse if cfg!(windows) => " (the address is in use)",
         io::ErrorKind::AddrNotAvailable if cfg!(windows) => {
             " (no network of this machine has the address assigned)"
@@ -322,14 +334,14 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn fault_l2_no_limit_of_descriptors_is_not_a_number_of_them() {
+    fn fault_l2_an_unlimited_descriptor_limit_is_not_a_number() {
         assert_eq!(finite(1024), Some(1024));
         assert_eq!(finite(rlimit::INFINITY), None);
         assert_eq!(finite(u64::MAX), None);
     }
 
     #[test]
-    fn fault_w7_a_reset_has_one_kind_on_every_system() {
+    fn fault_w7_a_reset_has_the_same_error_kind_on_every_system() {
         #[cfg(target_vendor = "apple")]
         const RESETS: [i32; 2] = [libc::EPROTOTYPE, libc::ECONNRESET];
         #[cfg(all(unix, not(target_vendor = "apple")))]

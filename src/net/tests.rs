@@ -1,4 +1,4 @@
-//! A server in this process, with an accept that fails and workers that work on order.
+//! Tests with a server in this process, an accept that fails, and workers that a test can hold up.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,11 +15,11 @@ use super::workers::{Job, Work, WorkerPool};
 use super::{Config, Handle, Listen, OffloadPolicy, Outcome, Server, Stats};
 use crate::conn::{CloseReason, Framing};
 
-/// The figure of the fault, ten times as long: another test may have the processor.
+/// The deadline of one step: ten times the figure of the fault catalogue, because other tests may take the processor.
 const SOON: Duration = Duration::from_secs(10);
 
 thread_local! {
-    /// What the next accepts of the server on this thread answer instead of asking the system.
+    /// The failures of the next accepts of the server on this thread.
     static FAILURES: RefCell<VecDeque<Failure>> = const { RefCell::new(VecDeque::new()) };
 }
 
@@ -27,7 +27,7 @@ thread_local! {
 enum Failure {
     /// accept(2) itself fails.
     Errno(i32),
-    /// It succeeds, with a socket that the poll refuses, as every back end's does in a debug build.
+    /// accept(2) succeeds with a socket that the poll refuses to register. mio checks this only in debug builds.
     #[cfg(debug_assertions)]
     Unregistrable,
 }
@@ -39,7 +39,7 @@ fn failing_accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)>
         #[cfg(debug_assertions)]
         Some(Failure::Unregistrable) => {
             let (mut socket, peer) = listener.accept()?;
-            // A socket that belongs to another poll already.
+            // The socket is registered with another poll already.
             mio::Poll::new()?.registry().register(
                 &mut socket,
                 mio::Token(0),
@@ -98,7 +98,7 @@ impl Running {
         client
     }
 
-    /// Stops the server in order, and returns its figures.
+    /// Stops the server gracefully and returns its statistics.
     fn stop(self) -> Stats {
         self.handle.stop().expect("a wake");
         self.thread.join().expect("no panic").expect("no error")
@@ -114,7 +114,7 @@ fn expect_echo(mut client: &Client) {
 }
 
 #[cfg(unix)]
-const OF_ONE_CLIENT: [i32; 8] = [
+const TRANSIENT: [i32; 8] = [
     libc::ECONNABORTED,
     libc::EPROTO,
     libc::ENETDOWN,
@@ -129,14 +129,14 @@ const EXHAUSTION: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::E
 
 /// `WSAEINTR`, `WSAENETDOWN`, `WSAECONNABORTED`, `WSAECONNRESET`, `WSAENOTCONN`.
 #[cfg(windows)]
-const OF_ONE_CLIENT: [i32; 5] = [10_004, 10_050, 10_053, 10_054, 10_057];
+const TRANSIENT: [i32; 5] = [10_004, 10_050, 10_053, 10_054, 10_057];
 /// `WSAEMFILE`, `WSAENOBUFS`.
 #[cfg(windows)]
 const EXHAUSTION: [i32; 2] = [10_024, 10_055];
 
 #[test]
-fn fault_a5_the_next_client_is_served_after_any_error_of_accept() {
-    for errno in OF_ONE_CLIENT.into_iter().chain(EXHAUSTION) {
+fn fault_a5_the_next_client_is_served_after_every_error_of_accept() {
+    for errno in TRANSIENT.into_iter().chain(EXHAUSTION) {
         let server = Running::start(config(), &[Failure::Errno(errno)]);
         let connected = Instant::now();
         expect_echo(&server.connect());
@@ -159,7 +159,7 @@ fn fault_a5_the_next_client_is_served_after_any_error_of_accept() {
 
 #[cfg(debug_assertions)]
 #[test]
-fn fault_a7_a_socket_that_cannot_be_registered_closes_alone() {
+fn fault_a7_a_socket_that_cannot_be_registered_closes_without_harm_to_others() {
     let server = Running::start(config(), &[Failure::Unregistrable]);
     let mut refused = server.connect();
     let accepted = server.connect();
@@ -168,25 +168,26 @@ fn fault_a7_a_socket_that_cannot_be_registered_closes_alone() {
     server.stop();
 }
 
-/// Waits until the first client of one of these lines has an answer; all have sent something.
+/// Waits until the first client of one of the queues has an echo, and returns the index of the queue. All clients have
+/// sent something.
 #[track_caller]
-fn whose_first_is_served(lines: &[VecDeque<Client>]) -> usize {
+fn await_first_served(queues: &[VecDeque<Client>]) -> usize {
     let until = Instant::now() + SOON;
     loop {
-        let is_served = |line: &VecDeque<Client>| {
-            let client = line.front();
+        let is_served = |queue: &VecDeque<Client>| {
+            let client = queue.front();
             client.is_some_and(|client| client.peek(&mut [0]).is_ok_and(|got| got > 0))
         };
-        if let Some(line) = lines.iter().position(is_served) {
-            return line;
+        if let Some(index) = queues.iter().position(is_served) {
+            return index;
         }
-        assert!(Instant::now() < until, "nobody is served");
+        assert!(Instant::now() < until, "no client is served");
         thread::sleep(Duration::from_millis(1));
     }
 }
 
 #[test]
-fn a_slot_that_becomes_free_goes_to_the_listeners_in_turn() {
+fn free_slots_go_to_the_listeners_in_turn() {
     let mut config = config();
     config.listen.push(config.listen[0]);
     config.max_connections = Some(1);
@@ -212,11 +213,11 @@ fn a_slot_that_becomes_free_goes_to_the_listeners_in_turn() {
     let mut order = Vec::new();
     while queued.iter().any(|clients| !clients.is_empty()) {
         drop(served);
-        let listener = whose_first_is_served(&queued);
+        let listener = await_first_served(&queued);
         served = queued[listener].pop_front().expect("it is served");
         order.push(listener);
     }
-    // Which of them begins is left open: the loop may know of those at the first alone by then.
+    // Either listener may be the first: the loop may not know of the clients of the second one yet.
     assert!(order.windows(2).all(|two| two[0] != two[1]), "{order:?}");
     drop(served);
     running.stop();
@@ -232,14 +233,14 @@ fn a_handle_stops_the_server_from_another_thread() {
 }
 
 #[test]
-fn a_stop_before_the_first_turn_is_seen() {
+fn a_stop_requested_before_the_first_turn_stops_the_server() {
     let server = Server::bind(config()).expect("a free port");
     server.handle().stop().expect("a wake");
     assert_eq!(server.run().expect("no error"), Outcome::Stopped);
 }
 
 #[test]
-fn a_stop_may_wait_for_ever() {
+fn an_unlimited_drain_timeout_waits_for_the_client() {
     let server = Running::start(
         Config {
             drain_timeout: Duration::MAX,
@@ -255,26 +256,26 @@ fn a_stop_may_wait_for_ever() {
     assert_eq!(server.stop().closed[CloseReason::Stopped.index()], 1);
 }
 
-/// What the workers of a test have worked on, and a gate that holds them up.
+/// The messages that the workers of a test have started, and a gate that holds the workers up.
 #[derive(Clone, Default)]
-struct Workshop {
+struct GatedWork {
     gate: Arc<Mutex<()>>,
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 const POISON: &[u8] = b"poison\n";
 
-impl Workshop {
-    fn work(&self) -> Work {
+impl GatedWork {
+    fn function(&self) -> Work {
         let Self { gate, seen } = self.clone();
         Arc::new(move |message| {
             seen.lock().expect("no panic here").push(message.clone());
             drop(gate.lock().expect("no panic here"));
-            assert!(message != POISON, "a worker panics, as a test wants it to");
+            assert!(message != POISON, "a worker panics because a test wants it");
         })
     }
 
-    /// Workers do not get further than their next message for as long as this lives.
+    /// Closes the gate. Workers stop at their next message until the guard is dropped.
     fn shut(&self) -> MutexGuard<'_, ()> {
         self.gate.lock().expect("no panic here")
     }
@@ -304,9 +305,9 @@ fn config_with_workers(workers: usize) -> Config {
 }
 
 impl Running {
-    /// A client that has a slot: it has been greeted.
+    /// Connects a client and waits for its banner, which shows that it has a slot.
     #[track_caller]
-    fn connect_greeted(&self) -> Client {
+    fn connect_with_slot(&self) -> Client {
         let client = self.connect();
         expect(&client, b"!");
         client
@@ -337,12 +338,12 @@ fn reset(client: Client) {
 }
 
 #[test]
-fn fault_s5_seed_s2_7_a_worker_that_panics_ends_that_connection_alone() {
-    let server = Running::start_with_work(config_with_workers(2), Workshop::default().work());
-    let bystander = server.connect_greeted();
-    // More often than there are workers.
+fn fault_s5_seed_s2_7_a_panic_of_a_worker_closes_only_its_connection() {
+    let server = Running::start_with_work(config_with_workers(2), GatedWork::default().function());
+    let bystander = server.connect_with_slot();
+    // More panics than workers: a worker survives its panic.
     for _ in 0..6 {
-        let client = server.connect_greeted();
+        let client = server.connect_with_slot();
         send(&client, b"before\n");
         expect(&client, b"before\n");
         send(&client, POISON);
@@ -351,15 +352,15 @@ fn fault_s5_seed_s2_7_a_worker_that_panics_ends_that_connection_alone() {
         expect(&bystander, b"not affected\n");
     }
     drop(bystander);
-    let figures = server.stop();
-    assert_eq!(figures.closed[CloseReason::WorkerPanicked.index()], 6);
-    assert_eq!(figures.closed.iter().sum::<u64>(), figures.accepted);
+    let stats = server.stop();
+    assert_eq!(stats.closed[CloseReason::WorkerPanicked.index()], 6);
+    assert_eq!(stats.closed.iter().sum::<u64>(), stats.accepted);
 }
 
 #[test]
-fn fault_s5_what_is_behind_the_message_that_panicked_is_lost_and_nothing_before_it() {
-    let server = Running::start_with_work(config_with_workers(1), Workshop::default().work());
-    let client = server.connect_greeted();
+fn fault_s5_a_panic_loses_the_messages_after_it_and_none_before_it() {
+    let server = Running::start_with_work(config_with_workers(1), GatedWork::default().function());
+    let client = server.connect_with_slot();
     send(&client, b"one\ntwo\n");
     expect(&client, b"one\ntwo\n");
     send(&client, b"poison\nthree\n");
@@ -368,23 +369,23 @@ fn fault_s5_what_is_behind_the_message_that_panicked_is_lost_and_nothing_before_
 }
 
 #[test]
-fn fault_r5_a_reply_for_a_connection_that_has_gone_does_not_reach_the_next_one() {
-    let workshop = Workshop::default();
+fn fault_r5_a_reply_for_a_closed_connection_does_not_reach_the_next_connection_in_its_slot() {
+    let work = GatedWork::default();
     let config = Config {
         max_connections: Some(1),
         ..config_with_workers(1)
     };
-    let server = Running::start_with_work(config, workshop.work());
+    let server = Running::start_with_work(config, work.function());
     for _ in 0..5 {
-        let gate = workshop.shut();
-        let gone = server.connect_greeted();
-        let seen = workshop.seen().len();
+        let gate = work.shut();
+        let gone = server.connect_with_slot();
+        let seen = work.seen().len();
         send(&gone, b"stale\n");
-        workshop.await_seen(seen + 1);
+        work.await_seen(seen + 1);
         reset(gone);
 
-        // It has the one slot there is.
-        let next = server.connect_greeted();
+        // This client has the only slot.
+        let next = server.connect_with_slot();
         send(&next, b"mine\n");
         drop(gate);
         expect(&next, b"mine\n");
@@ -395,61 +396,61 @@ fn fault_r5_a_reply_for_a_connection_that_has_gone_does_not_reach_the_next_one()
 }
 
 #[test]
-fn seed_s2_4_the_job_of_a_connection_that_has_gone_is_skipped() {
-    let workshop = Workshop::default();
+fn seed_s2_4_the_job_of_a_closed_connection_is_skipped() {
+    let work = GatedWork::default();
     let config = Config {
         max_connections: Some(2),
         ..config_with_workers(1)
     };
-    let server = Running::start_with_work(config, workshop.work());
-    let gate = workshop.shut();
-    let first = server.connect_greeted();
+    let server = Running::start_with_work(config, work.function());
+    let gate = work.shut();
+    let first = server.connect_with_slot();
     send(&first, b"first\n");
-    workshop.await_seen(1);
-    let gone = server.connect_greeted();
+    work.await_seen(1);
+    let gone = server.connect_with_slot();
     send(&gone, b"gone\n");
     reset(gone);
-    let last = server.connect_greeted();
+    let last = server.connect_with_slot();
     send(&last, b"last\n");
     drop(gate);
     expect(&first, b"first\n");
     expect(&last, b"last\n");
-    assert_eq!(workshop.seen(), [&b"first\n"[..], b"last\n"]);
+    assert_eq!(work.seen(), [&b"first\n"[..], b"last\n"]);
     server.stop();
 }
 
 #[test]
-fn seed_s2_4_whoever_finds_the_queue_full_waits_in_line() {
+fn seed_s2_4_connections_wait_in_order_while_the_job_queue_is_full() {
     const CLIENTS: usize = 60;
-    let workshop = Workshop::default();
+    let work = GatedWork::default();
     let config = Config {
         read_buffer: 16,
         offload: OffloadPolicy::Large,
         ..config_with_workers(1)
     };
-    let server = Running::start_with_work(config, workshop.work());
-    let clients: Vec<_> = (0..CLIENTS).map(|_| server.connect_greeted()).collect();
-    let bystander = server.connect_greeted();
+    let server = Running::start_with_work(config, work.function());
+    let clients: Vec<_> = (0..CLIENTS).map(|_| server.connect_with_slot()).collect();
+    let bystander = server.connect_with_slot();
     let message = |number: usize| format!("a large message, number {number}\n").into_bytes();
     let number = |message: &Vec<u8>| {
         let text = String::from_utf8_lossy(message);
         let (_, number) = text.trim_end().rsplit_once(' ').expect("a number");
         number.parse::<usize>().expect("a number")
     };
-    let gate = workshop.shut();
+    let gate = work.shut();
     for (number, client) in clients.iter().enumerate() {
         send(client, &message(number));
-        // Events of one wait come in any order. Clients are greeted at the end of a turn, and an echo after that is
-        // of a later one, which has seen the message.
-        drop(server.connect_greeted());
+        // Events of one wait come in any order. A new client gets its banner at the end of a turn, so an echo after the
+        // banner belongs to a later turn, which has seen the message.
+        drop(server.connect_with_slot());
         expect_small_echo(&bystander);
     }
-    workshop.await_seen(1);
+    work.await_seen(1);
     drop(gate);
     for (number, client) in clients.iter().enumerate() {
         expect(client, &message(number));
     }
-    let seen: Vec<usize> = workshop.seen().iter().map(number).collect();
+    let seen: Vec<usize> = work.seen().iter().map(number).collect();
     assert!(seen.is_sorted(), "{seen:?}");
     drop((clients, bystander));
     server.stop();
@@ -462,21 +463,21 @@ fn expect_small_echo(client: &Client) {
 }
 
 #[test]
-fn seed_s2_4_when_all_who_filled_the_queue_leave_those_in_line_are_served() {
-    let workshop = Workshop::default();
-    let server = Running::start_with_work(config_with_workers(1), workshop.work());
-    for turn in 0..10 {
-        let gate = workshop.shut();
-        let seen = workshop.seen().len();
-        let leaving: Vec<_> = (0..30).map(|_| server.connect_greeted()).collect();
+fn seed_s2_4_waiting_connections_are_served_when_those_that_filled_the_job_queue_close() {
+    let work = GatedWork::default();
+    let server = Running::start_with_work(config_with_workers(1), work.function());
+    for round in 0..10 {
+        let gate = work.shut();
+        let seen = work.seen().len();
+        let leaving: Vec<_> = (0..30).map(|_| server.connect_with_slot()).collect();
         for client in &leaving {
             send(client, b"leaving\n");
         }
-        workshop.await_seen(seen + 1);
-        let staying = server.connect_greeted();
+        work.await_seen(seen + 1);
+        let staying = server.connect_with_slot();
         send(&staying, b"staying\n");
-        // The worker finds the queue now full, now empty.
-        if turn % 2 == 0 {
+        // The worker finds the queue full in one round and empty in the next.
+        if round % 2 == 0 {
             drop(gate);
             leaving.into_iter().for_each(reset);
         } else {
@@ -489,12 +490,12 @@ fn seed_s2_4_when_all_who_filled_the_queue_leave_those_in_line_are_served() {
 }
 
 #[test]
-fn seed_s2_4_the_queue_is_bounded() {
-    let workshop = Workshop::default();
+fn seed_s2_4_the_job_queue_is_bounded() {
+    let work = GatedWork::default();
     let poll = mio::Poll::new().expect("a poll");
     let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
-    let gate = workshop.shut();
-    let pool = WorkerPool::start(2, &workshop.work(), Handle::new(waker)).expect("threads");
+    let gate = work.shut();
+    let pool = WorkerPool::start(2, &work.function(), Handle::new(waker)).expect("threads");
     let submit = |id| {
         let message = Vec::new();
         let slot = SlotRef { key: 0, id };
@@ -502,15 +503,15 @@ fn seed_s2_4_the_queue_is_bounded() {
     };
     submit(1);
     submit(2);
-    workshop.await_seen(2);
+    work.await_seen(2);
     let mut queued = 0;
     while pool.has_room() {
         queued += 1;
         submit(2 + queued);
     }
-    assert_eq!(queued, 32, "16 for each worker");
+    assert_eq!(queued, 32, "16 jobs for each worker");
     pool.withdraw(3);
-    assert!(pool.has_room(), "a job that was withdrawn makes room");
+    assert!(pool.has_room(), "a withdrawn job makes room");
     assert!(!pool.has_completions());
 
     drop(gate);

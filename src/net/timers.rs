@@ -1,20 +1,21 @@
-//! Deadlines, in a pairing heap.
+//! The deadlines of all connections, in a pairing heap.
 //!
 //! ```text
-//!            3            A timer runs out no later than its children. It knows its first child and its next
-//!          / | \          sibling; back, it knows its previous sibling or, as the first child, its parent.
+//!            3            A node expires no later than its children. It knows its first child and its next sibling.
+//!          / | \          Backwards it knows its previous sibling, or its parent if it is the first child.
 //!         9--4--8
-//!           / \           set    the later of root and newcomer becomes the first child of the other: one step
-//!          7---5          pop    the root's children are melded in pairs, then the pairs into one: O(log n) amortised
+//!           / \           set    melds the new node with the root: the later one becomes a child of the other
+//!          7---5          pop    melds the root's children in pairs, then the pairs into one heap: O(log n) amortised
 //! ```
 //!
-//! The links live in the slab's slots: nothing is allocated, and a timer is as large as with the links of a list. A timer
-//! that is restarted by every byte is not set anew by every byte: its owner looks at it when it runs out, and if it has
-//! been restarted since, sets what is left. That may be anything up to the whole period, which is why a sorted list for
-//! each timer will not do: of connections that send twice a period, each would pass a quarter of all others on its way.
+//! The links live in the slab's slots. Nothing is allocated, and a node is as small as a node of a list.
+//!
+//! Every byte restarts a connection's timer, and the heap is not touched then. When the old deadline is due, the loop looks
+//! at the connection and sets the timer again for the rest of its period. This rest can have any length up to the period,
+//! so a sorted list per timer is too slow: if connections send twice a period, each would pass a quarter of all others.
 //!
 //! The heap: M. L. Fredman, R. Sedgewick, D. D. Sleator, R. E. Tarjan, "The pairing heap: a new form of self-adjusting
-//! heap", Algorithmica 1, 1986. Times are nanoseconds of the loop's clock in 64 bits, which last 584 years.
+//! heap", Algorithmica 1, 1986. Times are nanoseconds of the monotonic clock in 64 bits, which last 584 years.
 
 use std::time::Duration;
 
@@ -22,40 +23,40 @@ use slab::Slab;
 
 use crate::conn::Timer;
 
-/// The deadline of a timer that does not run.
+/// The deadline of a timer that does not run. A real deadline is always earlier.
 pub const NEVER: u64 = u64::MAX;
 
 /// The key of no slot.
 const NONE: u32 = u32::MAX;
 
-/// The part of a slot that the timers own.
+/// The node of a slot in the heap.
 #[derive(Debug)]
 pub struct TimerNode {
     deadline: u64,
     first_child: u32,
     next: u32,
-    /// The sibling before it; of a first child, the parent; of the root, none.
+    /// The previous sibling, or the parent of a first child, or [`NONE`] for the root.
     previous: u32,
     timer: Option<Timer>,
 }
 
-/// A slot with room for a timer.
+/// A slot that has a node in the heap.
 pub trait HasTimerNode {
-    /// The timer of this slot.
+    /// Returns the node of this slot.
     fn timer_node(&self) -> &TimerNode;
-    /// The timer of this slot, to change it.
+    /// Returns the node of this slot for a change.
     fn timer_node_mut(&mut self) -> &mut TimerNode;
 }
 
-/// The timers of all connections of a loop.
+/// The timers of all connections of one loop.
 #[derive(Debug)]
 pub struct Timers {
     periods: Periods,
-    /// Who runs out first.
+    /// The node with the earliest deadline.
     root: u32,
 }
 
-/// Nanoseconds from the start of each timer to its end.
+/// The period of each timer in nanoseconds.
 #[derive(Debug)]
 struct Periods {
     idle: u64,
@@ -65,7 +66,7 @@ struct Periods {
 }
 
 impl TimerNode {
-    /// A timer that does not run.
+    /// Creates a node without a deadline.
     pub const fn new() -> Self {
         Self {
             deadline: NEVER,
@@ -76,7 +77,7 @@ impl TimerNode {
         }
     }
 
-    /// What it was last set for, even if that never runs out.
+    /// Returns the timer that the node was last set for, even if that timer never expires.
     pub fn timer(&self) -> Option<Timer> {
         self.timer
     }
@@ -89,7 +90,7 @@ impl Default for TimerNode {
 }
 
 impl Timers {
-    /// `period` tells how long each timer runs, a nanosecond at least; none: for ever.
+    /// Creates timers with these periods, of at least one nanosecond. A timer without a period never expires.
     pub fn new(period: impl Fn(Timer) -> Option<Duration>) -> Self {
         let period =
             |timer| period(timer).map_or(NEVER, |period: Duration| nanoseconds(period).max(1));
@@ -105,12 +106,12 @@ impl Timers {
         }
     }
 
-    /// When `timer`, started at `since`, runs out, or [`NEVER`].
+    /// Returns when `timer`, started at `since`, expires, or [`NEVER`].
     pub fn deadline(&self, timer: Timer, since: u64) -> u64 {
         since.saturating_add(self.periods.of(timer))
     }
 
-    /// Lets the timer of the slot at `key` run out at `deadline`, as `timer`, and at no other time.
+    /// Sets the deadline of the slot at `key`, which replaces its previous deadline.
     #[inline(never)]
     pub fn set<T: HasTimerNode>(
         &mut self,
@@ -128,13 +129,13 @@ impl Timers {
         }
     }
 
-    /// The earliest deadline, or [`NEVER`].
+    /// Returns the earliest deadline, or [`NEVER`].
     pub fn next_deadline<T: HasTimerNode>(&self, slots: &Slab<T>) -> u64 {
         let root = slots.get(self.root as usize);
         root.map_or(NEVER, |slot| slot.timer_node().deadline)
     }
 
-    /// Takes one timer that is due at `now` out.
+    /// Removes the earliest deadline if it is due at `now`, and returns the key of its slot.
     pub fn pop_due<T: HasTimerNode>(&mut self, slots: &mut Slab<T>, now: u64) -> Option<usize> {
         let key = self.root as usize;
         slots
@@ -170,7 +171,7 @@ impl Periods {
     }
 }
 
-/// Makes one heap of two, each given by its root, and returns the root of it.
+/// Melds two heaps, given by their roots, and returns the root of the result.
 fn meld<T: HasTimerNode>(slots: &mut Slab<T>, one: u32, other: u32) -> u32 {
     match (one, other) {
         (NONE, root) | (root, NONE) => return root,
@@ -192,7 +193,7 @@ fn meld<T: HasTimerNode>(slots: &mut Slab<T>, one: u32, other: u32) -> u32 {
     earlier
 }
 
-/// Makes one heap of all siblings from `first` on, and returns its root.
+/// Melds all siblings from `first` on into one heap, and returns its root.
 fn meld_all<T: HasTimerNode>(slots: &mut Slab<T>, first: u32) -> u32 {
     let mut rest = first;
     let mut pairs = NONE;
@@ -216,7 +217,7 @@ fn meld_all<T: HasTimerNode>(slots: &mut Slab<T>, first: u32) -> u32 {
     root
 }
 
-/// Parts a timer, if it is one, from the siblings behind it, and returns the first of them.
+/// Cuts the node at `key` off from its next siblings, and returns the first of them. [`NONE`] has no siblings.
 fn take_next<T: HasTimerNode>(slots: &mut Slab<T>, key: u32) -> u32 {
     let slot = slots.get_mut(key as usize);
     slot.map_or(NONE, |slot| {
@@ -224,10 +225,10 @@ fn take_next<T: HasTimerNode>(slots: &mut Slab<T>, key: u32) -> u32 {
     })
 }
 
-/// Links whoever stood before and behind `gone` to each other.
-fn close_gap<T: HasTimerNode>(slots: &mut Slab<T>, gone: u32, node: &TimerNode) {
+/// Links the neighbours of the removed node `key` to each other.
+fn close_gap<T: HasTimerNode>(slots: &mut Slab<T>, key: u32, node: &TimerNode) {
     let before = slots[node.previous as usize].timer_node_mut();
-    if before.first_child == gone {
+    if before.first_child == key {
         before.first_child = node.next;
     } else {
         before.next = node.next;
@@ -237,7 +238,7 @@ fn close_gap<T: HasTimerNode>(slots: &mut Slab<T>, gone: u32, node: &TimerNode) 
     }
 }
 
-/// Saturates at the 584 years that 64 bits hold.
+/// Returns `duration` in nanoseconds, saturating at the 584 years that 64 bits hold.
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -253,8 +254,8 @@ mod tests {
     use super::*;
 
     thread_local! {
-        /// How often a slot was looked at.
-        static LOOKS: Cell<usize> = const { Cell::new(0) };
+        /// The number of accesses to nodes.
+        static ACCESSES: Cell<usize> = const { Cell::new(0) };
     }
 
     const MS: u64 = 1_000_000;
@@ -263,11 +264,11 @@ mod tests {
 
     impl HasTimerNode for Slot {
         fn timer_node(&self) -> &TimerNode {
-            LOOKS.set(LOOKS.get() + 1);
+            ACCESSES.set(ACCESSES.get() + 1);
             &self.0
         }
         fn timer_node_mut(&mut self) -> &mut TimerNode {
-            LOOKS.set(LOOKS.get() + 1);
+            ACCESSES.set(ACCESSES.get() + 1);
             &mut self.0
         }
     }
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_that_was_started_earlier_finds_its_place() {
+    fn timers_expire_in_the_order_of_their_deadlines() {
         let (mut timers, mut slots) = (timers(), slots(4));
         for (key, since) in [(0, 100), (1, 300), (2, 200), (3, 0)] {
             set(&mut timers, &mut slots, key, Timer::Frame, since * MS);
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restarted_timer_moves_behind_the_others() {
+    fn a_timer_that_is_set_again_expires_after_the_others() {
         let (mut timers, mut slots) = (timers(), slots(3));
         for key in 0..3 {
             set(&mut timers, &mut slots, key, Timer::Idle, key as u64);
@@ -329,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_timer_and_one_without_end_never_run_out() {
+    fn a_stopped_timer_and_a_timer_without_a_period_never_expire() {
         let mut timers =
             Timers::new(|timer| (timer == Timer::Write).then_some(Duration::from_secs(3)));
         let mut slots = slots(2);
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_of_no_length_does_not_run_out_as_it_starts() {
+    fn a_timer_with_a_period_of_zero_does_not_expire_at_its_start() {
         let mut timers = Timers::new(|_| Some(Duration::ZERO));
         let mut slots = slots(1);
         set(&mut timers, &mut slots, 0, Timer::Idle, 5);
@@ -369,7 +370,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_set_and_stopped_the_earliest_runs_out_first(steps in vec(step(), 1..200)) {
+        fn the_earliest_deadline_is_always_popped_first(steps in vec(step(), 1..200)) {
             let (mut timers, mut slots) = (timers(), slots(KEYS));
             let mut deadlines = BTreeMap::new();
             for step in steps {
@@ -395,24 +396,24 @@ mod tests {
     }
 
     #[test]
-    fn timers_restarted_twice_a_period_run_on_without_passing_all_others() {
+    fn timers_that_are_set_twice_a_period_do_not_pass_all_others() {
         const N: usize = 10_000;
         let (mut timers, mut slots) = (timers(), slots(N));
         for key in 0..N {
             let since = key as u64 * 1000 * MS / N as u64;
             set(&mut timers, &mut slots, key, Timer::Idle, since);
         }
-        LOOKS.set(0);
+        ACCESSES.set(0);
         for round in 0..10 * N {
             let now = timers.next_deadline(&slots);
-            let key = timers.pop_due(&mut slots, now).expect("all run");
+            let key = timers.pop_due(&mut slots, now).expect("every timer runs");
             let silent = [0, 500 * MS][round % 2];
             set(&mut timers, &mut slots, key, Timer::Idle, now - silent);
         }
-        let looks = LOOKS.get() / (10 * N);
+        let accesses = ACCESSES.get() / (10 * N);
         assert!(
-            looks < 20 * N.ilog2() as usize,
-            "{looks} looks at slots each"
+            accesses < 20 * N.ilog2() as usize,
+            "{accesses} accesses to nodes per timer"
         );
     }
 
