@@ -1,64 +1,69 @@
-//! What one connection says and expects: no socket, no clock.
+//! What one connection sends and expects, without a socket and without a clock.
 //!
-//! A greeting is discarded; then a message goes out, its echo comes back, the next one follows; behind the last a
-//! farewell. A reply is compared as it comes, on the wire: what equals the message with its header or terminator is
-//! framed like it, so there is nothing to take apart.
+//! A conversation first discards the greeting. Then it sends one message at a time and waits for the echo. After the last
+//! message it sends a farewell, if the framing has one.
+//!
+//! A reply is compared byte by byte as it arrives, framing included. A correct reply has the framing of its message, so a
+//! reply never needs to be decoded.
 
 use super::{Difference, Failure, Messages};
 use crate::conn::{EncodeError, Framing};
 
-/// Bytes that a report shows of each side.
-const SHOWN: usize = 8;
+/// The most bytes that a [`Difference`] shows of each side.
+const SHOWN_BYTES: usize = 8;
 
-/// One connection's part.
+/// The state of one connection's exchange.
 pub(super) struct Conversation {
-    lines: Vec<Line>,
-    /// Replies that came, and all there are to be.
+    messages: Vec<EncodedMessage>,
+    /// The number of complete replies.
     replies: u64,
+    /// The number of messages to send.
     all: u64,
-    /// Bytes of the greeting, those to come and all.
+    /// The bytes of the greeting that have not arrived yet.
     greeting_left: usize,
+    /// All bytes of the greeting.
     greeting: usize,
-    /// Bytes of the message under way, or of the farewell, that went out.
+    /// The sent bytes of the current message, or of the farewell.
     sent: usize,
-    /// Bytes of the reply under way that came.
+    /// The received bytes of the current reply.
     matched: usize,
-    /// Bytes of all replies.
+    /// The received bytes of all replies.
     received: u64,
     farewell: &'static [u8],
 }
 
-struct Line {
+struct EncodedMessage {
     text: String,
-    wire: Vec<u8>,
+    /// The text with its framing.
+    bytes: Vec<u8>,
 }
 
-/// What bytes of the server have brought.
+/// What bytes from the server completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Received {
-    /// Not the end of anything.
+    /// Nothing.
     Part,
-    /// The end of the greeting.
+    /// The greeting.
     Greeting,
-    /// The end of a reply, which says this.
+    /// A reply with this text.
     Reply(String),
 }
 
 impl Conversation {
-    /// The part of connection `number`.
+    /// Creates the conversation of connection `number`, which starts with `greeting` bytes from the server.
     pub(super) fn new(
         messages: &Messages,
         number: usize,
         greeting: usize,
     ) -> Result<Self, EncodeError> {
-        let lines = messages
+        let encoded = messages
             .texts
             .iter()
-            .map(|text| Line::new(text, messages.framing, number))
+            .map(|text| EncodedMessage::new(text, messages.framing, number))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            all: lines.len() as u64 * messages.rounds,
-            lines,
+            all: encoded.len() as u64 * messages.rounds,
+            messages: encoded,
             replies: 0,
             greeting_left: greeting,
             greeting,
@@ -67,27 +72,32 @@ impl Conversation {
             received: 0,
             farewell: match messages.framing {
                 Framing::Nul => b"\0",
-                _ => b"",
+                Framing::Raw
+                | Framing::Line
+                | Framing::Crlf
+                | Framing::Len8
+                | Framing::Len16
+                | Framing::Len16Le => b"",
             },
         })
     }
 
-    /// What is to be sent now.
+    /// Returns the bytes to send now.
     pub(super) fn outgoing(&self) -> &[u8] {
-        &self.wire()[self.sent..]
+        &self.current()[self.sent..]
     }
 
-    /// So many bytes of [`outgoing`](Self::outgoing) went out.
-    pub(super) fn note_sent(&mut self, n: usize) {
+    /// Records that the first `n` bytes of [`outgoing`](Self::outgoing) were sent.
+    pub(super) fn on_sent(&mut self, n: usize) {
         self.sent += n;
     }
 
-    /// Whether our FIN comes next.
+    /// Returns true if everything is sent and answered, so that our FIN comes next.
     pub(super) fn wants_fin(&self) -> bool {
-        self.is_over() && self.outgoing().is_empty()
+        self.is_complete() && self.outgoing().is_empty()
     }
 
-    /// Takes what came from the server.
+    /// Compares bytes from the server with what is expected.
     pub(super) fn on_bytes(&mut self, bytes: &[u8]) -> Result<Received, Difference> {
         let greeting = self.greeting_left.min(bytes.len());
         self.greeting_left -= greeting;
@@ -102,28 +112,28 @@ impl Conversation {
         }
     }
 
-    /// The server has finished.
+    /// Handles the FIN of the server. Returns an error if the server closed too early.
     pub(super) fn on_end(&self) -> Result<(), Failure> {
         let (received, expected) = self.progress();
         if self.greeting_left > 0 {
             return Err(Failure::NoGreeting { received, expected });
         }
-        if self.is_over() {
+        if self.is_complete() {
             return Ok(());
         }
         Err(Failure::ClosedEarly { received, expected })
     }
 
-    /// What it waits for, in a word.
-    pub(super) fn awaits(&self) -> &'static str {
+    /// Returns what the conversation waits for, in a word.
+    pub(super) fn awaited(&self) -> &'static str {
         match self.greeting_left {
-            0 if self.is_over() => "end",
+            0 if self.is_complete() => "end",
             0 => "reply",
             _ => "greeting",
         }
     }
 
-    /// Bytes that came of the greeting while it waits for that, else of all replies; and how many there are to be.
+    /// Returns the received and the expected bytes: of the greeting until it is complete, then of all replies.
     pub(super) fn progress(&self) -> (u64, u64) {
         match self.greeting_left {
             0 => (self.received, self.expected()),
@@ -131,51 +141,54 @@ impl Conversation {
         }
     }
 
-    /// Bytes that came back.
+    /// Returns the received bytes of all replies.
     pub(super) fn received(&self) -> u64 {
         self.received
     }
 
-    /// Bytes that are to come back, in all.
+    /// Returns the expected bytes of all replies.
     pub(super) fn expected(&self) -> u64 {
-        let round: u64 = self.lines.iter().map(|line| line.wire.len() as u64).sum();
-        round * (self.all / self.lines.len().max(1) as u64)
+        let lengths = self.messages.iter().map(|message| message.bytes.len());
+        let round = lengths.sum::<usize>() as u64;
+        round * (self.all / self.messages.len().max(1) as u64)
     }
 
-    fn is_over(&self) -> bool {
+    /// Returns true if the greeting and every reply are complete.
+    fn is_complete(&self) -> bool {
         self.greeting_left == 0 && self.replies == self.all
     }
 
-    fn line(&self) -> usize {
-        (self.replies % self.lines.len().max(1) as u64) as usize
+    fn current_index(&self) -> usize {
+        (self.replies % self.messages.len().max(1) as u64) as usize
     }
 
-    fn wire(&self) -> &[u8] {
+    /// Returns the bytes of the current message, or the farewell after the last reply.
+    fn current(&self) -> &[u8] {
         match self.greeting_left {
-            0 if self.is_over() => self.farewell,
-            0 => &self.lines[self.line()].wire,
+            0 if self.is_complete() => self.farewell,
+            0 => &self.messages[self.current_index()].bytes,
             _ => &[],
         }
     }
 
-    /// What may come: the rest of the reply, as far as its message has gone out.
-    fn awaited(&self) -> &[u8] {
-        match self.is_over() {
+    /// Returns the bytes that may arrive now: the rest of the reply, as far as its message was sent.
+    fn outstanding(&self) -> &[u8] {
+        match self.is_complete() {
             true => &[],
-            false => &self.wire()[self.matched..self.sent],
+            false => &self.current()[self.matched..self.sent],
         }
     }
 
     fn compare(&mut self, bytes: &[u8]) -> Result<(), Difference> {
-        let awaited = self.awaited();
-        let pairs = awaited.iter().zip(bytes);
-        let equal = pairs.take_while(|(awaited, got)| awaited == got).count();
+        let outstanding = self.outstanding();
+        let pairs = outstanding.iter().zip(bytes);
+        let equal = pairs.take_while(|(expected, got)| expected == got).count();
         if equal < bytes.len() {
             return Err(Difference {
                 reply: self.replies + 1,
                 offset: self.matched + equal,
-                expected: head(&awaited[equal..]),
-                got: head(&bytes[equal..]),
+                expected: shown(&outstanding[equal..]),
+                got: shown(&bytes[equal..]),
             });
         }
         self.matched += equal;
@@ -184,27 +197,28 @@ impl Conversation {
     }
 
     fn completes_reply(&self) -> bool {
-        !self.is_over() && self.matched > 0 && self.matched == self.wire().len()
+        !self.is_complete() && self.matched > 0 && self.matched == self.current().len()
     }
 
+    /// Counts the current reply and returns its text.
     fn next_message(&mut self) -> String {
-        let text = self.lines[self.line()].text.clone();
+        let text = self.messages[self.current_index()].text.clone();
         self.replies += 1;
         (self.sent, self.matched) = (0, 0);
         text
     }
 }
 
-impl Line {
+impl EncodedMessage {
     fn new(template: &str, framing: Framing, number: usize) -> Result<Self, EncodeError> {
         let text = template.replace("{i}", &number.to_string());
-        let wire = framing.encode(text.as_bytes())?;
-        Ok(Self { text, wire })
+        let bytes = framing.encode(text.as_bytes())?;
+        Ok(Self { text, bytes })
     }
 }
 
-fn head(bytes: &[u8]) -> Vec<u8> {
-    bytes[..bytes.len().min(SHOWN)].to_vec()
+fn shown(bytes: &[u8]) -> Vec<u8> {
+    bytes[..bytes.len().min(SHOWN_BYTES)].to_vec()
 }
 
 #[cfg(test)]
@@ -227,10 +241,10 @@ mod tests {
         Conversation::new(&messages, 7, greeting).unwrap()
     }
 
-    /// Sends all it wants to and returns that.
-    fn sent(conversation: &mut Conversation) -> Vec<u8> {
+    /// Sends everything that is to be sent now, and returns it.
+    fn send_all(conversation: &mut Conversation) -> Vec<u8> {
         let bytes = conversation.outgoing().to_vec();
-        conversation.note_sent(bytes.len());
+        conversation.on_sent(bytes.len());
         bytes
     }
 
@@ -239,28 +253,28 @@ mod tests {
     }
 
     #[test]
-    fn a_message_waits_for_the_reply_to_the_one_before() {
+    fn a_message_is_sent_after_the_reply_to_the_previous_one() {
         let mut conversation = conversation(&["a{i}", "b"], 2, Framing::Line, 0);
         for text in ["a7", "b", "a7", "b"] {
-            let wire = format!("{text}\n");
-            assert_eq!(conversation.awaits(), "reply");
+            let bytes = format!("{text}\n");
+            assert_eq!(conversation.awaited(), "reply");
             assert!(!conversation.wants_fin());
-            assert_eq!(sent(&mut conversation), wire.as_bytes());
+            assert_eq!(send_all(&mut conversation), bytes.as_bytes());
             assert!(conversation.outgoing().is_empty());
-            assert_eq!(conversation.on_bytes(wire.as_bytes()), reply(text));
+            assert_eq!(conversation.on_bytes(bytes.as_bytes()), reply(text));
         }
         assert!(conversation.wants_fin());
-        assert_eq!(conversation.awaits(), "end");
+        assert_eq!(conversation.awaited(), "end");
         assert_eq!((conversation.received(), conversation.expected()), (10, 10));
         conversation.on_end().unwrap();
     }
 
     #[test]
-    fn a_greeting_comes_first_however_it_is_cut() {
+    fn the_greeting_is_discarded_in_parts_too() {
         let mut conversation = conversation(&["hello"], 1, Framing::Raw, 4);
         assert!(conversation.outgoing().is_empty());
         assert_eq!(conversation.on_bytes(b"hel"), Ok(Received::Part));
-        assert_eq!(conversation.awaits(), "greeting");
+        assert_eq!(conversation.awaited(), "greeting");
         assert!(matches!(
             conversation.on_end(),
             Err(Failure::NoGreeting {
@@ -269,7 +283,7 @@ mod tests {
             })
         ));
         assert_eq!(conversation.on_bytes(b"l"), Ok(Received::Greeting));
-        sent(&mut conversation);
+        send_all(&mut conversation);
         assert_eq!(conversation.on_bytes(b"he"), Ok(Received::Part));
         assert!(matches!(
             conversation.on_end(),
@@ -282,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_byte_that_differs_is_named() {
+    fn a_difference_names_the_first_wrong_byte() {
         let difference = |reply, offset, expected: &[u8], got: &[u8]| {
             Err(Difference {
                 reply,
@@ -292,13 +306,13 @@ mod tests {
             })
         };
         let mut other = conversation(&["hello, world"], 1, Framing::Raw, 0);
-        sent(&mut other);
+        send_all(&mut other);
         assert_eq!(other.on_bytes(b"he"), Ok(Received::Part));
         let expected = difference(1, 3, b"lo, worl", b"LO");
         assert_eq!(other.on_bytes(b"lLO"), expected);
 
         let mut longer = conversation(&["hello"], 2, Framing::Raw, 0);
-        sent(&mut longer);
+        send_all(&mut longer);
         assert_eq!(longer.on_bytes(b"hello!"), difference(1, 5, b"", b"!"));
 
         let mut before_its_message = conversation(&["hello"], 1, Framing::Raw, 0);
@@ -307,19 +321,19 @@ mod tests {
             difference(1, 0, b"", b"hello")
         );
 
-        let mut behind_the_last = conversation(&["a"], 1, Framing::Raw, 0);
-        sent(&mut behind_the_last);
-        assert_eq!(behind_the_last.on_bytes(b"a"), reply("a"));
-        assert_eq!(behind_the_last.on_bytes(b"a"), difference(2, 0, b"", b"a"));
+        let mut after_the_last = conversation(&["a"], 1, Framing::Raw, 0);
+        send_all(&mut after_the_last);
+        assert_eq!(after_the_last.on_bytes(b"a"), reply("a"));
+        assert_eq!(after_the_last.on_bytes(b"a"), difference(2, 0, b"", b"a"));
     }
 
     #[test]
-    fn a_nul_ends_the_session_and_is_not_echoed() {
+    fn with_nul_framing_a_nul_ends_the_session() {
         let mut conversation = conversation(&["a"], 1, Framing::Nul, 0);
-        assert_eq!(sent(&mut conversation), b"a");
+        assert_eq!(send_all(&mut conversation), b"a");
         assert_eq!(conversation.on_bytes(b"a"), reply("a"));
         assert!(!conversation.wants_fin());
-        assert_eq!(sent(&mut conversation), b"\0");
+        assert_eq!(send_all(&mut conversation), b"\0");
         assert!(conversation.wants_fin());
         assert!(conversation.on_bytes(b"\0").is_err());
     }

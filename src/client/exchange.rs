@@ -1,62 +1,64 @@
-//! Messages over many connections at once, each with its own conversation, on one loop.
+//! The exchange of messages over many connections at once, on one loop.
 //!
-//! A run of a connection is one read and what it leads to, so that none holds up the others. Whoever is still believed
-//! to be readable then runs again in the next turn.
+//! A run of a connection makes one read and handles what it brought, so no connection holds up the others. A connection
+//! that is still believed to be readable runs again in the next turn.
 
 use std::collections::VecDeque;
 use std::io::Write;
 
 use mio::{Events, Poll, Registry, Token};
 
+use super::connect::{ConnectStep, Connector, Target, deadline_after, wait_until};
 use super::conversation::{Conversation, Received};
-use super::dialing::{Dialing, Step, Target, deadline, wait_until};
-use super::link::Link;
 use super::reply_writer::ReplyWriter;
+use super::socket::ClientSocket;
 use super::{Config, ExchangeSummary, Failure, Messages};
 use crate::net::platform;
 use crate::net::poll::EVENTS_PER_WAIT;
 use crate::net::timers::NEVER;
 
-/// Where reads land; a larger reply takes several.
-const SCRATCH: usize = 64 * 1024;
+/// The size of the read buffer in bytes. A larger reply takes several reads.
+const READ_BUFFER: usize = 64 * 1024;
 
-/// Most connections that are being connected at once: more than fit into a listener's backlog would only wait for the
-/// next try of the kernel, a second later.
-const DIALING: usize = 256;
+/// The most connections that are connecting at the same time. A connection attempt that finds the listener's backlog full
+/// waits for the kernel's next attempt, a second later.
+const MAX_CONNECTING: usize = 256;
 
-/// Descriptors beside the connections.
+/// Descriptors that are not connections.
 const OTHER_DESCRIPTORS: u64 = 32;
 
-/// Connects, sends each message once the one before it has come back, compares, half-closes, and waits for the server to
-/// close; on all connections at once. Each reply is a line of `output`: `1: Hello`.
+/// Exchanges `messages` with the server of `config`, on all connections at once.
+///
+/// Each connection sends a message when the reply to the previous one is complete, and compares every reply. After the
+/// last reply it half-closes and waits for the server to close. Each reply is a line of `output`: `1: Hello`.
 ///
 /// # Errors
 ///
-/// What concerns all connections: the name, the poll. The failure of one is in the report, and the others go on. So is an
-/// error of `output`, with which all end.
+/// Returns an error that concerns all connections, of the name or the poll. The failure of one connection is part of the
+/// summary, and the other connections go on. An error of `output` ends all connections and is part of the summary too.
 pub fn exchange(
     config: &Config,
     messages: &Messages,
     output: &mut impl Write,
 ) -> Result<ExchangeSummary, Failure> {
-    let route = Target::find(config)?;
-    // Where the limit stays too low, connecting says so.
+    let target = Target::resolve(config)?;
+    // If the limit stays too low, connecting fails and says so.
     let _ = platform::raise_descriptor_limit(messages.connections as u64 + OTHER_DESCRIPTORS);
-    let lines = ReplyWriter::new(output);
+    let output = ReplyWriter::new(output);
     let exchange = Exchange {
         messages,
-        route,
+        target,
         skip: config.skip,
         poll: Poll::new().map_err(Failure::polling)?,
-        peers: Vec::new(),
+        connections: Vec::new(),
         ready: VecDeque::new(),
-        dialing: 0,
+        connecting: 0,
         open: 0,
-        alarm: NEVER,
-        now: lines.now(),
-        lines,
-        scratch: vec![0; SCRATCH].into_boxed_slice(),
-        report: ExchangeSummary {
+        next_deadline: NEVER,
+        now: output.now(),
+        output,
+        read_buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+        summary: ExchangeSummary {
             equal: 0,
             all: messages.count(),
             failures: Vec::new(),
@@ -68,41 +70,42 @@ pub fn exchange(
 
 struct Exchange<'a, W> {
     messages: &'a Messages,
-    route: Target,
+    target: Target,
     skip: usize,
     poll: Poll,
-    /// By token; the number of a connection is one more.
-    peers: Vec<Peer>,
-    /// Tokens of those to be run.
+    /// The connections by token. The number of a connection is its token plus one.
+    connections: Vec<ClientConnection>,
+    /// The tokens of the connections to run.
     ready: VecDeque<usize>,
-    /// Connections on their way.
-    dialing: usize,
-    /// Those and the connected.
+    /// The number of connections that are connecting.
+    connecting: usize,
+    /// The number of connections that are connecting or active.
     open: usize,
-    /// No deadline is earlier.
-    alarm: u64,
-    /// Of the clock of `lines`, as all deadlines are.
+    /// A time that no deadline precedes.
+    next_deadline: u64,
+    /// The time of this turn. It and all deadlines are times of [`ReplyWriter::now`].
     now: u64,
-    lines: ReplyWriter<W>,
-    scratch: Box<[u8]>,
-    report: ExchangeSummary,
+    output: ReplyWriter<W>,
+    read_buffer: Box<[u8]>,
+    summary: ExchangeSummary,
 }
 
-struct Peer {
-    state: State,
+struct ClientConnection {
+    state: ConnectionState,
     deadline: u64,
-    /// Whether it is among the ready.
+    /// True while the connection is in [`Exchange::ready`].
     is_queued: bool,
 }
 
-enum State {
-    Dialing(Dialing),
+enum ConnectionState {
+    Connecting(Connector),
     Active(Active),
     Ended,
 }
 
+/// A connected socket and what is said over it.
 struct Active {
-    link: Link,
+    socket: ClientSocket,
     conversation: Conversation,
 }
 
@@ -110,160 +113,170 @@ impl<W: Write> Exchange<'_, W> {
     fn run(mut self) -> Result<ExchangeSummary, Failure> {
         let mut events = Events::with_capacity(EVENTS_PER_WAIT);
         loop {
-            self.dial_more();
-            self.lines.flush();
-            if self.open == 0 || self.lines.have_failed() {
-                return Ok(self.report());
+            self.connect_more();
+            self.output.flush();
+            if self.open == 0 || self.output.has_failed() {
+                return Ok(self.into_summary());
             }
-            let until = if self.ready.is_empty() { self.alarm } else { 0 };
+            let until = match self.ready.is_empty() {
+                true => self.next_deadline,
+                false => 0,
+            };
             wait_until(until, self.now, &mut self.poll, &mut events)?;
-            self.now = self.lines.now();
-            self.note(&events);
+            self.now = self.output.now();
+            self.record(&events);
             for _ in 0..self.ready.len() {
-                let Some(key) = self.ready.pop_front() else {
-                    break;
-                };
-                self.peers[key].is_queued = false;
-                self.run_peer(key);
+                if let Some(key) = self.ready.pop_front() {
+                    self.connections[key].is_queued = false;
+                    self.run_connection(key);
+                }
             }
             self.expire();
         }
     }
 
-    fn report(mut self) -> ExchangeSummary {
-        self.report.failures.sort_by_key(|(number, _)| *number);
-        self.report.output_error = self.lines.into_error();
-        self.report
+    fn into_summary(mut self) -> ExchangeSummary {
+        self.summary.failures.sort_by_key(|(number, _)| *number);
+        self.summary.output_error = self.output.into_error();
+        self.summary
     }
 
-    fn dial_more(&mut self) {
-        while self.peers.len() < self.messages.connections && self.dialing < DIALING {
-            let key = self.peers.len();
-            self.peers.push(Peer {
-                state: State::Dialing(Dialing::default()),
+    fn connect_more(&mut self) {
+        while self.connections.len() < self.messages.connections && self.connecting < MAX_CONNECTING
+        {
+            let key = self.connections.len();
+            self.connections.push(ClientConnection {
+                state: ConnectionState::Connecting(Connector::default()),
                 deadline: NEVER,
                 is_queued: false,
             });
-            self.dialing += 1;
+            self.connecting += 1;
             self.open += 1;
-            self.run_peer(key);
+            self.run_connection(key);
         }
     }
 
-    fn note(&mut self, events: &Events) {
+    fn record(&mut self, events: &Events) {
         for event in events {
             let Token(key) = event.token();
-            match &mut self.peers[key].state {
-                State::Dialing(dialing) => dialing.note(event),
-                State::Active(talk) => talk.link.note(event),
-                State::Ended => continue,
+            match &mut self.connections[key].state {
+                ConnectionState::Connecting(connector) => connector.handle_event(event),
+                ConnectionState::Active(active) => active.socket.handle_event(event),
+                ConnectionState::Ended => continue,
             }
             self.queue(key);
         }
     }
 
     fn queue(&mut self, key: usize) {
-        if !self.peers[key].is_queued {
-            self.peers[key].is_queued = true;
+        if !self.connections[key].is_queued {
+            self.connections[key].is_queued = true;
             self.ready.push_back(key);
         }
     }
 
-    fn run_peer(&mut self, key: usize) {
-        match &mut self.peers[key].state {
-            State::Dialing(dialing) => {
-                let registry = self.poll.registry();
-                match dialing.advance(&self.route, registry, Token(key), self.now) {
-                    Step::Wait { deadline } => self.set_deadline(key, deadline),
-                    Step::Connected(link) => self.begin(key, link),
-                    Step::Failed(failure) => self.end(key, Err(failure)),
+    fn run_connection(&mut self, key: usize) {
+        let registry = self.poll.registry();
+        match &mut self.connections[key].state {
+            ConnectionState::Connecting(connector) => {
+                match connector.advance(&self.target, registry, Token(key), self.now) {
+                    ConnectStep::Wait { deadline } => self.set_deadline(key, deadline),
+                    ConnectStep::Connected(socket) => self.start_conversation(key, socket),
+                    ConnectStep::Failed(failure) => self.end(key, Err(failure)),
                 }
             }
-            State::Active(talk) => match talk.run(self.poll.registry(), &mut self.scratch) {
-                Ok(Some(heard)) => self.go_on(key, heard),
+            ConnectionState::Active(active) => match active.run(registry, &mut self.read_buffer) {
+                Ok(Some(received)) => self.handle_received(key, received),
                 Ok(None) => self.end(key, Ok(())),
                 Err(failure) => self.end(key, Err(failure)),
             },
-            State::Ended => {}
+            ConnectionState::Ended => {}
         }
     }
 
-    fn begin(&mut self, key: usize, link: Link) {
+    fn start_conversation(&mut self, key: usize, socket: ClientSocket) {
         match Conversation::new(self.messages, key + 1, self.skip) {
             Ok(conversation) => {
-                self.dialing -= 1;
-                self.peers[key].state = State::Active(Active { link, conversation });
-                self.restart_clock(key);
+                self.connecting -= 1;
+                self.connections[key].state = ConnectionState::Active(Active {
+                    socket,
+                    conversation,
+                });
+                self.restart_timeout(key);
                 self.queue(key);
             }
-            Err(error) => self.end(key, Err(Failure::EncodeError(error))),
+            Err(error) => self.end(key, Err(Failure::Encode(error))),
         }
     }
 
-    fn go_on(&mut self, key: usize, heard: Received) {
-        match heard {
+    fn handle_received(&mut self, key: usize, received: Received) {
+        match received {
             Received::Part => {}
-            Received::Greeting => self.restart_clock(key),
+            Received::Greeting => self.restart_timeout(key),
             Received::Reply(text) => {
-                self.report.equal += 1;
-                self.restart_clock(key);
-                self.lines.reply(key + 1, &text);
+                self.summary.equal += 1;
+                self.restart_timeout(key);
+                self.output.write_reply(key + 1, &text);
             }
         }
-        if let State::Active(talk) = &self.peers[key].state
-            && talk.link.can_read()
+        if let ConnectionState::Active(active) = &self.connections[key].state
+            && active.socket.can_read()
         {
             self.queue(key);
         }
     }
 
     fn end(&mut self, key: usize, result: Result<(), Failure>) {
-        if let State::Dialing(_) = self.peers[key].state {
-            self.dialing -= 1;
+        if let ConnectionState::Connecting(_) = self.connections[key].state {
+            self.connecting -= 1;
         }
-        self.peers[key].state = State::Ended;
+        self.connections[key].state = ConnectionState::Ended;
         self.open -= 1;
         if let Err(failure) = result {
-            self.report.failures.push((key + 1, failure));
+            self.summary.failures.push((key + 1, failure));
         }
     }
 
-    fn restart_clock(&mut self, key: usize) {
-        self.set_deadline(key, deadline(self.now, self.messages.timeout));
+    fn restart_timeout(&mut self, key: usize) {
+        self.set_deadline(key, deadline_after(self.now, self.messages.timeout));
     }
 
     fn set_deadline(&mut self, key: usize, deadline: u64) {
-        self.peers[key].deadline = deadline;
-        self.alarm = self.alarm.min(deadline);
+        self.connections[key].deadline = deadline;
+        self.next_deadline = self.next_deadline.min(deadline);
     }
 
-    /// Ends those whose time is over. The look at all of them costs little: it is due once in the shortest time at most.
+    /// Handles expired timeouts. It looks at all connections, which costs little: once per shortest timeout at most.
     fn expire(&mut self) {
-        if self.now < self.alarm {
+        if self.now < self.next_deadline {
             return;
         }
-        for key in 0..self.peers.len() {
-            if self.peers[key].deadline <= self.now {
-                self.try_once_more(key);
+        for key in 0..self.connections.len() {
+            if self.connections[key].deadline <= self.now {
+                self.handle_timeout(key);
             }
         }
-        let is_open = |peer: &&Peer| !matches!(peer.state, State::Ended);
-        let open = self.peers.iter().filter(is_open);
-        self.alarm = open.map(|peer| peer.deadline).min().unwrap_or(NEVER);
+        let open = self
+            .connections
+            .iter()
+            .filter(|connection| !matches!(connection.state, ConnectionState::Ended));
+        let deadlines = open.map(|connection| connection.deadline);
+        self.next_deadline = deadlines.min().unwrap_or(NEVER);
     }
 
-    /// The reply may have come while we were held up ourselves: only the socket can tell.
-    fn try_once_more(&mut self, key: usize) {
-        if let State::Active(talk) = &mut self.peers[key].state {
-            talk.link.assume_readable();
+    /// Reads once more, because the reply may have come while the client itself was busy, then ends the connection if the
+    /// deadline still stands.
+    fn handle_timeout(&mut self, key: usize) {
+        if let ConnectionState::Active(active) = &mut self.connections[key].state {
+            active.socket.assume_readable();
         }
-        self.run_peer(key);
-        if let State::Active(talk) = &self.peers[key].state
-            && self.peers[key].deadline <= self.now
+        self.run_connection(key);
+        if let ConnectionState::Active(active) = &self.connections[key].state
+            && self.connections[key].deadline <= self.now
         {
-            let (received, expected) = talk.conversation.progress();
+            let (received, expected) = active.conversation.progress();
             let failure = Failure::TimedOut {
-                awaited: talk.conversation.awaits(),
+                awaited: active.conversation.awaited(),
                 after: self.messages.timeout.unwrap_or_default(),
                 received,
                 expected,
@@ -274,23 +287,20 @@ impl<W: Write> Exchange<'_, W> {
 }
 
 impl Active {
-    /// Sends, reads once, and sends what that led to. None: it has come to its end.
+    /// Sends, reads once, and sends again. Returns `None` at the end of the conversation.
     fn run(
         &mut self,
         registry: &Registry,
-        scratch: &mut [u8],
+        read_buffer: &mut [u8],
     ) -> Result<Option<Received>, Failure> {
         self.send();
-        let mut heard = Received::Part;
-        if self.link.can_read() {
-            match self.link.read(scratch) {
+        let mut received = Received::Part;
+        if self.socket.can_read() {
+            match self.socket.read(read_buffer) {
                 Ok(Some(0)) => return self.conversation.on_end().map(|()| None),
                 Ok(Some(got)) => {
-                    let bytes = &scratch[..got];
-                    heard = self
-                        .conversation
-                        .on_bytes(bytes)
-                        .map_err(Failure::Differs)?;
+                    let result = self.conversation.on_bytes(&read_buffer[..got]);
+                    received = result.map_err(Failure::Differs)?;
                 }
                 Ok(None) => {}
                 Err(source) => {
@@ -303,18 +313,18 @@ impl Active {
             }
         }
         self.send();
-        let wanted = !self.conversation.outgoing().is_empty() && !self.link.is_broken();
-        self.link.arm_write(wanted, registry);
-        Ok(Some(heard))
+        let wanted = !self.conversation.outgoing().is_empty() && !self.socket.is_broken();
+        self.socket.arm_write(wanted, registry);
+        Ok(Some(received))
     }
 
     fn send(&mut self) {
-        while !self.conversation.outgoing().is_empty() && self.link.can_write() {
-            let taken = self.link.write(self.conversation.outgoing());
-            self.conversation.note_sent(taken);
+        while !self.conversation.outgoing().is_empty() && self.socket.can_write() {
+            let taken = self.socket.write(self.conversation.outgoing());
+            self.conversation.on_sent(taken);
         }
         if self.conversation.wants_fin() {
-            self.link.finish();
+            self.socket.send_fin();
         }
     }
 }

@@ -1,103 +1,111 @@
-//! Why the client could not do what it was asked to, as values and in one line each.
+//! The failures of the client, each with a message of one line.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 use std::{error, fmt, io};
 
 use crate::conn::EncodeError;
 use crate::net::ConnectError;
 
-use super::Attempt;
-
-/// Why a connection, or the client as a whole, did not come to its end.
+/// The reason why a connection, or the client as a whole, failed.
 #[derive(Debug)]
 pub enum Failure {
     /// The name has no address.
     Unresolved {
         /// `HOST:PORT`
         target: String,
-        /// What the system said.
+        /// The error of the system.
         source: ConnectError,
     },
-    /// No address of the name could be connected to.
+    /// No address of the target could be connected to.
     Unconnected {
         /// `HOST:PORT`
         target: String,
-        /// Each address, and why not.
-        attempts: Vec<Attempt>,
+        /// Each address with its error.
+        attempts: Vec<FailedAttempt>,
     },
     /// The server closed before the greeting was complete.
     NoGreeting {
-        /// Bytes of it that came.
+        /// The received bytes of the greeting.
         received: u64,
-        /// Bytes that were expected.
+        /// The expected bytes of the greeting.
         expected: u64,
     },
-    /// The server closed before everything had come back.
+    /// The server closed before the echo was complete.
     ClosedEarly {
-        /// Bytes that came back.
+        /// The received bytes of all replies.
         received: u64,
-        /// Bytes that should have.
+        /// The expected bytes of all replies.
         expected: u64,
     },
-    /// The connection broke.
+    /// The connection was reset.
     Reset {
-        /// Bytes that came back.
+        /// The received bytes of all replies.
         received: u64,
-        /// Bytes that should have.
+        /// The expected bytes of all replies.
         expected: u64,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// What was waited for did not come.
+    /// The server did not send what was expected within the timeout.
     TimedOut {
-        /// What that was.
+        /// What was expected: a greeting, a reply or the end.
         awaited: &'static str,
-        /// How long it had.
+        /// The timeout.
         after: Duration,
-        /// Bytes that came of the greeting, if that was waited for, else of all replies.
+        /// The received bytes: of the greeting if it is incomplete, else of all replies.
         received: u64,
-        /// Bytes there were to be of it or them.
+        /// The expected bytes of the greeting or of all replies.
         expected: u64,
     },
-    /// A reply is not what was sent.
+    /// A reply differs from its message.
     Differs(Difference),
     /// The framing cannot carry the message.
-    EncodeError(EncodeError),
-    /// Standard input could not be read.
+    Encode(EncodeError),
+    /// Standard input cannot be read.
     Input(io::Error),
-    /// Standard output could not be written.
+    /// Standard output cannot be written.
     Output(io::Error),
-    /// The poll, or a thread beside it, could not be set up or failed.
+    /// The system failed to start a thread, or the poll failed.
     System {
-        /// What was to be done.
+        /// The operation that failed, as the start of a message.
         operation: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// Where a reply differs first from what was sent.
+/// An address that could not be connected to.
+#[derive(Debug)]
+pub struct FailedAttempt {
+    /// The address.
+    pub address: SocketAddr,
+    /// The error.
+    pub error: ConnectError,
+}
+
+/// The first difference between a reply and its message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Its number on its connection, from 1. One more than there are: bytes came behind the last.
+    /// The number of the reply on its connection, from 1. One more than the last reply means unexpected bytes after it.
     pub reply: u64,
-    /// The first byte that differs, from 0, header included.
+    /// The offset of the first wrong byte, from 0, header included.
     pub offset: usize,
-    /// What was expected from there on, shortened. Nothing: the reply should have ended there.
+    /// The expected bytes from this offset on, shortened. Empty if no further bytes were expected.
     pub expected: Vec<u8>,
-    /// What came, shortened.
+    /// The received bytes from this offset on, shortened.
     pub got: Vec<u8>,
 }
 
 impl Failure {
-    /// Whether it is no more than that nobody reads standard output any longer.
+    /// Returns true if the failure only means that the reader of standard output is gone.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
     pub(super) fn polling(source: io::Error) -> Self {
         Self::System {
-            operation: "poll",
+            operation: "cannot wait for events",
             source,
         }
     }
@@ -132,7 +140,7 @@ impl fmt::Display for Failure {
                 "timed out: no {awaited} within {after:?} ({received} of {expected} bytes)"
             ),
             Self::Differs(difference) => difference.fmt(f),
-            Self::EncodeError(error) => write!(f, "the framing cannot carry the message: {error}"),
+            Self::Encode(error) => write!(f, "the framing cannot carry the message: {error}"),
             Self::Input(error) => write!(f, "cannot read standard input: {error}"),
             Self::Output(error) => write!(f, "cannot write standard output: {error}"),
             Self::System { operation, source } => write!(f, "{operation}: {source}"),
@@ -140,15 +148,19 @@ impl fmt::Display for Failure {
     }
 }
 
-fn explain_attempts(f: &mut fmt::Formatter<'_>, target: &str, attempts: &[Attempt]) -> fmt::Result {
+fn explain_attempts(
+    f: &mut fmt::Formatter<'_>,
+    target: &str,
+    attempts: &[FailedAttempt],
+) -> fmt::Result {
     write!(f, "cannot connect to {target}")?;
     if let [attempt] = attempts
         && attempt.address.to_string() == target
     {
         return write!(f, ": {}", attempt.error);
     }
-    for (at, Attempt { address, error }) in attempts.iter().enumerate() {
-        let separator = if at == 0 { ": " } else { "; " };
+    for (index, FailedAttempt { address, error }) in attempts.iter().enumerate() {
+        let separator = if index == 0 { ": " } else { "; " };
         write!(f, "{separator}{address} {error}")?;
     }
     Ok(())
@@ -173,8 +185,8 @@ impl fmt::Display for Difference {
 }
 
 fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    for (at, byte) in bytes.iter().enumerate() {
-        let separator = if at == 0 { "" } else { " " };
+    for (index, byte) in bytes.iter().enumerate() {
+        let separator = if index == 0 { "" } else { " " };
         write!(f, "{separator}{byte:02x}")?;
     }
     Ok(())
@@ -189,7 +201,7 @@ impl error::Error for Failure {
                 .map(|attempt| &attempt.error as &(dyn error::Error + 'static)),
             Self::Reset { source, .. } | Self::System { source, .. } => Some(source),
             Self::Input(error) | Self::Output(error) => Some(error),
-            Self::EncodeError(error) => Some(error),
+            Self::Encode(error) => Some(error),
             Self::NoGreeting { .. }
             | Self::ClosedEarly { .. }
             | Self::TimedOut { .. }

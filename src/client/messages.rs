@@ -1,4 +1,4 @@
-//! What to say to a server, and what came of it.
+//! The messages for a server, and the summary of their exchange.
 
 use std::time::Duration;
 use std::{fmt, io};
@@ -6,49 +6,49 @@ use std::{fmt, io};
 use super::Failure;
 use crate::conn::{EncodeError, Framing};
 
-/// What to say, and how.
+/// The messages to send, and how to send them.
 #[derive(Clone, Debug)]
 pub struct Messages {
-    /// One after another; `{i}` stands for the number of the connection, from 1.
+    /// The texts, sent one after another. `{i}` stands for the number of the connection, from 1.
     pub texts: Vec<String>,
-    /// Connections at once.
+    /// The number of connections at once.
     pub connections: usize,
-    /// How often each says all of the texts.
+    /// How often each connection sends all texts.
     pub rounds: u64,
-    /// How messages are cut. With `nul` they go as they are, and a NUL behind the last one ends the session.
+    /// The framing of the messages. With `nul` they are sent without framing, and a NUL after the last one ends the
+    /// session.
     pub framing: Framing,
-    /// How long a reply may take, and the server's end behind the last; none: for ever.
+    /// How long a reply may take, and how long the server may take to close after the last one. `None` disables the limit.
     pub timeout: Option<Duration>,
 }
 
-/// What came of it.
+/// The summary of an exchange.
 #[derive(Debug)]
 pub struct ExchangeSummary {
-    /// Replies that equal their messages.
+    /// The number of replies that equal their messages.
     pub equal: u64,
-    /// Messages there were to be.
+    /// The number of messages to exchange.
     pub all: u64,
-    /// Connections that failed, by their numbers from 1, and why. The others came to their end, unless an error of the output
-    /// cut them short.
+    /// The numbers of the connections that failed, from 1, with their failures. The other connections finished, unless
+    /// [`output_error`](Self::output_error) ended them early.
     pub failures: Vec<(usize, Failure)>,
-    /// Why a line could not be written.
+    /// The error of the output, if a reply could not be written.
     pub output_error: Option<io::Error>,
 }
 
 impl Messages {
-    /// Messages, over all connections.
+    /// Returns the number of messages over all connections.
     pub fn count(&self) -> u64 {
         (self.texts.len() as u64)
             .saturating_mul(self.rounds)
             .saturating_mul(self.connections as u64)
     }
 
-    /// Whether the framing can carry them, on the connection with the longest number. The error holds the first that it
-    /// cannot.
+    /// Checks that the framing can carry every message, also on the connection with the longest number.
     ///
     /// # Errors
     ///
-    /// When it cannot.
+    /// Returns the first text that the framing cannot carry, with the reason.
     pub fn check(&self) -> Result<(), (&str, EncodeError)> {
         let number = self.connections.to_string();
         for text in &self.texts {
@@ -62,7 +62,7 @@ impl Messages {
 }
 
 impl ExchangeSummary {
-    /// Whether a reply differed.
+    /// Returns true if a reply differed from its message.
     pub fn differs(&self) -> bool {
         let mut failures = self.failures.iter();
         failures.any(|(_, failure)| matches!(failure, Failure::Differs(_)))

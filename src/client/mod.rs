@@ -1,56 +1,55 @@
-//! The echo client: what connects, sends, and takes the echo.
+//! The echo client.
 //!
 //! ```text
-//!   standard input --> thread --+                    +--> thread --> standard output
-//!                               | buffers, there     |
-//!                               | and back, a wake   |       pipe: one connection
-//!                               v                    |
-//!   server <---------------- Link <------------------+
+//!   standard input --> thread --+                       +--> thread --> standard output
+//!                               | buffers in both       |
+//!                               | directions, wakes     |     pipe: one connection
+//!                               v                       |
+//!   server <--------------- ClientSocket <--------------+
 //!     ^
-//!     +--------------------- Link <-- Conversation           exchange: many at once
+//!     +-------------------- ClientSocket <-- Conversation     exchange: many connections
 //! ```
 //!
-//! Two ways to use it. [`pipe()`] joins the two standard streams to one connection, as `nc` does. [`exchange()`] sends
-//! messages over many connections at once, and compares every reply.
+//! The client has two functions. [`pipe()`] joins the two standard streams to one connection, as `nc` does.
+//! [`exchange()`] sends messages over many connections at once and compares every reply.
 //!
-//! # Where to begin
+//! # Where to start reading
 //!
-//! 1. `link.rs`: a socket and what is believed of it. All system calls of a connection are there, under the rule of
-//!    the server: while believed and wanted, one call.
-//! 2. `dialing.rs`: how a name becomes a link, address after address.
+//! 1. `socket.rs`: a connected socket and its readiness. All reads and writes are there. The rule is the server's: while
+//!    the socket is believed to be ready and the operation is wanted, make one system call.
+//! 2. `connect.rs`: a target becomes a connected socket, by trying one address after another.
 //! 3. `pipe.rs`, and `stdio.rs` with its two threads.
-//! 4. `conversation.rs`: what one connection says and expects, without a socket; `exchange.rs`: the loop around it;
-//!    `lines.rs`: what it prints, and its clock.
+//! 4. `conversation.rs`: what one connection sends and expects, without a socket. `exchange.rs`: the loop that runs all
+//!    conversations. `reply_writer.rs`: the output of replies, and a clock that stops while output is written.
 
+mod connect;
 mod conversation;
-mod dialing;
 mod exchange;
 mod failure;
-mod link;
 mod messages;
 mod pipe;
 mod reply_writer;
+mod socket;
 mod stdio;
 
 use std::time::Duration;
 
 use crate::net::IpFamily;
 
-pub use dialing::Attempt;
 pub use exchange::exchange;
-pub use failure::{Difference, Failure};
+pub use failure::{Difference, FailedAttempt, Failure};
 pub use messages::{ExchangeSummary, Messages};
 pub use pipe::pipe;
 
-/// Whom to connect to, and what to expect of it.
+/// The server to connect to, and the greeting to expect from it.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `HOST:PORT`. All addresses of the name are tried, in turn.
+    /// `HOST:PORT`. All addresses of the host are tried in turn.
     pub target: String,
-    /// Which of them.
+    /// The family of the addresses that are tried.
     pub family: IpFamily,
-    /// How long each may take to answer; none: as long as the system lets it.
+    /// How long each address may take to answer. `None` leaves the timeout to the system.
     pub connect_timeout: Option<Duration>,
-    /// Bytes of a greeting, which are discarded.
+    /// The number of greeting bytes to discard.
     pub skip: usize,
 }

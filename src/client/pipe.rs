@@ -1,32 +1,33 @@
-//! Standard input to the server, what comes back to standard output. Neither direction waits for the other.
+//! A pipe from standard input to the server and from the server to standard output. Neither direction waits for the other.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::dialing::{connect, wait_until};
-use super::link::Link;
-use super::stdio::{CHUNKS, Chunk, Stdio, StdioEvent};
+use super::connect::{Target, connect, wait_until};
+use super::socket::ClientSocket;
+use super::stdio::{BUFFERS, Buffer, Stdio, StdioEvent};
 use super::{Config, Failure};
 use crate::net::timers::NEVER;
 
 const SERVER: Token = Token(0);
 const WAKER: Token = Token(1);
 
-/// Events taken from the poll at once: there are only two sources.
+/// The most events of one wait. There are only two sources.
 const EVENTS: usize = 8;
 
-/// Connects, sends all of `input`, half-closes, and writes what comes back to `output`, until the server closes. Uses a
-/// fixed amount of memory. Two threads that it starts may outlive it, blocked in `input` or `output`.
+/// Connects, sends all of `input`, half-closes, and writes what comes back to `output`, until the server closes.
 ///
-/// `is_readable` is asked, when the server has closed, whether `input` can be read without waiting. If so, that is
-/// waited for: what was there to be sent and was not read yet is missing in the echo too.
+/// It uses a fixed amount of memory. It starts two threads, which may outlive the call, blocked in `input` or `output`.
+///
+/// After the server has closed, `is_readable` tells whether `input` can be read without waiting. If so, `pipe` waits for
+/// that read: bytes that could have been sent are missing in the echo too.
 ///
 /// # Errors
 ///
-/// When there is no connection, it breaks, a stream fails, or the server closes before as much came back as was read
-/// from `input`.
+/// Returns an error if no connection can be established, if the connection is reset, if a stream fails, or if the server
+/// closes before as many bytes have come back as were read from `input`.
 pub fn pipe(
     config: &Config,
     input: impl Read + Send + 'static,
@@ -36,13 +37,14 @@ pub fn pipe(
     let mut poll = Poll::new().map_err(Failure::polling)?;
     let mut events = Events::with_capacity(EVENTS);
     let waker = Waker::new(poll.registry(), WAKER).map_err(Failure::polling)?;
-    let link = connect(config, &mut poll, &mut events, SERVER)?;
+    let target = Target::resolve(config)?;
+    let socket = connect(&target, &mut poll, &mut events, SERVER)?;
     let (stdio, free) = Stdio::start(waker, input, output)?;
     let pipe = Pipe {
-        link,
+        socket,
         stdio,
         is_readable,
-        unsent: VecDeque::with_capacity(CHUNKS),
+        unsent: VecDeque::with_capacity(BUFFERS),
         free,
         input_ended: false,
         server_ended: None,
@@ -54,120 +56,120 @@ pub fn pipe(
 }
 
 struct Pipe<F> {
-    link: Link,
+    socket: ClientSocket,
     stdio: Stdio,
-    /// Whether standard input can be read without waiting.
+    /// Returns true if standard input can be read without waiting.
     is_readable: F,
-    /// From standard input, for the server.
-    unsent: VecDeque<Chunk>,
-    /// For what comes from the server. The others are at standard output.
-    free: Vec<Chunk>,
+    /// Buffers from standard input, for the server.
+    unsent: VecDeque<Buffer>,
+    /// Free buffers for bytes from the server. The other buffers are at standard output.
+    free: Vec<Buffer>,
     input_ended: bool,
-    /// In order, or not.
+    /// The end of the connection: a FIN, or an error.
     server_ended: Option<io::Result<()>>,
-    /// Bytes from standard input.
+    /// Bytes read from standard input.
     read: u64,
-    /// Bytes from the server, greeting included.
+    /// Bytes received from the server, greeting included.
     received: u64,
-    /// Bytes of the greeting.
+    /// Bytes of the greeting to discard.
     skip: u64,
 }
 
 impl<F: Fn() -> bool> Pipe<F> {
     fn run(mut self, poll: &mut Poll, events: &mut Events) -> Result<(), Failure> {
         loop {
-            // The waker is only a hint, and mio's poll(2) back end can lose it (mio#1874): look right before waiting.
-            let has_news = self.take_reports()?;
-            if let Some(end) = self.end() {
-                return end;
+            // A wake is only a hint, and mio's poll(2) back end can lose it (mio#1874). So this looks right before waiting.
+            let had_events = self.handle_stdio_events()?;
+            if let Some(result) = self.result() {
+                return result;
             }
-            let deadline = if has_news || self.is_runnable() {
+            let deadline = if had_events || self.is_runnable() {
                 0
             } else {
                 NEVER
             };
             wait_until(deadline, 0, poll, events)?;
             for event in events.iter().filter(|event| event.token() == SERVER) {
-                self.link.note(event);
+                self.socket.handle_event(event);
             }
-            self.take_reports()?;
+            self.handle_stdio_events()?;
             self.send();
             self.receive();
             let wanted = self.wants_write();
-            self.link.arm_write(wanted, poll.registry());
+            self.socket.arm_write(wanted, poll.registry());
         }
     }
 
-    /// Whether there were any.
-    fn take_reports(&mut self) -> Result<bool, Failure> {
-        let mut has_news = false;
-        while let Some(report) = self.stdio.report() {
-            has_news = true;
-            match report {
-                StdioEvent::Read(chunk) => {
-                    self.read += chunk.bytes().len() as u64;
-                    self.unsent.push_back(chunk);
+    /// Handles the events of the threads at the standard streams. Returns true if there was any.
+    fn handle_stdio_events(&mut self) -> Result<bool, Failure> {
+        let mut had_events = false;
+        while let Some(event) = self.stdio.next_event() {
+            had_events = true;
+            match event {
+                StdioEvent::Read(buffer) => {
+                    self.read += buffer.bytes().len() as u64;
+                    self.unsent.push_back(buffer);
                 }
                 StdioEvent::InputEnded => self.input_ended = true,
                 StdioEvent::InputFailed(error) => return Err(Failure::Input(error)),
-                StdioEvent::Written(chunk) => self.free.push(chunk),
+                StdioEvent::Written(buffer) => self.free.push(buffer),
                 StdioEvent::OutputFailed(error) => return Err(Failure::Output(error)),
             }
         }
-        Ok(has_news)
+        Ok(had_events)
     }
 
     fn send(&mut self) {
         while self.wants_write()
-            && self.link.can_write()
-            && let Some(chunk) = self.unsent.front_mut()
+            && self.socket.can_write()
+            && let Some(buffer) = self.unsent.front_mut()
         {
-            let taken = self.link.write(chunk.bytes());
-            chunk.consume(taken);
-            if chunk.bytes().is_empty()
+            let taken = self.socket.write(buffer.bytes());
+            buffer.consume(taken);
+            if buffer.bytes().is_empty()
                 && let Some(empty) = self.unsent.pop_front()
             {
                 self.stdio.return_to_reader(empty);
             }
         }
         if self.input_ended && self.unsent.is_empty() {
-            self.link.finish();
+            self.socket.send_fin();
         }
     }
 
     fn receive(&mut self) {
         while self.wants_read()
-            && self.link.can_read()
-            && let Some(mut chunk) = self.free.pop()
+            && self.socket.can_read()
+            && let Some(mut buffer) = self.free.pop()
         {
-            match self.link.read(chunk.room()) {
+            match self.socket.read(buffer.space()) {
                 Ok(Some(0)) => self.server_ended = Some(Ok(())),
                 Ok(Some(got)) => {
-                    chunk.filled(got);
-                    if self.discard_greeting(&mut chunk) {
-                        self.stdio.send_to_writer(chunk);
+                    buffer.set_len(got);
+                    if self.discard_greeting(&mut buffer) {
+                        self.stdio.send_to_writer(buffer);
                         continue;
                     }
                 }
                 Ok(None) => {}
                 Err(error) => self.server_ended = Some(Err(error)),
             }
-            self.free.push(chunk);
+            self.free.push(buffer);
         }
     }
 
-    /// Whether anything is left.
-    fn discard_greeting(&mut self, chunk: &mut Chunk) -> bool {
+    /// Removes bytes of the greeting from the start of `buffer`. Returns true if other bytes are left.
+    fn discard_greeting(&mut self, buffer: &mut Buffer) -> bool {
         let greeting = self.skip.saturating_sub(self.received);
-        let got = chunk.bytes().len();
+        let got = buffer.bytes().len();
         self.received += got as u64;
         let discarded = usize::try_from(greeting).map_or(got, |greeting| greeting.min(got));
-        chunk.consume(discarded);
+        buffer.consume(discarded);
         discarded < got
     }
 
     fn wants_write(&self) -> bool {
-        !self.unsent.is_empty() && self.server_ended.is_none() && !self.link.is_broken()
+        !self.unsent.is_empty() && self.server_ended.is_none() && !self.socket.is_broken()
     }
 
     fn wants_read(&self) -> bool {
@@ -175,12 +177,13 @@ impl<F: Fn() -> bool> Pipe<F> {
     }
 
     fn is_runnable(&self) -> bool {
-        (self.wants_write() && self.link.can_write()) || (self.wants_read() && self.link.can_read())
+        (self.wants_write() && self.socket.can_write())
+            || (self.wants_read() && self.socket.can_read())
     }
 
-    /// Whether nothing is missing of what was read, and the thread at standard input is about to tell of more, or of
-    /// its end. It has a buffer for that unless something is unsent.
-    fn is_about_to_read(&self) -> bool {
+    /// Returns true if the echo of everything read is complete and the thread at standard input will report more input, or
+    /// its end, at once. The thread has a buffer for that, because nothing is unsent.
+    fn expects_more_input(&self) -> bool {
         let received = self.received.saturating_sub(self.skip);
         self.server_ended.as_ref().is_some_and(Result::is_ok)
             && received >= self.read
@@ -189,9 +192,9 @@ impl<F: Fn() -> bool> Pipe<F> {
             && (self.is_readable)()
     }
 
-    /// How it ended: the server has closed, and standard output has got all.
-    fn end(&mut self) -> Option<Result<(), Failure>> {
-        if self.free.len() < CHUNKS || self.is_about_to_read() {
+    /// Returns the result once the server has closed and standard output has taken everything.
+    fn result(&mut self) -> Option<Result<(), Failure>> {
+        if self.free.len() < BUFFERS || self.expects_more_input() {
             return None;
         }
         let ended = self.server_ended.take()?;

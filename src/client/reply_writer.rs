@@ -1,15 +1,16 @@
-//! Where the lines of replies go, and the clock that stands still meanwhile: how long a reply took is no matter of who
-//! reads them.
+//! The output of replies, and a clock that stops while output is written. A slow reader of the output must not count as
+//! a slow reply of the server.
 
 use std::io::{self, Write};
 
 use crate::net::platform::monotonic_now;
 
+/// Writes a line for each reply.
 pub(super) struct ReplyWriter<W> {
     output: W,
-    /// How long writing has taken, in nanoseconds.
-    held_up: u64,
-    /// The first, behind which nothing is written.
+    /// The total time spent on writing, in nanoseconds.
+    time_writing: u64,
+    /// The first error. Nothing is written after it.
     error: Option<io::Error>,
 }
 
@@ -17,17 +18,17 @@ impl<W: Write> ReplyWriter<W> {
     pub(super) fn new(output: W) -> Self {
         Self {
             output,
-            held_up: 0,
+            time_writing: 0,
             error: None,
         }
     }
 
-    /// The time, less all that writing has taken.
+    /// Returns the monotonic time in nanoseconds, less the total time spent on writing.
     pub(super) fn now(&self) -> u64 {
-        monotonic_now().saturating_sub(self.held_up)
+        monotonic_now().saturating_sub(self.time_writing)
     }
 
-    pub(super) fn reply(&mut self, connection: usize, text: &str) {
+    pub(super) fn write_reply(&mut self, connection: usize, text: &str) {
         self.write(|output| writeln!(output, "{connection}: {text}"));
     }
 
@@ -35,7 +36,7 @@ impl<W: Write> ReplyWriter<W> {
         self.write(W::flush);
     }
 
-    pub(super) fn have_failed(&self) -> bool {
+    pub(super) fn has_failed(&self) -> bool {
         self.error.is_some()
     }
 
@@ -44,11 +45,11 @@ impl<W: Write> ReplyWriter<W> {
     }
 
     fn write(&mut self, write: impl FnOnce(&mut W) -> io::Result<()>) {
-        if self.have_failed() {
+        if self.has_failed() {
             return;
         }
-        let begun = monotonic_now();
+        let start = monotonic_now();
         self.error = write(&mut self.output).err();
-        self.held_up += monotonic_now().saturating_sub(begun);
+        self.time_writing += monotonic_now().saturating_sub(start);
     }
 }

@@ -1,9 +1,10 @@
 //! The two standard streams, each on a thread of its own.
 //!
-//! No system lets one wait for them as for a socket: epoll refuses files, Windows knows no readiness of a console, and
-//! O_NONBLOCK on a terminal would change the shell that shares it. So two threads block in place of the loop. Buffers
-//! go to them and come back, and there is a fixed number, so that whoever is slow holds up the other and memory stays
-//! what it is. The threads are never joined: one may be waiting for a key that nobody will press.
+//! The poll cannot wait for them as for a socket: epoll refuses files, a Windows console has no readiness, and O_NONBLOCK
+//! on a terminal would change the shell that shares the terminal. So two threads block in place of the loop.
+//!
+//! A fixed number of buffers moves between the loop and the threads. So a slow side holds up the other side, and the
+//! memory stays constant. The threads are never joined: the thread at standard input may wait for a key for ever.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -14,131 +15,131 @@ use mio::Waker;
 
 use super::Failure;
 
-/// The size of a buffer: few system calls a megabyte, and the capacity of a pipe on Linux.
-const CHUNK: usize = 64 * 1024;
+/// The size of a buffer in bytes: few system calls per megabyte, and the capacity of a pipe on Linux.
+const BUFFER_SIZE: usize = 64 * 1024;
 
-/// Buffers a direction: one at the socket, one at the thread, and two for what either is ahead.
-pub(super) const CHUNKS: usize = 4;
+/// The number of buffers per direction: one at the socket, one at the thread, and two between them.
+pub(super) const BUFFERS: usize = 4;
 
-/// A buffer on its way.
-pub(super) struct Chunk {
+/// A buffer on its way between the loop and a thread.
+pub(super) struct Buffer {
     memory: Box<[u8]>,
-    begin: usize,
+    start: usize,
     end: usize,
 }
 
-/// What the threads have to tell.
+/// An event of one of the threads.
 pub(super) enum StdioEvent {
-    /// From standard input.
-    Read(Chunk),
+    /// Bytes from standard input.
+    Read(Buffer),
     InputEnded,
     InputFailed(io::Error),
-    /// Written to standard output, and free again.
-    Written(Chunk),
+    /// A buffer that was written to standard output and is free again.
+    Written(Buffer),
     OutputFailed(io::Error),
 }
 
-/// The loop's end of the two threads.
+/// The loop's side of the two threads.
 pub(super) struct Stdio {
-    reports: Receiver<StdioEvent>,
-    to_input: Sender<Chunk>,
-    to_output: Sender<Chunk>,
-    /// Outlives both threads: closing it would take back a wake that the loop has not seen yet.
+    events: Receiver<StdioEvent>,
+    to_input: Sender<Buffer>,
+    to_output: Sender<Buffer>,
+    /// Kept while the loop runs: closing the last clone would discard a wake that the loop has not seen yet.
     _waker: Arc<Waker>,
 }
 
-/// A thread's end.
-struct StdioEvents {
-    reports: Sender<StdioEvent>,
+/// A thread's side: sends events to the loop.
+struct EventSender {
+    events: Sender<StdioEvent>,
     waker: Arc<Waker>,
 }
 
 impl Stdio {
-    /// Starts the threads, which wake the loop for every report. Returns the buffers for the output too.
+    /// Starts the threads, which wake the loop for every event. Also returns the free buffers for the output.
     pub(super) fn start(
         waker: Waker,
         input: impl Read + Send + 'static,
         output: impl Write + Send + 'static,
-    ) -> Result<(Self, Vec<Chunk>), Failure> {
+    ) -> Result<(Self, Vec<Buffer>), Failure> {
         let waker = Arc::new(waker);
-        let (reports, reported) = channel();
-        let reporter = || StdioEvents {
-            reports: reports.clone(),
+        let (sender, events) = channel();
+        let event_sender = || EventSender {
+            events: sender.clone(),
             waker: Arc::clone(&waker),
         };
-        let (to_input, empty) = channel();
+        let (to_input, free) = channel();
         let (to_output, full) = channel();
-        let (for_input, for_output) = (reporter(), reporter());
-        start("stdin", move || read_all(input, &empty, &for_input))?;
+        let (for_input, for_output) = (event_sender(), event_sender());
+        start("stdin", move || read_all(input, &free, &for_input))?;
         start("stdout", move || write_all(output, &full, &for_output))?;
         let stdio = Self {
-            reports: reported,
+            events,
             to_input,
             to_output,
             _waker: waker,
         };
-        for _ in 0..CHUNKS {
-            stdio.return_to_reader(Chunk::new());
+        for _ in 0..BUFFERS {
+            stdio.return_to_reader(Buffer::new());
         }
-        Ok((stdio, (0..CHUNKS).map(|_| Chunk::new()).collect()))
+        Ok((stdio, (0..BUFFERS).map(|_| Buffer::new()).collect()))
     }
 
-    /// The next report, if there is one.
-    pub(super) fn report(&self) -> Option<StdioEvent> {
-        self.reports.try_recv().ok()
+    /// Returns the next event, if there is one.
+    pub(super) fn next_event(&self) -> Option<StdioEvent> {
+        self.events.try_recv().ok()
     }
 
-    /// Gives a buffer to the input.
-    pub(super) fn return_to_reader(&self, mut chunk: Chunk) {
-        (chunk.begin, chunk.end) = (0, 0);
-        // The thread has ended with the input: nobody needs the buffer.
-        let _ = self.to_input.send(chunk);
+    /// Gives a free buffer to the thread at standard input.
+    pub(super) fn return_to_reader(&self, mut buffer: Buffer) {
+        (buffer.start, buffer.end) = (0, 0);
+        // An error means that the thread has ended with its input. The buffer is not needed any more.
+        let _ = self.to_input.send(buffer);
     }
 
-    /// Has the output write a buffer.
-    pub(super) fn send_to_writer(&self, chunk: Chunk) {
-        // The thread has ended with an error, which it has reported.
-        let _ = self.to_output.send(chunk);
+    /// Gives a buffer to the thread at standard output to write.
+    pub(super) fn send_to_writer(&self, buffer: Buffer) {
+        // An error means that the thread has ended with an error, which it has reported.
+        let _ = self.to_output.send(buffer);
     }
 }
 
-impl Chunk {
+impl Buffer {
     fn new() -> Self {
         Self {
-            memory: vec![0; CHUNK].into_boxed_slice(),
-            begin: 0,
+            memory: vec![0; BUFFER_SIZE].into_boxed_slice(),
+            start: 0,
             end: 0,
         }
     }
 
-    /// What it holds.
+    /// Returns the bytes in the buffer.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.memory[self.begin..self.end]
+        &self.memory[self.start..self.end]
     }
 
-    /// Drops the first `n` bytes of what it holds.
+    /// Removes the first `n` bytes.
     pub(super) fn consume(&mut self, n: usize) {
-        self.begin += n;
+        self.start += n;
     }
 
-    /// All its room, whatever it holds; see [`filled`](Self::filled).
-    pub(super) fn room(&mut self) -> &mut [u8] {
+    /// Returns the whole buffer to be overwritten. [`set_len`](Self::set_len) comes next.
+    pub(super) fn space(&mut self) -> &mut [u8] {
         &mut self.memory
     }
 
-    /// Holds the first `n` bytes of its room.
-    pub(super) fn filled(&mut self, n: usize) {
-        (self.begin, self.end) = (0, n);
+    /// Sets the number of bytes that were written to [`space`](Self::space).
+    pub(super) fn set_len(&mut self, n: usize) {
+        (self.start, self.end) = (0, n);
     }
 }
 
-impl StdioEvents {
-    /// False: the loop has gone.
-    fn tell(&self, report: StdioEvent) -> bool {
-        let is_heard = self.reports.send(report).is_ok();
-        // If even this fails, the next event ends the loop's wait.
+impl EventSender {
+    /// Sends an event and wakes the loop. Returns false if the loop is gone.
+    fn send(&self, event: StdioEvent) -> bool {
+        let is_received = self.events.send(event).is_ok();
+        // If the wake fails, the loop sees the event after the next one of its socket.
         let _ = self.waker.wake();
-        is_heard
+        is_received
     }
 }
 
@@ -152,49 +153,49 @@ fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure>
     }
 }
 
-fn read_all(mut input: impl Read, empty: &Receiver<Chunk>, loop_: &StdioEvents) {
-    for mut chunk in empty {
-        let report = match read_uninterrupted(&mut input, &mut chunk) {
+fn read_all(mut input: impl Read, free: &Receiver<Buffer>, events: &EventSender) {
+    for mut buffer in free {
+        let event = match read_uninterrupted(&mut input, &mut buffer) {
             Ok(0) => StdioEvent::InputEnded,
             Ok(got) => {
-                chunk.filled(got);
-                StdioEvent::Read(chunk)
+                buffer.set_len(got);
+                StdioEvent::Read(buffer)
             }
             Err(error) => StdioEvent::InputFailed(error),
         };
-        let goes_on = matches!(report, StdioEvent::Read(_));
-        if !loop_.tell(report) || !goes_on {
+        let goes_on = matches!(event, StdioEvent::Read(_));
+        if !events.send(event) || !goes_on {
             return;
         }
     }
 }
 
-fn write_all(mut output: impl Write, full: &Receiver<Chunk>, loop_: &StdioEvents) {
-    for chunk in full {
-        let report = match write_chunk(&mut output, &chunk) {
-            Ok(()) => StdioEvent::Written(chunk),
+fn write_all(mut output: impl Write, full: &Receiver<Buffer>, events: &EventSender) {
+    for buffer in full {
+        let event = match write_buffer(&mut output, &buffer) {
+            Ok(()) => StdioEvent::Written(buffer),
             Err(error) => StdioEvent::OutputFailed(error),
         };
-        let goes_on = matches!(report, StdioEvent::Written(_));
-        if !loop_.tell(report) || !goes_on {
+        let goes_on = matches!(event, StdioEvent::Written(_));
+        if !events.send(event) || !goes_on {
             return;
         }
     }
 }
 
-/// Reads into all the room of `chunk`. Like the standard library's own adapters, it repeats a read that was interrupted.
-fn read_uninterrupted(input: &mut impl Read, chunk: &mut Chunk) -> io::Result<usize> {
+/// Reads once into `buffer`, and repeats an interrupted read, as the adapters of the standard library do.
+fn read_uninterrupted(input: &mut impl Read, buffer: &mut Buffer) -> io::Result<usize> {
     loop {
-        match input.read(chunk.room()) {
+        match input.read(buffer.space()) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => return result,
         }
     }
 }
 
-/// Writes all of `chunk`, and flushes: the output must not keep a part of a line.
-fn write_chunk(output: &mut impl Write, chunk: &Chunk) -> io::Result<()> {
-    output.write_all(chunk.bytes())?;
+/// Writes all bytes of `buffer` and flushes, so that the output keeps no part of a line.
+fn write_buffer(output: &mut impl Write, buffer: &Buffer) -> io::Result<()> {
+    output.write_all(buffer.bytes())?;
     output.flush()
 }
 
@@ -206,9 +207,9 @@ mod tests {
 
     use super::*;
 
-    struct NoRoom;
+    struct FullDisk;
 
-    impl Write for NoRoom {
+    impl Write for FullDisk {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(ErrorKind::StorageFull.into())
         }
@@ -218,32 +219,32 @@ mod tests {
         }
     }
 
-    /// Reports until both threads have ended.
+    /// Handles events until both threads have ended.
     fn await_both_ends(poll: &mut Poll, stdio: &Stdio) {
         let mut events = Events::with_capacity(8);
         let mut ended = 0;
         while ended < 2 {
-            match stdio.report() {
+            match stdio.next_event() {
                 Some(StdioEvent::InputEnded | StdioEvent::OutputFailed(_)) => ended += 1,
                 Some(_) => {}
                 None => {
                     poll.poll(&mut events, Some(Duration::from_secs(20)))
                         .unwrap();
-                    assert!(!events.is_empty(), "a report came without a wake");
+                    assert!(!events.is_empty(), "an event must come with a wake");
                 }
             }
         }
     }
 
     #[test]
-    fn the_last_word_of_a_thread_wakes_the_loop() {
+    fn the_last_event_of_a_thread_wakes_the_loop() {
         for _ in 0..500 {
             let mut poll = Poll::new().unwrap();
             let waker = Waker::new(poll.registry(), Token(0)).unwrap();
-            let (stdio, mut free) = Stdio::start(waker, io::empty(), NoRoom).ok().unwrap();
-            let mut chunk = free.pop().unwrap();
-            chunk.filled(1);
-            stdio.send_to_writer(chunk);
+            let (stdio, mut free) = Stdio::start(waker, io::empty(), FullDisk).ok().unwrap();
+            let mut buffer = free.pop().unwrap();
+            buffer.set_len(1);
+            stdio.send_to_writer(buffer);
             await_both_ends(&mut poll, &stdio);
         }
     }

@@ -1,7 +1,7 @@
-//! A socket of ours and what is believed of it. All its system calls are here, one a call, and only when one is believed
-//! to succeed.
+//! A connected socket of the client and its readiness. All reads and writes of the client are here. Each method makes at
+//! most one system call.
 //!
-//! A link that breaks is read to its end all the same: what came before is still there, and somebody may want it.
+//! A socket that can send nothing more is still read to its end: bytes that the server sent before are still there.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -15,19 +15,19 @@ use crate::net::outbound::Connected;
 use crate::net::poll::readiness_of;
 use crate::net::registration::Registration;
 
-/// A socket on its way to a connection, or connected.
-pub(super) struct Link {
+/// A connected socket.
+pub(super) struct ClientSocket {
     socket: TcpStream,
     token: Token,
     registration: Registration,
     readiness: Readiness,
-    /// Whether our FIN has gone out.
-    is_finished: bool,
-    /// Why nothing can be sent any more.
-    broken: Option<io::Error>,
+    /// True if our FIN was sent.
+    fin_sent: bool,
+    /// The first error of sending. Nothing can be sent after it.
+    send_error: Option<io::Error>,
 }
 
-impl Link {
+impl ClientSocket {
     /// Takes over an established connection whose events carry `token`.
     pub(super) fn new(connected: Connected, token: Token) -> Self {
         let Connected {
@@ -35,54 +35,53 @@ impl Link {
             registration,
             readiness,
         } = connected;
-        let mut link = Self {
+        let mut this = Self {
             socket,
             token,
             registration,
             readiness,
-            is_finished: false,
-            broken: None,
+            fin_sent: false,
+            send_error: None,
         };
-        link.expect_end();
-        link
+        this.assume_readable_if_reset();
+        this
     }
 
     /// Records what an event reported.
-    pub(super) fn note(&mut self, event: &Event) {
+    pub(super) fn handle_event(&mut self, event: &Event) {
         self.readiness.record(readiness_of(event));
-        self.expect_end();
+        self.assume_readable_if_reset();
     }
 
-    /// Lets a reset connection be read: what came before the reset is still there.
-    fn expect_end(&mut self) {
-        if self.readiness.is_reset() {
-            self.readiness.assume_readable();
-        }
-    }
-
+    /// Returns true if the socket is believed to be readable.
     pub(super) fn can_read(&self) -> bool {
         self.readiness.is_readable()
     }
 
+    /// Returns true if the socket is believed to be writable.
     pub(super) fn can_write(&self) -> bool {
         self.readiness.is_writable() && !self.is_broken()
     }
 
-    /// Whether nothing can be sent any more.
+    /// Returns true if nothing can be sent any more.
     pub(super) fn is_broken(&self) -> bool {
-        self.broken.is_some() || self.readiness.is_reset()
+        self.send_error.is_some() || self.readiness.is_reset()
     }
 
-    /// Believes in a read without an event: the next one will tell.
+    /// Assumes that the socket is readable. The next read tells.
     pub(super) fn assume_readable(&mut self) {
         self.readiness.assume_readable();
     }
 
-    /// One read. None: there is nothing. Some(0): the peer has finished, in order.
+    /// Reads once. Returns `None` if nothing is there, and `Some(0)` if the server has sent its FIN.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the read. At the end of a broken connection, returns the error that broke it.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
         match self.socket.read(into) {
-            // A write has had the error that tells this end from a FIN, or an event has told of it.
-            Ok(0) if self.is_broken() => Err(self.why_broken()),
+            // This is no FIN: a write has returned the error of the connection already, or an event has reported it.
+            Ok(0) if self.is_broken() => Err(self.take_send_error()),
             Ok(0) => Ok(Some(0)),
             Ok(got) => {
                 if got < into.len() {
@@ -91,8 +90,8 @@ impl Link {
                 Ok(Some(got))
             }
             Err(error) => match error.kind() {
-                // No event will tell of the end that a broken link still owes.
-                ErrorKind::WouldBlock if self.is_broken() => Err(self.why_broken()),
+                // No further event will report the end of a broken connection.
+                ErrorKind::WouldBlock if self.is_broken() => Err(self.take_send_error()),
                 ErrorKind::WouldBlock => {
                     self.readiness.read_would_block();
                     Ok(None)
@@ -103,7 +102,7 @@ impl Link {
         }
     }
 
-    /// One write. Returns how many bytes the kernel took.
+    /// Writes once. Returns how many bytes the kernel took. An error is kept for the read that reaches the end.
     pub(super) fn write(&mut self, from: &[u8]) -> usize {
         match self.socket.write(from) {
             Ok(taken) => taken,
@@ -111,30 +110,30 @@ impl Link {
                 match error.kind() {
                     ErrorKind::WouldBlock => self.readiness.write_would_block(),
                     ErrorKind::Interrupted => {}
-                    _ => self.breaks(error),
+                    _ => self.fail_sending(error),
                 }
                 0
             }
         }
     }
 
-    /// Sends our FIN, once.
-    pub(super) fn finish(&mut self) {
-        if self.is_finished || self.is_broken() {
+    /// Sends our FIN, unless it was sent before.
+    pub(super) fn send_fin(&mut self) {
+        if self.fin_sent || self.is_broken() {
             return;
         }
-        self.is_finished = true;
+        self.fin_sent = true;
         match self.socket.shutdown(Shutdown::Write) {
             Ok(()) => self.readiness.record_fin_sent(),
-            // A connection that is gone by now was reset, and no call has told of it.
+            // The connection was reset, and no call has reported that yet.
             Err(error) if error.kind() == ErrorKind::NotConnected => {
-                self.breaks(ErrorKind::ConnectionReset.into());
+                self.fail_sending(ErrorKind::ConnectionReset.into());
             }
-            Err(error) => self.breaks(error),
+            Err(error) => self.fail_sending(error),
         }
     }
 
-    /// Has WRITABLE reported, or no longer.
+    /// Registers WRITABLE if `wanted`, and removes it otherwise.
     pub(super) fn arm_write(&mut self, wanted: bool, registry: &Registry) {
         let Self {
             socket,
@@ -142,19 +141,25 @@ impl Link {
             token,
             ..
         } = self;
-        // An error: the poll has dropped the socket, because it is dead.
+        // An error means that the poll has dropped the socket, because it is dead.
         if let Err(error) = registration.arm_write(wanted, socket, registry, *token) {
-            self.breaks(error);
+            self.fail_sending(error);
         }
     }
 
-    fn breaks(&mut self, error: io::Error) {
-        self.broken = Some(error);
+    fn assume_readable_if_reset(&mut self) {
+        if self.readiness.is_reset() {
+            self.readiness.assume_readable();
+        }
+    }
+
+    fn fail_sending(&mut self, error: io::Error) {
+        self.send_error = Some(error);
         self.readiness.assume_readable();
     }
 
-    fn why_broken(&mut self) -> io::Error {
+    fn take_send_error(&mut self) -> io::Error {
         let reset = || ErrorKind::ConnectionReset.into();
-        self.broken.take().unwrap_or_else(reset)
+        self.send_error.take().unwrap_or_else(reset)
     }
 }
