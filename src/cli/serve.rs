@@ -1,5 +1,6 @@
 //! `mio-echo serve`: its options as they are typed, and as the server uses them.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,6 +10,7 @@ use mio_echo::net::{Config, OffloadPolicy, WhenFull};
 
 use super::address::{ListenArg, parse_framing, parse_listener};
 use super::definition::{BUFFERS, CONNECTIONS, MESSAGES, STOP, TIMEOUTS, allow_hyphen_values};
+use super::environment::variable_name;
 use super::log_level::LogLevel;
 use super::refusal::refusal;
 use super::values::{
@@ -161,9 +163,7 @@ impl TryFrom<ServeArgs> for ServeOptions {
     fn try_from(args: ServeArgs) -> Result<Self, clap::Error> {
         let (stop_on_eof, LogLevel(level)) = (args.stop_on_eof, args.log_level);
         let config = args.into_config();
-        refuse_tiny_messages(&config)?;
-        refuse_workers_without_messages(&config)?;
-        refuse_offload_of_nothing(&config)?;
+        validate(&config).map_err(refusal)?;
         Ok(Self {
             config,
             stop_on_eof,
@@ -172,40 +172,31 @@ impl TryFrom<ServeArgs> for ServeOptions {
     }
 }
 
-fn refuse_tiny_messages(config: &Config) -> Result<(), clap::Error> {
-    if config.max_message >= LONGEST_HEADER {
-        return Ok(());
+/// Checks that the options do not contradict each other.
+fn validate(config: &Config) -> Result<(), String> {
+    let (read_buffer, max_message) = (config.read_buffer, config.max_message);
+    let refuse = |value: &dyn Display, long, expected| {
+        let variable = variable_name(long);
+        Err(format!(
+            "invalid value '{value}' for '--{long}' ({variable}): {expected}"
+        ))
+    };
+    if max_message < LONGEST_HEADER {
+        let expected = format!("expected at least {LONGEST_HEADER} bytes, the longest header");
+        return refuse(&max_message, "max-message", expected);
     }
-    Err(refusal(format!(
-        "invalid value '{}' for '--max-message' (MIO_ECHO_MAX_MESSAGE): expected at least {LONGEST_HEADER} bytes, the longest header",
-        config.max_message
-    )))
-}
-
-fn refuse_workers_without_messages(config: &Config) -> Result<(), clap::Error> {
-    let has_messages = config
-        .listen
-        .iter()
-        .any(|(_, framing)| framing.has_messages());
-    if config.workers == 0 || has_messages {
-        return Ok(());
+    let has_messages = |(_, framing): &(_, Framing)| framing.has_messages();
+    if config.workers > 0 && !config.listen.iter().any(has_messages) {
+        let expected = "raw and nul have no messages, expected a listener with line, crlf, len8, len16 or len16le";
+        return refuse(&config.workers, "workers", expected.into());
     }
-    Err(refusal(format!(
-        "invalid value '{}' for '--workers' (MIO_ECHO_WORKERS): raw and nul have no messages, expected a listener with line, crlf, len8, \
-         len16 or len16le",
-        config.workers
-    )))
-}
-
-fn refuse_offload_of_nothing(config: &Config) -> Result<(), clap::Error> {
-    if config.offload == OffloadPolicy::All || config.read_buffer < config.max_message {
-        return Ok(());
+    if config.offload == OffloadPolicy::Large && read_buffer >= max_message {
+        let expected = format!(
+            "no message is larger than the read buffer, expected --read-buffer ({read_buffer}) below --max-message ({max_message})"
+        );
+        return refuse(&"large", "offload", expected);
     }
-    Err(refusal(format!(
-        "invalid value 'large' for '--offload' (MIO_ECHO_OFFLOAD): no message is larger than the read buffer, expected \
-         --read-buffer ({}) below --max-message ({})",
-        config.read_buffer, config.max_message
-    )))
+    Ok(())
 }
 
 impl ServeArgs {

@@ -13,6 +13,9 @@ const KEEPALIVE_SECONDS: RangeInclusive<u64> = 1..=32_767;
 /// The longest banner, in bytes.
 const LONGEST_BANNER: usize = 4096;
 
+/// What an option accepts, as the end of the line that refuses a value.
+pub type Expected = &'static str;
+
 /// Words that an option accepts, and their meanings.
 pub type Words<T> = &'static [(&'static str, T)];
 
@@ -20,21 +23,19 @@ pub type Words<T> = &'static [(&'static str, T)];
 pub const BOOL: Words<bool> = &[("true", true), ("1", true), ("false", false), ("0", false)];
 
 /// Parses a decimal with a unit; a number without a unit is in seconds. A fraction of a nanosecond is refused.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, Expected> {
     nanoseconds(text)
         .map(Duration::from_nanos)
         .filter(|duration| *duration <= LONGEST)
-        .ok_or_else(|| {
-            "expected a duration from 0 to 1000000h, such as 500ms, .5 or 2m (units ns, us, ms, s, m, h)".into()
-        })
+        .ok_or("expected a duration from 0 to 1000000h, such as 500ms, .5 or 2m (units ns, us, ms, s, m, h)")
 }
 
 /// Parses a duration that the kernel accepts as the idle time of keepalive, or 0.
-pub fn parse_keepalive(text: &str) -> Result<Duration, String> {
+pub fn parse_keepalive(text: &str) -> Result<Duration, Expected> {
     parse_duration(text)
         .ok()
         .filter(|idle| idle.is_zero() || KEEPALIVE_SECONDS.contains(&idle.as_secs()))
-        .ok_or_else(|| "expected 0 (off) or a duration from 1s to 32767s, such as 60s or 5m".into())
+        .ok_or("expected 0 (off) or a duration from 1s to 32767s, such as 60s or 5m")
 }
 
 /// Returns a parser of whole numbers in `range`; `k` is 1,000 and `m` is 1,000,000.
@@ -60,33 +61,29 @@ where
 }
 
 /// Parses a size from 1 byte to 1 GiB. `k`, `kB` and `KiB` are 1,024 bytes; `m` and `g` likewise.
-pub fn parse_size(text: &str) -> Result<usize, String> {
+pub fn parse_size(text: &str) -> Result<usize, Expected> {
     whole_number(text, binary_prefix)
         .filter(|bytes| (1..=1 << 30).contains(bytes))
         .and_then(|bytes| usize::try_from(bytes).ok())
-        .ok_or_else(|| {
-            "expected a size from 1 to 1g bytes, such as 64, 16k or 1MiB (k is 1024)".into()
-        })
+        .ok_or("expected a size from 1 to 1g bytes, such as 64, 16k or 1MiB (k is 1024)")
 }
 
 /// Parses a size from 0 bytes to 1 GiB.
 #[cfg(any(feature = "client", feature = "bench"))]
-pub fn parse_size_or_zero(text: &str) -> Result<usize, String> {
+pub fn parse_size_or_zero(text: &str) -> Result<usize, Expected> {
     match text {
         "0" => Ok(0),
-        _ => parse_size(text).map_err(|_| {
-            "expected 0 or a size up to 1g bytes, such as 64, 16k or 1MiB (k is 1024)".into()
-        }),
+        _ => parse_size(text).map_err(
+            |_| "expected 0 or a size up to 1g bytes, such as 64, 16k or 1MiB (k is 1024)",
+        ),
     }
 }
 
 /// Parses text with the escapes `\r`, `\n`, `\t` and `\\`.
-pub fn parse_banner(text: &str) -> Result<String, String> {
+pub fn parse_banner(text: &str) -> Result<String, Expected> {
     unescape(text)
         .filter(|banner| banner.len() <= LONGEST_BANNER)
-        .ok_or_else(|| {
-            r"expected at most 4 KiB of text, with the escapes \r \n \t \\ and no others".into()
-        })
+        .ok_or(r"expected at most 4 KiB of text, with the escapes \r \n \t \\ and no others")
 }
 
 /// Returns a parser of one of `words`.

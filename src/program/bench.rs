@@ -10,18 +10,18 @@ mod progress;
 mod screen;
 
 use std::error::Error;
+use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::{fmt, fs};
 
 use mio_echo::load::{self, LatencyHistogram, Outcome, Report, RunError, RunEvent};
 
 use super::exit_code;
-use super::failure::fail;
+use super::failure::{cannot, fail};
 use super::retrying_stream::RetryingStream;
 use crate::cli::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};
 use display::Display;
-use files::{OutputFile, WriteError};
+use files::OutputFile;
 use interrupted::run_to_signal;
 
 /// Runs `command` to its end.
@@ -79,10 +79,8 @@ fn merge(options: MergeOptions) -> Result<ExitCode, Box<dyn Error>> {
     let mut reports = Vec::new();
     for path in files {
         let name = path.display().to_string();
-        let json = fs::read_to_string(&path).map_err(|source| ReadError {
-            name: name.clone(),
-            source,
-        })?;
+        let json =
+            fs::read_to_string(&path).map_err(|error| cannot(format!("read {name}"), error))?;
         let report = load::read(&name, &json)?;
         reports.push((name, report));
     }
@@ -111,8 +109,8 @@ fn publish(
     Ok(code_of(report.outcome(), options).into())
 }
 
-fn print(report: &Report, options: &ReportOptions) -> Result<(), PrintError> {
-    let text = if options.json_on_stdout {
+fn print(report: &Report, options: &ReportOptions) -> io::Result<()> {
+    let text = if options.json {
         report.to_json()
     } else {
         load::text(report)
@@ -121,7 +119,7 @@ fn print(report: &Report, options: &ReportOptions) -> Result<(), PrintError> {
     output
         .write_all(text.as_bytes())
         .and_then(|()| output.flush())
-        .map_err(PrintError)
+        .map_err(|error| cannot("print the report", error))
 }
 
 fn code_of(outcome: Outcome, options: &ReportOptions) -> u8 {
@@ -142,38 +140,11 @@ struct ReportFiles {
 }
 
 impl ReportFiles {
-    fn create(options: &ReportOptions) -> Result<Self, WriteError> {
+    fn create(options: &ReportOptions) -> io::Result<Self> {
         let create = |path: &Option<_>| path.clone().map(OutputFile::create).transpose();
         Ok(Self {
-            json: create(&options.json_file)?,
-            hgrm: create(&options.hgrm_file)?,
+            json: create(&options.output)?,
+            hgrm: create(&options.hgrm)?,
         })
     }
 }
-
-/// A report file could not be read.
-#[derive(Debug)]
-struct ReadError {
-    name: String,
-    source: io::Error,
-}
-
-/// Standard output did not take the report.
-#[derive(Debug)]
-struct PrintError(io::Error);
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot read {}: {}", self.name, self.source)
-    }
-}
-
-impl Error for ReadError {}
-
-impl fmt::Display for PrintError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot print the report: {}", self.0)
-    }
-}
-
-impl Error for PrintError {}

@@ -133,14 +133,11 @@ impl<T> BoundedWriter<T> {
         self.try_push(item, limit).is_ok()
     }
 
-    /// Ends the queue: the thread writes the items that wait, and then ends.
-    pub fn close(&self) {
+    /// Closes the queue, and waits until the thread has written all items and ended, but no longer than `timeout`. Returns
+    /// the thread's result, once.
+    pub fn close(&self, timeout: Duration) -> Option<io::Result<()>> {
         self.lock().is_closed = true;
         self.changed.notify_all();
-    }
-
-    /// Waits until the thread has ended, but no longer than `timeout`. Returns the thread's result, once.
-    pub fn wait_until_ended(&self, timeout: Duration) -> Option<io::Result<()>> {
         let has_ended = |state: &State<T>| !state.has_thread || state.result.is_some();
         self.wait(timeout, has_ended).result.take()
     }
@@ -256,12 +253,15 @@ mod tests {
         drop(open);
         assert!(writer.wait_until_written(Duration::from_secs(20)));
         assert!(writer.push(7, 2));
-        writer.close();
+        assert!(
+            writer
+                .close(Duration::from_secs(20))
+                .is_some_and(|end| end.is_ok())
+        );
         let (first, rest) = result.recv().expect("a test");
         assert_eq!(first, Some(Queued::Item(1)));
         use Queued::{Item, Lost};
         assert_eq!(rest, [Item(2), Item(3), Lost(2), Item(7)]);
-        assert!(writer.wait_until_ended(SOON).is_some_and(|end| end.is_ok()));
     }
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
         let writer = BoundedWriter::<u8>::new();
         let fail = |_| Err(io::ErrorKind::StorageFull.into());
         writer.start_thread("writer", fail).expect("a thread");
-        let result = writer.wait_until_ended(Duration::from_secs(20));
+        let result = writer.close(Duration::from_secs(20));
         assert!(result.is_some_and(|result| result.is_err()));
     }
 }

@@ -1,6 +1,10 @@
 //! How a command that failed says so: one line on standard error, and an exit code.
 
 use std::error::Error;
+#[cfg(feature = "bench")]
+use std::fmt::Display;
+#[cfg(feature = "bench")]
+use std::io;
 use std::process::ExitCode;
 
 use super::exit_code;
@@ -17,6 +21,12 @@ pub fn fail(error: &dyn Error) -> ExitCode {
 pub fn refuse(reason: &str) -> ExitCode {
     report(reason);
     exit_code::USAGE.into()
+}
+
+/// Adds to `error` what could not be done, such as "write report.json".
+#[cfg(feature = "bench")]
+pub fn cannot(action: impl Display, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {action}: {error}"))
 }
 
 /// The text may quote input with line breaks. They must not break the line.

@@ -8,7 +8,7 @@ use mio_echo::conn::Framing;
 use mio_echo::load::{Arrival, Close, Sizes};
 
 use super::notes::MERGE_NOTES;
-use super::report_args::ReportArgs;
+use super::report_options::ReportOptions;
 use super::shard::{ShardArg, parse_shard};
 use super::sources::{Sources, parse_sources};
 use super::start_time::parse_start_time;
@@ -137,7 +137,7 @@ pub struct BenchArgs {
     pub hlog: Option<PathBuf>,
 
     #[command(flatten)]
-    pub report: ReportArgs,
+    pub report: ReportOptions,
 }
 
 #[derive(Subcommand, Debug)]
@@ -149,6 +149,6 @@ pub enum BenchSubcommand {
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
         #[command(flatten)]
-        report: ReportArgs,
+        report: ReportOptions,
     },
 }

@@ -4,7 +4,7 @@ mod args;
 mod notes;
 mod objectives;
 mod options;
-mod report_args;
+mod report_options;
 mod resolve;
 mod shard;
 mod sources;
@@ -16,4 +16,5 @@ mod values;
 
 pub use args::BenchArgs;
 pub use notes::NOTES;
-pub use options::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};
+pub use options::{BenchCommand, MeasureOptions, MergeOptions};
+pub use report_options::ReportOptions;

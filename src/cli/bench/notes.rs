@@ -2,27 +2,30 @@
 
 /// The end of the help of `bench`.
 pub const NOTES: &str = "\
-Times of a message, each a row of the report (in microseconds):
-  response: from the moment at which the schedule wanted the message to be sent until its last byte is back. A closed \
-loop wants a message as soon as the connection has room for it. Response is wait + send lag + service.
-  wait: from that moment until the message could be sent. The server causes it: the connection is not up, --pipeline \
-messages are unanswered, or the socket takes no more bytes.
-  send lag: from then until the first byte is sent. The generator causes it.
+Times of a message, which are the rows of the report, in microseconds:
+  response: from the intended time of the message until the last byte of its reply is received. The schedule of an \
+open loop sets the intended time. In a closed loop it is the time at which the connection has room for the message. \
+Response is wait + send lag + service.
+  wait: from the intended time until the message can be sent. The server causes it: the connection is not up, or has \
+--pipeline unanswered messages, or its socket accepts no more bytes.
+  send lag: from the time at which the message can be sent until its first byte is sent. The generator causes it.
   service: from the first byte sent until the last byte of the reply is received.
   connect: from the start of a connection attempt until the connection is up.
   generator delay (turn in JSON): from the end of the generator's wait for events until it reads the connection. \
 Included in service, but not caused by the server.
   p50, p90, p99, p99.9, p99.99: this percentage of the messages took no longer. max: the longest. mean: the average.
-  - : no such number, for example a percentile with fewer than ten samples above it.
-  > : a lower bound, because messages without a reply count with the time they have waited so far.
+  -: the number does not exist, for example a percentile with fewer than ten samples above it.
+  >: a lower bound, because messages without a reply count with the time they have waited so far.
 
 Counts and shares of the report:
   corrupted: replies with a wrong byte.
   unanswered: messages that were sent and had no reply at the end.
   unsent: messages that were due and could not be sent before the end.
   reconnects: connections that were lost and opened again.
+  connections: how many of the requested connections were up, on average.
   busy: share of the time in which the generator worked. Above 90 % the generator may be what is measured.
   spinning: share of the time in which the generator looked for events without sleeping, because a message was due soon.
+  CPU: processor time that the generator used for a message, in microseconds.
   limited by: what limits a closed loop: generator (it is busy), server (it is busy, or its replies queue), or neither \
 (the network, or the time that a message is on its way).
   achieved: the measured rate of an open loop, as a share of --rate.

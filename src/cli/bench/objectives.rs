@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use mio_echo::load::{Objective, Percentile, Slo};
 
-use crate::cli::values::{parse_duration, split_unit};
+use crate::cli::values::{Expected, parse_duration, split_unit};
 
 /// Parses objectives, which are separated by commas.
-pub fn parse_objectives(text: &str) -> Result<Slo, String> {
+pub fn parse_objectives(text: &str) -> Result<Slo, Expected> {
     let objectives: Option<Vec<_>> = text.split(',').map(parse_objective).collect();
-    objectives.map(Slo).ok_or_else(|| {
-        "expected NAME<LIMIT,.. such as p99<1ms,errors<0.1%; NAME p50, p90, p99, p99.9, p99.99, max, mean or errors".into()
-    })
+    objectives.map(Slo).ok_or("expected NAME<LIMIT,.. such as p99<1ms,errors<0.1%; NAME p50, p90, p99, p99.9, p99.99, max, mean or errors")
 }
 
 fn parse_objective(text: &str) -> Option<Objective> {

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use mio_echo::load::{RunSettings, Slo};
+use mio_echo::load::RunSettings;
+
+use super::report_options::ReportOptions;
 
 /// What `bench` is to do.
 #[derive(Clone, Debug)]
@@ -31,19 +33,4 @@ pub struct MergeOptions {
     pub files: Vec<PathBuf>,
     /// What happens to the merged report.
     pub report: ReportOptions,
-}
-
-/// What happens to a report.
-#[derive(Clone, Debug)]
-pub struct ReportOptions {
-    /// The file for the report in JSON.
-    pub json_file: Option<PathBuf>,
-    /// The file for the distribution of the response times.
-    pub hgrm_file: Option<PathBuf>,
-    /// Print JSON on standard output instead of text.
-    pub json_on_stdout: bool,
-    /// The objectives that the report has to meet.
-    pub slo: Option<Slo>,
-    /// A suspect measurement is a failure.
-    pub strict: bool,
 }

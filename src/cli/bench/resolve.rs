@@ -32,11 +32,7 @@ impl BenchArgs {
     ) -> Result<BenchCommand, clap::Error> {
         let resolved = match self.subcommand {
             Some(BenchSubcommand::Merge { files, report }) => refuse_shared_file(&report, None)
-                .map(|()| MergeOptions {
-                    files,
-                    report: report.into(),
-                })
-                .map(BenchCommand::Merge),
+                .map(|()| BenchCommand::Merge(MergeOptions { files, report })),
             None => resolve_measurement(self, variable)
                 .map(Box::new)
                 .map(BenchCommand::Measure),
@@ -57,7 +53,7 @@ fn resolve_measurement(
     Ok(MeasureOptions {
         hlog: args.hlog.take(),
         settings: settings(&mut args, shard),
-        report: args.report.into(),
+        report: args.report,
     })
 }
 

@@ -42,38 +42,30 @@ fn expand(text: &str) -> Option<Vec<IpAddr>> {
     };
     match address.parse().ok()? {
         IpAddr::V4(address) => {
-            let all = network(u32::BITS, prefix, u32::from(address).into())?;
-            let hosts = if all.len() > 2 {
-                &all[1..all.len() - 1]
-            } else {
-                &all[..]
+            let (first, last) = network(u32::BITS, prefix, u32::from(address).into())?;
+            let hosts = match last - first {
+                0 | 1 => first..=last,
+                _ => first + 1..=last - 1,
             };
-            Some(
-                hosts
-                    .iter()
-                    .map(|bits| Ipv4Addr::from(*bits as u32).into())
-                    .collect(),
-            )
+            let to_address = |bits| Ipv4Addr::from(bits as u32).into();
+            Some(hosts.map(to_address).collect())
         }
         IpAddr::V6(address) => {
-            let all = network(u128::BITS, prefix, address.into())?;
-            Some(
-                all.into_iter()
-                    .map(|bits| Ipv6Addr::from(bits).into())
-                    .collect(),
-            )
+            let (first, last) = network(u128::BITS, prefix, address.into())?;
+            let to_address = |bits| Ipv6Addr::from(bits).into();
+            Some((first..=last).map(to_address).collect())
         }
     }
 }
 
-/// Returns all addresses, as numbers of `width` bits, that share the first `prefix` bits with `address`.
-fn network(width: u32, prefix: u32, address: u128) -> Option<Vec<u128>> {
+/// Returns the first and the last address, as numbers of `width` bits, that share the first `prefix` bits with `address`.
+fn network(width: u32, prefix: u32, address: u128) -> Option<(u128, u128)> {
     let host_bits = width.checked_sub(prefix)?;
     let size = 1_u128
         .checked_shl(host_bits)
         .filter(|size| *size <= MOST as u128)?;
     let first = address & !(size - 1);
-    Some((0..size).map(|host| first + host).collect())
+    Some((first, first + (size - 1)))
 }
 
 #[cfg(test)]

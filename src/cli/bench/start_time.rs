@@ -10,18 +10,15 @@ use crate::cli::values::parse_duration;
 /// The latest start, from now. A later one is a typing error, such as Unix time in milliseconds.
 const LATEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
+const EXPECTED: &str = "expected RFC 3339 as in 2030-01-31T12:00:00Z, @ and Unix time, or next: and a duration as in next:60s";
+
 /// Parses a time in the future.
 pub fn parse_start_time(text: &str) -> Result<SystemTime, String> {
     parse_after(SystemTime::now(), text)
 }
 
 fn parse_after(now: SystemTime, text: &str) -> Result<SystemTime, String> {
-    let Some(start) = parse_time(now, text) else {
-        return Err(
-            "expected RFC 3339 as in 2030-01-31T12:00:00Z, @ and Unix time, or next: and a duration as in next:60s"
-                .into(),
-        );
-    };
+    let start = parse_time(now, text).ok_or(EXPECTED)?;
     match start.duration_since(now) {
         Ok(ahead) if ahead <= LATEST => Ok(start),
         Ok(_) => Err("expected a time within a year from now".into()),

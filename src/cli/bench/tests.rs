@@ -83,12 +83,9 @@ fn the_defaults_are_those_of_the_contract() {
         start_at: None,
     };
     assert_eq!(format!("{settings:?}"), format!("{expected:?}"));
+    assert_eq!((hlog, report.output, report.hgrm), (None, None, None));
     assert_eq!(
-        (hlog, report.json_file, report.hgrm_file),
-        (None, None, None)
-    );
-    assert_eq!(
-        (report.json_on_stdout, report.slo, report.strict),
+        (report.json, report.slo, report.strict),
         (false, None, false)
     );
 }
@@ -154,7 +151,7 @@ fn every_option_sets_its_own_field() {
     assert_eq!(format!("{settings:?}"), format!("{expected:?}"));
     assert_eq!(hlog, Some("c".into()));
     assert_eq!(
-        (report.json_file, report.hgrm_file),
+        (report.output, report.hgrm),
         (Some("a".into()), Some("b".into()))
     );
     let slo = Slo(vec![Objective::Percentile(
@@ -162,7 +159,7 @@ fn every_option_sets_its_own_field() {
         Duration::from_millis(1),
     )]);
     assert_eq!(
-        (report.json_on_stdout, report.slo, report.strict),
+        (report.json, report.slo, report.strict),
         (true, Some(slo), true)
     );
 }
@@ -346,13 +343,48 @@ fn merge_has_files_and_the_options_of_a_report() {
     };
     assert_eq!(files, ["a.json", "b.json"].map(PathBuf::from));
     assert_eq!(
-        (report.json_file, report.hgrm_file),
+        (report.output, report.hgrm),
         (Some("c.json".into()), Some("d".into()))
     );
     assert_eq!(report.slo, Some(Slo(vec![Objective::Errors(0.01)])));
-    assert!(report.json_on_stdout && report.strict);
+    assert!(report.json && report.strict);
 
     for typed in ["merge", "merge a -c 3", "merge a --hlog b", "-c 3 merge a"] {
         refused(typed);
+    }
+}
+
+#[test]
+fn the_help_explains_every_term_of_a_report() {
+    for term in [
+        "response",
+        "wait",
+        "service",
+        "send lag",
+        "connect",
+        "generator delay",
+        "-",
+        ">",
+        "corrupted",
+        "unanswered",
+        "unsent",
+        "reconnects",
+        "connections",
+        "busy",
+        "spinning",
+        "CPU",
+        "limited by",
+        "achieved",
+        "VALID",
+        "SUSPECT",
+    ] {
+        let explained = NOTES.lines().any(|line| {
+            let names = line
+                .trim_start()
+                .split_once(':')
+                .map_or("", |(names, _)| names.trim_end());
+            names == term || names.starts_with(&format!("{term} ("))
+        });
+        assert!(explained, "{term}");
     }
 }

@@ -6,7 +6,7 @@ use std::path::{self, PathBuf};
 use mio_echo::load::Shard;
 
 use super::args::BenchArgs;
-use super::report_args::ReportArgs;
+use super::report_options::ReportOptions;
 use super::sources::Sources;
 use super::values;
 use crate::cli::refusal::{escape_control, invalid_value};
@@ -103,7 +103,7 @@ fn refuse_sources_of_other_family(args: &BenchArgs) -> Result<(), String> {
 /// # Errors
 ///
 /// When two outputs share a file.
-pub fn refuse_shared_file(report: &ReportArgs, hlog: Option<&PathBuf>) -> Result<(), String> {
+pub fn refuse_shared_file(report: &ReportOptions, hlog: Option<&PathBuf>) -> Result<(), String> {
     let given = [report.output.as_ref(), report.hgrm.as_ref(), hlog];
     let mut files: Vec<_> = given
         .into_iter()

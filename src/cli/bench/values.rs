@@ -7,7 +7,9 @@ use mio_echo::conn::Framing;
 use mio_echo::load::{Arrival, Close, Sizes};
 
 use crate::cli::address;
-use crate::cli::values::{Words, count_in, decimal_prefix, parse_duration, parse_size, split_unit};
+use crate::cli::values::{
+    Expected, Words, count_in, decimal_prefix, parse_duration, parse_size, split_unit,
+};
 
 /// Most unanswered messages on a connection.
 pub const DEEPEST_PIPELINE: usize = 1024;
@@ -59,28 +61,24 @@ pub fn parse_pipeline(text: &str) -> Result<usize, String> {
 pub fn parse_warmup(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|expected| match parse_size(text) {
         Ok(_) => format!("{expected}; -w is the warm-up; see --socket-buffer"),
-        Err(_) => expected,
+        Err(_) => expected.into(),
     })
 }
 
 /// Parses a duration above 0.
-pub fn parse_positive_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_positive_duration(text: &str) -> Result<Duration, Expected> {
     parse_duration(text)
         .ok()
         .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| {
-            "expected a duration above 0, up to 1000000h, such as 500ms, .5 or 2m (units ns, us, ms, s, m, h)".into()
-        })
+        .ok_or("expected a duration above 0, up to 1000000h, such as 500ms, .5 or 2m (units ns, us, ms, s, m, h)")
 }
 
 /// Parses the duration between two lines of figures.
-pub fn parse_interval(text: &str) -> Result<Duration, String> {
+pub fn parse_interval(text: &str) -> Result<Duration, Expected> {
     parse_duration(text)
         .ok()
         .filter(|interval| *interval >= SHORTEST_INTERVAL)
-        .ok_or_else(|| {
-            "expected a duration from 10ms to 1000000h, such as 500ms, .5 or 2m (units ns, us, ms, s, m, h)".into()
-        })
+        .ok_or("expected a duration from 10ms to 1000000h, such as 500ms, .5 or 2m (units ns, us, ms, s, m, h)")
 }
 
 /// Parses a decimal number a second; `k` is 1,000 and `m` is 1,000,000.
@@ -96,10 +94,10 @@ pub fn parse_rate(text: &str) -> Result<f64, String> {
 }
 
 /// Parses the name of a framing in which every message has an echo. With nul, a message without NUL has none.
-pub fn parse_framing(text: &str) -> Result<Framing, String> {
+pub fn parse_framing(text: &str) -> Result<Framing, Expected> {
     match address::parse_framing(text) {
         Ok(framing) if framing != Framing::Nul => Ok(framing),
-        _ => Err("expected the framing raw, line, crlf, len8, len16 or len16le".into()),
+        _ => Err("expected the framing raw, line, crlf, len8, len16 or len16le"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::files::{OutputFile, WriteError, truncate};
+use super::files::{OutputFile, cannot_write, truncate};
 use crate::program::bounded_writer::{BoundedWriter, Queued, QueuedItems};
 use crate::program::standard_streams::FLUSH_TIMEOUT;
 
@@ -25,7 +25,6 @@ pub struct BackgroundFile {
 /// The end of the queue that takes the text. Each write queues a piece. After a failure, every write fails.
 pub struct PieceWriter {
     pieces: Arc<BoundedWriter<Vec<u8>>>,
-    capacity: usize,
     has_failed: bool,
 }
 
@@ -40,7 +39,6 @@ impl BackgroundFile {
         });
         let writer = PieceWriter {
             pieces: Arc::clone(&pieces),
-            capacity: CAPACITY,
             has_failed: false,
         };
         let file = Self {
@@ -51,19 +49,18 @@ impl BackgroundFile {
         (file, writer)
     }
 
-    /// Waits until all pieces are written. `queued` is the result of the writes to the [`PieceWriter`].
+    /// Closes the queue, and waits until all pieces are written. `queued` is the result of the writes to the [`PieceWriter`].
     ///
     /// # Errors
     ///
     /// The first error of the file, or that of `queued`.
-    pub fn finish(self, queued: io::Result<()>) -> Result<(), WriteError> {
-        self.pieces.close();
+    pub fn finish(self, queued: io::Result<()>) -> io::Result<()> {
         // An error of the thread is the reason for an error of the queue.
         let written = self
             .thread_started
             .and_then(|()| wait_while_progressing(&self.pieces))
             .and(queued);
-        written.map_err(|source| WriteError::new(self.path, source))
+        written.map_err(|error| cannot_write(&self.path, error))
     }
 }
 
@@ -80,7 +77,7 @@ fn write_all(pieces: QueuedItems<Vec<u8>>, file: &mut impl Write) -> io::Result<
 fn wait_while_progressing(pieces: &BoundedWriter<Vec<u8>>) -> io::Result<()> {
     loop {
         let before = pieces.started();
-        if let Some(result) = pieces.wait_until_ended(FLUSH_TIMEOUT) {
+        if let Some(result) = pieces.close(FLUSH_TIMEOUT) {
             return result;
         }
         if pieces.started() == before {
@@ -91,7 +88,7 @@ fn wait_while_progressing(pieces: &BoundedWriter<Vec<u8>>) -> io::Result<()> {
 
 impl Write for PieceWriter {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        self.has_failed = self.has_failed || !self.pieces.push(piece.to_vec(), self.capacity);
+        self.has_failed = self.has_failed || !self.pieces.push(piece.to_vec(), CAPACITY);
         if self.has_failed {
             return Err(too_slow());
         }
@@ -118,13 +115,14 @@ mod tests {
         let pieces = BoundedWriter::new();
         let mut writer = PieceWriter {
             pieces: Arc::clone(&pieces),
-            capacity: 1,
             has_failed: false,
         };
-        writer.write_all(b"1").expect("room for one piece");
+        for _ in 0..CAPACITY {
+            writer.write_all(b"1").expect("there is room");
+        }
         let error = writer.write_all(b"2").expect_err("the queue is full");
         assert_eq!(error.to_string(), too_slow().to_string());
-        assert_eq!(pieces.take_waiting(), [b"1"]);
+        assert!(pieces.take_waiting().iter().all(|piece| piece == b"1"));
         writer.write_all(b"3").expect_err("there is a gap");
         assert!(pieces.take_waiting().is_empty());
     }

@@ -20,42 +20,39 @@ const CAPACITY: usize = 1024;
 pub struct Display {
     progress: Progress,
     updates: Arc<BoundedWriter<Update>>,
-    capacity: usize,
 }
 
 impl Display {
     /// Starts the display on standard error: a bar on a terminal, lines elsewhere.
     pub fn start() -> Self {
-        let screen = Screen::stderr();
-        Self::new(screen.progress(), CAPACITY, |updates| {
-            show_all(updates, screen)
+        let mut screen = Screen::stderr();
+        Self::new(screen.progress(), |updates| {
+            for update in updates {
+                screen.show(match update {
+                    Queued::Item(update) => update,
+                    Queued::Lost(lost) => Update::Line(lines_lost(lost)),
+                });
+            }
+            screen.clear();
         })
     }
 
     /// If the system has no thread left, nothing is shown.
-    fn new(
-        progress: Progress,
-        capacity: usize,
-        show: impl FnOnce(QueuedItems<Update>) + Send + 'static,
-    ) -> Self {
+    fn new(progress: Progress, show: impl FnOnce(QueuedItems<Update>) + Send + 'static) -> Self {
         let updates = BoundedWriter::new();
         let _ = updates.start_thread("display", |updates| {
             show(updates);
             Ok(())
         });
-        Self {
-            progress,
-            updates,
-            capacity,
-        }
+        Self { progress, updates }
     }
 
     /// Shows `event`, without waiting.
     pub fn handle(&mut self, event: RunEvent) {
         match self.progress.update(event) {
-            Some(line @ Update::Line(_)) => self.updates.push_or_count(line, self.capacity),
+            Some(line @ Update::Line(_)) => self.updates.push_or_count(line, CAPACITY),
             Some(state @ Update::Bar(_)) => {
-                self.updates.push(state, self.capacity);
+                self.updates.push(state, CAPACITY);
             }
             None => {}
         }
@@ -64,19 +61,8 @@ impl Display {
 
 impl Drop for Display {
     fn drop(&mut self) {
-        self.updates.close();
-        let _ = self.updates.wait_until_ended(FLUSH_TIMEOUT);
+        let _ = self.updates.close(FLUSH_TIMEOUT);
     }
-}
-
-fn show_all(updates: QueuedItems<Update>, mut screen: Screen) {
-    for update in updates {
-        screen.show(match update {
-            Queued::Item(update) => update,
-            Queued::Lost(lost) => Update::Line(lines_lost(lost)),
-        });
-    }
-    screen.clear();
 }
 
 fn lines_lost(lost: u64) -> String {
@@ -92,11 +78,11 @@ mod tests {
 
     use super::*;
 
-    /// A display with room for two updates. Its thread reports each update, and then blocks until the gate opens.
+    /// A display whose thread reports each update, and then blocks until the gate opens.
     fn gated(progress: Progress) -> (Display, Receiver<Queued<Update>>, Sender<()>) {
         let (shown, updates) = mpsc::channel();
         let (open, gate) = mpsc::channel();
-        let display = Display::new(progress, 2, move |updates| {
+        let display = Display::new(progress, move |updates| {
             for update in updates {
                 shown.send(update).expect("a test");
                 // Once its other end is dropped, the gate is open.
@@ -116,16 +102,19 @@ mod tests {
 
     #[test]
     fn lines_that_find_no_room_are_lost_and_reported() {
-        let (mut display, updates, open) = gated(Progress::lines());
+        let (mut display, updates, open) = gated(Progress::Lines);
         note(&mut display, "1");
         assert_eq!(updates.recv(), Ok(line("1")));
-        for text in ["2", "3", "lost", "lost"] {
-            note(&mut display, text);
+        for _ in 0..CAPACITY {
+            note(&mut display, "2");
+        }
+        for _ in 0..2 {
+            note(&mut display, "lost");
         }
         drop(open);
         drop(display);
-        let rest: Vec<_> = updates.iter().collect();
-        assert_eq!(rest, [line("2"), line("3"), Queued::Lost(2)]);
+        let rest: Vec<_> = updates.iter().skip(CAPACITY - 1).collect();
+        assert_eq!(rest, [line("2"), Queued::Lost(2)]);
     }
 
     #[test]
@@ -133,17 +122,17 @@ mod tests {
         let (mut display, updates, open) = gated(Progress::bar());
         display.handle(RunEvent::PhaseBegan(RunPhase::Connecting));
         updates.recv().expect("the first state");
-        for _ in 0..5 {
+        for _ in 0..CAPACITY + 5 {
             display.handle(RunEvent::Tick(Duration::ZERO));
         }
         drop(open);
         drop(display);
-        assert_eq!(updates.iter().count(), 2);
+        assert_eq!(updates.iter().count(), CAPACITY);
     }
 
     #[test]
     fn a_drop_waits_for_a_stopped_reader_for_the_timeout_only() {
-        let (mut display, updates, _open) = gated(Progress::lines());
+        let (mut display, updates, _open) = gated(Progress::Lines);
         note(&mut display, "1");
         assert_eq!(updates.recv(), Ok(line("1")));
         let start = Instant::now();

@@ -1,23 +1,16 @@
 //! The files that results are written to. They are opened before a measurement, so that no result is lost because a
 //! file cannot be written.
 
-use std::error::Error;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::program::failure::cannot;
 
 /// A file to be written. Its contents stay until they are replaced.
 pub struct OutputFile {
     path: PathBuf,
     file: File,
-}
-
-/// A file could not be created or written.
-#[derive(Debug)]
-pub struct WriteError {
-    path: PathBuf,
-    source: io::Error,
 }
 
 impl OutputFile {
@@ -26,13 +19,13 @@ impl OutputFile {
     /// # Errors
     ///
     /// When the file cannot be opened for writing.
-    pub fn create(path: PathBuf) -> Result<Self, WriteError> {
+    pub fn create(path: PathBuf) -> io::Result<Self> {
         let mut options = File::options();
         options.write(true).create(true).truncate(false);
-        match options.open(&path) {
-            Ok(file) => Ok(Self { path, file }),
-            Err(source) => Err(WriteError { path, source }),
-        }
+        let file = options
+            .open(&path)
+            .map_err(|error| cannot_write(&path, error))?;
+        Ok(Self { path, file })
     }
 
     /// Replaces the contents by what `write` writes.
@@ -40,12 +33,9 @@ impl OutputFile {
     /// # Errors
     ///
     /// When the file cannot be truncated or written.
-    pub fn write(
-        self,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), WriteError> {
-        let (written, path) = (self.replace(write), self.path);
-        written.map_err(|source| WriteError { path, source })
+    pub fn write(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        self.replace(write)
+            .map_err(|error| cannot_write(&self.path, error))
     }
 
     fn replace(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
@@ -61,11 +51,9 @@ impl OutputFile {
     }
 }
 
-impl WriteError {
-    /// Creates the error of the file at `path`.
-    pub fn new(path: PathBuf, source: io::Error) -> Self {
-        Self { path, source }
-    }
+/// Adds to `error` the path of the file that could not be written.
+pub fn cannot_write(path: &Path, error: io::Error) -> io::Error {
+    cannot(format!("write {}", path.display()), error)
 }
 
 /// Truncates `file` to no bytes. Does nothing for a pipe or a terminal, which has no length.
@@ -75,14 +63,6 @@ pub fn truncate(file: &File) -> io::Result<()> {
     }
     Ok(())
 }
-
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot write {}: {}", self.path.display(), self.source)
-    }
-}
-
-impl Error for WriteError {}
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use mio_echo::load::hlog::IntervalLog;
 use mio_echo::load::{Interval, ReadyRun, Results, RunError, RunEvent, RunPhase};
 
 use super::background_writer::BackgroundFile;
-use super::files::{OutputFile, WriteError};
+use super::files::OutputFile;
 use super::interrupted::run_to_signal;
 
 /// A longer line is queued in pieces. Most lines are some kilobytes long.
@@ -21,7 +21,7 @@ pub fn run(
     ready: ReadyRun,
     output: OutputFile,
     on_event: &mut dyn FnMut(RunEvent),
-) -> (Result<Results, RunError>, Result<(), WriteError>) {
+) -> (Result<Results, RunError>, io::Result<()>) {
     let (file, pieces) = BackgroundFile::start(output);
     let mut lines = LineWriter::with_capacity(BUFFER, pieces);
     let mut serializer = V2DeflateSerializer::new();

@@ -6,11 +6,16 @@ use mio_echo::load::{Interval, IntervalSummary, RunEvent, RunPhase, interval_lin
 
 /// Turns events into updates of the screen.
 #[derive(Debug)]
-pub struct Progress {
-    style: Style,
-    phase: RunPhase,
-    /// The figures of the last interval, for the bar.
-    last_interval: Option<String>,
+pub enum Progress {
+    /// The screen shows lines only.
+    Lines,
+    /// The screen has a bar.
+    Bar {
+        /// The current phase.
+        phase: RunPhase,
+        /// The figures of the last interval, empty before the first one.
+        figures: String,
+    },
 }
 
 /// An update of the screen.
@@ -33,85 +38,67 @@ pub struct BarState {
     pub text: String,
 }
 
-#[derive(Debug)]
-enum Style {
-    Bar,
-    Lines,
-}
-
 impl Progress {
     /// Creates the progress of a screen with a bar.
     pub fn bar() -> Self {
-        Self::new(Style::Bar)
-    }
-
-    /// Creates the progress of a screen without a bar: only lines.
-    pub fn lines() -> Self {
-        Self::new(Style::Lines)
-    }
-
-    fn new(style: Style) -> Self {
-        Self {
-            style,
+        Self::Bar {
             phase: RunPhase::Connecting,
-            last_interval: None,
+            figures: String::new(),
         }
     }
 
     /// Returns the update that `event` causes.
     pub fn update(&mut self, event: RunEvent) -> Option<Update> {
-        match (&self.style, event) {
+        match (self, event) {
             (_, RunEvent::Note(line)) => Some(Update::Line(line)),
-            (Style::Bar, RunEvent::PhaseBegan(phase)) => {
-                self.phase = phase;
-                Some(self.state(Duration::ZERO))
-            }
-            (Style::Bar, RunEvent::Tick(elapsed)) => Some(self.state(elapsed)),
-            (Style::Bar, RunEvent::IntervalFinished(interval)) => {
-                self.last_interval = Some(figures(interval));
-                None
-            }
-            (Style::Lines, RunEvent::PhaseBegan(RunPhase::Waiting(time))) => {
+            (Self::Lines, RunEvent::PhaseBegan(RunPhase::Waiting(time))) => {
+                let seconds = time.as_secs_f64();
                 Some(Update::Line(format!(
-                    "waiting {:.1} s for the start of the load",
-                    time.as_secs_f64()
+                    "waiting {seconds:.1} s for the start of the load"
                 )))
             }
-            (Style::Lines, RunEvent::IntervalFinished(interval)) => {
+            (Self::Lines, RunEvent::IntervalFinished(interval)) => {
                 Some(Update::Line(interval_line(interval)))
             }
-            (Style::Lines, RunEvent::PhaseBegan(_) | RunEvent::Tick(_)) => None,
+            (Self::Lines, RunEvent::PhaseBegan(_) | RunEvent::Tick(_)) => None,
+            (Self::Bar { phase, figures }, RunEvent::PhaseBegan(new)) => {
+                *phase = new;
+                Some(Update::Bar(BarState::new(new, Duration::ZERO, figures)))
+            }
+            (Self::Bar { phase, figures }, RunEvent::Tick(elapsed)) => {
+                Some(Update::Bar(BarState::new(*phase, elapsed, figures)))
+            }
+            (Self::Bar { figures, .. }, RunEvent::IntervalFinished(interval)) => {
+                *figures = interval_figures(interval);
+                None
+            }
         }
     }
+}
 
-    fn state(&self, elapsed: Duration) -> Update {
-        let (name, length) = match self.phase {
+impl BarState {
+    fn new(phase: RunPhase, elapsed: Duration, figures: &str) -> Self {
+        let (name, length) = match phase {
             RunPhase::Connecting => ("connecting ", None),
             RunPhase::Waiting(length) => ("waiting for the start ", Some(length)),
             RunPhase::WarmUp(length) => ("warm-up ", Some(length)),
             RunPhase::Measuring(length) => ("", length),
             RunPhase::Finishing => ("waiting for the last replies ", None),
         };
+        let planned = length.map_or_else(String::new, |length| {
+            format!("/{:.1}", length.as_secs_f64())
+        });
         let seconds = elapsed.as_secs_f64();
-        let time = match length {
-            Some(length) => format!("{name}{seconds:.1}/{:.1} s", length.as_secs_f64()),
-            None => format!("{name}{seconds:.1} s"),
-        };
-        let parts: Vec<_> = [Some(&time), self.last_interval.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect();
-        Update::Bar(BarState {
+        Self {
             elapsed,
             length,
-            text: parts.join(" · "),
-        })
+            text: format!("{name}{seconds:.1}{planned} s{figures}"),
+        }
     }
 }
 
-/// The figures of `interval` beside the bar.
-fn figures(interval: &Interval) -> String {
+/// Returns the figures of `interval` that are shown after the time.
+fn interval_figures(interval: &Interval) -> String {
     let summary = IntervalSummary::of(interval);
     let rate = with_separators((summary.messages as f64 / summary.seconds) as u64);
     let length = match summary.seconds {
@@ -126,7 +113,7 @@ fn figures(interval: &Interval) -> String {
         Some(time) => with_unit(time),
         None => "-".into(),
     });
-    format!("last {length} {rate} messages/s · p50 {p50} · p99 {p99}")
+    format!(" · last {length} {rate} messages/s · p50 {p50} · p99 {p99}")
 }
 
 fn with_unit(microseconds: f64) -> String {
@@ -215,7 +202,7 @@ mod tests {
             RunEvent::Note("a note".into()),
             RunEvent::IntervalFinished(&interval),
         ];
-        let lines = texts(Progress::lines(), events);
+        let lines = texts(Progress::Lines, events);
         assert_eq!(
             lines[..2],
             ["waiting 3.0 s for the start of the load", "a note"]

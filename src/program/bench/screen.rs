@@ -35,7 +35,7 @@ impl Screen {
     pub fn progress(&self) -> Progress {
         match self {
             Self::Bar(_) => Progress::bar(),
-            Self::Lines => Progress::lines(),
+            Self::Lines => Progress::Lines,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The options about a report, which a measurement and a merge share.
+//! The options that a measurement and a merge share: what happens to the report.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,11 @@ use clap::Args;
 use mio_echo::load::Slo;
 
 use super::objectives::parse_objectives;
-use super::options::ReportOptions;
 use crate::cli::definition::OUTPUT;
 
 // Not a doc comment: it would become the first line of the help.
-#[derive(Args, Debug)]
-pub struct ReportArgs {
+#[derive(Args, Clone, Debug)]
+pub struct ReportOptions {
     /// Write the report to this file as JSON; default: no file
     #[arg(short, long, value_name = "FILE", help_heading = OUTPUT)]
     pub output: Option<PathBuf>,
@@ -23,26 +22,14 @@ pub struct ReportArgs {
 
     /// Print the report as JSON on standard output, and nothing else there; default: print text
     #[arg(short = 'J', long, help_heading = OUTPUT)]
-    json: bool,
+    pub json: bool,
 
     /// Objectives, separated by commas, such as p99<1ms,errors<0.1%: limits of the response's p50, p90, p99, p99.9, p99.99,
     /// max and mean, and of the share of errors; the exit code is 3 if one is not met; default: no objectives
     #[arg(long, value_name = "OBJECTIVES", value_parser = parse_objectives, help_heading = OUTPUT)]
-    slo: Option<Slo>,
+    pub slo: Option<Slo>,
 
     /// Exit with 5 if the measurement is suspect; default: exit with 0
     #[arg(long, help_heading = OUTPUT)]
-    strict: bool,
-}
-
-impl From<ReportArgs> for ReportOptions {
-    fn from(args: ReportArgs) -> Self {
-        Self {
-            json_file: args.output,
-            hgrm_file: args.hgrm,
-            json_on_stdout: args.json,
-            slo: args.slo,
-            strict: args.strict,
-        }
-    }
+    pub strict: bool,
 }
