@@ -13,8 +13,8 @@ pub fn hints(response: &LatencySummary) -> Vec<String> {
     };
     let hint = |delay| {
         format!(
-            "p50 of response is near {delay} ms, as if Nagle's algorithm waited for a delayed ACK: check that the server \
-             sets TCP_NODELAY"
+            "p50 of response is near {delay} ms, as if Nagle's algorithm waited for a delayed ACK: check that the \
+             server sets TCP_NODELAY"
         )
     };
     DELAYED_ACKS.into_iter().filter(is_near).map(hint).collect()

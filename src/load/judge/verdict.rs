@@ -1,7 +1,7 @@
 //! The verdict: whether the figures can be trusted, and what limits a closed loop.
 //!
-//! A generator that is late and a server that is overloaded still yield figures. The rules here find figures that do not
-//! mean what they seem to mean.
+//! A generator that is late and a server that is overloaded still yield figures. The rules here find figures that do
+//! not mean what they seem to mean.
 
 use std::iter;
 
@@ -19,8 +19,8 @@ const LATE: u64 = 100_000;
 /// A late generator's p99 of the send lag also exceeds this share of the p99 of the response.
 const LATE_SHARE: f64 = 0.10;
 
-/// The busy share of the time above which a thread of the generator is itself what is measured. A server is at its limit
-/// above this share of one core.
+/// The share of the time above which a busy generator measures itself. A server is at its limit above this share of one
+/// core.
 const BUSY: f64 = 0.90;
 
 /// The share by which the messages in flight may differ from rate x mean service.
@@ -159,7 +159,8 @@ fn littles_law(measurement: &Measurement) -> Option<Reason> {
     let is_off = (in_flight - expected).abs() > LITTLES_TOLERANCE * expected;
     Reason::when(is_off, ReasonCode::LittlesLaw, || {
         format!(
-            "{in_flight:.2} messages in flight on average, but rate x mean service is {expected:.2} messages (Little's law)"
+            "{in_flight:.2} messages in flight on average, but rate x mean service is {expected:.2} messages \
+             (Little's law)"
         )
     })
 }

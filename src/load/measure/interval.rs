@@ -47,7 +47,7 @@ pub struct IntervalLatency {
     pub p99: Option<f64>,
     /// The longest time; null if there is no sample.
     pub max: Option<f64>,
-    /// Times from here on are lower bounds; null if none is. See [`LatencySummary::bounded_from`].
+    /// The shortest time that is only a lower bound; null if no time is. See [`LatencySummary::bounded_from`].
     pub bounded_from: Option<f64>,
 }
 

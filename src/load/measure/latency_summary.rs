@@ -29,9 +29,9 @@ pub struct LatencySummary {
     pub max: Option<f64>,
     /// The arithmetic mean.
     pub mean: Option<f64>,
-    /// The shortest time that is only a lower bound; null if none is. A message without an answer enters `response` with
-    /// its age at the end, and a time over an hour counts as an hour. A percentile or `max` from this time on is a lower
-    /// bound too; so is `mean`, whenever this is not null. The text report marks lower bounds with `>`.
+    /// The shortest time that is only a lower bound; null if no time is. A message without an answer enters `response`
+    /// with its age at the end, and a time over an hour counts as an hour. A percentile or `max` is a lower bound if it
+    /// is at least this time. `mean` is a lower bound if this is not null. The text report marks lower bounds with `>`.
     pub bounded_from: Option<f64>,
     /// The number of samples over an hour. The histogram counts them as an hour.
     pub overflow: u64,

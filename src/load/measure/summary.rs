@@ -20,8 +20,8 @@ pub struct Summary {
     pub messages_per_sec: Option<f64>,
     /// The rate of an open loop in messages per second: a shard's share of the rate; null for a closed loop.
     pub asked_per_sec: Option<f64>,
-    /// The achieved share of `asked_per_sec`, where 1 is all of it; null for a closed loop, or if no time passed. If the
-    /// run ends after a number of messages, the time until the first reply does not count.
+    /// The achieved share of `asked_per_sec`, where 1 is all of it; null for a closed loop, or if no time passed. If
+    /// the run ends after a number of messages, the time until the first reply does not count.
     pub achieved: Option<f64>,
     /// The payload received in the window, in bytes.
     pub bytes: u64,
@@ -61,8 +61,8 @@ pub struct Summary {
     pub turn_us: LatencySummary,
 }
 
-/// The time and CPU time that the generator spent: `generator` in the JSON report. A figure is null if no time passed or
-/// the system does not tell.
+/// The time and CPU time that the generator spent: `generator` in the JSON report. A figure is null if no time passed
+/// or the system does not tell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GeneratorSummary {
     /// The share of the time, over all threads, in which the generator neither waited nor spun; 1 is all of the time.
@@ -119,8 +119,8 @@ impl Summary {
         self.service_us.count
     }
 
-    /// Returns failures and unanswered, unsent and corrupted messages as a share of all that ended; `None` if no message
-    /// ended.
+    /// Returns failures and unanswered, unsent and corrupted messages as a share of all messages that ended; `None` if no
+    /// message ended.
     pub fn error_share(&self) -> Option<f64> {
         let errors = self.errors.total() + self.unanswered + self.unsent + self.corrupted;
         let ended = errors + self.answered();

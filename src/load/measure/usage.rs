@@ -15,7 +15,8 @@ pub struct ServerUsage {
     pub cpu: Option<f64>,
     /// The resident memory at the end of the window, in bytes.
     pub rss_bytes: Option<u64>,
-    /// The resident memory that each connection added until all connections were up, in bytes; null in a sum of reports.
+    /// The resident memory that each connection added until all connections were up, in bytes; null in a sum of
+    /// reports.
     pub bytes_per_connection: Option<f64>,
 }
 

@@ -1,6 +1,7 @@
 //! The sum of the reports of shards: several processes that generated one load at the same time.
 //!
-//! Counts and histograms are added, so percentiles are those of all messages. Figures that cannot be added are left out.
+//! Counts and histograms are added, so percentiles are those of all messages. Figures that cannot be added are left
+//! out.
 
 use std::{error, fmt};
 

@@ -11,29 +11,33 @@
 //! pipeline and its socket takes bytes), *sent* (the socket took the first byte) and *answered* (the last byte of the
 //! reply arrived). In a closed loop, a message is intended when it is sendable.
 //!
-//! | Term | Meaning |
-//! |---|---|
-//! | closed loop | Each connection sends the next message once a reply makes room for it. |
-//! | open loop | Messages are due on a schedule that replies do not change. |
-//! | window | The measured time, after the warm-up. A message belongs to the window if it is intended in the window. |
-//! | response | The time from intended to answered: what a client that keeps to the schedule would see. |
-//! | wait | The time from intended to sendable: the part of the response that the server causes before the send. |
-//! | service | The time from sent to answered. |
-//! | send lag | The time from sendable to sent: the part of the response that the generator causes. |
-//! | connect | The time from the first SYN to the established connection. |
-//! | turn, "generator delay before reading" | The time from the poll's return to the read of a connection. The generator causes this delay, and service includes it. |
-//! | busy | The share of the time in which the generator's threads did something other than wait for events or spin. |
-//! | spinning | The share of the time in which the threads polled without waiting, because a send was due soon. |
-//! | limited by | What limits a closed loop: the generator (a thread is over 90 % busy), the server (over 90 % of a core, or replies queue) or neither. |
-//! | achieved | The rate of an open loop as a share of the rate that was asked for. |
-//! | unanswered | Messages of the window that were sent and had neither a reply nor a timeout at the end. |
-//! | unsent | Messages of the window that were never sent. |
-//! | corrupted | Replies that differ from what was sent. |
-//! | reconnects | Attempts to replace a connection that the peer closed or that timed out. |
-//! | connections 4 of 8 | On average over the window, 4 of the 8 requested connections were up. |
-//! | `-` | The figure does not exist: there are too few samples, or the system does not tell. A percentile needs at least ten samples above it. |
-//! | `>12.3 s` | The figure is a lower bound: messages without a reply count with their age at the end. |
-//! | VALID, SUSPECT | The verdict: SUSPECT names the reasons not to trust the figures. |
+//! - **closed loop**: each connection sends the next message once a reply makes room for it.
+//! - **open loop**: messages are due on a schedule that replies do not change.
+//! - **window**: the measured time, after the warm-up. A message belongs to the window if it is intended in the window.
+//! - **response**: the time from intended to answered.
+//! - **wait**: the time from intended to sendable. The server, or the network, causes this delay.
+//! - **service**: the time from sent to answered.
+//! - **send lag**: the time from sendable to sent. The generator causes this delay.
+//! - **connect**: the time from the first SYN to the established connection.
+//! - **turn**, or *generator delay before reading*: the time from the poll's return to the read of a connection. The
+//!   generator causes this delay, and service includes it.
+//! - **busy**: the share of the time in which the threads of the generator neither wait for events nor spin.
+//! - **spinning**: the share of the time in which the threads poll without waiting, because a send is due soon.
+//! - **limited by**: what limits a closed loop. `generator`: a thread is busy for over 90 % of the time. `server`: the
+//!   server uses over 90 % of a core, or, if its CPU time is unknown, replies queue. `neither`: neither of them.
+//! - **achieved**: the share of an open loop's rate that was achieved.
+//! - **errors**: the failures of connections and messages by name, see [`Failure`].
+//! - **corrupted**: the replies that differ from what was sent.
+//! - **unanswered**: the messages of the window that were sent and had neither a reply nor a timeout at the end.
+//! - **unsent**: the messages of the window that were never sent.
+//! - **reconnects**: the attempts to replace a connection that was closed or timed out.
+//! - **connections 4 of 8**: on average over the window, 4 of the 8 requested connections were up.
+//! - **`-`**: the figure does not exist: there are too few samples, or the system does not tell. A percentile needs ten
+//!   samples above it.
+//! - **`>12.3 s`**: the figure is a lower bound. Messages without a reply count with their age at the end.
+//! - **VALID**, **SUSPECT**: the verdict. SUSPECT names the reasons not to trust the figures.
+//!
+//! [`Failure`]: crate::load::Failure
 
 use std::collections::BTreeMap;
 

@@ -16,8 +16,8 @@ use crate::net::IpFamily;
 /// The usual timeout in seconds. The headline of a report names other timeouts only.
 const USUAL_TIMEOUT_S: f64 = 10.0;
 
-/// The settings of a run: `config` in the JSON report. A name that ends in `_s` is in seconds, one that ends in `_bytes`
-/// is in bytes.
+/// The settings of a run: `config` in the JSON report. A name that ends in `_s` is in seconds, one that ends in
+/// `_bytes` is in bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReportedSettings {
     /// The target as it was given, `HOST:PORT`; null if a server was started for the measurement.
@@ -318,9 +318,10 @@ mod tests {
         settings.stop.messages = Some(7);
         assert_eq!(
             ReportedSettings::of(&unusual).headline(),
-            "127.0.0.1:7007 (server started for this measurement): raw, messages of 1 to 4096 B x9 + 8 B x1, 2 connections, 1 thread, \
-             pipeline 1024, open loop, 0.5 messages/s poisson, one connection per message, closed by reset, not verified, \
-             1 source address, socket buffers 4096 B, greeting of 24 B, timeout 0.2 s, 1000 connects/s, shard 1 of 4, warm-up 0.5 s, 1 s or 7 messages"
+            "127.0.0.1:7007 (server started for this measurement): raw, messages of 1 to 4096 B x9 + 8 B x1, \
+             2 connections, 1 thread, pipeline 1024, open loop, 0.5 messages/s poisson, one connection per message, closed by reset, \
+             not verified, 1 source address, socket buffers 4096 B, greeting of 24 B, timeout 0.2 s, 1000 connects/s, shard 1 of 4, \
+             warm-up 0.5 s, 1 s or 7 messages"
         );
     }
 
