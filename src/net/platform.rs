@@ -68,15 +68,10 @@ pub(super) const ACCEPTED_INHERIT_OPTIONS: bool =
 /// If a short read proves that the socket is drained, urgent marks must be reported (PRIORITY): a read stops short at a
 /// mark although the socket is not drained, and no further event follows (measured).
 pub(crate) fn base_interest() -> Interest {
-    #[cfg(all(
-        any(target_os = "linux", target_os = "android"),
-        not(mio_unsupported_force_poll_poll)
-    ))]
-    return Interest::READABLE | Interest::PRIORITY;
-    #[cfg(not(all(
-        any(target_os = "linux", target_os = "android"),
-        not(mio_unsupported_force_poll_poll)
-    )))]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if EPOLL {
+        return Interest::READABLE | Interest::PRIORITY;
+    }
     Interest::READABLE
 }
 

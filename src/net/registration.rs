@@ -35,11 +35,7 @@ impl Registration {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        registry.register(
-            socket,
-            token,
-            platform::base_interest() | Interest::WRITABLE,
-        )?;
+        registry.register(socket, token, interest(true))?;
         Ok(Self { write_armed: true })
     }
 
@@ -84,13 +80,15 @@ impl Registration {
         registry: &Registry,
         token: Token,
     ) -> io::Result<()> {
-        let interest = if with_write {
-            platform::base_interest() | Interest::WRITABLE
-        } else {
-            platform::base_interest()
-        };
-        registry.reregister(socket, token, interest)?;
+        registry.reregister(socket, token, interest(with_write))?;
         self.write_armed = with_write;
         Ok(())
+    }
+}
+
+fn interest(with_write: bool) -> Interest {
+    match with_write {
+        true => platform::base_interest() | Interest::WRITABLE,
+        false => platform::base_interest(),
     }
 }

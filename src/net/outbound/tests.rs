@@ -42,6 +42,31 @@ fn seed_s2_8_connect_does_not_block() {
 }
 
 #[test]
+fn readiness_reported_while_connecting_is_kept() {
+    let (_listener, address) = listener();
+    let poll = Poll::new().unwrap();
+    let options = ConnectOptions::default();
+    let mut connecting = Connecting::start(address, options, poll.registry(), Token(0)).unwrap();
+    connecting.handle_ready(Ready {
+        readable: true,
+        ..Ready::default()
+    });
+    connecting.handle_ready(Ready {
+        writable: true,
+        ..Ready::default()
+    });
+    let until = Instant::now() + DEADLINE;
+    let connected = loop {
+        assert!(Instant::now() < until, "neither connected nor failed");
+        match connecting.finish(poll.registry()).unwrap() {
+            ConnectStatus::Connected(connected) => break connected,
+            ConnectStatus::Pending(pending) => connecting = pending,
+        }
+    };
+    assert!(connected.readiness.is_readable());
+}
+
+#[test]
 fn a_connection_uses_the_requested_source_address_and_buffers() {
     let (listener, address) = listener();
     let options = ConnectOptions {
