@@ -37,13 +37,6 @@ const LAYERS: [(&str, &[&str]); 14] = [
 /// What the state machine of a connection must not name: it is pure, and the same on every system.
 const NOT_IN_CONN: [&str; 4] = ["mio::", "std::time", "std::thread", "target_os"];
 
-/// Violations that are being removed. This list is to become empty.
-const KNOWN: [&str; 3] = [
-    "load/drive/connector.rs -> load/drive/phases.rs",
-    "load/drive/generator.rs -> load/drive/phases.rs",
-    "load/measure/recorder.rs imports load/drive/session.rs",
-];
-
 #[test]
 fn imports_run_one_way() {
     let mut wrong = Vec::new();
@@ -59,7 +52,6 @@ fn imports_run_one_way() {
         let others = targets.iter().filter(|target| !is_allowed(target));
         wrong.extend(others.map(|target| format!("{file} imports {target}")));
     }
-    wrong.retain(|line| !KNOWN.contains(&line.as_str()));
     assert!(
         wrong.is_empty(),
         "against the order of the layers: {wrong:#?}"
@@ -72,7 +64,6 @@ fn no_file_imports_itself_through_others() {
     let circles: BTreeSet<_> = imports
         .keys()
         .filter_map(|file| shortest_circle(file, &imports))
-        .filter(|circle| !KNOWN.contains(&circle.as_str()))
         .collect();
     assert!(circles.is_empty(), "circles between files: {circles:#?}");
 }
