@@ -80,7 +80,7 @@ fn write_buffer(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(LEN as u64));
     group.bench_function("push, consume, release", |bencher| {
         bencher.iter(|| {
-            let mut buffer = WriteBuffer::new();
+            let mut buffer = WriteBuffer::default();
             buffer.push(black_box(&bytes), &mut pool, usize::MAX);
             while !buffer.is_empty() {
                 let taken = black_box(buffer.front()).len().min(LEN / 4);

@@ -80,7 +80,7 @@ impl Connection {
         Self {
             id,
             settings,
-            pending: WriteBuffer::new(),
+            pending: WriteBuffer::default(),
             inbox: None,
             received: 0,
             sent: 0,

@@ -60,8 +60,7 @@ impl Connection {
         if is_uneventful {
             self.wait_or_continue()
         } else {
-            let has_read = budget < RUN_BYTES;
-            self.apply_transitions(buffers, has_read)
+            self.apply_transitions(buffers, budget < RUN_BYTES)
         }
     }
 

@@ -83,7 +83,7 @@ pub(super) enum WireFormat {
 }
 
 impl Framing {
-    /// All framings, with their names on the command line.
+    /// All framings in the order of their declaration, with their names on the command line.
     pub const ALL: [(&'static str, Self); 7] = [
         ("raw", Self::Raw),
         ("nul", Self::Nul),
@@ -128,10 +128,7 @@ impl Framing {
 
 impl fmt::Display for Framing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::ALL
-            .iter()
-            .find(|(_, framing)| framing == self)
-            .map_or("", |(name, _)| name);
+        let (name, _) = Self::ALL[*self as usize];
         f.write_str(name)
     }
 }

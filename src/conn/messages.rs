@@ -57,7 +57,8 @@ impl Connection {
         self.inbox.as_ref()?.frame_timer_started
     }
 
-    /// Echoes the whole messages in `input` and stores the rest.
+    /// Echoes the whole messages in `input` and stores the rest. With the `nul` framing, echoes `input` up to the first
+    /// NUL, which ends the session.
     #[inline(never)]
     pub(super) fn receive(
         &mut self,
@@ -70,16 +71,21 @@ impl Connection {
             self.timer_started = now;
         }
         if self.settings.framing == Framing::Nul {
-            return self.receive_until_nul(input, socket, pool, now);
+            let nul = memchr(0, input);
+            self.echo(&input[..nul.unwrap_or(input.len())], socket, pool, now);
+            if nul.is_some() {
+                self.end(CloseReason::NulReceived);
+            }
+            return;
         }
         if let Some(inbox) = &mut self.inbox {
             inbox.push(input);
             return self.resume(socket, pool, now);
         }
         let mut decoder = Decoder::default();
-        let (whole, end_of_split) = split_messages(&self.settings, &mut decoder, input, usize::MAX);
+        let (whole, end) = split_messages(&self.settings, &mut decoder, input, usize::MAX);
         self.echo(&input[..whole], socket, pool, now);
-        let state = match end_of_split {
+        let state = match end {
             SplitEnd::BadFrame(bad) => return self.end(CloseReason::BadFrame(bad)),
             SplitEnd::JobWanted(length) => InboxState::JobWanted(length),
             SplitEnd::NoRoom | SplitEnd::Incomplete => InboxState::Incomplete,
@@ -101,10 +107,10 @@ impl Connection {
         }
         while self.pending.len() < self.settings.high_water && self.state != State::Closed {
             let room = self.settings.max_pending - self.pending.len();
-            let (whole, end_of_split) = inbox.split_messages(&self.settings, room);
+            let (whole, end) = inbox.split_messages(&self.settings, room);
             self.echo(&inbox.bytes()[..whole], socket, pool, now);
             inbox.consume(whole);
-            match end_of_split {
+            match end {
                 SplitEnd::NoRoom => continue,
                 SplitEnd::Incomplete => {}
                 SplitEnd::JobWanted(length) => inbox.state = InboxState::JobWanted(length),
@@ -128,21 +134,6 @@ impl Connection {
         self.inbox
             .take_if(|inbox| inbox.state == InboxState::Incomplete)
             .is_some()
-    }
-
-    /// Echoes `input` up to its first NUL, which ends the session.
-    fn receive_until_nul(
-        &mut self,
-        input: &[u8],
-        socket: &mut impl Write,
-        pool: &mut BufferPool,
-        now: u64,
-    ) {
-        let nul = memchr(0, input);
-        self.echo(&input[..nul.unwrap_or(input.len())], socket, pool, now);
-        if nul.is_some() {
-            self.end(CloseReason::NulReceived);
-        }
     }
 
     /// Stores an inbox for a later run and starts its frame timer, unless nothing in it can be echoed any more.

@@ -100,10 +100,8 @@ impl Readiness {
     pub(crate) fn record(&mut self, ready: Ready) {
         self.set(READABLE, ready.readable);
         self.set(WRITABLE, ready.writable);
-        self.set(
-            READABLE | READ_UNTIL_BLOCKED,
-            ready.read_closed | ready.priority,
-        );
+        let may_stop_short = ready.read_closed | ready.priority;
+        self.set(READABLE | READ_UNTIL_BLOCKED, may_stop_short);
         self.set(WRITE_CLOSED, ready.write_closed);
         self.set(FAILED, ready.error);
     }

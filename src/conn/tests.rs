@@ -932,7 +932,7 @@ mod buffers {
 
     /// Returns the capacity of a buffer that received `first` bytes and then `more`, where at most `max` are expected.
     fn capacity(first: usize, more: usize, max: usize) -> usize {
-        let (mut buffer, mut pool) = (WriteBuffer::new(), Vec::new());
+        let (mut buffer, mut pool) = (WriteBuffer::default(), Vec::new());
         buffer.push(&pattern(first), &mut pool, max);
         buffer.push(&pattern(more), &mut pool, max);
         buffer.consume(first + more);
@@ -966,7 +966,7 @@ mod buffers {
     #[test]
     fn bytes_keep_their_order_across_the_end_of_the_ring() {
         let mut pool = Vec::new();
-        let mut buffer = WriteBuffer::new();
+        let mut buffer = WriteBuffer::default();
         let (mut pushed, mut out) = (0, Vec::<u8>::new());
         let data = pattern(64 * 1024);
         while out.len() < data.len() {

@@ -40,20 +40,13 @@ impl Buffers {
     }
 }
 
-/// A first-in, first-out byte queue.
+/// A first-in, first-out byte queue. An empty queue by [`default`](Self::default) has no memory of its own.
 #[derive(Debug, Default)]
 pub struct WriteBuffer {
     bytes: VecDeque<u8>,
 }
 
 impl WriteBuffer {
-    /// Creates an empty buffer, without memory of its own.
-    pub const fn new() -> Self {
-        Self {
-            bytes: VecDeque::new(),
-        }
-    }
-
     /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()
