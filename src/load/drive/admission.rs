@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-/// The admission of one worker's messages.
-#[derive(Debug)]
+/// The admission of one worker's messages. The default is the admission before the load: no message may start.
+#[derive(Debug, Default)]
 pub struct Admission {
     state: AdmissionState,
     /// The window, in nanoseconds of the monotonic clock.
@@ -16,23 +16,15 @@ pub struct Admission {
     quota: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum AdmissionState {
+    #[default]
     BeforeLoad,
     Open,
     Closed,
 }
 
 impl Admission {
-    /// Creates the admission of a worker before the load: no message may start.
-    pub fn new() -> Self {
-        Self {
-            state: AdmissionState::BeforeLoad,
-            window: 0..0,
-            quota: None,
-        }
-    }
-
     /// Starts the load: messages may start, and at most `quota` messages of `window`.
     pub fn open(&mut self, window: Range<u64>, quota: Option<u64>) {
         self.state = AdmissionState::Open;
@@ -77,11 +69,6 @@ impl Admission {
         }
     }
 
-    /// Returns true if the number of messages is limited.
-    pub fn is_limited(&self) -> bool {
-        self.quota.is_some()
-    }
-
     /// Returns true if the number of messages is limited and all of them have started.
     pub fn is_exhausted(&self) -> bool {
         self.quota == Some(0)
@@ -93,14 +80,14 @@ mod tests {
     use super::*;
 
     fn open(quota: Option<u64>) -> Admission {
-        let mut admission = Admission::new();
+        let mut admission = Admission::default();
         admission.open(100..200, quota);
         admission
     }
 
     #[test]
     fn messages_start_only_between_the_start_and_the_end_of_the_load() {
-        let mut admission = Admission::new();
+        let mut admission = Admission::default();
         assert!(admission.is_before_load() && !admission.admits(150));
         admission.open(100..200, None);
         assert!(admission.admits(50), "the warm-up is part of the load");
@@ -128,6 +115,6 @@ mod tests {
         }
         assert!(!admission.admits(120) && admission.is_exhausted());
         assert!(admission.admits(95), "a message of the warm-up");
-        assert!(!open(None).is_limited() && !open(None).is_exhausted());
+        assert!(!open(None).is_exhausted());
     }
 }

@@ -23,7 +23,10 @@ const STALL_LIMIT: u64 = 5_000_000_000;
 pub const RECONNECT_INTERVAL: u64 = 100_000_000;
 
 /// One client. Times are nanoseconds of the monotonic clock.
+#[derive(Default)]
 pub struct Client {
+    /// The index of the client in its worker.
+    pub key: usize,
     /// The number of the client among the clients of all threads and shards, from 0.
     pub number: u64,
     /// The socket.
@@ -54,40 +57,43 @@ pub struct Client {
 }
 
 /// The socket of a client.
+#[derive(Default)]
 pub enum SocketState {
     /// There is no socket.
+    #[default]
     Down,
     /// The connection is not established yet.
     Connecting(Connecting),
     /// The connection is established.
-    Up {
-        /// The socket.
-        socket: TcpStream,
-        /// The events that the kernel reports for the socket.
-        registration: Registration,
-        /// The messages on the socket.
-        session: Session,
-    },
+    Up(Connection),
+}
+
+/// An established connection.
+pub struct Connection {
+    /// The socket.
+    pub socket: TcpStream,
+    /// The events that the kernel reports for the socket.
+    pub registration: Registration,
+    /// The messages on the socket.
+    pub session: Session,
 }
 
 impl Client {
-    /// Creates client `number`, without a socket.
-    pub fn new(number: u64) -> Self {
+    /// Creates the client with this index and number, without a socket.
+    pub fn new(key: usize, number: u64) -> Self {
         Self {
+            key,
             number,
-            socket: SocketState::Down,
-            schedule: Schedule::Closed,
-            connection_number: 0,
-            connect_message: None,
-            connect_started: 0,
-            connect_allowed_at: 0,
             reconnect_at: NEVER,
             send_at: NEVER,
             timer_at: NEVER,
-            is_up: false,
-            is_queued: false,
-            is_stall_reported: false,
+            ..Self::default()
         }
+    }
+
+    /// Returns the token under which the client's sockets are registered.
+    pub fn token(&self) -> Token {
+        Token(self.key)
     }
 
     /// Returns how long the load generator itself delayed the latest connect.
@@ -104,7 +110,7 @@ impl Client {
         match &self.socket {
             SocketState::Down => self.reconnect_at,
             SocketState::Connecting(_) => self.connect_started.saturating_add(timeout),
-            SocketState::Up { session, .. } => {
+            SocketState::Up(Connection { session, .. }) => {
                 let reply = session
                     .awaited_since()
                     .map(|since| since.saturating_add(timeout));
@@ -115,24 +121,9 @@ impl Client {
         }
     }
 
-    /// Asks the kernel for the events that the session needs. Returns false if the socket is dead and the poll has
-    /// dropped it.
-    pub fn update_registration(&mut self, registry: &Registry, token: Token) -> bool {
-        match &mut self.socket {
-            SocketState::Up {
-                socket,
-                registration,
-                session,
-            } => registration
-                .arm_write(session.wants_write(), socket, registry, token)
-                .is_ok(),
-            SocketState::Down | SocketState::Connecting(_) => true,
-        }
-    }
-
     /// Returns true, once, if the peer has not read for [`STALL_LIMIT`].
     pub fn is_newly_stalled(&mut self, now: u64) -> bool {
-        let SocketState::Up { session, .. } = &self.socket else {
+        let SocketState::Up(Connection { session, .. }) = &self.socket else {
             return false;
         };
         let is_stalled = session
@@ -155,7 +146,7 @@ impl Client {
         let socket = match &self.socket {
             SocketState::Down => None,
             SocketState::Connecting(connecting) => Some(connecting.socket()),
-            SocketState::Up { socket, .. } => Some(socket),
+            SocketState::Up(connection) => Some(&connection.socket),
         };
         if let (Close::Rst, Some(socket)) = (close, socket) {
             reset_on_close(socket);
@@ -167,10 +158,9 @@ impl Client {
     /// Drops the socket and returns the messages that have started and not ended, the oldest first.
     fn take_messages(&mut self) -> impl Iterator<Item = Message> + use<> {
         let connect_message = self.connect_message.take();
-        let socket = std::mem::replace(&mut self.socket, SocketState::Down);
-        let (unsent, unanswered) = match socket {
+        let (unsent, unanswered) = match std::mem::take(&mut self.socket) {
             SocketState::Down | SocketState::Connecting(_) => (connect_message, None),
-            SocketState::Up { session, .. } => (
+            SocketState::Up(Connection { session, .. }) => (
                 connect_message.filter(|_| !session.has_sent_all()),
                 Some(session.into_unanswered()),
             ),
@@ -179,8 +169,18 @@ impl Client {
             self.schedule.advance();
         }
         let unsent = unsent.map(|intended| Message::Connecting { intended });
-        unsent
-            .into_iter()
-            .chain(unanswered.into_iter().flatten().map(Message::Sent))
+        let unanswered = unanswered.into_iter().flatten().map(Message::Sent);
+        unsent.into_iter().chain(unanswered)
+    }
+}
+
+impl Connection {
+    /// Asks the kernel for the events that the session needs. Returns false if the socket is dead and the poll has
+    /// dropped it.
+    pub fn update_registration(&mut self, registry: &Registry, token: Token) -> bool {
+        let wants_write = self.session.wants_write();
+        self.registration
+            .arm_write(wants_write, &mut self.socket, registry, token)
+            .is_ok()
     }
 }

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use mio::{Registry, Token};
+use mio::Registry;
 
 use super::client::{Client, SocketState};
 use crate::load::measure::failure::Failure;
@@ -26,7 +26,7 @@ pub struct Connector {
     share: WorkerShare,
     /// When the first connect may start.
     started: u64,
-    /// The number of clients, and of those whose first connect has started.
+    /// The number of clients, and the number of clients whose first connect has started.
     clients: usize,
     tried: usize,
     /// First connects that are under way, and first connects that have succeeded.
@@ -37,20 +37,19 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Creates the connector for the `clients` of a worker. Connections go to `address`, from `now` on.
+    /// Creates the connector of a worker. Connections go to `address`, from `now` on.
     pub fn new(
         settings: Arc<RunSettings>,
         address: SocketAddr,
         share: WorkerShare,
-        clients: usize,
         now: u64,
     ) -> Self {
         Self {
+            clients: share.connections(settings.connections).len(),
             settings,
             address,
             share,
             started: now,
-            clients,
             tried: 0,
             pending: 0,
             established: 0,
@@ -104,17 +103,12 @@ impl Connector {
         self.established
     }
 
-    /// Starts a connect of `client`, whose socket is registered as `token`.
+    /// Starts a connect of `client`.
     ///
     /// # Errors
     ///
     /// Fails if the system refuses the connect at once.
-    pub fn connect(
-        &mut self,
-        client: &mut Client,
-        registry: &Registry,
-        token: Token,
-    ) -> Result<(), Failure> {
+    pub fn connect(&mut self, client: &mut Client, registry: &Registry) -> Result<(), Failure> {
         self.connects += 1;
         client.connection_number = self.share.connection_number(self.connects);
         client.connect_started = platform::monotonic_now();
@@ -123,7 +117,7 @@ impl Connector {
             source: self.source(),
             socket_buffer: self.settings.socket_buffer,
         };
-        let connecting = Connecting::start(self.address, options, registry, token)
+        let connecting = Connecting::start(self.address, options, registry, client.token())
             .map_err(|error| error.failure)?;
         client.socket = SocketState::Connecting(connecting);
         Ok(())
@@ -146,10 +140,10 @@ pub fn finish_connect(
     client: &mut Client,
     registry: &Registry,
 ) -> Result<Option<Connected>, Failure> {
-    let connecting = match std::mem::replace(&mut client.socket, SocketState::Down) {
+    let connecting = match std::mem::take(&mut client.socket) {
         SocketState::Connecting(connecting) => connecting,
-        other => {
-            client.socket = other;
+        socket @ (SocketState::Down | SocketState::Up(_)) => {
+            client.socket = socket;
             return Ok(None);
         }
     };

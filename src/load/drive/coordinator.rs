@@ -14,12 +14,14 @@ use super::event::{RunEvent, RunPhase};
 use super::intervals::{CollectedInterval, IntervalCollector};
 use super::prepare::ReadyRun;
 use super::signal_waiter::SignalWaiter;
+use super::worker_setup::WorkerSetup;
 use super::workers::Workers;
 use crate::load::measure::interval::{Interval, IntervalSummary};
 use crate::load::measure::measurement::{Measurement, TargetRate};
 use crate::load::measure::metrics::Metrics;
 use crate::load::measure::results::Results;
 use crate::load::measure::usage::UsageMeter;
+use crate::load::plan::payload::Payload;
 use crate::load::plan::settings::RunSettings;
 use crate::net::platform;
 use crate::net::signals::SignalRequest;
@@ -45,7 +47,7 @@ impl ReadyRun {
             mut server,
         } = self;
         let pid = server.as_ref().map(ChildServer::pid);
-        let results = Coordinator::start(settings, address, pid, signals)?.run(on_event);
+        let results = Coordinator::start(settings, address, pid, signals, on_event)?.run();
         // The server is dropped here, after the coordinator has read its CPU time and memory.
         if let Some(status) = server.as_mut().and_then(ChildServer::exit_status) {
             on_event(RunEvent::Note(format!(
@@ -61,6 +63,7 @@ struct Coordinator<'a> {
     settings: Arc<RunSettings>,
     address: SocketAddr,
     signals: &'a mut SignalWaiter,
+    on_event: &'a mut dyn FnMut(RunEvent),
     control: Arc<Control>,
     workers: Workers,
     worker_events: mpsc::Receiver<WorkerEvent>,
@@ -92,17 +95,22 @@ impl<'a> Coordinator<'a> {
         address: SocketAddr,
         server: Option<u32>,
         signals: &'a mut SignalWaiter,
+        on_event: &'a mut dyn FnMut(RunEvent),
     ) -> Result<Self, RunError> {
-        let settings = Arc::new(settings);
         let (sender, worker_events) = mpsc::channel();
-        let control = Arc::default();
-        let sender = WorkerEventSender::new(sender, signals.handle());
-        let workers =
-            Workers::start(&settings, address, &control, &sender).map_err(RunError::System)?;
+        let setup = WorkerSetup {
+            payload: Arc::new(Payload::new(settings.framing, settings.seed)),
+            settings: Arc::new(settings),
+            address,
+            control: Arc::default(),
+            worker_events: WorkerEventSender::new(sender, signals.handle()),
+        };
+        let workers = Workers::start(&setup).map_err(RunError::System)?;
         Ok(Self {
             address,
             signals,
-            control,
+            on_event,
+            control: setup.control,
             collector: IntervalCollector::new(workers.count()),
             workers,
             worker_events,
@@ -119,19 +127,19 @@ impl<'a> Coordinator<'a> {
             is_measuring: false,
             phase_start: platform::monotonic_now(),
             latest_tick: 0,
-            settings,
+            settings: setup.settings,
         })
     }
 
-    fn run(mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<Results, RunError> {
-        on_event(RunEvent::PhaseBegan(RunPhase::Connecting));
+    fn run(mut self) -> Result<Results, RunError> {
+        (self.on_event)(RunEvent::PhaseBegan(RunPhase::Connecting));
         while !self.have_all_finished() {
             self.wait()?;
-            self.tick(on_event);
-            self.handle_signals(on_event)?;
+            self.tick();
+            self.handle_signals()?;
             let ended = self.workers.ended();
-            self.handle_worker_events(on_event)?;
-            self.check_window_end(on_event);
+            self.handle_worker_events()?;
+            self.check_window_end();
             // A worker that ended without a `Finished` event has failed. The others need not go on.
             if ended > self.collector.finished_workers() {
                 self.stop_workers();
@@ -163,21 +171,21 @@ impl<'a> Coordinator<'a> {
             .map_err(RunError::System)
     }
 
-    fn tick(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
+    fn tick(&mut self) {
         let now = platform::monotonic_now();
         if now.saturating_sub(self.latest_tick) >= nanoseconds(TICK) {
             self.latest_tick = now;
             let elapsed = Duration::from_nanos(now.saturating_sub(self.phase_start));
-            on_event(RunEvent::Tick(elapsed));
+            (self.on_event)(RunEvent::Tick(elapsed));
         }
     }
 
-    fn enter(&mut self, phase: RunPhase, on_event: &mut dyn FnMut(RunEvent)) {
+    fn enter(&mut self, phase: RunPhase) {
         self.phase_start = platform::monotonic_now();
-        on_event(RunEvent::PhaseBegan(phase));
+        (self.on_event)(RunEvent::PhaseBegan(phase));
     }
 
-    fn handle_signals(&mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
+    fn handle_signals(&mut self) -> Result<(), RunError> {
         for request in self.signals.pending().map_err(RunError::System)? {
             match (request, self.signal) {
                 (SignalRequest::LogStats, _) => {}
@@ -190,7 +198,7 @@ impl<'a> Coordinator<'a> {
                 (SignalRequest::Stop(signal), None) => {
                     self.signal = Some(signal);
                     if self.timeline.is_some() {
-                        on_event(RunEvent::Note(
+                        (self.on_event)(RunEvent::Note(
                             "interrupted: the results so far follow".to_owned(),
                         ));
                     }
@@ -201,7 +209,7 @@ impl<'a> Coordinator<'a> {
         Ok(())
     }
 
-    fn handle_worker_events(&mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
+    fn handle_worker_events(&mut self) -> Result<(), RunError> {
         while let Ok(event) = self.worker_events.try_recv() {
             match event {
                 WorkerEvent::Connected {
@@ -212,21 +220,23 @@ impl<'a> Coordinator<'a> {
                     self.connected_workers += 1;
                     self.total += &metrics;
                     if self.connected_workers == self.workers.count() && self.signal.is_none() {
-                        self.start_load(on_event)?;
+                        self.start_load()?;
                     }
                 }
-                WorkerEvent::WarmedUp => self.start_window(on_event),
+                WorkerEvent::WarmedUp => self.start_window(),
                 WorkerEvent::IntervalEnded {
                     index,
                     end,
                     metrics,
                 } => {
                     self.collector.add(index, end, &metrics);
-                    self.take_complete_intervals(on_event);
+                    self.take_complete_intervals();
                 }
-                WorkerEvent::PeerStalled { connection } => on_event(RunEvent::Note(format!(
-                    "connection {connection}: no progress for 5 s: the peer is not reading"
-                ))),
+                WorkerEvent::PeerStalled { connection } => {
+                    (self.on_event)(RunEvent::Note(format!(
+                        "connection {connection}: no progress for 5 s: the peer is not reading"
+                    )))
+                }
                 WorkerEvent::Finished {
                     connections,
                     window_end,
@@ -235,7 +245,7 @@ impl<'a> Coordinator<'a> {
                 } => {
                     self.collector.worker_finished(intervals);
                     self.mean_connections += connections;
-                    self.take_complete_intervals(on_event);
+                    self.take_complete_intervals();
                     self.window_end = self.window_end.max(Some(window_end));
                     self.busiest = [self.busiest, busy].into_iter().flatten().reduce(f64::max);
                 }
@@ -245,7 +255,7 @@ impl<'a> Coordinator<'a> {
     }
 
     /// Starts the load after all workers have connected.
-    fn start_load(&mut self, on_event: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
+    fn start_load(&mut self) -> Result<(), RunError> {
         // Wrong bytes before the first message are a result: the server sent a greeting that the settings do not skip.
         if self.connections == 0 && self.total.corrupted == 0 {
             return Err(RunError::NotConnected {
@@ -272,7 +282,7 @@ impl<'a> Coordinator<'a> {
             window_end: window_start.saturating_add(duration),
         };
         self.timeline = Some(timeline);
-        self.enter(phase, on_event);
+        self.enter(phase);
         // Only this line sets the value, once per run, so `set` cannot fail.
         let _ = self.control.timeline.set(timeline);
         self.workers.wake();
@@ -280,19 +290,19 @@ impl<'a> Coordinator<'a> {
     }
 
     /// Starts the window with the first worker whose warm-up is over.
-    fn start_window(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
+    fn start_window(&mut self) {
         if !std::mem::replace(&mut self.is_measuring, true) {
             self.usage.record_window_start();
-            self.enter(RunPhase::Measuring(self.settings.stop.duration), on_event);
+            self.enter(RunPhase::Measuring(self.settings.stop.duration));
         }
     }
 
-    fn check_window_end(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
+    fn check_window_end(&mut self) {
         let is_over =
             self.have_all_finished() || platform::monotonic_now() >= self.planned_window_end();
         if is_over && !self.usage.has_window_end() {
             self.usage.record_window_end();
-            self.enter(RunPhase::Finishing, on_event);
+            self.enter(RunPhase::Finishing);
         }
     }
 
@@ -302,7 +312,7 @@ impl<'a> Coordinator<'a> {
 
     /// Adds complete intervals to the total and keeps their summaries. Their histograms are dropped here: an hour of
     /// intervals would fill the memory.
-    fn take_complete_intervals(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
+    fn take_complete_intervals(&mut self) {
         while let Some((index, interval)) = self.collector.pop_complete() {
             let CollectedInterval { end, metrics, .. } = interval;
             self.total += &metrics;
@@ -316,7 +326,7 @@ impl<'a> Coordinator<'a> {
                     metrics,
                 };
                 self.intervals.push(IntervalSummary::of(&interval));
-                on_event(RunEvent::IntervalFinished(&interval));
+                (self.on_event)(RunEvent::IntervalFinished(&interval));
             }
         }
     }

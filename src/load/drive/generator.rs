@@ -12,17 +12,16 @@
 //! ```
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::clients::{Clients, Turn, stall_limit};
+use super::client_runner::Turn;
+use super::clients::Clients;
 use super::control::{Control, WorkerEvent, WorkerEventSender};
 use super::phases::{Command, Facts, Phases};
-use crate::load::plan::payload::Payload;
-use crate::load::plan::settings::RunSettings;
+use super::worker_setup::WorkerSetup;
 use crate::load::plan::share::WorkerShare;
 use crate::net::poll::{self, EVENTS_PER_WAIT, timeout_until};
 use crate::net::timers::{NEVER, nanoseconds};
@@ -38,7 +37,6 @@ pub struct Generator {
     worker_events: WorkerEventSender,
     clients: Clients,
     phases: Phases,
-    stall_limit: u64,
     /// When the poll returned.
     now: u64,
     /// True if the latest turn found nothing to do.
@@ -51,32 +49,17 @@ impl Generator {
     /// # Errors
     ///
     /// Fails if the system refuses a poll or a waker.
-    pub fn new(
-        settings: Arc<RunSettings>,
-        address: SocketAddr,
-        payload: Arc<Payload>,
-        control: Arc<Control>,
-        worker_events: WorkerEventSender,
-        share: WorkerShare,
-    ) -> io::Result<(Self, Handle)> {
+    pub fn new(setup: &WorkerSetup, share: WorkerShare) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
         let handle = Handle::new(Waker::new(poll.registry(), WAKER)?);
         let now = platform::monotonic_now();
         let generator = Self {
             poll,
             events: Events::with_capacity(EVENTS_PER_WAIT),
-            control,
-            phases: Phases::new(&settings),
-            stall_limit: stall_limit(nanoseconds(settings.timeout)),
-            clients: Clients::new(
-                settings,
-                address,
-                payload,
-                share,
-                worker_events.clone(),
-                now,
-            ),
-            worker_events,
+            control: Arc::clone(&setup.control),
+            worker_events: setup.worker_events.clone(),
+            clients: Clients::new(setup, share, now),
+            phases: Phases::new(&setup.settings),
             now,
             is_idle_turn: false,
         };
@@ -117,19 +100,20 @@ impl Generator {
             exact => exact.saturating_sub(nanoseconds(platform::SPIN)),
         };
         let is_spinning = spin_from <= from;
-        let timeout = match is_spinning || self.clients.has_ready() {
+        let timeout = match is_spinning || !self.clients.runner.ready.is_empty() {
             true => Some(Duration::ZERO),
             false => {
                 let deadline = spin_from
                     .min(self.clients.next_timer())
-                    .min(self.phases.deadline(self.is_complete()));
+                    .min(self.phases.deadline(self.clients.is_complete()));
                 timeout_until(deadline, from)
             }
         };
         poll::wait(&mut self.poll, &mut self.events, timeout)?;
         self.now = platform::monotonic_now();
-        let found_nothing = self.events.is_empty() && self.clients.next_send() > self.now;
-        let recorder = &mut self.clients.recorder;
+        let found_nothing =
+            self.events.is_empty() && self.clients.runner.sends.next_time() > self.now;
+        let recorder = &mut self.clients.runner.recorder;
         if is_spinning && found_nothing {
             // Turns that find nothing to do count as spinning from one poll to the next.
             let from = if self.is_idle_turn { previous } else { from };
@@ -146,7 +130,7 @@ impl Generator {
     /// Returns the next time that a wait of the poll could miss, or [`NEVER`]: the poll waits in whole milliseconds.
     fn next_exact_time(&self) -> u64 {
         if self.phases.is_loaded() {
-            self.clients.next_send()
+            self.clients.runner.sends.next_time()
         } else if self.phases.is_waiting() {
             let timeline = self.control.timeline.get();
             timeline.map_or(NEVER, |timeline| timeline.load_start)
@@ -155,31 +139,16 @@ impl Generator {
         }
     }
 
-    fn is_complete(&self) -> bool {
-        self.clients.admission.is_exhausted() && self.clients.recorder.is_idle()
-    }
-
     fn facts(&self) -> Facts {
-        let Clients {
-            connector,
-            admission,
-            recorder,
-            ..
-        } = &self.clients;
-        // The walk over all clients is left to workers in which no message ends.
-        let is_stalled = admission.is_limited()
-            && self.now.saturating_sub(recorder.last_end()) > self.stall_limit
-            && self
-                .clients
-                .has_message_overdue_by(self.stall_limit, self.now);
+        let runner = &self.clients.runner;
         Facts {
-            have_all_tried: connector.have_all_tried(),
+            have_all_tried: runner.connector.have_all_tried(),
             timeline: self.control.timeline.get().copied(),
             is_stopped: self.control.is_stopped(),
-            is_idle: recorder.is_idle(),
-            is_complete: self.is_complete(),
-            is_stalled,
-            last_counted_end: recorder.last_counted_end(),
+            is_idle: runner.recorder.is_idle(),
+            is_complete: self.clients.is_complete(),
+            is_stalled: self.clients.is_stalled(self.now),
+            last_counted_end: runner.recorder.last_counted_end(),
         }
     }
 
@@ -190,8 +159,8 @@ impl Generator {
         };
         match command {
             Command::ReportConnected => self.worker_events.send(WorkerEvent::Connected {
-                connections: self.clients.connector.established(),
-                metrics: self.clients.recorder.end_interval(self.now),
+                connections: self.clients.runner.connector.established(),
+                metrics: self.clients.runner.recorder.end_interval(self.now),
             }),
             Command::StartLoad(timeline) => self.clients.start_load(&timeline, turn),
             Command::ReportWarmedUp => self.worker_events.send(WorkerEvent::WarmedUp),
@@ -205,16 +174,16 @@ impl Generator {
         self.worker_events.send(WorkerEvent::IntervalEnded {
             index,
             end,
-            metrics: self.clients.recorder.end_interval(end),
+            metrics: self.clients.runner.recorder.end_interval(end),
         });
     }
 
     fn finish(&mut self, last_interval: usize) {
         self.clients.finish(self.now);
-        let window_end = self.clients.recorder.window().end;
+        let window_end = self.clients.runner.recorder.window().end;
         self.end_interval(last_interval, window_end);
-        let recorder = &self.clients.recorder;
-        let established = self.clients.connector.established() as f64;
+        let recorder = &self.clients.runner.recorder;
+        let established = self.clients.runner.connector.established() as f64;
         self.worker_events.send(WorkerEvent::Finished {
             connections: recorder.mean_connections().unwrap_or(established),
             window_end,

@@ -16,6 +16,7 @@
 pub mod admission;
 pub mod child_server;
 pub mod client;
+pub mod client_runner;
 pub mod clients;
 pub mod connector;
 pub mod control;
@@ -29,4 +30,5 @@ pub mod prepare;
 pub mod session;
 pub mod signal_waiter;
 pub mod timer_queue;
+pub mod worker_setup;
 pub mod workers;

@@ -24,6 +24,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
+use std::sync::Arc;
 
 use super::admission::Admission;
 use crate::conn::{Readiness, Ready};
@@ -36,11 +37,11 @@ use crate::load::plan::schedule::Schedule;
 use crate::load::plan::settings::Sizes;
 
 /// Settings that all sessions of a worker share.
-pub struct SessionSettings<'a> {
+pub struct SessionSettings {
     /// The bytes of the messages.
-    pub payload: &'a Payload,
+    pub payload: Arc<Payload>,
     /// The sizes of the messages.
-    pub sizes: &'a Sizes,
+    pub sizes: Sizes,
     /// The most unanswered messages of a connection.
     pub pipeline: usize,
     /// Bytes of a greeting that the server sends first on each connection. They are discarded.
@@ -237,7 +238,7 @@ impl Session {
 
     /// Returns the bytes of `message`. Without verification all messages have the same bytes, which stay in the CPU's
     /// cache: reading through the whole table is a part of the cost of verification.
-    fn bytes_of<'a>(&self, message: &InFlight, settings: &SessionSettings<'a>) -> MessageBytes<'a> {
+    fn bytes_of<'a>(&self, message: &InFlight, settings: &'a SessionSettings) -> MessageBytes<'a> {
         let (start, offset) = match settings.verify {
             true => (self.start, message.offset),
             false => (0, 0),

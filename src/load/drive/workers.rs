@@ -1,43 +1,28 @@
 //! The worker threads of a run.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use super::control::{Control, WorkerEventSender};
 use super::error::RunError;
 use super::generator::Generator;
-use crate::load::plan::payload::Payload;
-use crate::load::plan::settings::RunSettings;
+use super::worker_setup::WorkerSetup;
 use crate::net::Handle;
 
 /// The threads of all workers, running or ended, each with the handle that wakes it.
 pub struct Workers(Vec<(JoinHandle<io::Result<()>>, Handle)>);
 
 impl Workers {
-    /// Starts the workers. They connect to `address`, and `control` tells them when the load starts.
+    /// Starts the workers. The workers connect, and wait until `setup.control` tells them when the load starts.
     ///
     /// # Errors
     ///
     /// Fails if the system refuses a thread or a poll.
-    pub fn start(
-        settings: &Arc<RunSettings>,
-        address: SocketAddr,
-        control: &Arc<Control>,
-        worker_events: &WorkerEventSender,
-    ) -> io::Result<Self> {
-        let payload = Arc::new(Payload::new(settings.framing, settings.seed));
+    pub fn start(setup: &WorkerSetup) -> io::Result<Self> {
+        let settings = &setup.settings;
         let threads = settings.threads.min(settings.shard_connections()).max(1);
         let start = |thread| {
-            let (generator, handle) = Generator::new(
-                Arc::clone(settings),
-                address,
-                Arc::clone(&payload),
-                Arc::clone(control),
-                worker_events.clone(),
-                settings.share(thread, threads),
-            )?;
+            let share = settings.share(thread, threads);
+            let (generator, handle) = Generator::new(setup, share)?;
             let thread = thread::Builder::new()
                 .name(format!("load {thread}"))
                 .spawn(|| generator.run())?;

@@ -10,7 +10,7 @@ use super::message::{Message, Observer, Outcome, Timestamps};
 use super::metrics::{Corruption, Metrics, busy};
 
 /// The recorder of one worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Recorder {
     /// The metrics of the current interval.
     metrics: Box<Metrics>,
@@ -40,9 +40,10 @@ pub struct Recorder {
 }
 
 /// Which messages enter counts such as the number of messages in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Counting {
     /// All messages, for a run that ends after a duration.
+    #[default]
     All,
     /// Exactly the messages of the window, in every figure, for a run of a given number of messages.
     WindowOnly,
@@ -52,20 +53,12 @@ impl Recorder {
     /// Creates a recorder for the connects and failures before the load.
     pub fn new(now: u64) -> Self {
         Self {
-            metrics: Box::default(),
             interval_start: now,
-            window: 0..0,
-            counting: Counting::All,
-            elapsed: 0,
-            idle: 0,
-            open: 0,
-            in_flight: 0,
-            up: 0,
-            up_time: 0,
             integrated_until: now,
             turn_start: now,
             last_end: now,
             last_counted_end: now,
+            ..Self::default()
         }
     }
 

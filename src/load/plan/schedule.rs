@@ -8,9 +8,10 @@ use super::random::{RngStream, random};
 use super::settings::{Arrival, Load, RunSettings};
 
 /// The schedule of one connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Schedule {
     /// Closed loop: a message is due as soon as there is room for it.
+    #[default]
     Closed,
     /// Closed loop with churn: the one message of a connection is due when its connect may start.
     ClosedChurn {
@@ -80,6 +81,14 @@ impl Schedule {
                 start, number, gap, ..
             } => Some(start + (*number as f64 * gap) as u64),
             Self::Poisson { next, .. } => Some(*next as u64),
+        }
+    }
+
+    /// Returns when the next message of an open loop is due. Returns `None` in a closed loop.
+    pub fn next_of_open_loop(&self) -> Option<u64> {
+        match self {
+            Self::Closed | Self::ClosedChurn { .. } => None,
+            Self::Constant { .. } | Self::Poisson { .. } => self.next_due(),
         }
     }
 

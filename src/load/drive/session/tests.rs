@@ -42,11 +42,8 @@ impl Observer for Log {
 
 /// A session and its surroundings. The load is open, and the time is 100.
 struct Harness {
-    payload: Payload,
-    sizes: Sizes,
-    pipeline: usize,
-    greeting: usize,
-    session: Option<Session>,
+    settings: SessionSettings,
+    session: Session,
     schedule: Schedule,
     admission: Admission,
     log: Log,
@@ -55,33 +52,24 @@ struct Harness {
 impl Harness {
     fn new(size: usize, pipeline: usize) -> Self {
         NOW.set(100);
-        let mut admission = Admission::new();
-        admission.open(0..u64::MAX, None);
-        let mut harness = Self {
-            payload: Payload::new(Framing::Raw, 1),
+        let settings = SessionSettings {
+            payload: Arc::new(Payload::new(Framing::Raw, 1)),
             sizes: Sizes::one(size),
             pipeline,
             greeting: 0,
-            session: None,
+            verify: true,
+            seed: 1,
+            clock: now,
+        };
+        let mut admission = Admission::default();
+        admission.open(0..u64::MAX, None);
+        Self {
+            session: session(&settings, SessionLoad::Unlimited, 0),
+            settings,
             schedule: Schedule::Closed,
             admission,
             log: Log::default(),
-        };
-        harness.reconnect(SessionLoad::Unlimited, 0);
-        harness
-    }
-
-    fn reconnect(&mut self, load: SessionLoad, connect_lag: u64) {
-        let readiness = Readiness::new(ShortRead::ProvesEmpty);
-        let settings = self.settings();
-        let session = Session::new(&settings, NUMBER, load, readiness, now(), connect_lag);
-        self.session = Some(session);
-    }
-
-    fn with_greeting(mut self, greeting: usize, connect_lag: u64) -> Self {
-        self.greeting = greeting;
-        self.reconnect(SessionLoad::Unlimited, connect_lag);
-        self
+        }
     }
 
     fn with_schedule(mut self, gap: f64) -> Self {
@@ -94,38 +82,15 @@ impl Harness {
         self
     }
 
-    fn settings(&self) -> SessionSettings<'_> {
-        SessionSettings {
-            payload: &self.payload,
-            sizes: &self.sizes,
-            pipeline: self.pipeline,
-            greeting: self.greeting,
-            verify: true,
-            seed: 1,
-            clock: now,
-        }
-    }
-
-    fn session(&mut self) -> &mut Session {
-        self.session.as_mut().expect("a session")
-    }
-
     fn drive(&mut self, script: &mut Script) -> SessionStatus {
-        let mut session = self.session.take().expect("a session");
-        let mut schedule = self.schedule.clone();
-        let mut admission = std::mem::replace(&mut self.admission, Admission::new());
-        let mut log = std::mem::take(&mut self.log);
-        let status = session.drive(
+        self.session.drive(
             script,
-            &mut schedule,
-            &self.settings(),
+            &mut self.schedule,
+            &self.settings,
             &mut [0; 4096],
-            &mut admission,
-            &mut log,
-        );
-        self.session = Some(session);
-        (self.schedule, self.admission, self.log) = (schedule, admission, log);
-        status
+            &mut self.admission,
+            &mut self.log,
+        )
     }
 
     /// Records an event at `at`: the socket may be readable.
@@ -135,7 +100,7 @@ impl Harness {
             readable: true,
             ..Ready::default()
         };
-        self.session().handle_ready(ready, at);
+        self.session.handle_ready(ready, at);
     }
 
     /// Records an event at `at`: the socket may be writable.
@@ -145,15 +110,20 @@ impl Harness {
             writable: true,
             ..Ready::default()
         };
-        self.session().handle_ready(ready, at);
+        self.session.handle_ready(ready, at);
     }
 
     /// Returns bytes of the connection's byte stream.
     fn bytes(&self, from: usize, length: usize) -> Vec<u8> {
-        let start = self.payload.start(NUMBER);
-        let message = self.payload.message(start, from as u64, length);
+        let start = self.settings.payload.start(NUMBER);
+        let message = self.settings.payload.message(start, from as u64, length);
         message.pieces(0).concat()
     }
+}
+
+fn session(settings: &SessionSettings, load: SessionLoad, connect_lag: u64) -> Session {
+    let readiness = Readiness::new(ShortRead::ProvesEmpty);
+    Session::new(settings, NUMBER, load, readiness, now(), connect_lag)
 }
 
 #[test]
@@ -274,12 +244,12 @@ fn a_message_on_a_blocked_socket_is_not_sendable() {
     let mut harness = Harness::new(5, 1);
     let mut script = Script::new().write_blocks();
     assert_eq!(harness.drive(&mut script), SessionStatus::Waiting);
-    assert!(harness.session().wants_write());
+    assert!(harness.session.wants_write());
     assert_eq!(harness.log.sent, [], "the socket accepted no byte");
 
     harness.writable(180);
     harness.drive(&mut Script::new());
-    assert!(!harness.session().wants_write());
+    assert!(!harness.session.wants_write());
     let times = harness.log.sent[0];
     assert_eq!((times.sendable, times.sent), (180, 180));
 }
@@ -339,7 +309,9 @@ fn bytes_that_arrive_before_they_were_sent_are_wrong() {
 
 #[test]
 fn a_greeting_is_discarded_however_it_is_split() {
-    let mut harness = Harness::new(5, 1).with_greeting(7, 3);
+    let mut harness = Harness::new(5, 1);
+    harness.settings.greeting = 7;
+    harness.session = session(&harness.settings, SessionLoad::Unlimited, 3);
     let mut script = Script::new();
     harness.drive(&mut script);
     script.expect_calls(&[]);
@@ -366,8 +338,7 @@ fn a_fin_and_a_reset_of_the_peer_are_different_failures() {
         harness.drive(&mut Script::new());
         harness.readable(120);
         assert_eq!(harness.drive(&mut script), SessionStatus::Failed(failure));
-        let session = harness.session.take().expect("a session");
-        assert_eq!(session.into_unanswered().len(), 1);
+        assert_eq!(harness.session.into_unanswered().len(), 1);
     }
 }
 
@@ -381,7 +352,7 @@ fn an_end_of_input_after_an_event_that_reported_a_reset_is_a_reset() {
         write_closed: true,
         ..Ready::default()
     };
-    harness.session().handle_ready(reset, 120);
+    harness.session.handle_ready(reset, 120);
     let mut script = Script::new().read_gives(&harness.bytes(0, 3)).read_ends();
     let failed = SessionStatus::Failed(Failure::Reset);
     assert_eq!(harness.drive(&mut script), failed);
@@ -391,18 +362,18 @@ fn an_end_of_input_after_an_event_that_reported_a_reset_is_a_reset() {
 #[test]
 fn a_session_of_one_message_is_complete_with_its_reply() {
     let mut harness = Harness::new(5, 1);
-    harness.reconnect(SessionLoad::OneMessage, 0);
+    harness.session = session(&harness.settings, SessionLoad::OneMessage, 0);
     // The connect has admitted the message, so the end of the load does not keep it back.
     harness.admission.close();
     harness.drive(&mut Script::new());
     assert!(harness.log.started.is_empty(), "the connect was the start");
-    assert!(harness.session().has_sent_all() && !harness.session().is_complete());
+    assert!(harness.session.has_sent_all() && !harness.session.is_complete());
     let reply = harness.bytes(0, 5);
     harness.readable(120);
     let mut script = Script::new().read_gives(&reply);
     harness.drive(&mut script);
     script.expect_calls(&["read(4096) = 5"]);
-    assert!(harness.session().is_complete());
+    assert!(harness.session.is_complete());
 }
 
 proptest! {
