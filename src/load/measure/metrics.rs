@@ -116,9 +116,13 @@ impl AddAssign<&Metrics> for Metrics {
     }
 }
 
+/// Returns two hexadecimal digits per byte.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn to_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    serializer.serialize_str(&hex)
+    serializer.serialize_str(&hex(bytes))
 }
 
 /// Reads hexadecimal digits up to the first other character.

@@ -230,20 +230,12 @@ impl ReportedSettings {
     /// Returns the settings that differ from the defaults and change what is measured. The family is left out, because
     /// the address shows it. The start time is left out, because it does not change what is measured.
     fn unusual(&self) -> Vec<String> {
-        let sources = match self.sources.len() {
-            0 => None,
-            1 => Some("1 source address".into()),
-            number => Some(format!("{number} source addresses")),
-        };
-        let close = match self.close {
-            Close::Fin => None,
-            Close::Rst => Some("closed by reset".into()),
-        };
+        let sources = self.sources.len() as u64;
         [
             self.churn.then(|| "one connection per message".into()),
-            close,
+            (self.close == Close::Rst).then(|| "closed by reset".into()),
             (!self.verify).then(|| "not verified".into()),
-            sources,
+            (sources > 0).then(|| pluralize(sources, "source IP")),
             self.socket_buffer_bytes
                 .map(|bytes| format!("socket buffers {bytes} B")),
             (self.skip_bytes > 0).then(|| format!("greeting of {} B", self.skip_bytes)),
@@ -320,7 +312,7 @@ mod tests {
             ReportedSettings::of(&unusual).headline(),
             "127.0.0.1:7007 (server started for this measurement): raw, messages of 1 to 4096 B x9 + 8 B x1, \
              2 connections, 1 thread, pipeline 1024, open loop, 0.5 messages/s poisson, one connection per message, closed by reset, \
-             not verified, 1 source address, socket buffers 4096 B, greeting of 24 B, timeout 0.2 s, 1000 connects/s, shard 1 of 4, \
+             not verified, 1 source IP, socket buffers 4096 B, greeting of 24 B, timeout 0.2 s, 1000 connects/s, shard 1 of 4, \
              warm-up 0.5 s, 1 s or 7 messages"
         );
     }

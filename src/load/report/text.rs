@@ -6,6 +6,7 @@ use super::schema::Report;
 use crate::load::judge::slo::{Objective, ObjectiveResult};
 use crate::load::measure::interval::Interval;
 use crate::load::measure::latency_summary::LatencySummary;
+use crate::load::measure::metrics::hex;
 use crate::load::measure::percentile::Percentile;
 use crate::load::measure::summary::{GeneratorSummary, Summary};
 use crate::load::measure::usage::ServerUsage;
@@ -199,18 +200,14 @@ fn limit(report: &Report) -> String {
 
 fn corruption(metrics: &Summary) -> Option<String> {
     let corruption = metrics.corruption.as_ref()?;
-    let hex = |bytes: &[u8]| -> String {
-        match bytes {
-            [] => "nothing".into(),
-            bytes => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-        }
+    let expected = match &corruption.expected[..] {
+        [] => "nothing".into(),
+        bytes => hex(bytes),
     };
+    let (connection, offset) = (corruption.connection, corruption.offset);
+    let got = hex(&corruption.got);
     Some(format!(
-        "corrupted: connection {}, offset {}: expected {}, got {} (hex)",
-        corruption.connection,
-        corruption.offset,
-        hex(&corruption.expected),
-        hex(&corruption.got)
+        "corrupted: connection {connection}, offset {offset}: expected {expected}, got {got} (hex)"
     ))
 }
 
