@@ -1,25 +1,32 @@
-//! The load generator: what a server answers to a load that does not depend on its answers.
+//! The load generator: sends messages to an echo server on a schedule, checks every reply and measures its latency.
 //!
 //! ```text
-//!   run ----- starts -----> Generator, one a thread: Seats on a poll
-//!    ^                          |  Schedule    when each message is due
-//!    |                          |  Session     one connection: sends, compares, times
-//!    |       Tally, an          |  Payload     which bytes
-//!    +------ interval ----------+  Recorder    what counts
-//!    |
-//!    +--> Results --> verdict, report, files
+//!   plan       what is to happen    settings, schedule, payload, random streams
+//!     |
+//!   drive      makes it happen      a coordinator, and workers with one event loop each
+//!     |
+//!   measure    what happened        histograms and counts of each interval, added to a Measurement
+//!     |
+//!   judge      what it is worth     verdict, objectives, outcome
+//!     |
+//!   report     how it is told       JSON, text, files of histograms, the sum of shards
 //! ```
+//!
+//! Imports run one way: `drive` imports `plan` and `measure`; `report` imports `judge`, which imports `measure`, which
+//! imports `plan`. [`schema`] explains each term of a report.
 //!
 //! # How it measures
 //!
-//! - **Four times a message**: intended, sendable, sent, answered ([`session`]). What the peer delays is in the wait, what
-//!   we delay is in the send lag; the response holds both, so a stall of the server cannot hide (the coordinated
-//!   omission of closed loops).
-//! - **Schedules forgive nothing** ([`schedule`]): a message that could not be sent in time keeps its time.
-//! - **The window** is one interval of time between the warm-up and the drain. What was intended in it is accounted for:
-//!   answered, failed, unanswered or never sent. The last two stay in the histogram, as lower bounds ([`recorder`]).
+//! - **A message has four times**: intended, sendable, sent and answered ([`session`]). A delay of the server is part of
+//!   the wait, a delay of the generator is part of the send lag. The response includes both, so a stall of the server
+//!   cannot hide (the coordinated omission of closed loops).
+//! - **A schedule never forgives a delay** ([`schedule`]): a message that is sent late keeps its intended time.
+//! - **The window** lies between the warm-up and the drain. Each message that is intended in the window is accounted
+//!   for: answered, failed, unanswered or unsent. Unanswered and unsent messages enter the histogram with their age, as
+//!   lower bounds ([`recorder`]).
 //! - **Every byte is compared** with what was sent, at any depth of the pipeline ([`payload`]).
-//! - **Figures are added, never averaged**: a thread fills one tally an interval, and percentiles are taken of sums.
+//! - **Figures are added, never averaged**: a worker fills one [`Metrics`] per interval, and percentiles are computed
+//!   from the sum.
 
 mod drive;
 mod judge;
