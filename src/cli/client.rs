@@ -26,7 +26,7 @@ Exit code:
   0 all echoes are right, 1 could not connect or run, or closed early or timed out, 2 command line refused, 4 a reply \
 differed from its message.";
 
-/// The options of `client`, resolved.
+/// The resolved options of `client`.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// The server, and how to connect to it.

@@ -46,7 +46,7 @@ the items of a list. MIO_ECHO_VERBOSE is 0, 1 or 2.
 Exit code:
   0 stopped, 1 could not start or run, 2 command line refused, 130 or 143 ended by a second SIGINT or SIGTERM.";
 
-/// The options of `serve`, resolved.
+/// The resolved options of `serve`.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
     /// The configuration of the server.

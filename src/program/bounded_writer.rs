@@ -20,7 +20,7 @@ pub struct BoundedWriter<T> {
     changed: Condvar,
 }
 
-/// What the thread is to write next.
+/// An element of the queue, as the thread writes it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Queued<T> {
     /// An item.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use super::exit_code;
 use super::standard_streams::write_stderr_bounded;
-use crate::cli;
+use crate::cli::escape_control;
 
 /// Reports why the command could not run.
 pub fn fail(error: &dyn Error) -> ExitCode {
@@ -31,5 +31,5 @@ pub fn cannot(action: impl Display, error: io::Error) -> io::Error {
 
 /// The text may quote input with line breaks. They must not break the line.
 fn report(text: &str) {
-    write_stderr_bounded(format!("mio-echo: {}", cli::escape_control(text)));
+    write_stderr_bounded(format!("mio-echo: {}", escape_control(text)));
 }

@@ -1,4 +1,4 @@
-//! The options of `bench`, resolved.
+//! The resolved options of `bench`.
 
 use std::path::PathBuf;
 

@@ -1,9 +1,9 @@
 //! What SIGINT and SIGTERM do during a measurement and after it.
 //!
-//! During a measurement the run handles them: the first one ends it with the results so far, and the second one ends it
-//! without results. After the measurement they end the process, which may wait forever for the reader of its report.
-//! The process reads signals in one way all the time, so that two signals that arrive at once count as one here too.
-//! The thread for that starts after the measurement, so no thread is added to what is measured.
+//! During a measurement, the first signal ends the run with the results so far, and the second one ends the run without
+//! results. After the measurement, a signal ends the process, because the process may wait forever for the reader of its
+//! report. One [`SignalWaiter`] reads the signals before and after, so that two signals at once count as one in both
+//! cases. After the measurement a thread owns the waiter. No such thread exists while something is measured.
 
 use std::process;
 use std::thread;

@@ -25,7 +25,7 @@ impl Screen {
     pub fn stderr() -> Self {
         if io::stderr().is_terminal() && can_redraw(|name| env::var_os(name)) {
             let target = ProgressDrawTarget::stderr_with_hz(REDRAWS);
-            Self::Bar(ProgressBar::with_draw_target(None, target))
+            Self::Bar(ProgressBar::with_draw_target(None, target).with_style(style("{wide_msg}")))
         } else {
             Self::Lines
         }
@@ -69,14 +69,15 @@ fn print(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Draws the bar and the text on one line of 80 columns. A narrower terminal cuts the text.
 fn draw(bar: &ProgressBar, state: BarState) {
     match state.length {
         Some(length) => {
-            bar.set_style(style("[{bar:30}] {msg}"));
+            bar.set_style(style("[{bar:10}] {wide_msg}"));
             bar.set_length(milliseconds(length));
         }
         None => {
-            bar.set_style(style("{msg}"));
+            bar.set_style(style("{wide_msg}"));
             bar.unset_length();
         }
     }
