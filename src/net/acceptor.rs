@@ -68,7 +68,7 @@ impl Acceptor {
         }
         self.pause = None;
         self.listeners.iter_mut().for_each(Listener::reset_budget);
-        // `next_listener` passes the turn on, so it is called only when the listener can accept a client.
+        // `next_listener` gives the turn to the following listener, so it is called only if a client can be taken.
         while self.takes_clients(connections)
             && let Some(index) = self.next_listener()
         {
@@ -157,7 +157,7 @@ impl Acceptor {
         });
         if let Some(count) = self.failures.count(now) {
             warn!(
-                "cannot accept clients: {error}; they wait in the kernel's queue (failed {count} times since the last such line)"
+                "cannot accept clients: {error}; clients wait in the kernel's queue ({count} failures since the last such line)"
             );
         }
     }

@@ -43,8 +43,8 @@ impl Capacity {
 
     /// Returns the most memory that the connections can take in the process, in bytes.
     ///
-    /// It is the sum of: each connection, and one more, because a growing buffer is copied; the read buffer and the buffer
-    /// pool; and messages that workers still have of connections that have closed.
+    /// The sum has these parts: every connection, and one more, because a growing buffer is copied; the read buffer; the
+    /// buffer pool; and messages of closed connections that workers still have.
     pub(super) fn memory_bound(&self, config: &Config) -> usize {
         let connections = self.connections.saturating_add(1);
         let pending = config.max_pending().max(config.max_banner_len());

@@ -8,8 +8,8 @@
 //! 3. [`run_one_of_backlog`](Connections::run_one_of_backlog): one connection whose budget ran out in an earlier run.
 //! 4. [`admit`](Connections::admit): new connections, which the acceptor brings.
 //!
-//! Each run is one call of [`Slot::drive`] in `net/slot.rs`. That is where a connection reads and writes, where its FIN
-//! is sent and where WRITABLE is armed and disarmed. [`Progress`] tells what is left to do for the loop.
+//! Each run is one call of [`Slot::drive`] in `net/slot.rs`. It reads and writes, sends the FIN, and arms and disarms
+//! WRITABLE. The [`Progress`] that it returns tells the loop what is left to do.
 //!
 //! # Fresh before backlog
 //!
@@ -127,7 +127,7 @@ impl Connections {
         }
     }
 
-    /// Runs every connection with an event in this turn, except those in the backlog, which keep their place there.
+    /// Runs every connection with an event in this turn. A connection in the backlog keeps its place there instead.
     ///
     /// This is a second walk over the events of the turn. A list of keys, filled by [`mark_ready`](Self::mark_ready),
     /// costs 10 to 28 instructions more per echo (measured with callgrind, 64 connections and one connection). A token
@@ -157,8 +157,8 @@ impl Connections {
 
     /// Tells connections that their timer has expired, and runs them.
     ///
-    /// A connection restarts its timers without telling [`Timers`]. A timer that was restarted since it was set is set
-    /// again, for the rest of its period.
+    /// A connection restarts its timers without telling [`Timers`]. If the timer was restarted in the meantime, it is set
+    /// again for the rest of its period.
     pub(super) fn expire(&mut self, now: u64) {
         while let Some(key) = self.timers.pop_due(&mut self.slots, now) {
             let slot = &mut self.slots[key];
@@ -171,8 +171,8 @@ impl Connections {
         }
     }
 
-    /// Gives an accepted client a slot and runs it, or rejects it if its address has too many connections already. The
-    /// caller has checked that a slot [is free](Self::is_full).
+    /// Gives an accepted client a slot and runs the new connection. Rejects the client if its address has too many
+    /// connections already. The caller has checked that a slot [is free](Self::is_full).
     pub(super) fn admit(
         &mut self,
         mut socket: TcpStream,

@@ -52,7 +52,7 @@ pub const BACK_END: &str = if cfg!(windows) {
 };
 
 /// What a short read proves. Under epoll it proves that the socket is drained. Windows and poll(2) report the next arrival
-/// only after `WouldBlock`. kqueue reports it, but that is not relied on.
+/// only after `WouldBlock`. kqueue reports every arrival, but this crate does not rely on that.
 pub(crate) const SHORT_READ: ShortRead = if EPOLL {
     ShortRead::ProvesEmpty
 } else {
@@ -157,7 +157,7 @@ pub(crate) fn monotonic_now() -> u64 {
     }
 }
 
-/// The longest timeout of a wait. A loop that has nothing to do after it waits again. Darwin's kevent(2) refuses more than
+/// The longest timeout of a wait. A loop with nothing to do waits again afterwards. Darwin's kevent(2) refuses more than
 /// 100,000,000 s with `EINVAL`, and on Windows mio turns more than 49.7 days into a wait without a limit.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -144,7 +144,7 @@ mod system {
     use super::SignalRequest;
     use crate::net::Handle;
 
-    /// The number of the interrupt signal on Unix, which programs use for their exit code.
+    /// The number of the interrupt signal on Unix. Windows has none for a console event.
     const SIGINT: i32 = 2;
 
     /// The console events: Ctrl-C, Ctrl-Break and the closing of the console.
