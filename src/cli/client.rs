@@ -54,7 +54,8 @@ pub struct ClientArgs {
     messages: Vec<String>,
 
     /// Rounds: how often each connection sends all messages
-    #[arg(short = 'n', long = "count", value_name = "N", value_parser = count_in(1..=MOST_ROUNDS), default_value = "1", help_heading = MESSAGES)]
+    #[arg(short = 'n', long = "count", value_name = "N", value_parser = count_in(1..=MOST_ROUNDS), default_value = "1",
+          help_heading = MESSAGES)]
     rounds: u64,
 
     /// How bytes form messages: raw, nul (a NUL follows the last message), line, crlf, len8, len16 or len16le
@@ -66,7 +67,8 @@ pub struct ClientArgs {
     skip: usize,
 
     /// Connections at once; each sends all messages
-    #[arg(short, long, value_name = "N", value_parser = count_in(1..=MOST_CONNECTIONS), default_value = "1", help_heading = CONNECTIONS)]
+    #[arg(short, long, value_name = "N", value_parser = count_in(1..=MOST_CONNECTIONS), default_value = "1",
+          help_heading = CONNECTIONS)]
     connections: usize,
 
     /// Use IPv4 only; default: every address of the name

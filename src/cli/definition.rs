@@ -1,4 +1,5 @@
-//! What the definitions of all subcommands share: the headings that group options in the help, and how values are typed.
+//! What the definitions of all subcommands share: the headings that group options in the help, and how values are
+//! typed.
 
 use std::any::TypeId;
 use std::path::PathBuf;

@@ -76,7 +76,8 @@ pub struct ServeArgs {
 
     /// What happens to a connection above --max-connections: `wait` leaves it in the kernel's queue, `close` accepts
     /// and resets it
-    #[arg(long, value_name = "ACTION", value_parser = one_of(WHEN_FULL), default_value = "wait", help_heading = CONNECTIONS)]
+    #[arg(long, value_name = "ACTION", value_parser = one_of(WHEN_FULL), default_value = "wait",
+          help_heading = CONNECTIONS)]
     when_full: WhenFull,
 
     /// Most connections from one IPv4 address or one IPv6 /64; a further one is accepted and reset; default: no limit
@@ -84,7 +85,8 @@ pub struct ServeArgs {
     max_per_ip: Option<u32>,
 
     /// Most connections that the kernel queues until they are accepted; the system may set a lower limit
-    #[arg(long, value_name = "N", value_parser = count_in(1..=LONGEST_BACKLOG), default_value = "4096", help_heading = CONNECTIONS)]
+    #[arg(long, value_name = "N", value_parser = count_in(1..=LONGEST_BACKLOG), default_value = "4096",
+          help_heading = CONNECTIONS)]
     backlog: u32,
 
     /// Probe a connection that was idle for this long: 3 probes, DUR/4 apart, then close it; 0 sends no probes
@@ -105,7 +107,8 @@ pub struct ServeArgs {
     banner: Option<String>,
 
     /// Threads that work on messages before they are echoed; 0 starts none
-    #[arg(long, value_name = "N", value_parser = count_in(0..=MOST_WORKERS), default_value = "0", help_heading = MESSAGES)]
+    #[arg(long, value_name = "N", value_parser = count_in(0..=MOST_WORKERS), default_value = "0",
+          help_heading = MESSAGES)]
     workers: usize,
 
     /// Time that a worker spends on each message, to simulate a call that blocks

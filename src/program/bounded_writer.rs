@@ -133,8 +133,8 @@ impl<T> BoundedWriter<T> {
         self.try_push(item, limit).is_ok()
     }
 
-    /// Closes the queue, and waits until the thread has written all items and ended, but no longer than `timeout`. Returns
-    /// the thread's result, once.
+    /// Closes the queue, and waits until the thread has written all items and ended, but no longer than `timeout`.
+    /// Returns the thread's result, once.
     pub fn close(&self, timeout: Duration) -> Option<io::Result<()>> {
         self.lock().is_closed = true;
         self.changed.notify_all();

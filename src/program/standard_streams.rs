@@ -97,8 +97,8 @@ fn readiness(stream: &impl AsFd, wanted: PollFlags) -> PollFlags {
     }
 }
 
-/// Reads standard input until it ends or fails. `WouldBlock` does not end it: another process that shares the stream may
-/// have made it non-blocking.
+/// Reads standard input until it ends or fails. `WouldBlock` does not end it: another process that shares the stream
+/// may have made it non-blocking.
 pub fn wait_for_end_of_stdin() {
     let mut input = io::stdin().lock();
     let mut discarded = [0; 1024];

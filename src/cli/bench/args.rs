@@ -33,7 +33,8 @@ pub struct BenchArgs {
     pub target: Option<String>,
 
     /// How long to measure, after the warm-up; default: 10s, or until --count messages are answered
-    #[arg(short, long, short_alias = 'z', value_name = "DUR", value_parser = values::parse_positive_duration, help_heading = LOAD)]
+    #[arg(short, long, short_alias = 'z', value_name = "DUR", value_parser = values::parse_positive_duration,
+          help_heading = LOAD)]
     pub duration: Option<Duration>,
 
     /// Stop after this many messages over all connections; default: stop after --duration
@@ -42,7 +43,8 @@ pub struct BenchArgs {
 
     /// Open loop: send this many messages a second over all connections, whether or not replies arrive; default: closed
     /// loop, where each reply allows the next message
-    #[arg(short, long, short_alias = 'R', alias = "qps", value_name = "N", value_parser = values::parse_rate, help_heading = LOAD)]
+    #[arg(short, long, short_alias = 'R', alias = "qps", value_name = "N", value_parser = values::parse_rate,
+          help_heading = LOAD)]
     pub rate: Option<f64>,
 
     /// How the messages of --rate are spaced: `constant` or `poisson` (random); default: constant
@@ -54,11 +56,13 @@ pub struct BenchArgs {
     pub pipeline: Option<usize>,
 
     /// Threads that share the connections
-    #[arg(short, long, value_name = "N", value_parser = values::parse_threads, default_value = "1", help_heading = LOAD)]
+    #[arg(short, long, value_name = "N", value_parser = values::parse_threads, default_value = "1",
+          help_heading = LOAD)]
     pub threads: usize,
 
     /// How long to apply the load before the measurement
-    #[arg(short, long, value_name = "DUR", value_parser = values::parse_warmup, default_value = "1s", help_heading = LOAD)]
+    #[arg(short, long, value_name = "DUR", value_parser = values::parse_warmup, default_value = "1s",
+          help_heading = LOAD)]
     pub warmup: Duration,
 
     /// Seed of the random bytes, sizes and arrivals: the same seed makes the same load
@@ -66,20 +70,22 @@ pub struct BenchArgs {
     pub seed: u64,
 
     /// Connections at once, over all threads and shards
-    #[arg(short, long, value_name = "N", value_parser = count_in(1..=MOST_CONNECTIONS), default_value = "64", help_heading = CONNECTIONS)]
+    #[arg(short, long, value_name = "N", value_parser = count_in(1..=MOST_CONNECTIONS), default_value = "64",
+          help_heading = CONNECTIONS)]
     pub connections: usize,
 
     /// Connections opened a second at the start; default: as fast as the server accepts, at most 256 attempts at once
     #[arg(long, value_name = "N", value_parser = values::parse_rate, help_heading = CONNECTIONS)]
     pub connect_rate: Option<f64>,
 
-    /// Open a connection for each message and close it after the reply; the response starts with the connection attempt;
-    /// default: keep connections
+    /// Open a connection for each message and close it after the reply; the response starts with the connection
+    /// attempt; default: keep connections
     #[arg(long, help_heading = CONNECTIONS)]
     pub churn: bool,
 
     /// How to close connections: `fin`, or `rst`, which leaves no connection in TIME_WAIT
-    #[arg(long, value_name = "HOW", value_parser = one_of(values::CLOSE), default_value = "fin", help_heading = CONNECTIONS)]
+    #[arg(long, value_name = "HOW", value_parser = one_of(values::CLOSE), default_value = "fin",
+          help_heading = CONNECTIONS)]
     pub close: Close,
 
     /// Source addresses, used in turn: ADDR,ADDR.. or ADDR/PREFIX, at most 65536; default: the system chooses
@@ -95,11 +101,13 @@ pub struct BenchArgs {
     pub ipv6: bool,
 
     /// Size of a message in bytes, header or terminator included: 64, a range 1..4k, or weighted sizes 64:9,16k:1
-    #[arg(short, long, value_name = "SIZE", value_parser = values::parse_sizes, default_value = "64", help_heading = MESSAGES)]
+    #[arg(short, long, value_name = "SIZE", value_parser = values::parse_sizes, default_value = "64",
+          help_heading = MESSAGES)]
     pub size: Sizes,
 
     /// How bytes form messages, as on the server: raw, line, crlf, len8, len16 or len16le
-    #[arg(long, value_name = "FRAMING", value_parser = values::parse_framing, default_value = "raw", help_heading = MESSAGES)]
+    #[arg(long, value_name = "FRAMING", value_parser = values::parse_framing, default_value = "raw",
+          help_heading = MESSAGES)]
     pub framing: Framing,
 
     /// Length of the server's greeting in bytes, which is discarded on each connection; default: 0
@@ -111,25 +119,27 @@ pub struct BenchArgs {
     pub no_verify: bool,
 
     /// How long a connection attempt or a reply may take
-    #[arg(long, value_name = "DUR", value_parser = values::parse_positive_duration, default_value = "10s", help_heading = TIMEOUTS)]
+    #[arg(long, value_name = "DUR", value_parser = values::parse_positive_duration, default_value = "10s",
+          help_heading = TIMEOUTS)]
     pub timeout: Duration,
 
     /// SO_SNDBUF and SO_RCVBUF, in bytes; default: the system's autotuning
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = BUFFERS)]
     pub socket_buffer: Option<usize>,
 
-    /// Run shard I (from 0) of N processes that make one load: its part of the connections and of the rate; `auto` reads I
-    /// from JOB_COMPLETION_INDEX; default: the whole load
+    /// Run shard I (from 0) of N processes that make one load: its part of the connections and of the rate; `auto`
+    /// reads I from JOB_COMPLETION_INDEX; default: the whole load
     #[arg(long, value_name = "I/N", value_parser = parse_shard, help_heading = SHARDS)]
     pub shard: Option<ShardArg>,
 
-    /// When the warm-up starts: RFC 3339, @UNIXTIME, or next:60s for the next whole minute; default: when all connections
-    /// are up
+    /// When the warm-up starts: RFC 3339, @UNIXTIME, or next:60s for the next whole minute; default: when all
+    /// connections are up
     #[arg(long, value_name = "TIME", value_parser = parse_start_time, help_heading = SHARDS)]
     pub start_at: Option<SystemTime>,
 
     /// How often to print figures while the measurement runs, at most every 10ms
-    #[arg(short, long, value_name = "DUR", value_parser = values::parse_interval, default_value = "1s", help_heading = OUTPUT)]
+    #[arg(short, long, value_name = "DUR", value_parser = values::parse_interval, default_value = "1s",
+          help_heading = OUTPUT)]
     pub interval: Duration,
 
     /// Write the histograms of each interval to this file (HdrHistogram log 1.2); default: no file

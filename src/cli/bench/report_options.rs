@@ -15,8 +15,8 @@ pub struct ReportOptions {
     #[arg(short, long, value_name = "FILE", help_heading = OUTPUT)]
     pub output: Option<PathBuf>,
 
-    /// Write the distribution of the response times to this file, in milliseconds, for HdrHistogram's plotter; default: no
-    /// file
+    /// Write the distribution of the response times to this file, in milliseconds, for HdrHistogram's plotter;
+    /// default: no file
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub hgrm: Option<PathBuf>,
 
@@ -24,8 +24,8 @@ pub struct ReportOptions {
     #[arg(short = 'J', long, help_heading = OUTPUT)]
     pub json: bool,
 
-    /// Objectives, separated by commas, such as p99<1ms,errors<0.1%: limits of the response's p50, p90, p99, p99.9, p99.99,
-    /// max and mean, and of the share of errors; the exit code is 3 if one is not met; default: no objectives
+    /// Objectives, separated by commas, such as p99<1ms,errors<0.1%: limits of the response's p50, p90, p99, p99.9,
+    /// p99.99, max and mean, and of the share of errors; the exit code is 3 if one is not met; default: no objectives
     #[arg(long, value_name = "OBJECTIVES", value_parser = parse_objectives, help_heading = OUTPUT)]
     pub slo: Option<Slo>,
 

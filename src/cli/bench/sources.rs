@@ -9,8 +9,8 @@ const MOST: usize = 65_536;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources(pub Vec<IpAddr>);
 
-/// Parses addresses and networks, which are separated by commas. The network and the broadcast address of an IPv4 network
-/// are left out.
+/// Parses addresses and networks, which are separated by commas. The network and the broadcast address of an IPv4
+/// network are left out.
 pub fn parse_sources(text: &str) -> Result<Sources, String> {
     let mut all = Vec::new();
     for part in text.split(',') {
@@ -58,7 +58,8 @@ fn expand(text: &str) -> Option<Vec<IpAddr>> {
     }
 }
 
-/// Returns the first and the last address, as numbers of `width` bits, that share the first `prefix` bits with `address`.
+/// Returns the first and the last address, as numbers of `width` bits, that share the first `prefix` bits with
+/// `address`.
 fn network(width: u32, prefix: u32, address: u128) -> Option<(u128, u128)> {
     let host_bits = width.checked_sub(prefix)?;
     let size = 1_u128

@@ -49,7 +49,8 @@ impl BackgroundFile {
         (file, writer)
     }
 
-    /// Closes the queue, and waits until all pieces are written. `queued` is the result of the writes to the [`PieceWriter`].
+    /// Closes the queue, and waits until all pieces are written. `queued` is the result of the writes to the
+    /// [`PieceWriter`].
     ///
     /// # Errors
     ///

@@ -1,9 +1,10 @@
 //! What SIGINT and SIGTERM do during a measurement and after it.
 //!
-//! During a measurement, the first signal ends the run with the results so far, and the second one ends the run without
-//! results. After the measurement, a signal ends the process, because the process may wait forever for the reader of its
-//! report. One [`SignalWaiter`] reads the signals before and after, so that two signals at once count as one in both
-//! cases. After the measurement a thread owns the waiter. No such thread exists while something is measured.
+//! During a measurement, the first signal ends the run with the results so far, and the second one ends the run
+//! without results. After the measurement, a signal ends the process, because the process may wait forever for the
+//! reader of its report. One [`SignalWaiter`] reads the signals before and after, so that two signals at once count
+//! as one in both cases. After the measurement a thread owns the waiter. No such thread exists while something is
+//! measured.
 
 use std::process;
 use std::thread;
@@ -13,8 +14,8 @@ use mio_echo::load::{ReadyRun, Results, RunError, RunEvent, SignalWaiter};
 
 use crate::program::exit_code;
 
-/// The time that the report has after a signal. The first signal may arrive when the measurement has just ended, as with
-/// `timeout 10 mio-echo bench -d 9`. A report that is being written must not be lost then.
+/// The time that the report has after a signal. The first signal may arrive when the measurement has just ended, as
+/// with `timeout 10 mio-echo bench -d 9`. A report that is being written must not be lost then.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// Measures. After this function has returned, SIGINT and SIGTERM end the process.

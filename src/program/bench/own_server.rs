@@ -9,8 +9,8 @@ use mio_echo::net::{Config, DEFAULT_CONNECTIONS, IpFamily};
 
 /// Returns a command that starts `mio-echo serve` for a run with `settings`.
 ///
-/// The server prints `listening on ADDR` and ends at the end of its standard input. No `MIO_ECHO_*` variable reaches the
-/// server, so the environment of the user does not change what is measured.
+/// The server prints `listening on ADDR` and ends at the end of its standard input. No `MIO_ECHO_*` variable reaches
+/// the server, so the environment of the user does not change what is measured.
 ///
 /// # Errors
 ///
