@@ -1,8 +1,8 @@
 //! Decides whether a message may start.
 //!
-//! Messages start from the start of the load to the end of the window. If the run is limited to a number of messages, at
-//! most that many messages of the window start. With churn a message starts with its connect, and a connect that is
-//! under way has used its part of the quota. Messages of the warm-up use no quota.
+//! Messages may start from the start of the load to the end of the window. If the run is limited to a number of
+//! messages, at most that many messages of the window start: the quota. With churn a message starts with its connect,
+//! so a connect that is under way has used its part of the quota. Messages of the warm-up use no quota.
 
 use std::ops::Range;
 

@@ -39,7 +39,7 @@ pub struct Client {
     pub connect_message: Option<u64>,
     /// When the latest connect started.
     pub connect_started: u64,
-    /// Since when the next connect may start: the end of the latest connection, or some time later after a failure.
+    /// The time from which on the next connect may start: the end of the latest connection, or later after a failure.
     pub connect_allowed_at: u64,
     /// When a reconnect is due, or [`NEVER`].
     pub reconnect_at: u64,
@@ -96,9 +96,9 @@ impl Client {
         Token(self.key)
     }
 
-    /// Returns how long the load generator itself delayed the latest connect.
+    /// Returns the delay of the latest connect that the load generator itself caused.
     ///
-    /// With churn the connect is the start of a message, and the peer is not to blame for this delay.
+    /// With churn a connect starts a message, so this delay is part of the send lag and not of the wait.
     pub fn connect_lag(&self) -> u64 {
         let due = self.schedule.next_due().unwrap_or(self.connect_started);
         self.connect_started
@@ -121,7 +121,7 @@ impl Client {
         }
     }
 
-    /// Returns true, once, if the peer has not read for [`STALL_LIMIT`].
+    /// Returns true if the peer has not read for [`STALL_LIMIT`], but only once per client.
     pub fn is_newly_stalled(&mut self, now: u64) -> bool {
         let SocketState::Up(Connection { session, .. }) = &self.socket else {
             return false;

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, mpsc};
 
 use crate::load::measure::metrics::Metrics;
+use crate::load::plan::settings::RunSettings;
 use crate::net::Handle;
+use crate::net::timers::{NEVER, nanoseconds};
 
 /// The times of a run, in nanoseconds of the monotonic clock, which all threads share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub struct Timeline {
     pub load_start: u64,
     /// When the window starts.
     pub window_start: u64,
-    /// When the window ends, or [`NEVER`](crate::net::timers::NEVER).
+    /// When the window ends, or [`NEVER`].
     pub window_end: u64,
 }
 
@@ -52,17 +54,21 @@ pub enum WorkerEvent {
         /// The number of the connection, from 1.
         connection: u64,
     },
-    /// The worker has finished. This is its last event.
-    Finished {
-        /// The mean number of connections that were up in the window, or the number at its start if it had no length.
-        connections: f64,
-        /// When the window ended.
-        window_end: u64,
-        /// The busy share of the window, from 0 to 1. `None` if the window had no length.
-        busy: Option<f64>,
-        /// The number of [`IntervalEnded`](Self::IntervalEnded) events before.
-        intervals: usize,
-    },
+    /// The worker has finished. No other event follows.
+    Finished(WorkerSummary),
+}
+
+/// The figures of a worker that has finished.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WorkerSummary {
+    /// The mean number of connections that were up in the window, or the number at its start if it had no length.
+    pub connections: f64,
+    /// When the window ended.
+    pub window_end: u64,
+    /// The busy share of the window, from 0 to 1. `None` if the window had no length.
+    pub busy: Option<f64>,
+    /// The number of intervals that the worker has reported.
+    pub intervals: usize,
 }
 
 /// Sends the events of a worker to the coordinator.
@@ -73,6 +79,17 @@ pub struct WorkerEventSender {
 }
 
 impl Timeline {
+    /// Creates the times of a run whose load starts at `load_start`.
+    pub fn new(load_start: u64, settings: &RunSettings) -> Self {
+        let window_start = load_start + nanoseconds(settings.warmup);
+        let duration = settings.stop.duration.map_or(NEVER, nanoseconds);
+        Self {
+            load_start,
+            window_start,
+            window_end: window_start.saturating_add(duration),
+        }
+    }
+
     /// Returns the window.
     pub fn window(&self) -> Range<u64> {
         self.window_start..self.window_end

@@ -14,11 +14,11 @@ use super::event::{RunEvent, RunPhase};
 use super::intervals::{CollectedInterval, IntervalCollector};
 use super::prepare::ReadyRun;
 use super::signal_waiter::SignalWaiter;
+use super::totals::Totals;
 use super::worker_setup::WorkerSetup;
 use super::workers::Workers;
 use crate::load::measure::interval::{Interval, IntervalSummary};
 use crate::load::measure::measurement::{Measurement, TargetRate};
-use crate::load::measure::metrics::Metrics;
 use crate::load::measure::results::Results;
 use crate::load::measure::usage::UsageMeter;
 use crate::load::plan::payload::Payload;
@@ -69,19 +69,8 @@ struct Coordinator<'a> {
     worker_events: mpsc::Receiver<WorkerEvent>,
     usage: UsageMeter,
     timeline: Option<Timeline>,
-    /// Workers whose clients have all tried to connect.
-    connected_workers: usize,
-    /// Connections that were established before the load.
-    connections: usize,
-    /// The mean number of connections that were up in the window.
-    mean_connections: f64,
-    total: Metrics,
     collector: IntervalCollector,
-    intervals: Vec<IntervalSummary>,
-    /// When the window ended for the last worker so far.
-    window_end: Option<u64>,
-    /// The busy share of the busiest worker so far.
-    busiest: Option<f64>,
+    totals: Totals,
     /// The number of the signal that stopped the run.
     signal: Option<i32>,
     is_measuring: bool,
@@ -116,13 +105,7 @@ impl<'a> Coordinator<'a> {
             worker_events,
             usage: UsageMeter::new(server),
             timeline: None,
-            connected_workers: 0,
-            connections: 0,
-            mean_connections: 0.0,
-            total: Metrics::default(),
-            intervals: Vec::new(),
-            window_end: None,
-            busiest: None,
+            totals: Totals::default(),
             signal: None,
             is_measuring: false,
             phase_start: platform::monotonic_now(),
@@ -216,10 +199,10 @@ impl<'a> Coordinator<'a> {
                     connections,
                     metrics,
                 } => {
-                    self.connections += connections;
-                    self.connected_workers += 1;
-                    self.total += &metrics;
-                    if self.connected_workers == self.workers.count() && self.signal.is_none() {
+                    self.totals.add_connected(connections, &metrics);
+                    if self.totals.connected_workers == self.workers.count()
+                        && self.signal.is_none()
+                    {
                         self.start_load()?;
                     }
                 }
@@ -237,17 +220,10 @@ impl<'a> Coordinator<'a> {
                         "connection {connection}: no progress for 5 s: the peer is not reading"
                     )))
                 }
-                WorkerEvent::Finished {
-                    connections,
-                    window_end,
-                    busy,
-                    intervals,
-                } => {
-                    self.collector.worker_finished(intervals);
-                    self.mean_connections += connections;
+                WorkerEvent::Finished(summary) => {
+                    self.collector.worker_finished(summary.intervals);
                     self.take_complete_intervals();
-                    self.window_end = self.window_end.max(Some(window_end));
-                    self.busiest = [self.busiest, busy].into_iter().flatten().reduce(f64::max);
+                    self.totals.add_finished(&summary);
                 }
             }
         }
@@ -257,10 +233,10 @@ impl<'a> Coordinator<'a> {
     /// Starts the load after all workers have connected.
     fn start_load(&mut self) -> Result<(), RunError> {
         // Wrong bytes before the first message are a result: the server sent a greeting that the settings do not skip.
-        if self.connections == 0 && self.total.corrupted == 0 {
+        if self.totals.connections == 0 && self.totals.metrics.corrupted == 0 {
             return Err(RunError::NotConnected {
                 address: self.address,
-                failures: self.total.failures,
+                failures: self.totals.metrics.failures,
             });
         }
         self.usage.record_connected();
@@ -274,13 +250,7 @@ impl<'a> Coordinator<'a> {
                 (now + nanoseconds(left), RunPhase::Waiting(left))
             }
         };
-        let window_start = load_start + nanoseconds(self.settings.warmup);
-        let duration = self.settings.stop.duration.map_or(NEVER, nanoseconds);
-        let timeline = Timeline {
-            load_start,
-            window_start,
-            window_end: window_start.saturating_add(duration),
-        };
+        let timeline = Timeline::new(load_start, &self.settings);
         self.timeline = Some(timeline);
         self.enter(phase);
         // Only this line sets the value, once per run, so `set` cannot fail.
@@ -315,7 +285,7 @@ impl<'a> Coordinator<'a> {
     fn take_complete_intervals(&mut self) {
         while let Some((index, interval)) = self.collector.pop_complete() {
             let CollectedInterval { end, metrics, .. } = interval;
-            self.total += &metrics;
+            self.totals.metrics += &metrics;
             let start = self.settings.interval * index as u32;
             let length = self.since_window_start(end).saturating_sub(start);
             // A load that was stopped in its warm-up reports an interval without a length.
@@ -325,7 +295,7 @@ impl<'a> Coordinator<'a> {
                     length,
                     metrics,
                 };
-                self.intervals.push(IntervalSummary::of(&interval));
+                self.totals.intervals.push(IntervalSummary::of(&interval));
                 (self.on_event)(RunEvent::IntervalFinished(&interval));
             }
         }
@@ -343,7 +313,7 @@ impl<'a> Coordinator<'a> {
             let signal = self.signal.unwrap_or_default();
             return Err(RunError::Interrupted { signal });
         };
-        let window = self.since_window_start(self.window_end.unwrap_or(timeline.window_end));
+        let window = self.since_window_start(self.totals.window_end.unwrap_or(timeline.window_end));
         let age = self.since_window_start(platform::monotonic_now());
         let connections_asked = self.settings.shard_connections();
         Ok(Results {
@@ -352,43 +322,16 @@ impl<'a> Coordinator<'a> {
             measurement: Measurement {
                 window,
                 connections_asked,
-                connections_achieved: whole_connections(self.mean_connections, connections_asked),
+                connections_achieved: self.totals.achieved_connections(connections_asked),
                 target_rate: TargetRate::of(&self.settings),
-                total: self.total,
-                intervals: self.intervals,
-                busiest: self.busiest,
+                total: self.totals.metrics,
+                intervals: self.totals.intervals,
+                busiest: self.totals.busiest,
                 generator_cpu: self.usage.generator_cpu(),
-                server: self.usage.server(self.connections, window),
+                server: self.usage.server(self.totals.connections, window),
                 interrupted: self.signal,
             },
             settings: Arc::unwrap_or_clone(self.settings),
         })
-    }
-}
-
-/// Rounds a mean number of connections down, but forgives a shortfall of up to 1 % of the `requested` connections and up
-/// to half a connection: the moments in which a lost connection was replaced do not count as a missing connection.
-fn whole_connections(mean: f64, requested: usize) -> usize {
-    (mean + (requested as f64 / 100.0).min(0.5)).floor() as usize
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_connection_that_was_down_for_more_than_a_moment_is_missing() {
-        for (mean, requested, expected) in [
-            (0.99, 1, 1),
-            (0.98, 1, 0),
-            (7.93, 8, 8),
-            (7.91, 8, 7),
-            (4.8, 8, 4),
-            (999.5, 1000, 1000),
-            (999.4, 1000, 999),
-        ] {
-            let whole = whole_connections(mean, requested);
-            assert_eq!(whole, expected, "{mean} of {requested}");
-        }
     }
 }

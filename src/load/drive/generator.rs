@@ -19,7 +19,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::client_runner::Turn;
 use super::clients::Clients;
-use super::control::{Control, WorkerEvent, WorkerEventSender};
+use super::control::{Control, WorkerEvent, WorkerEventSender, WorkerSummary};
 use super::phases::{Command, Facts, Phases};
 use super::worker_setup::WorkerSetup;
 use crate::load::plan::share::WorkerShare;
@@ -184,11 +184,12 @@ impl Generator {
         self.end_interval(last_interval, window_end);
         let recorder = &self.clients.runner.recorder;
         let established = self.clients.runner.connector.established() as f64;
-        self.worker_events.send(WorkerEvent::Finished {
+        let summary = WorkerSummary {
             connections: recorder.mean_connections().unwrap_or(established),
             window_end,
             busy: recorder.busy(),
             intervals: last_interval + 1,
-        });
+        };
+        self.worker_events.send(WorkerEvent::Finished(summary));
     }
 }

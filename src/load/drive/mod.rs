@@ -1,17 +1,21 @@
 //! Makes the load happen: workers with connections, and the coordinator that directs them.
 //!
 //! ```text
-//!   coordinator  <---- worker events (channel) ----  generator, one per thread
-//!        |       ----- control (shared) ---------->     |  phases      what is to be done next
-//!        |                                              |  clients     which client needs a run
-//!        v                                              |    client      one socket after another
-//!     events to the caller                              |    connector   opens the sockets
-//!                                                       |    session     messages on an open socket
-//!                                                       v    admission   may a message start?
+//!   coordinator  ---- control: times, stop ------>  generator, one per worker thread
+//!        |       <--- worker events -------------      |
+//!        |                                             +-- phases           what is to be done next
+//!        v                                             +-- clients          which client is run now
+//!   run events to the caller                                 |
+//!                                                            +-- client_runner    what a run does
+//!                                                                  +-- client        one socket after another
+//!                                                                  +-- connector     opens the sockets
+//!                                                                  +-- admission     may a message start?
+//!                                                                  +-- session       messages on an open socket
 //! ```
 //!
-//! Reading order: [`session`], [`admission`], [`client`], [`connector`], [`clients`], [`phases`], [`generator`], then
-//! [`control`], [`workers`] and [`coordinator`]. [`prepare`] is what happens before.
+//! Reading order: [`session`] with its two halves, [`admission`], [`client`], [`connector`], [`client_runner`],
+//! [`clients`], [`phases`] and [`generator`] for a worker; then [`prepare`], [`control`], [`workers`] and
+//! [`coordinator`] for a run.
 
 pub mod admission;
 pub mod child_server;
@@ -30,5 +34,6 @@ pub mod prepare;
 pub mod session;
 pub mod signal_waiter;
 pub mod timer_queue;
+pub mod totals;
 pub mod worker_setup;
 pub mod workers;

@@ -16,8 +16,8 @@ use super::control::Timeline;
 use crate::load::plan::settings::{Load, RunSettings};
 use crate::net::timers::{NEVER, nanoseconds};
 
-/// How long replies may arrive after a stop by the coordinator: 100 ms. Replies that are on their way are answered in
-/// that time, and do not turn percentiles into lower bounds.
+/// How long replies may arrive after a stop by the coordinator: 100 ms. Replies that are on their way arrive in that
+/// time, so their messages do not count as unanswered, which would turn percentiles into lower bounds.
 const STOP_GRACE: u64 = 100_000_000;
 
 /// The phase of a worker.
@@ -38,17 +38,17 @@ pub enum WorkerPhase {
 /// The facts that decide on the next phase.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
-    /// Every client has tried to connect.
+    /// True if every client has tried to connect.
     pub have_all_tried: bool,
     /// The times of the run, once the coordinator has set them.
     pub timeline: Option<Timeline>,
-    /// The coordinator has stopped the run.
+    /// True if the coordinator has stopped the run.
     pub is_stopped: bool,
-    /// Every counted message that started has ended.
+    /// True if every counted message that started has ended.
     pub is_idle: bool,
-    /// The number of messages is limited and all of them have ended.
+    /// True if the number of messages is limited and all of them have ended.
     pub is_complete: bool,
-    /// The number of messages is limited, and messages that are due have not ended for a long time.
+    /// True if the number of messages is limited, and messages are overdue while no message ends.
     pub is_stalled: bool,
     /// When the latest counted message ended, or the start of the window.
     pub last_counted_end: u64,
@@ -88,10 +88,10 @@ pub struct Phases {
     phase: WorkerPhase,
     interval: u64,
     timeout: u64,
-    /// How long the schedule of a limited number of messages is. The last message has a time of its own, as every
-    /// message has, so all workers have the same length. 0 in a closed loop.
+    /// The length of the schedule of a limited number of messages, the same for all workers. A gap follows the last
+    /// message, as it follows every message. 0 in a closed loop.
     schedule_length: u64,
-    /// Starts of intervals that are past: the first is the start of the window.
+    /// The number of intervals that have started. The first one starts with the window.
     intervals_started: usize,
 }
 

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! - *intended*: the schedule wants the message sent. In a closed loop: there is room for the message.
-//! - *sendable*: the message is intended, the connection is up, fewer messages than the pipeline's depth are unanswered,
-//!   and the socket accepts bytes.
+//! - *sendable*: the message is intended, the connection is up, fewer messages than the pipeline's depth are
+//!   unanswered, and the socket accepts bytes.
 //! - *sent*: the socket has accepted the first byte.
 //! - *answered*: the last byte of the reply is back.
 //!
@@ -46,7 +46,7 @@ pub struct SessionSettings {
     pub pipeline: usize,
     /// Bytes of a greeting that the server sends first on each connection. They are discarded.
     pub greeting: usize,
-    /// Compare every byte of a reply with the message.
+    /// True if every byte of a reply is compared with the message.
     pub verify: bool,
     /// The seed of the message sizes.
     pub seed: u64,
@@ -101,15 +101,15 @@ pub struct Session {
     written: usize,
     /// The offset of the next message in the byte stream of the connection.
     next_offset: u64,
-    /// Since when only the load generator itself delays the next message.
+    /// The time since which only the load generator itself delays the next message.
     sendable_since: u64,
     /// True if the pipeline was full at least once.
     was_full: bool,
-    /// Since when there is room for the messages after the next one, once the pipeline was full.
+    /// The times since which there is room for the messages after the next one, once the pipeline was full.
     room_since: VecDeque<u64>,
-    /// How long the load generator itself delayed the connect.
+    /// The delay of the connect that the load generator itself caused.
     connect_lag: u64,
-    /// Since when the socket has accepted no bytes, if the latest write was blocked.
+    /// The time since which the socket has accepted no bytes, if the latest write was blocked.
     blocked_since: Option<u64>,
     load: SessionLoad,
     /// True if the one message of [`SessionLoad::OneMessage`] was sent.
@@ -194,7 +194,7 @@ impl Session {
         self.blocked_since.is_some()
     }
 
-    /// Returns since when the socket has accepted no bytes, if the latest write was blocked.
+    /// Returns the time since which the socket has accepted no bytes, if the latest write was blocked.
     pub fn blocked_since(&self) -> Option<u64> {
         self.blocked_since
     }
@@ -218,7 +218,7 @@ impl Session {
         self.has_sent_all && self.in_flight.is_empty()
     }
 
-    /// Returns since when the peer owes bytes: the greeting, or the reply to the oldest message.
+    /// Returns the time since which the peer owes bytes: the greeting, or the reply to the oldest message.
     pub fn awaited_since(&self) -> Option<u64> {
         match self.greeting_left {
             0 => self.in_flight.front().map(|message| message.times.sent),

@@ -13,11 +13,12 @@ use crate::net::{Handle, platform, poll};
 const WAKER: Token = Token(0);
 const SIGNALS: Token = Token(1);
 
-/// Waits for SIGINT and SIGTERM of this process, and for wakes by other threads. On Windows, waits for the events of the
-/// console.
+/// Waits for SIGINT and SIGTERM of this process, and for wakes by other threads. On Windows, waits for the events of
+/// the console.
 ///
-/// From [`install`](Self::install) on, the signals have no other effect. [`ReadyRun::run`](super::prepare::ReadyRun::run)
-/// handles them during a run. Before and after a run the caller handles them.
+/// From [`install`](Self::install) on, the signals have no other effect.
+/// [`ReadyRun::run`](super::prepare::ReadyRun::run) handles the signals during a run. Before and after a run the caller
+/// handles them.
 pub struct SignalWaiter {
     poll: Poll,
     events: Events,
@@ -47,7 +48,7 @@ impl SignalWaiter {
         })
     }
 
-    /// Waits for a signal to stop, at most for `longest`. Returns the number of the signal, or `None` if there was none.
+    /// Waits for a signal to stop, at most for `longest`. Returns the number of the signal, or `None` after that time.
     ///
     /// # Errors
     ///

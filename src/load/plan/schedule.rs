@@ -41,8 +41,8 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// Creates the schedule of the connection with number `connection`, from 0 over all shards, of a load that starts at
-    /// `start`.
+    /// Creates the schedule of a connection in a load that starts at `start`. `connection` is the number of the
+    /// connection among the connections of all shards, from 0.
     pub fn new(settings: &RunSettings, connection: u64, start: u64) -> Self {
         let connections = settings.connections as u64;
         let Load::Open { rate, arrival } = settings.load else {

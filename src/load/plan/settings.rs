@@ -38,11 +38,11 @@ pub struct RunSettings {
     pub timeout: Duration,
     /// Connects per second before the load. `None`: as fast as they are answered, 256 at a time.
     pub connect_rate: Option<f64>,
-    /// Use a new connection for each message.
+    /// True if each message has a connection of its own.
     pub churn: bool,
     /// How connections are closed.
     pub close: Close,
-    /// Compare every byte of a reply with the message.
+    /// True if every byte of a reply is compared with the message.
     pub verify: bool,
     /// The seed of the bytes, the sizes and the Poisson arrivals.
     pub seed: u64,
