@@ -85,6 +85,17 @@ fn every_test_that_ci_names_exists() {
 }
 
 #[test]
+fn every_test_that_the_readme_names_exists() {
+    let readme = fs::read_to_string("README.md").expect("reading README");
+    let words = readme.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    let functions = test_functions();
+    for prefix in words.filter(|word| word.starts_with("fault_") || word.starts_with("seed_")) {
+        let exists = functions.iter().any(|(_, test)| test.starts_with(prefix));
+        assert!(exists, "README.md: there is no {prefix}");
+    }
+}
+
+#[test]
 fn ids_are_read_from_the_start_of_a_name() {
     assert_eq!(ids("fault_t2_500_messages"), ["T2"]);
     assert_eq!(
