@@ -11,10 +11,9 @@ use mio::Registry;
 use super::admission::Admission;
 use super::client::{Client, Connection, SocketState};
 use super::connector::{Connector, finish_connect};
-use super::control::{WorkerEvent, WorkerEventSender};
+use super::control::{WorkerEvent, WorkerEventSender, WorkerSetup};
 use super::session::{Session, SessionLoad, SessionSettings, SessionStatus};
 use super::timer_queue::TimerQueue;
-use super::worker_setup::WorkerSetup;
 use crate::load::measure::failure::Failure;
 use crate::load::measure::message::{Message, Observer, Outcome};
 use crate::load::measure::metrics::Corruption;
@@ -30,7 +29,7 @@ use crate::net::timers::{NEVER, nanoseconds};
 /// What the clients of one worker share.
 pub struct ClientRunner {
     settings: Arc<RunSettings>,
-    session_settings: SessionSettings,
+    session_settings: Arc<SessionSettings>,
     timeout: u64,
     worker_events: WorkerEventSender,
     read_buffer: Box<[u8]>,
@@ -59,7 +58,7 @@ impl ClientRunner {
     pub fn new(setup: &WorkerSetup, share: WorkerShare, now: u64) -> Self {
         let settings = Arc::clone(&setup.settings);
         Self {
-            session_settings: SessionSettings {
+            session_settings: Arc::new(SessionSettings {
                 payload: Arc::clone(&setup.payload),
                 sizes: settings.sizes.clone(),
                 pipeline: settings.pipeline,
@@ -67,7 +66,7 @@ impl ClientRunner {
                 verify: settings.verify,
                 seed: settings.seed,
                 clock: platform::monotonic_now,
-            },
+            }),
             timeout: nanoseconds(settings.timeout),
             worker_events: setup.worker_events.clone(),
             read_buffer: vec![0; PIECE].into_boxed_slice(),
@@ -194,7 +193,6 @@ impl ClientRunner {
         let status = connection.session.drive(
             &mut connection.socket,
             &mut client.schedule,
-            &self.session_settings,
             &mut self.read_buffer,
             &mut self.admission,
             &mut self.recorder,
@@ -213,7 +211,7 @@ impl ClientRunner {
                     return self.fail(client, Failure::Reset, turn);
                 }
                 // A message of an open loop is queued if only its time is missing.
-                let can_send = connection.session.can_send(&self.session_settings);
+                let can_send = connection.session.can_send();
                 if let (true, Some(due)) = (can_send, client.schedule.next_due()) {
                     self.schedule_send(client, due);
                 }

@@ -5,10 +5,8 @@ use mio::event::Event;
 
 use super::client::{Client, RECONNECT_INTERVAL, SocketState};
 use super::client_runner::{ClientRunner, Turn};
-use super::control::Timeline;
-use super::worker_setup::WorkerSetup;
+use super::control::{Timeline, WorkerSetup};
 use crate::load::measure::recorder::Counting;
-use crate::load::plan::settings::RunSettings;
 use crate::load::plan::share::WorkerShare;
 use crate::net::poll::readiness_of;
 use crate::net::timers::nanoseconds;
@@ -26,22 +24,16 @@ pub struct Clients {
 impl Clients {
     /// Creates the clients of a worker that starts to connect at `now`.
     pub fn new(setup: &WorkerSetup, share: WorkerShare, now: u64) -> Self {
-        let RunSettings {
-            connections,
-            stop,
-            timeout,
-            ..
-        } = *setup.settings;
+        let connections = setup.settings.connections;
+        let messages = setup.settings.stop.messages;
         let numbers = share.connections(connections).enumerate();
-        let timeout = nanoseconds(timeout);
+        let timeout = nanoseconds(setup.settings.timeout);
         Self {
             clients: numbers
                 .map(|(key, number)| Client::new(key, number as u64))
                 .collect(),
             runner: ClientRunner::new(setup, share, now),
-            quota: stop
-                .messages
-                .map(|count| share.messages(count, connections)),
+            quota: messages.map(|count| share.messages(count, connections)),
             // Long enough to try each message twice.
             stall_limit: timeout.saturating_add(RECONNECT_INTERVAL).saturating_mul(2),
         }

@@ -1,10 +1,12 @@
 //! What the coordinator and the workers of a run tell each other.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{OnceLock, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 
 use crate::load::measure::metrics::Metrics;
+use crate::load::plan::payload::Payload;
 use crate::load::plan::settings::RunSettings;
 use crate::net::Handle;
 use crate::net::timers::{NEVER, nanoseconds};
@@ -76,6 +78,20 @@ pub struct WorkerSummary {
 pub struct WorkerEventSender {
     sender: mpsc::Sender<WorkerEvent>,
     coordinator: Handle,
+}
+
+/// What all workers of a run are created with.
+pub struct WorkerSetup {
+    /// The settings of the run.
+    pub settings: Arc<RunSettings>,
+    /// The address of the server.
+    pub address: SocketAddr,
+    /// The bytes of the messages.
+    pub payload: Arc<Payload>,
+    /// What the coordinator tells the workers.
+    pub control: Arc<Control>,
+    /// What the workers tell the coordinator.
+    pub worker_events: WorkerEventSender,
 }
 
 impl Timeline {

@@ -8,14 +8,13 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
 use super::child_server::ChildServer;
-use super::control::{Control, Timeline, WorkerEvent, WorkerEventSender};
+use super::control::{Control, Timeline, WorkerEvent, WorkerEventSender, WorkerSetup};
 use super::error::RunError;
 use super::event::{RunEvent, RunPhase};
 use super::intervals::{CollectedInterval, IntervalCollector};
 use super::prepare::ReadyRun;
 use super::signal_waiter::SignalWaiter;
 use super::totals::Totals;
-use super::worker_setup::WorkerSetup;
 use super::workers::Workers;
 use crate::load::measure::interval::{Interval, IntervalSummary};
 use crate::load::measure::measurement::{Measurement, TargetRate};

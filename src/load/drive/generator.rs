@@ -19,9 +19,8 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::client_runner::Turn;
 use super::clients::Clients;
-use super::control::{Control, WorkerEvent, WorkerEventSender, WorkerSummary};
-use super::phases::{Command, Facts, Phases};
-use super::worker_setup::WorkerSetup;
+use super::control::{Control, WorkerEvent, WorkerEventSender, WorkerSetup, WorkerSummary};
+use super::phases::{Command, Facts, Phases, WorkerPhase};
 use crate::load::plan::share::WorkerShare;
 use crate::net::poll::{self, EVENTS_PER_WAIT, timeout_until};
 use crate::net::timers::{NEVER, nanoseconds};
@@ -72,7 +71,7 @@ impl Generator {
     ///
     /// Fails only if the poll fails.
     pub fn run(mut self) -> io::Result<()> {
-        while !self.phases.is_done() {
+        while self.phases.phase() != WorkerPhase::Done {
             self.wait()?;
             for event in &self.events {
                 if event.token() != WAKER {
@@ -129,13 +128,13 @@ impl Generator {
 
     /// Returns the next time that a wait of the poll could miss, or [`NEVER`]: the poll waits in whole milliseconds.
     fn next_exact_time(&self) -> u64 {
-        if self.phases.is_loaded() {
-            self.clients.runner.sends.next_time()
-        } else if self.phases.is_waiting() {
-            let timeline = self.control.timeline.get();
-            timeline.map_or(NEVER, |timeline| timeline.load_start)
-        } else {
-            NEVER
+        match self.phases.phase() {
+            WorkerPhase::Loaded(_) => self.clients.runner.sends.next_time(),
+            WorkerPhase::Waiting => {
+                let timeline = self.control.timeline.get();
+                timeline.map_or(NEVER, |timeline| timeline.load_start)
+            }
+            WorkerPhase::Connecting | WorkerPhase::Draining(_) | WorkerPhase::Done => NEVER,
         }
     }
 

@@ -35,5 +35,4 @@ pub mod session;
 pub mod signal_waiter;
 pub mod timer_queue;
 pub mod totals;
-pub mod worker_setup;
 pub mod workers;

@@ -113,19 +113,9 @@ impl Phases {
         }
     }
 
-    /// Returns true if the worker has finished.
-    pub fn is_done(&self) -> bool {
-        self.phase == WorkerPhase::Done
-    }
-
-    /// Returns true if messages start.
-    pub fn is_loaded(&self) -> bool {
-        matches!(self.phase, WorkerPhase::Loaded(_))
-    }
-
-    /// Returns true if the start of the load is awaited.
-    pub fn is_waiting(&self) -> bool {
-        self.phase == WorkerPhase::Waiting
+    /// Returns the current phase.
+    pub fn phase(&self) -> WorkerPhase {
+        self.phase
     }
 
     /// Returns when the next command may be due without a change of other facts, or [`NEVER`].

@@ -37,6 +37,7 @@ use crate::load::plan::schedule::Schedule;
 use crate::load::plan::settings::Sizes;
 
 /// Settings that all sessions of a worker share.
+#[derive(Clone)]
 pub struct SessionSettings {
     /// The bytes of the messages.
     pub payload: Arc<Payload>,
@@ -87,6 +88,7 @@ struct InFlight {
 
 /// An established connection under load.
 pub struct Session {
+    settings: Arc<SessionSettings>,
     readiness: Readiness,
     /// The number of the connection, from 1.
     number: u64,
@@ -123,7 +125,7 @@ impl Session {
     /// `connect_lag` is the delay of the connect that the load generator itself caused. The first message could have
     /// been sent that much earlier.
     pub(crate) fn new(
-        settings: &SessionSettings,
+        settings: &Arc<SessionSettings>,
         number: u64,
         load: SessionLoad,
         readiness: Readiness,
@@ -131,6 +133,7 @@ impl Session {
         connect_lag: u64,
     ) -> Self {
         Self {
+            settings: Arc::clone(settings),
             readiness,
             number,
             start: settings.payload.start(number),
@@ -168,19 +171,18 @@ impl Session {
         &mut self,
         socket: &mut (impl Read + Write),
         schedule: &mut Schedule,
-        settings: &SessionSettings,
         buffer: &mut [u8],
         admission: &mut Admission,
         observer: &mut impl Observer,
     ) -> SessionStatus {
-        match self.read(socket, settings, buffer, observer) {
+        match self.read(socket, buffer, observer) {
             SessionStatus::Waiting => {}
             status => return status,
         }
         if self.readiness.is_reset() {
             return SessionStatus::Failed(Failure::Reset);
         }
-        if let Err(failure) = self.write(socket, schedule, settings, admission, observer) {
+        if let Err(failure) = self.write(socket, schedule, admission, observer) {
             return SessionStatus::Failed(failure);
         }
         match self.readiness.is_readable() {
@@ -200,12 +202,12 @@ impl Session {
     }
 
     /// Returns true if the session could send another message now.
-    pub fn can_send(&self, settings: &SessionSettings) -> bool {
+    pub fn can_send(&self) -> bool {
         !self.has_sent_all
             && self.greeting_left == 0
             && self.readiness.is_writable()
             && !self.is_writing()
-            && self.in_flight.len() < settings.pipeline
+            && self.in_flight.len() < self.settings.pipeline
     }
 
     /// Returns true if the one message of [`SessionLoad::OneMessage`] was sent.
@@ -238,12 +240,12 @@ impl Session {
 
     /// Returns the bytes of `message`. Without verification all messages have the same bytes, which stay in the CPU's
     /// cache: reading through the whole table is a part of the cost of verification.
-    fn bytes_of<'a>(&self, message: &InFlight, settings: &'a SessionSettings) -> MessageBytes<'a> {
-        let (start, offset) = match settings.verify {
+    fn bytes_of(&self, message: &InFlight) -> MessageBytes<'_> {
+        let (start, offset) = match self.settings.verify {
             true => (self.start, message.offset),
             false => (0, 0),
         };
-        settings.payload.message(start, offset, message.size)
+        self.settings.payload.message(start, offset, message.size)
     }
 }
 

@@ -3,9 +3,9 @@
 use std::io;
 use std::thread::{self, JoinHandle};
 
+use super::control::WorkerSetup;
 use super::error::RunError;
 use super::generator::Generator;
-use super::worker_setup::WorkerSetup;
 use crate::net::Handle;
 
 /// The threads of all workers, running or ended, each with the handle that wakes it.

@@ -193,15 +193,6 @@ impl fmt::Display for Arrival {
     }
 }
 
-impl fmt::Display for Close {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Fin => "fin",
-            Self::Rst => "rst",
-        })
-    }
-}
-
 fn draw_from(range: &RangeInclusive<usize>, random: &mut fastrand::Rng) -> usize {
     match range.start() == range.end() {
         true => *range.start(),

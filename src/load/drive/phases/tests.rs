@@ -62,11 +62,11 @@ fn the_load_starts_when_all_have_connected_and_its_time_has_come() {
         timeline: Some(TIMELINE),
         ..tried
     };
-    assert!(phases.is_waiting());
+    assert_eq!(phases.phase, WorkerPhase::Waiting);
     assert_eq!(phases.next(999, &timed), None);
     let start = Command::StartLoad(TIMELINE);
     assert_eq!(phases.next(1_000, &timed), Some(start));
-    assert!(phases.is_loaded());
+    assert_eq!(phases.phase, WorkerPhase::Loaded(TIMELINE));
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn draining_ends_with_the_last_reply_or_with_the_timeout() {
         let facts = Facts { is_idle, ..facts() };
         let finish = Command::Finish { last_interval: 2 };
         assert_eq!(phases.next(at, &facts), Some(finish));
-        assert!(phases.is_done());
+        assert_eq!(phases.phase, WorkerPhase::Done);
     }
 }
 
@@ -144,7 +144,11 @@ fn a_limited_run_of_an_open_loop_lasts_as_long_as_its_schedule() {
         ..facts()
     };
     commands(&mut phases, 2_700, &complete);
-    assert!(phases.is_loaded(), "three messages at 3 per us take 1 us");
+    assert_eq!(
+        phases.phase,
+        WorkerPhase::Loaded(TIMELINE),
+        "three messages at 3 per us take 1 us"
+    );
     let end = Command::EndLoad { window_end: 3_000 };
     assert_eq!(phases.next(3_010, &complete), Some(end));
 }

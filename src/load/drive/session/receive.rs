@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read};
 
-use super::{InFlight, Session, SessionSettings, SessionStatus, failure_of};
+use super::{InFlight, Session, SessionStatus, failure_of};
 use crate::load::measure::failure::Failure;
 use crate::load::measure::message::Observer;
 use crate::load::measure::metrics::Corruption;
@@ -16,14 +16,13 @@ impl Session {
     pub(super) fn read(
         &mut self,
         socket: &mut impl Read,
-        settings: &SessionSettings,
         buffer: &mut [u8],
         observer: &mut impl Observer,
     ) -> SessionStatus {
         if !self.readiness.is_readable() {
             return SessionStatus::Waiting;
         }
-        observer.reading((settings.clock)());
+        observer.reading((self.settings.clock)());
         for _ in 0..READS {
             match socket.read(buffer) {
                 Ok(0) if self.readiness.is_reset() => return SessionStatus::Failed(Failure::Reset),
@@ -32,10 +31,8 @@ impl Session {
                     if length < buffer.len() {
                         self.readiness.read_came_short();
                     }
-                    let at = (settings.clock)();
-                    if let Err(corruption) =
-                        self.handle_bytes(&buffer[..length], settings, observer, at)
-                    {
+                    let at = (self.settings.clock)();
+                    if let Err(corruption) = self.handle_bytes(&buffer[..length], observer, at) {
                         return SessionStatus::Corrupted(corruption);
                     }
                 }
@@ -55,7 +52,6 @@ impl Session {
     fn handle_bytes(
         &mut self,
         bytes: &[u8],
-        settings: &SessionSettings,
         observer: &mut impl Observer,
         at: u64,
     ) -> Result<(), Corruption> {
@@ -79,27 +75,21 @@ impl Session {
                 let offset = oldest.offset + self.received as u64;
                 return Err(self.unexpected_bytes(offset, bytes));
             }
-            if settings.verify {
-                self.verify(reply, &oldest, settings)?;
+            if self.settings.verify {
+                self.verify(reply, &oldest)?;
             }
             self.received += reply.len();
             if self.received == oldest.size {
-                self.complete_reply(&oldest, settings, observer, at);
+                self.complete_reply(&oldest, observer, at);
             }
             bytes = rest;
         }
         Ok(())
     }
 
-    fn complete_reply(
-        &mut self,
-        oldest: &InFlight,
-        settings: &SessionSettings,
-        observer: &mut impl Observer,
-        at: u64,
-    ) {
+    fn complete_reply(&mut self, oldest: &InFlight, observer: &mut impl Observer, at: u64) {
         // Each reply makes room for one message. As long as the pipeline was never full, no message waited for room.
-        if self.in_flight.len() == settings.pipeline {
+        if self.in_flight.len() == self.settings.pipeline {
             self.was_full = true;
             self.sendable_since = at;
         } else if self.was_full {
@@ -110,13 +100,8 @@ impl Session {
         observer.answered(&oldest.times, oldest.size, at);
     }
 
-    fn verify(
-        &self,
-        reply: &[u8],
-        message: &InFlight,
-        settings: &SessionSettings,
-    ) -> Result<(), Corruption> {
-        let sent = self.bytes_of(message, settings);
+    fn verify(&self, reply: &[u8], message: &InFlight) -> Result<(), Corruption> {
+        let sent = self.bytes_of(message);
         match sent.first_difference(self.received, reply) {
             None => Ok(()),
             Some(at) => Err(Corruption {

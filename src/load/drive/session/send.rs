@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IoSlice, Write};
 
-use super::{InFlight, Session, SessionLoad, SessionSettings, failure_of};
+use super::{InFlight, Session, SessionLoad, failure_of};
 use crate::load::drive::admission::Admission;
 use crate::load::measure::failure::Failure;
 use crate::load::measure::message::{Observer, Timestamps};
@@ -14,7 +14,6 @@ impl Session {
         &mut self,
         socket: &mut impl Write,
         schedule: &mut Schedule,
-        settings: &SessionSettings,
         admission: &mut Admission,
         observer: &mut impl Observer,
     ) -> Result<(), Failure> {
@@ -24,13 +23,11 @@ impl Session {
                     return Ok(());
                 }
                 let message = self.in_flight[self.in_flight.len() - 1];
-                match self.write_some(socket, &message, self.written, settings)? {
+                match self.write_some(socket, &message, self.written)? {
                     Some(length) => self.written += length,
                     None => return Ok(()),
                 }
-            } else if !self.can_send(settings)
-                || !self.send_next(socket, schedule, settings, admission, observer)?
-            {
+            } else if !self.can_send() || !self.send_next(socket, schedule, admission, observer)? {
                 return Ok(());
             }
         }
@@ -41,11 +38,10 @@ impl Session {
         &mut self,
         socket: &mut impl Write,
         schedule: &mut Schedule,
-        settings: &SessionSettings,
         admission: &mut Admission,
         observer: &mut impl Observer,
     ) -> Result<bool, Failure> {
-        let sent = (settings.clock)();
+        let sent = (self.settings.clock)();
         let intended = schedule.next_due().unwrap_or(self.sendable_since);
         let is_admitted = match self.load {
             SessionLoad::Unlimited => admission.admits(intended),
@@ -61,9 +57,9 @@ impl Session {
                 sent,
             },
             offset: self.next_offset,
-            size: settings.sizes.draw(&mut self.random),
+            size: self.settings.sizes.draw(&mut self.random),
         };
-        let Some(length) = self.write_some(socket, &message, 0, settings)? else {
+        let Some(length) = self.write_some(socket, &message, 0)? else {
             return Ok(false);
         };
         self.in_flight.push_back(message);
@@ -90,10 +86,9 @@ impl Session {
         socket: &mut impl Write,
         message: &InFlight,
         from: usize,
-        settings: &SessionSettings,
     ) -> Result<Option<usize>, Failure> {
         loop {
-            let bytes = self.bytes_of(message, settings);
+            let bytes = self.bytes_of(message);
             let written = match bytes.pieces(from) {
                 [[], body, []] => socket.write(body),
                 pieces => socket.write_vectored(&pieces.map(IoSlice::new)),
@@ -105,7 +100,7 @@ impl Session {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock => {
                         self.readiness.write_would_block();
-                        self.blocked_since = Some((settings.clock)());
+                        self.blocked_since = Some((self.settings.clock)());
                         return Ok(None);
                     }
                     kind => return Err(failure_of(kind)),

@@ -42,7 +42,7 @@ impl Observer for Log {
 
 /// A session and its surroundings. The load is open, and the time is 100.
 struct Harness {
-    settings: SessionSettings,
+    settings: Arc<SessionSettings>,
     session: Session,
     schedule: Schedule,
     admission: Admission,
@@ -52,7 +52,7 @@ struct Harness {
 impl Harness {
     fn new(size: usize, pipeline: usize) -> Self {
         NOW.set(100);
-        let settings = SessionSettings {
+        let settings = Arc::new(SessionSettings {
             payload: Arc::new(Payload::new(Framing::Raw, 1)),
             sizes: Sizes::one(size),
             pipeline,
@@ -60,7 +60,7 @@ impl Harness {
             verify: true,
             seed: 1,
             clock: now,
-        };
+        });
         let mut admission = Admission::default();
         admission.open(0..u64::MAX, None);
         Self {
@@ -86,7 +86,6 @@ impl Harness {
         self.session.drive(
             script,
             &mut self.schedule,
-            &self.settings,
             &mut [0; 4096],
             &mut self.admission,
             &mut self.log,
@@ -121,7 +120,7 @@ impl Harness {
     }
 }
 
-fn session(settings: &SessionSettings, load: SessionLoad, connect_lag: u64) -> Session {
+fn session(settings: &Arc<SessionSettings>, load: SessionLoad, connect_lag: u64) -> Session {
     let readiness = Readiness::new(ShortRead::ProvesEmpty);
     Session::new(settings, NUMBER, load, readiness, now(), connect_lag)
 }
@@ -310,8 +309,11 @@ fn bytes_that_arrive_before_they_were_sent_are_wrong() {
 #[test]
 fn a_greeting_is_discarded_however_it_is_split() {
     let mut harness = Harness::new(5, 1);
-    harness.settings.greeting = 7;
-    harness.session = session(&harness.settings, SessionLoad::Unlimited, 3);
+    let settings = Arc::new(SessionSettings {
+        greeting: 7,
+        ..(*harness.settings).clone()
+    });
+    harness.session = session(&settings, SessionLoad::Unlimited, 3);
     let mut script = Script::new();
     harness.drive(&mut script);
     script.expect_calls(&[]);
