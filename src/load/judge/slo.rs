@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::load::measure::latency_summary::LatencySummary;
 use crate::load::measure::percentile::Percentile;
 use crate::load::measure::summary::Summary;
-use crate::load::units;
+use crate::load::units::{format_decimal, format_duration, microseconds};
 
 /// The most digits after the point of a percentage: `f64` holds no smaller one than 10^-324.
 const MOST_DIGITS: usize = 324;
@@ -58,31 +57,20 @@ impl Slo {
 impl Objective {
     fn check(self, summary: &Summary) -> ObjectiveResult {
         let response = &summary.response_us;
-        match self {
+        let (measured, bound) = match self {
             Self::Percentile(percentile, bound) => {
-                self.check_time(response, response.percentile(percentile), bound)
+                (response.percentile(percentile), microseconds(bound))
             }
-            Self::Max(bound) => self.check_time(response, response.max, bound),
-            Self::Mean(bound) => {
-                // One lower bound among the samples makes the mean a lower bound.
-                let is_lower_bound = response.mean.is_some() && response.bounded_from.is_some();
-                self.result(response.mean, units::microseconds(bound), is_lower_bound)
-            }
-            Self::Errors(bound) => self.result(summary.error_share(), bound, false),
-        }
-    }
-
-    fn check_time(
-        self,
-        latency: &LatencySummary,
-        measured: Option<f64>,
-        bound: Duration,
-    ) -> ObjectiveResult {
-        let is_lower_bound = measured.is_some_and(|time| latency.is_lower_bound(time));
-        self.result(measured, units::microseconds(bound), is_lower_bound)
-    }
-
-    fn result(self, measured: Option<f64>, bound: f64, lower_bound: bool) -> ObjectiveResult {
+            Self::Max(bound) => (response.max, microseconds(bound)),
+            Self::Mean(bound) => (response.mean, microseconds(bound)),
+            Self::Errors(bound) => (summary.error_share(), bound),
+        };
+        let lower_bound = measured.is_some_and(|figure| match self {
+            Self::Percentile(..) | Self::Max(_) => response.is_lower_bound(figure),
+            // One lower bound among the samples makes the mean a lower bound.
+            Self::Mean(_) => response.bounded_from.is_some(),
+            Self::Errors(_) => false,
+        });
         ObjectiveResult {
             objective: self,
             measured,
@@ -94,19 +82,13 @@ impl Objective {
 
 impl fmt::Display for Objective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Percentile(percentile, bound) => {
-                write!(
-                    f,
-                    "{} < {}",
-                    percentile.name(),
-                    units::format_duration(bound)
-                )
-            }
-            Self::Max(bound) => write!(f, "max < {}", units::format_duration(bound)),
-            Self::Mean(bound) => write!(f, "mean < {}", units::format_duration(bound)),
-            Self::Errors(bound) => write!(f, "errors < {} %", percent(bound)),
-        }
+        let (figure, bound) = match *self {
+            Self::Percentile(percentile, bound) => (percentile.name(), format_duration(bound)),
+            Self::Max(bound) => ("max", format_duration(bound)),
+            Self::Mean(bound) => ("mean", format_duration(bound)),
+            Self::Errors(bound) => ("errors", format!("{} %", percent(bound))),
+        };
+        write!(f, "{figure} < {bound}")
     }
 }
 
@@ -122,7 +104,7 @@ fn percent(share: f64) -> String {
             .is_ok_and(|percent: f64| percent / 100.0 == share)
     };
     (0..=MOST_DIGITS)
-        .map(|digits| units::format_decimal(percent, digits))
+        .map(|digits| format_decimal(percent, digits))
         .find(is_exact)
         .unwrap_or_else(|| percent.to_string())
 }
@@ -135,6 +117,7 @@ mod tests {
 
     use super::*;
     use crate::load::measure::failure::Failure;
+    use crate::load::measure::latency_summary::LatencySummary;
     use crate::load::measure::measurement::Measurement;
     use crate::load::measure::metrics::Metrics;
     use crate::load::testing::closed_loop;
