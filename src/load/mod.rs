@@ -56,7 +56,9 @@ pub use measure::recorder;
 pub use measure::results::Results;
 pub use measure::usage::ServerUsage;
 pub use plan::schedule::Schedule;
-pub use plan::settings::{Arrival, Close, Load, RunSettings, Shard, Sizes, StopCondition, Target};
+pub use plan::settings::{
+    Arrival, Close, Load, RunSettings, Shard, SizeRange, Sizes, StopCondition, Target,
+};
 pub use plan::{payload, schedule};
 pub use report::merge::{MergeError, Merged, merge, read};
 pub use report::schema::{self, Report};

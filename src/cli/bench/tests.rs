@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use mio_echo::conn::Framing;
 use mio_echo::load::{
-    Arrival, Close, Load, Objective, Percentile, RunSettings, Shard, Sizes, Slo, StopCondition,
-    Target,
+    Arrival, Close, Load, Objective, Percentile, RunSettings, Shard, SizeRange, Sizes, Slo,
+    StopCondition, Target,
 };
 use mio_echo::net::IpFamily;
 
@@ -127,7 +127,7 @@ fn every_option_sets_its_own_field() {
             duration: Some(Duration::from_secs(4)),
             messages: Some(5),
         },
-        sizes: Sizes(vec![(6..=7, 8), (9..=9, 1)]),
+        sizes: Sizes(vec![SizeRange::new(6..=7, 8), SizeRange::new(9..=9, 1)]),
         pipeline: 10,
         load: Load::Open {
             rate: 11.5,

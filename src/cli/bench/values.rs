@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use mio_echo::conn::Framing;
-use mio_echo::load::{Arrival, Close, Sizes};
+use mio_echo::load::{Arrival, Close, SizeRange, Sizes};
 
 use crate::cli::address;
 use crate::cli::values::{
@@ -122,14 +122,14 @@ pub fn parse_sizes(text: &str) -> Result<Sizes, String> {
     })
 }
 
-fn parse_weighted(text: &str) -> Option<(RangeInclusive<usize>, u64)> {
+fn parse_weighted(text: &str) -> Option<SizeRange> {
     let (range, weight) = match text.split_once(':') {
         Some((range, weight)) => (range, count_in(1..=GREATEST_WEIGHT)(weight).ok()?),
         None => (text, 1),
     };
     let (from, to) = range.split_once("..").unwrap_or((range, range));
     let (from, to) = (parse_size(from).ok()?, parse_size(to).ok()?);
-    (from <= to).then_some((from..=to, weight))
+    (from <= to).then(|| SizeRange::new(from..=to, weight))
 }
 
 fn parse_decimal(text: &str) -> Option<f64> {
@@ -236,7 +236,9 @@ mod tests {
             ("64:9,16k:1", vec![(64..=64, 9), (16_384..=16_384, 1)]),
             ("1..2:3,5", vec![(1..=2, 3), (5..=5, 1)]),
         ] {
-            assert_eq!(parse_sizes(text), Ok(Sizes(expected)), "{text}");
+            let expected = expected.into_iter();
+            let expected = expected.map(|(range, weight)| SizeRange::new(range, weight));
+            assert_eq!(parse_sizes(text), Ok(Sizes(expected.collect())), "{text}");
         }
         for text in [
             "",
@@ -289,7 +291,7 @@ mod tests {
         #[test]
         fn every_range_of_sizes_is_parsed(from in 1..=1_usize << 30, more in 0..1000_usize, weight in 1..=1_000_000_u64) {
             let to = (from + more).min(1 << 30);
-            prop_assert_eq!(parse_sizes(&format!("{from}..{to}:{weight}")), Ok(Sizes(vec![(from..=to, weight)])));
+            prop_assert_eq!(parse_sizes(&format!("{from}..{to}:{weight}")), Ok(Sizes(vec![SizeRange::new(from..=to, weight)])));
         }
 
         #[test]

@@ -112,9 +112,20 @@ pub enum Close {
     Rst,
 }
 
-/// Sizes of messages in bytes, header or terminator included: ranges, each with its weight. Never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sizes(pub Vec<(RangeInclusive<usize>, u64)>);
+/// Sizes of messages, header or terminator included. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sizes(pub Vec<SizeRange>);
+
+/// A range of message sizes. Sizes in the range are equally likely.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeRange {
+    /// The smallest size.
+    pub from_bytes: usize,
+    /// The largest size.
+    pub to_bytes: usize,
+    /// The weight of this range: its share of all messages is this number divided by the sum of all weights.
+    pub weight: u64,
+}
 
 /// The position of this process among the processes that make one load together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,20 +163,20 @@ impl RunSettings {
 impl Sizes {
     /// Creates the sizes of a run whose messages all have `size` bytes.
     pub fn one(size: usize) -> Self {
-        Self(vec![(size..=size, 1)])
+        Self(vec![SizeRange::new(size..=size, 1)])
     }
 
     /// Draws the size of the next message.
     pub(crate) fn draw(&self, random: &mut fastrand::Rng) -> usize {
-        if let [(range, _)] = &self.0[..] {
-            return draw_from(range, random);
+        if let [size] = &self.0[..] {
+            return size.draw(random);
         }
-        let total: u64 = self.0.iter().map(|(_, weight)| weight).sum();
+        let total: u64 = self.0.iter().map(|size| size.weight).sum();
         let mut place = random.u64(..total);
-        for (range, weight) in &self.0 {
-            match place.checked_sub(*weight) {
+        for size in &self.0 {
+            match place.checked_sub(size.weight) {
                 Some(left) => place = left,
-                None => return draw_from(range, random),
+                None => return size.draw(random),
             }
         }
         unreachable!("the place is below the sum of the weights")
@@ -173,14 +184,32 @@ impl Sizes {
 
     /// Returns the largest size.
     pub fn largest(&self) -> usize {
-        let ends = self.0.iter().map(|(range, _)| *range.end());
+        let ends = self.0.iter().map(|size| size.to_bytes);
         ends.max().unwrap_or(0)
     }
 
     /// Returns the smallest size.
     pub fn smallest(&self) -> usize {
-        let starts = self.0.iter().map(|(range, _)| *range.start());
+        let starts = self.0.iter().map(|size| size.from_bytes);
         starts.min().unwrap_or(0)
+    }
+}
+
+impl SizeRange {
+    /// Creates a range with its weight.
+    pub fn new(range: RangeInclusive<usize>, weight: u64) -> Self {
+        Self {
+            from_bytes: *range.start(),
+            to_bytes: *range.end(),
+            weight,
+        }
+    }
+
+    fn draw(&self, random: &mut fastrand::Rng) -> usize {
+        match self.from_bytes == self.to_bytes {
+            true => self.to_bytes,
+            false => random.usize(self.from_bytes..=self.to_bytes),
+        }
     }
 }
 
@@ -190,12 +219,5 @@ impl fmt::Display for Arrival {
             Self::Constant => "constant",
             Self::Poisson => "poisson",
         })
-    }
-}
-
-fn draw_from(range: &RangeInclusive<usize>, random: &mut fastrand::Rng) -> usize {
-    match range.start() == range.end() {
-        true => *range.start(),
-        false => random.usize(range.clone()),
     }
 }

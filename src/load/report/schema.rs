@@ -45,8 +45,8 @@ use serde::{Deserialize, Serialize};
 
 pub use super::environment::Environment;
 use super::histogram;
+pub use super::settings::ReportedSettings;
 use super::settings::rfc3339;
-pub use super::settings::{ReportedSettings, ReportedSize};
 use crate::load::judge::hints::hints;
 use crate::load::judge::outcome::Outcome;
 use crate::load::judge::slo::{ObjectiveResult, Slo};

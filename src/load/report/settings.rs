@@ -3,18 +3,19 @@
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::conn::Framing;
 use crate::load::measure::results::Results;
-use crate::load::plan::settings::{Arrival, Close, Load, Shard, Target};
+use crate::load::plan::settings::{Arrival, Close, Load, Shard, SizeRange, Sizes, Target};
 use crate::load::units::{format_decimal, pluralize};
 use crate::net::IpFamily;
 
 /// The usual timeout in seconds. The headline of a report names other timeouts only.
 const USUAL_TIMEOUT_S: f64 = 10.0;
+
+/// The settings that each shard has of its own.
+const OF_EACH_SHARD: [&str; 3] = ["address", "shard", "sources"];
 
 /// The settings of a run: `config` in the JSON report. A name that ends in `_s` is in seconds, one that ends in
 /// `_bytes` is in bytes.
@@ -25,8 +26,7 @@ pub struct ReportedSettings {
     /// The address of the server, `ADDRESS:PORT`.
     pub address: String,
     /// The address family that the target's name may resolve to: `any`, `ipv4` or `ipv6`.
-    #[serde(with = "IpFamilyName")]
-    pub family: IpFamily,
+    pub family: String,
     /// The number of connections at once, over all threads and shards.
     pub connections: usize,
     /// The number of threads of each process. Each thread has an event loop of its own.
@@ -36,7 +36,7 @@ pub struct ReportedSettings {
     /// The most messages that may be sent in the window, over all connections; null without a limit.
     pub messages: Option<u64>,
     /// The sizes of messages. Header or terminator are included.
-    pub sizes: Vec<ReportedSize>,
+    pub sizes: Sizes,
     /// The most unanswered messages on a connection.
     pub pipeline: usize,
     /// The rate of an open loop in messages per second, over all connections and shards; null for a closed loop.
@@ -66,47 +66,11 @@ pub struct ReportedSettings {
     /// The length of the greeting that is discarded on each connection.
     pub skip_bytes: usize,
     /// How messages are delimited: `raw`, `line`, `crlf`, `len8`, `len16` or `len16le`.
-    #[serde(with = "FramingName")]
-    pub framing: Framing,
+    pub framing: String,
     /// The shard of the load that this process generated; null if it generated the whole load.
     pub shard: Option<Shard>,
     /// The time at which the warm-up had to start, in RFC 3339; null if it started once all connections were up.
     pub start_at: Option<String>,
-}
-
-/// A range of message sizes. Sizes in the range are equally likely.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ReportedSize {
-    /// The smallest size.
-    pub from_bytes: usize,
-    /// The largest size.
-    pub to_bytes: usize,
-    /// The weight of this range: its share of all messages is this number divided by the sum of all weights.
-    pub weight: u64,
-}
-
-/// The names of [`IpFamily`], which does not know serde.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "IpFamily", rename_all = "lowercase")]
-enum IpFamilyName {
-    Any,
-    #[serde(rename = "ipv4")]
-    V4,
-    #[serde(rename = "ipv6")]
-    V6,
-}
-
-/// The names of [`Framing`], which does not know serde. They are those of the command line.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Framing", rename_all = "lowercase")]
-enum FramingName {
-    Raw,
-    Nul,
-    Line,
-    Crlf,
-    Len8,
-    Len16,
-    Len16Le,
 }
 
 impl ReportedSettings {
@@ -123,12 +87,12 @@ impl ReportedSettings {
                 Target::Remote(target) => Some(target.clone()),
             },
             address: results.address.to_string(),
-            family: settings.family,
+            family: family_name(settings.family).into(),
             connections: settings.connections,
             threads: settings.threads,
             duration_s: settings.stop.duration.map(|time| time.as_secs_f64()),
             messages: settings.stop.messages,
-            sizes: settings.sizes.0.iter().map(ReportedSize::of).collect(),
+            sizes: settings.sizes.clone(),
             pipeline: settings.pipeline,
             rate_per_s: rate,
             arrival,
@@ -143,7 +107,7 @@ impl ReportedSettings {
             sources: settings.sources.iter().map(ToString::to_string).collect(),
             socket_buffer_bytes: settings.socket_buffer,
             skip_bytes: settings.skip,
-            framing: settings.framing,
+            framing: settings.framing.to_string(),
             shard: settings.shard,
             start_at: settings.start_at.map(rfc3339),
         }
@@ -152,33 +116,19 @@ impl ReportedSettings {
     /// Returns the first setting, in alphabetical order, in which the load of `other` differs from this load, and both
     /// values. Returns `None` if both are shards of the same load.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let (a, b) = (self.of_all_shards(), other.of_all_shards());
-        if a == b {
-            return None;
-        }
-        let values = |settings: &Self| serde_json::to_value(settings).unwrap_or_default();
-        let (Value::Object(a), Value::Object(b)) = (values(&a), values(&b)) else {
-            unreachable!("a struct is an object")
-        };
-        let mut pairs = a.iter().zip(b.values());
-        let ((setting, a), b) = pairs.find(|((_, a), b)| a != b)?;
-        Some(format!("{setting} is {b}, not {a}"))
-    }
-
-    /// Returns the settings without those that each shard has of its own.
-    fn of_all_shards(&self) -> Self {
-        Self {
-            shard: None,
-            address: String::new(),
-            sources: Vec::new(),
-            ..self.clone()
-        }
+        let values = |settings| serde_json::to_value(settings).expect("every name is text");
+        let (all, others) = (values(self), values(other));
+        let mut of_load = all.as_object()?.iter();
+        let (setting, value) = of_load.find(|(setting, value)| {
+            !OF_EACH_SHARD.contains(&setting.as_str()) && **value != others[*setting]
+        })?;
+        Some(format!("{setting} is {}, not {value}", others[setting]))
     }
 
     /// Returns the settings on one line.
     pub fn headline(&self) -> String {
         let mut parts = vec![
-            self.framing.to_string(),
+            self.framing.clone(),
             format!("messages of {}", self.sizes_text()),
             pluralize(self.connections as u64, "connection"),
             pluralize(self.threads as u64, "thread"),
@@ -200,8 +150,8 @@ impl ReportedSettings {
     }
 
     fn sizes_text(&self) -> String {
-        let is_weighted = self.sizes.len() > 1;
-        let text = |size: &ReportedSize| {
+        let is_weighted = self.sizes.0.len() > 1;
+        let text = |size: &SizeRange| {
             let range = match (size.from_bytes, size.to_bytes) {
                 (from, to) if from == to => format!("{to} B"),
                 (from, to) => format!("{from} to {to} B"),
@@ -211,7 +161,7 @@ impl ReportedSettings {
                 false => range,
             }
         };
-        let texts: Vec<_> = self.sizes.iter().map(text).collect();
+        let texts: Vec<_> = self.sizes.0.iter().map(text).collect();
         texts.join(" + ")
     }
 
@@ -261,13 +211,11 @@ impl ReportedSettings {
     }
 }
 
-impl ReportedSize {
-    fn of((range, weight): &(std::ops::RangeInclusive<usize>, u64)) -> Self {
-        Self {
-            from_bytes: *range.start(),
-            to_bytes: *range.end(),
-            weight: *weight,
-        }
+fn family_name(family: IpFamily) -> &'static str {
+    match family {
+        IpFamily::Any => "any",
+        IpFamily::V4 => "ipv4",
+        IpFamily::V6 => "ipv6",
     }
 }
 
@@ -283,7 +231,6 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::load::plan::settings::Sizes;
     use crate::load::testing::{closed_loop, open_loop};
 
     #[test]
@@ -299,7 +246,7 @@ mod tests {
             rate: 0.5,
             arrival: Arrival::Poisson,
         };
-        settings.sizes = Sizes(vec![(1..=4096, 9), (8..=8, 1)]);
+        settings.sizes = Sizes(vec![SizeRange::new(1..=4096, 9), SizeRange::new(8..=8, 1)]);
         (settings.churn, settings.close, settings.verify) = (true, Close::Rst, false);
         settings.shard = Some(Shard { index: 1, count: 4 });
         settings.sources = vec![([10, 0, 0, 1]).into()];
