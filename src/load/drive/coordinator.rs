@@ -235,7 +235,7 @@ impl<'a> Coordinator<'a> {
         if self.totals.connections == 0 && self.totals.metrics.corrupted == 0 {
             return Err(RunError::NotConnected {
                 address: self.address,
-                failures: self.totals.metrics.failures,
+                failures: self.totals.metrics.failures.clone(),
             });
         }
         self.usage.record_connected();

@@ -70,7 +70,7 @@ impl fmt::Display for RunError {
                 let mut separator = " ";
                 for (failure, count) in failures.seen() {
                     let times = pluralize(count, "time");
-                    write!(f, "{separator}{} ({times})", failure.name())?;
+                    write!(f, "{separator}{failure} ({times})")?;
                     separator = ", ";
                 }
                 Ok(())

@@ -3,7 +3,7 @@
 //! A generator that is late and a server that is overloaded still yield figures. The rules here find figures that do
 //! not mean what they seem to mean.
 
-use std::iter;
+use std::{fmt, iter};
 
 use serde::{Deserialize, Serialize};
 
@@ -101,14 +101,12 @@ impl LimitedBy {
             Some(Self::Neither)
         }
     }
+}
 
-    /// Returns the name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Generator => "generator",
-            Self::Server => "server",
-            Self::Neither => "neither",
-        }
+/// Formats the name in reports.
+impl fmt::Display for LimitedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
@@ -375,7 +373,7 @@ mod tests {
         let limit = |change: fn(&mut Measurement)| {
             let mut measurement = closed();
             change(&mut measurement);
-            LimitedBy::of(&measurement).map(LimitedBy::name)
+            LimitedBy::of(&measurement).map(|limit| limit.to_string())
         };
         let server_cpu = |cores| {
             let mut measurement = closed();
@@ -384,15 +382,15 @@ mod tests {
                 ..ServerUsage::default()
             });
             record(&mut measurement.total.service, 9_000, 900_000);
-            LimitedBy::of(&measurement).map(LimitedBy::name)
+            LimitedBy::of(&measurement).map(|limit| limit.to_string())
         };
         let queueing = |m: &mut Measurement| record(&mut m.total.service, 9_000, 900_000);
-        assert_eq!(limit(|_| {}), Some("neither"));
-        assert_eq!(limit(|m| m.busiest = Some(0.91)), Some("generator"));
-        assert_eq!(limit(queueing), Some("server"));
+        assert_eq!(limit(|_| {}), Some("neither".into()));
+        assert_eq!(limit(|m| m.busiest = Some(0.91)), Some("generator".into()));
+        assert_eq!(limit(queueing), Some("server".into()));
         assert_eq!(
             [server_cpu(0.901), server_cpu(0.899)],
-            [Some("server"), Some("neither")]
+            [Some("server".into()), Some("neither".into())]
         );
         assert_eq!(LimitedBy::of(&open()), None);
     }

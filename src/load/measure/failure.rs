@@ -1,14 +1,17 @@
 //! The kinds of failures of connections and messages, and their counts.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::{AddAssign, Index, IndexMut};
 
+use serde::de::{IntoDeserializer, value};
 use serde::{Deserialize, Serialize};
 
 use crate::net::ConnectFailure;
 
-/// A kind of failure of a connection or of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A kind of failure of a connection or of a message. Reports have these names in `snake_case`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// The connection was refused: no process listens on the port.
     Refused,
@@ -30,57 +33,30 @@ pub enum Failure {
     Closed,
     /// A reply did not arrive in time.
     Timeout,
-    /// Any other failure.
+    /// Any other failure, or in a report a kind that this version does not know.
+    #[serde(other)]
     Other,
 }
 
-/// The number of failures of each kind.
-///
-/// A report holds them as an object from the names of the kinds to the numbers. Kinds that did not occur are left out.
-/// A name that this version does not know counts as [`Failure::Other`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "BTreeMap<String, u64>", into = "BTreeMap<String, u64>")]
-pub struct Failures([u64; Failure::NAMES.len()]);
-
-impl Failure {
-    /// All kinds, with their names in reports, in the order of the variants.
-    const NAMES: [(Self, &'static str); 11] = [
-        (Self::Refused, "refused"),
-        (Self::Unreachable, "unreachable"),
-        (Self::Unresolved, "unresolved"),
-        (Self::ConnectTimeout, "connect_timeout"),
-        (Self::NoSourcePort, "no_source_port"),
-        (Self::Descriptors, "descriptors"),
-        (Self::SelfConnect, "self_connect"),
-        (Self::Reset, "reset"),
-        (Self::Closed, "closed"),
-        (Self::Timeout, "timeout"),
-        (Self::Other, "other"),
-    ];
-
-    /// Returns the name of the kind in reports.
-    pub fn name(self) -> &'static str {
-        Self::NAMES[self as usize].1
-    }
-}
+/// The number of failures of each kind. A report leaves out the kinds that did not occur.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<String, u64>")]
+pub struct Failures(BTreeMap<Failure, u64>);
 
 impl Failures {
     /// Returns the number of all failures.
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.values().sum()
     }
 
     /// Returns the kinds that occurred, with their numbers, in the order of the variants of [`Failure`].
     pub fn seen(&self) -> impl Iterator<Item = (Failure, u64)> {
-        Failure::NAMES
-            .into_iter()
-            .map(|(failure, _)| (failure, self[failure]))
-            .filter(|(_, count)| *count > 0)
+        self.0.iter().map(|(failure, count)| (*failure, *count))
     }
 }
 
-impl AddAssign for Failures {
-    fn add_assign(&mut self, other: Self) {
+impl AddAssign<&Failures> for Failures {
+    fn add_assign(&mut self, other: &Failures) {
         for (failure, count) in other.seen() {
             self[failure] += count;
         }
@@ -90,31 +66,32 @@ impl AddAssign for Failures {
 impl Index<Failure> for Failures {
     type Output = u64;
     fn index(&self, failure: Failure) -> &u64 {
-        &self.0[failure as usize]
+        self.0.get(&failure).unwrap_or(&0)
     }
 }
 
 impl IndexMut<Failure> for Failures {
     fn index_mut(&mut self, failure: Failure) -> &mut u64 {
-        &mut self.0[failure as usize]
+        self.0.entry(failure).or_default()
     }
 }
 
+/// Several names that this version does not know add up to [`Failure::Other`].
 impl From<BTreeMap<String, u64>> for Failures {
     fn from(counts: BTreeMap<String, u64>) -> Self {
         let mut failures = Self::default();
         for (name, count) in counts {
-            let known = Failure::NAMES.into_iter().find(|(_, known)| *known == name);
-            failures[known.map_or(Failure::Other, |(failure, _)| failure)] += count;
+            let known: Result<_, value::Error> = Failure::deserialize(name.into_deserializer());
+            failures[known.unwrap_or(Failure::Other)] += count;
         }
         failures
     }
 }
 
-impl From<Failures> for BTreeMap<String, u64> {
-    fn from(failures: Failures) -> Self {
-        let named = |(failure, count): (Failure, u64)| (failure.name().into(), count);
-        failures.seen().map(named).collect()
+/// Formats the name of the kind in reports.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
@@ -139,9 +116,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_names_has_the_order_of_the_variants() {
-        for (index, (failure, name)) in Failure::NAMES.into_iter().enumerate() {
-            assert_eq!(failure as usize, index, "{name}");
-        }
+    fn unknown_names_add_up_to_other() {
+        let json = r#"{"a": 1, "b": 2, "other": 4, "connect_timeout": 8}"#;
+        let failures: Failures = serde_json::from_str(json).expect("failures");
+        let seen: Vec<_> = failures.seen().collect();
+        assert_eq!(seen, [(Failure::ConnectTimeout, 8), (Failure::Other, 7)]);
+        assert_eq!(Failure::ConnectTimeout.to_string(), "connect_timeout");
     }
 }

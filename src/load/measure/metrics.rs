@@ -104,7 +104,7 @@ impl AddAssign<&Metrics> for Metrics {
         self.unanswered += other.unanswered;
         self.unsent += other.unsent;
         self.reconnects += other.reconnects;
-        self.failures += other.failures;
+        self.failures += &other.failures;
         self.corrupted += other.corrupted;
         if self.corruption.is_none() {
             self.corruption.clone_from(&other.corruption);

@@ -161,7 +161,9 @@ impl Recorder {
 
     /// Records a failure at `at` that ended no message.
     pub fn record_failure(&mut self, failure: Failure, at: u64) {
-        self.metrics.failures[failure] += u64::from(self.is_recorded(at));
+        if self.is_recorded(at) {
+            self.metrics.failures[failure] += 1;
+        }
     }
 
     /// Records a wrong reply, inside or outside the window. The first one is kept.

@@ -98,7 +98,7 @@ impl Summary {
             mb_per_sec: per_second(total.bytes as f64 / 1e6),
             connections_asked: measurement.connections_asked,
             connections_achieved: measurement.connections_achieved,
-            errors: total.failures,
+            errors: total.failures.clone(),
             corrupted: total.corrupted,
             corruption: total.corruption.clone(),
             unanswered: total.unanswered,

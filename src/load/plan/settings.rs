@@ -213,11 +213,9 @@ impl SizeRange {
     }
 }
 
+/// Formats the name in reports.
 impl fmt::Display for Arrival {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Constant => "constant",
-            Self::Poisson => "poisson",
-        })
+        self.serialize(f)
     }
 }

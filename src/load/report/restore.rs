@@ -53,7 +53,7 @@ fn total(report: &Report) -> Result<Metrics, Box<dyn Error>> {
         unanswered: metrics.unanswered,
         unsent: metrics.unsent,
         reconnects: metrics.reconnects,
-        failures: metrics.errors,
+        failures: metrics.errors.clone(),
         corrupted: metrics.corrupted,
         corruption: metrics.corruption.clone(),
         in_flight: in_flight.round() as u128,

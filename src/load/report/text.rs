@@ -131,7 +131,7 @@ fn lower_bound(microseconds: f64) -> String {
 fn errors(metrics: &Summary) -> String {
     let seen = metrics.errors.seen();
     let seen: Vec<_> = seen
-        .map(|(failure, count)| format!("{} {count}", failure.name()))
+        .map(|(failure, count)| format!("{failure} {count}"))
         .collect();
     let names = match seen.is_empty() {
         true => "none".into(),
@@ -191,7 +191,7 @@ fn limit(report: &Report) -> String {
             percent(metrics.achieved, 1),
             format_decimal(asked, 3)
         ),
-        (None, Some(limit)) => format!("limited by: {}", limit.name()),
+        (None, Some(limit)) => format!("limited by: {limit}"),
         (None, None) => format!("limited by: {NO_FIGURE}"),
     };
     let turn = with_unit(&metrics.turn_us, metrics.turn_us.p99);
