@@ -69,13 +69,12 @@ impl LatencySummary {
 
     /// Returns the percentile; `None` if there are too few samples.
     pub fn percentile(&self, percentile: Percentile) -> Option<f64> {
-        match percentile {
-            Percentile::P50 => self.p50,
-            Percentile::P90 => self.p90,
-            Percentile::P99 => self.p99,
-            Percentile::P999 => self.p99_9,
-            Percentile::P9999 => self.p99_99,
-        }
+        self.percentiles()[percentile as usize]
+    }
+
+    /// Returns the percentiles in the order of [`Percentile::ALL`].
+    pub fn percentiles(&self) -> [Option<f64>; 5] {
+        [self.p50, self.p90, self.p99, self.p99_9, self.p99_99]
     }
 
     /// Returns true if `time`, a percentile or the maximum, is only a lower bound.

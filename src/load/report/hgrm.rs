@@ -9,6 +9,8 @@ use crate::load::measure::latency_histogram::LatencyHistogram;
 /// The number of steps in each halving of the distance to 100 %, as in HdrHistogram's own tools.
 const STEPS_PER_HALVING: u32 = 5;
 
+const HEADER: &str = "         Value     Percentile TotalCount 1/(1-Percentile)\n";
+
 const NANOSECONDS_PER_MILLISECOND: f64 = 1e6;
 
 /// Writes the percentiles of `latencies` to `output`.
@@ -19,12 +21,7 @@ const NANOSECONDS_PER_MILLISECOND: f64 = 1e6;
 pub fn write(output: &mut dyn Write, latencies: &LatencyHistogram) -> io::Result<()> {
     let histogram = &latencies.histogram;
     let milliseconds = |nanoseconds: f64| nanoseconds / NANOSECONDS_PER_MILLISECOND;
-    let columns = ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"];
-    let [value, percentile, total, inverse] = columns;
-    writeln!(
-        output,
-        "{value:>14} {percentile:>14} {total:>10} {inverse:>16}\n"
-    )?;
+    writeln!(output, "{HEADER}")?;
     let mut total = 0;
     for step in histogram.iter_quantiles(STEPS_PER_HALVING) {
         total += step.count_since_last_iteration();
@@ -37,10 +34,7 @@ pub fn write(output: &mut dyn Write, latencies: &LatencyHistogram) -> io::Result
             "{value:14.6} {quantile:14.12} {total:10} {inverse:14.2}"
         )?;
     }
-    let (mean, deviation) = (
-        milliseconds(histogram.mean()),
-        milliseconds(histogram.stdev()),
-    );
+    let [mean, deviation] = [histogram.mean(), histogram.stdev()].map(milliseconds);
     let (max, count) = (milliseconds(latencies.max as f64), histogram.len());
     writeln!(
         output,

@@ -7,7 +7,6 @@ use crate::load::judge::slo::{Objective, ObjectiveResult};
 use crate::load::measure::interval::Interval;
 use crate::load::measure::latency_summary::LatencySummary;
 use crate::load::measure::metrics::hex;
-use crate::load::measure::percentile::Percentile;
 use crate::load::measure::summary::{GeneratorSummary, Summary};
 use crate::load::measure::usage::ServerUsage;
 use crate::load::units::{format_decimal, format_microseconds, pluralize};
@@ -30,14 +29,10 @@ pub fn text(report: &Report) -> String {
     lines.extend(interrupted(report));
     lines.extend(report.slo.iter().map(objective));
     lines.push(verdict(report));
-    lines.push(format!(
-        "Messages/sec: {}",
-        number(metrics.messages_per_sec, 1)
-    ));
-    lines.push(format!(
-        "Transfer/sec: {} MB",
-        number(metrics.mb_per_sec, 2)
-    ));
+    let rate = number(metrics.messages_per_sec, 1);
+    lines.push(format!("Messages/sec: {rate}"));
+    let transfer = number(metrics.mb_per_sec, 2);
+    lines.push(format!("Transfer/sec: {transfer} MB"));
     lines.join("\n") + "\n"
 }
 
@@ -48,20 +43,17 @@ pub fn interval_line(interval: &Interval) -> String {
     let rate = metrics.messages as f64 / interval.length.as_secs_f64();
     let response = LatencySummary::of(&metrics.response);
     let times = [response.p50, response.p99, response.max];
-    let [p50, p99, max] = times.map(|time| with_unit(&response, time));
+    let [p50, p99, max] = times.map(|figure| time(&response, figure, " us"));
     let errors = metrics.failures.total();
     format!("{end:.1} s  {rate:.1} messages/s  p50 {p50}  p99 {p99}  max {max}  errors {errors}")
 }
 
 fn headline(report: &Report) -> String {
-    let settings = report.config.headline();
-    match report.merged_from {
-        Some(reports) => format!(
-            "{settings} (sum of {})",
-            pluralize(reports as u64, "report")
-        ),
-        None => settings,
+    let mut line = report.config.headline();
+    if let Some(reports) = report.merged_from {
+        line += &format!(" (sum of {})", pluralize(reports as u64, "report"));
     }
+    line
 }
 
 /// Returns the lines of the table. Each column is as wide as its widest cell.
@@ -69,17 +61,14 @@ fn table(metrics: &Summary) -> Vec<String> {
     let head = [
         "", "count", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean",
     ];
-    let mut rows = vec![head.map(String::from)];
-    rows.extend(
-        [
-            ("response", &metrics.response_us),
-            ("wait", &metrics.wait_us),
-            ("service", &metrics.service_us),
-            ("send lag", &metrics.send_lag_us),
-            ("connect", &metrics.connect_us),
-        ]
-        .map(|(name, latency)| row(name, latency)),
-    );
+    let rows = [
+        head.map(String::from),
+        row("response", &metrics.response_us),
+        row("wait", &metrics.wait_us),
+        row("service", &metrics.service_us),
+        row("send lag", &metrics.send_lag_us),
+        row("connect", &metrics.connect_us),
+    ];
     let widths: Vec<_> = (0..head.len())
         .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
         .collect();
@@ -89,14 +78,13 @@ fn table(metrics: &Summary) -> Vec<String> {
 }
 
 fn row(name: &str, latency: &LatencySummary) -> [String; 9] {
-    let [p50, p90, p99, p999, p9999] =
-        Percentile::ALL.map(|percentile| cell(latency, latency.percentile(percentile)));
+    let cell = |figure| time(latency, figure, "");
+    let [p50, p90, p99, p999, p9999] = latency.percentiles().map(cell);
     let mean = match latency.mean {
         Some(mean) if latency.bounded_from.is_some() => lower_bound(mean),
         mean => number(mean, 1),
     };
-    let count = latency.count.to_string();
-    let max = cell(latency, latency.max);
+    let (count, max) = (latency.count.to_string(), cell(latency.max));
     [name.into(), count, p50, p90, p99, p999, p9999, max, mean]
 }
 
@@ -109,17 +97,10 @@ fn aligned(row: &[String], widths: &[usize]) -> String {
     numbers.fold(name, |line, cell| line + &cell)
 }
 
-fn cell(latency: &LatencySummary, time: Option<f64>) -> String {
+fn time(latency: &LatencySummary, time: Option<f64>, unit: &str) -> String {
     match time {
         Some(time) if latency.is_lower_bound(time) => lower_bound(time),
-        time => number(time, 1),
-    }
-}
-
-fn with_unit(latency: &LatencySummary, time: Option<f64>) -> String {
-    match time {
-        Some(time) if latency.is_lower_bound(time) => lower_bound(time),
-        Some(time) => format!("{time:.1} us"),
+        Some(time) => format!("{time:.1}{unit}"),
         None => NO_FIGURE.into(),
     }
 }
@@ -149,18 +130,15 @@ fn errors(metrics: &Summary) -> String {
 }
 
 fn system(environment: &Environment) -> String {
-    let Environment {
-        version,
-        system,
-        kernel,
-        architecture,
-        cpus,
-        back_end,
-    } = environment;
-    let kernel = kernel.as_deref().unwrap_or(NO_FIGURE);
-    let cpus = cpus.map_or_else(|| NO_FIGURE.into(), |cpus| cpus.to_string());
+    let kernel = environment.kernel.as_deref().unwrap_or(NO_FIGURE);
+    let cpus = environment.cpus.map(|cpus| cpus as f64);
     format!(
-        "system: {system} {kernel}, {architecture}, CPUs {cpus}; mio-echo {version} on {back_end}"
+        "system: {} {kernel}, {}, CPUs {}; mio-echo {} on {}",
+        environment.system,
+        environment.architecture,
+        number(cpus, 0),
+        environment.version,
+        environment.back_end
     )
 }
 
@@ -194,7 +172,7 @@ fn limit(report: &Report) -> String {
         (None, Some(limit)) => format!("limited by: {limit}"),
         (None, None) => format!("limited by: {NO_FIGURE}"),
     };
-    let turn = with_unit(&metrics.turn_us, metrics.turn_us.p99);
+    let turn = time(&metrics.turn_us, metrics.turn_us.p99, " us");
     format!("{limit}; generator delay before reading: p99 {turn} (included in service)")
 }
 
@@ -255,6 +233,7 @@ mod tests {
     use crate::load::judge::slo::Slo;
     use crate::load::measure::failure::Failure;
     use crate::load::measure::metrics::{Corruption, Metrics};
+    use crate::load::measure::percentile::Percentile;
     use crate::load::testing::{closed_loop, interval, open_loop};
 
     /// Gives the report a known environment.
