@@ -245,3 +245,8 @@ pub enum Timer {
     /// starts anew.
     Frame,
 }
+
+impl Timer {
+    /// All timers, in the order of the variants.
+    pub const ALL: [Self; 4] = [Self::Idle, Self::Write, Self::Linger, Self::Frame];
+}

@@ -51,18 +51,10 @@ pub trait HasTimerNode {
 /// The timers of all connections of one loop.
 #[derive(Debug)]
 pub struct Timers {
-    periods: Periods,
+    /// The period of each timer in nanoseconds, in the order of [`Timer::ALL`].
+    periods: [u64; Timer::ALL.len()],
     /// The node with the earliest deadline.
     root: u32,
-}
-
-/// The period of each timer in nanoseconds.
-#[derive(Debug)]
-struct Periods {
-    idle: u64,
-    write: u64,
-    linger: u64,
-    frame: u64,
 }
 
 impl TimerNode {
@@ -94,21 +86,15 @@ impl Timers {
     pub fn new(period: impl Fn(Timer) -> Option<Duration>) -> Self {
         let period =
             |timer| period(timer).map_or(NEVER, |period: Duration| nanoseconds(period).max(1));
-        let periods = Periods {
-            idle: period(Timer::Idle),
-            write: period(Timer::Write),
-            linger: period(Timer::Linger),
-            frame: period(Timer::Frame),
-        };
         Self {
-            periods,
+            periods: Timer::ALL.map(period),
             root: NONE,
         }
     }
 
     /// Returns when `timer`, started at `since`, expires, or [`NEVER`].
     pub fn deadline(&self, timer: Timer, since: u64) -> u64 {
-        since.saturating_add(self.periods.of(timer))
+        since.saturating_add(self.periods[timer as usize])
     }
 
     /// Sets the deadline of the slot at `key`, which replaces its previous deadline.
@@ -156,17 +142,6 @@ impl Timers {
         } else {
             close_gap(slots, key as u32, &node);
             self.root = meld(slots, self.root, orphans);
-        }
-    }
-}
-
-impl Periods {
-    fn of(&self, timer: Timer) -> u64 {
-        match timer {
-            Timer::Idle => self.idle,
-            Timer::Write => self.write,
-            Timer::Linger => self.linger,
-            Timer::Frame => self.frame,
         }
     }
 }
@@ -295,6 +270,23 @@ mod tests {
 
     fn due(timers: &mut Timers, slots: &mut Slab<Slot>, now: u64) -> Vec<usize> {
         std::iter::from_fn(|| timers.pop_due(slots, now)).collect()
+    }
+
+    #[test]
+    fn each_timer_has_its_own_period() {
+        let timers = timers();
+        for (timer, seconds) in [
+            (Timer::Idle, 1),
+            (Timer::Write, 3),
+            (Timer::Linger, 2),
+            (Timer::Frame, 10),
+        ] {
+            assert_eq!(
+                timers.deadline(timer, 5),
+                5 + seconds * 1000 * MS,
+                "{timer:?}"
+            );
+        }
     }
 
     #[test]
