@@ -198,7 +198,7 @@ impl Connections {
                     connection,
                     socket,
                     peer: (peer.ip(), peer.port()),
-                    timer_node: TimerNode::new(),
+                    timer_node: TimerNode::default(),
                     registration,
                     in_backlog: false,
                     in_offload_queue: false,

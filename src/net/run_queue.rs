@@ -107,7 +107,7 @@ mod tests {
                 .expect("a poll"),
             socket,
             peer: (IpAddr::V4(Ipv4Addr::LOCALHOST), 1),
-            timer_node: TimerNode::new(),
+            timer_node: TimerNode::default(),
             in_backlog: false,
             in_offload_queue: false,
             in_worker_pool: false,

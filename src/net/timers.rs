@@ -58,17 +58,6 @@ pub struct Timers {
 }
 
 impl TimerNode {
-    /// Creates a node without a deadline.
-    pub const fn new() -> Self {
-        Self {
-            deadline: NEVER,
-            first_child: NONE,
-            next: NONE,
-            previous: NONE,
-            timer: None,
-        }
-    }
-
     /// Returns the timer that the node was last set for, even if that timer never expires.
     pub fn timer(&self) -> Option<Timer> {
         self.timer
@@ -76,8 +65,15 @@ impl TimerNode {
 }
 
 impl Default for TimerNode {
+    /// Creates a node without a deadline.
     fn default() -> Self {
-        Self::new()
+        Self {
+            deadline: NEVER,
+            first_child: NONE,
+            next: NONE,
+            previous: NONE,
+            timer: None,
+        }
     }
 }
 
@@ -249,7 +245,9 @@ mod tests {
     }
 
     fn slots(n: usize) -> Slab<Slot> {
-        (0..n).map(|key| (key, Slot(TimerNode::new()))).collect()
+        (0..n)
+            .map(|key| (key, Slot(TimerNode::default())))
+            .collect()
     }
 
     fn timers() -> Timers {
