@@ -145,7 +145,7 @@ impl Connecting {
         if readiness.is_reset() {
             return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
         }
-        registration.rearm_write(socket, registry, self.token)?;
+        registration.reregister(true, socket, registry, self.token)?;
         Ok(ConnectStatus::Pending(self))
     }
 }

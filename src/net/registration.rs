@@ -59,21 +59,12 @@ impl Registration {
         }
     }
 
-    /// Registers WRITABLE again although it is registered: on poll(2) and Windows an event disarms its direction.
-    #[cfg(any(feature = "client", feature = "bench"))]
-    pub(crate) fn rearm_write(
-        &mut self,
-        socket: &mut impl Source,
-        registry: &Registry,
-        token: Token,
-    ) -> io::Result<()> {
-        self.reregister(true, socket, registry, token)
-    }
-
-    /// Tells the kernel. WRITABLE may be armed this way: every back end reports it if the socket is writable already.
-    /// READABLE must not be re-armed this way.
+    /// Registers the socket again, also without a change: on poll(2) and Windows an event disarms its direction.
+    ///
+    /// WRITABLE may be armed this way: every back end reports it if the socket is writable already. READABLE must not be
+    /// re-armed this way.
     #[cold]
-    fn reregister(
+    pub(super) fn reregister(
         &mut self,
         with_write: bool,
         socket: &mut impl Source,
