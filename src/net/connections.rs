@@ -113,7 +113,7 @@ impl Connections {
     /// Gives the workers' replies to their connections and runs these, then gives the workers new messages.
     pub(super) fn run_completed(&mut self, now: u64) {
         let Some(offload) = &self.offload else { return };
-        for Completion { slot, outcome } in offload.take_completions() {
+        for Completion { slot, outcome } in offload.workers.take_completions() {
             let key = slot.key;
             // The connection may have closed since, and its key may belong to another connection.
             if let Some(slot) = slot.resolve(&mut self.slots) {
@@ -352,7 +352,7 @@ impl Connections {
         let (id, received, sent) = (connection.id(), connection.received(), connection.sent());
         debug!("conn {id} from {peer}: {reason}, {received} bytes in, {sent} out");
         if in_worker_pool && let Some(offload) = &self.offload {
-            offload.withdraw(id);
+            offload.workers.withdraw(id);
         }
         self.stats.echoed += connection.echoed();
         self.count_closed(peer, reason);

@@ -8,11 +8,11 @@ use slab::Slab;
 
 use super::run_queue::{RunQueue, SlotRef};
 use super::slot::Slot;
-use super::workers::{Completion, Job, WorkerPool};
+use super::workers::{Job, WorkerPool};
 
 /// The worker threads and the connections that wait for room in their queue.
 pub(super) struct OffloadQueue {
-    workers: WorkerPool,
+    pub workers: WorkerPool,
     waiting: RunQueue,
 }
 
@@ -48,16 +48,6 @@ impl OffloadQueue {
                 });
             }
         }
-    }
-
-    /// Takes all replies of the workers.
-    pub(super) fn take_completions(&self) -> Vec<Completion> {
-        self.workers.take_completions()
-    }
-
-    /// Removes the job of a connection that has closed, if no worker has started it.
-    pub(super) fn withdraw(&self, id: u64) {
-        self.workers.withdraw(id);
     }
 
     /// Returns true if there is a reply, or room for the message of a waiting connection. Room can appear without a

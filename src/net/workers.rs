@@ -113,7 +113,9 @@ impl WorkerPool {
 
 impl Drop for WorkerPool {
     fn drop(&mut self) {
-        lock(&self.state.jobs).is_closed = true;
+        let mut jobs = lock(&self.state.jobs);
+        jobs.queue.clear();
+        jobs.is_closed = true;
         self.state.changed.notify_all();
     }
 }
@@ -133,16 +135,10 @@ impl PoolState {
     }
 
     fn next_job(&self) -> Option<Job> {
-        let jobs = lock(&self.jobs);
-        let mut jobs = self
-            .changed
-            .wait_while(jobs, |jobs| jobs.queue.is_empty() && !jobs.is_closed)
-            .unwrap_or_else(PoisonError::into_inner);
-        if jobs.is_closed {
-            None
-        } else {
-            jobs.queue.pop_front()
-        }
+        let must_wait = |jobs: &mut Jobs| jobs.queue.is_empty() && !jobs.is_closed;
+        let jobs = self.changed.wait_while(lock(&self.jobs), must_wait);
+        let mut jobs = jobs.unwrap_or_else(PoisonError::into_inner);
+        jobs.queue.pop_front()
     }
 
     fn complete(&self, completion: Completion) {
