@@ -1,17 +1,13 @@
 //! The configuration of a server.
 
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::conn::{Framing, Offload};
 
 /// The address with the longest text of all clients.
-const LONGEST_PEER: SocketAddr = SocketAddr::V6(SocketAddrV6::new(
-    Ipv6Addr::from_bits(u128::MAX),
-    u16::MAX,
-    0,
-    0,
-));
+const LONGEST_PEER: SocketAddr =
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)), u16::MAX);
 
 /// The configuration of a [`Server`](super::Server). The defaults are those of the command line.
 #[derive(Clone, Debug)]
