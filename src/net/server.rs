@@ -83,6 +83,8 @@ pub struct Server {
     signals: Option<Signals>,
     config: Arc<Config>,
     phase: ServerPhase,
+    /// When the phase ends, as a time of [`Server::now`]. [`NEVER`] while no stop was requested.
+    phase_end: u64,
     was_signalled: bool,
     started: Instant,
     /// The time of this turn, read once after the wait. Monotonic, in nanoseconds.
@@ -101,15 +103,15 @@ pub enum Outcome {
     },
 }
 
-/// The phases from the start of a server to its end. Times are those of [`Server::now`].
+/// The phases from the start of a server to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ServerPhase {
     /// No stop was requested.
     Running,
     /// A stop was requested, and the server still accepts clients.
-    StopDelay { until: u64 },
+    StopDelay,
     /// The listeners are closed, and connections deliver what is pending.
-    Draining { until: u64 },
+    Draining,
 }
 
 impl Server {
@@ -157,6 +159,7 @@ impl Server {
             signals: None,
             config,
             phase: ServerPhase::Running,
+            phase_end: NEVER,
             was_signalled: false,
             started: Instant::now(),
             now: platform::monotonic_now(),
@@ -181,11 +184,8 @@ impl Server {
     ///
     /// Returns an error if the system refuses a signal handler or the poll cannot wait for signals.
     pub fn install_signals(&mut self) -> io::Result<()> {
-        self.signals = Some(Signals::install(
-            self.poll.registry(),
-            SIGNALS,
-            self.handle(),
-        )?);
+        let signals = Signals::install(self.poll.registry(), SIGNALS, self.handle())?;
+        self.signals = Some(signals);
         Ok(())
     }
 
@@ -248,7 +248,7 @@ impl Server {
             .connections
             .next_deadline()
             .min(self.acceptor.next_deadline())
-            .min(self.phase.deadline());
+            .min(self.phase_end);
         poll::timeout_until(deadline, self.now)
     }
 
@@ -295,29 +295,28 @@ impl Server {
                 "stop requested: clients are accepted for another {delay:?}, then pending echoes are delivered"
             );
         }
-        self.phase = ServerPhase::StopDelay {
-            until: self.now.saturating_add(nanoseconds(delay)),
-        };
+        self.enter(ServerPhase::StopDelay, delay);
     }
 
     /// Enters the next phase when its time has come. Returns true if the server is done.
     fn advance_phase(&mut self) -> bool {
-        match self.phase {
-            ServerPhase::Running => return false,
-            ServerPhase::StopDelay { until } if self.now >= until => {
-                self.acceptor.close(&mut self.connections, self.now);
-                self.connections.shut_down(self.now);
-                let timeout = nanoseconds(self.config.drain_timeout);
-                self.phase = ServerPhase::Draining {
-                    until: self.now.saturating_add(timeout),
-                };
+        if self.now >= self.phase_end {
+            match self.phase {
+                ServerPhase::Running => {}
+                ServerPhase::StopDelay => {
+                    self.acceptor.close(&mut self.connections, self.now);
+                    self.connections.shut_down(self.now);
+                    self.enter(ServerPhase::Draining, self.config.drain_timeout);
+                }
+                ServerPhase::Draining => self.connections.abort_all(self.now),
             }
-            ServerPhase::Draining { until } if self.now >= until => {
-                self.connections.abort_all(self.now);
-            }
-            ServerPhase::StopDelay { .. } | ServerPhase::Draining { .. } => {}
         }
-        matches!(self.phase, ServerPhase::Draining { .. }) && self.connections.is_empty()
+        self.phase == ServerPhase::Draining && self.connections.is_empty()
+    }
+
+    fn enter(&mut self, phase: ServerPhase, duration: Duration) {
+        self.phase = phase;
+        self.phase_end = self.now.saturating_add(nanoseconds(duration));
     }
 
     fn log_stats(&self) {
@@ -326,15 +325,6 @@ impl Server {
 
     fn stats(&self) -> Stats {
         self.connections.stats(self.started.elapsed())
-    }
-}
-
-impl ServerPhase {
-    fn deadline(self) -> u64 {
-        match self {
-            ServerPhase::Running => NEVER,
-            ServerPhase::StopDelay { until } | ServerPhase::Draining { until } => until,
-        }
     }
 }
 

@@ -134,6 +134,7 @@ impl PoolState {
         }
     }
 
+    /// Waits for a job. Returns `None` after the pool was dropped.
     fn next_job(&self) -> Option<Job> {
         let must_wait = |jobs: &mut Jobs| jobs.queue.is_empty() && !jobs.is_closed;
         let jobs = self.changed.wait_while(lock(&self.jobs), must_wait);
