@@ -22,26 +22,13 @@ const PROBE_INTERVAL: u32 = 4;
 /// timeout overrules the number of keepalive probes, so it is never shorter than the probes take (tcp(7)).
 const USER_TIMEOUT_FACTOR: u32 = 2;
 
-/// Binds every address of `config`.
-///
-/// # Errors
-///
-/// Returns the error of the first address that cannot be bound. The others are closed then.
-pub(super) fn bind_all(config: &Config) -> Result<Vec<TcpListener>, StartError> {
-    let (backlog, effective) = (config.backlog, effective_backlog(config.backlog));
-    if effective < backlog {
-        info!("the system clamps the backlog of {backlog} to {effective} (net.core.somaxconn)");
-    }
-    config
-        .listen
-        .iter()
-        .map(|(listen, _)| bind(*listen, config))
-        .collect()
-}
-
-/// Returns how many clients the system queues for a listener with this backlog.
+/// Returns how many clients the system queues for a listener with this backlog, and logs a limit that clamps it.
 pub(super) fn effective_backlog(backlog: u32) -> u32 {
-    platform::backlog_limit().map_or(backlog, |limit| backlog.min(limit))
+    let limit = platform::backlog_limit().unwrap_or(u32::MAX);
+    if limit < backlog {
+        info!("the system clamps the backlog of {backlog} to {limit} (net.core.somaxconn)");
+    }
+    backlog.min(limit)
 }
 
 /// Sets the options of a connection's socket. Linux lets accepted sockets inherit them from their listener.
@@ -62,7 +49,8 @@ pub(super) fn set_connection_options(socket: SockRef<'_>, config: &Config) -> io
     }
 }
 
-fn bind(listen: Listen, config: &Config) -> Result<TcpListener, StartError> {
+/// Binds one address of `config`.
+pub(super) fn bind(listen: Listen, config: &Config) -> Result<TcpListener, StartError> {
     let only_v6 = takes_only_ipv6(listen, config);
     match listen {
         Listen::At(address) => bind_at(address, only_v6, config),

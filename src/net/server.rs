@@ -53,7 +53,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use log::info;
-use mio::net::TcpListener;
 use mio::{Events, Poll, Registry, Token, Waker};
 
 use super::acceptor::Acceptor;
@@ -65,7 +64,7 @@ use super::signals::{SignalRequest, Signals};
 use super::timers::{NEVER, nanoseconds};
 use super::workers::{Work, WorkerPool};
 use super::{Config, Handle, StartError, Stats, bind, platform};
-use crate::conn::{Framing, Settings};
+use crate::conn::Settings;
 
 /// The token of the first listener. Tokens below it are the keys of connections.
 const FIRST_LISTENER: usize = KEYS_END;
@@ -130,11 +129,10 @@ impl Server {
     pub(super) fn bind_with(config: Config, work: Work) -> Result<Self, StartError> {
         let capacity = Capacity::claim(&config)?;
         info!("{}", capacity.describe(&config));
-        let sockets = bind::bind_all(&config)?;
         let poll = Poll::new().map_err(StartError::Poll)?;
         let registry = poll.registry().try_clone().map_err(StartError::Poll)?;
         let handle = Handle::new(Waker::new(&registry, WAKER).map_err(StartError::Poll)?);
-        let listeners = listeners(sockets, &config, &registry).map_err(StartError::Poll)?;
+        let listeners = listeners(&config, &registry)?;
         let addresses = listeners
             .iter()
             .map(Listener::address)
@@ -328,29 +326,28 @@ impl Server {
     }
 }
 
-/// Registers the bound `sockets`, which are in the order of `config.listen`.
-fn listeners(
-    sockets: Vec<TcpListener>,
-    config: &Config,
-    registry: &Registry,
-) -> io::Result<Vec<Listener>> {
+/// Binds every address of `config`, in order, and registers its listener.
+///
+/// # Errors
+///
+/// Returns the error of the first address that cannot be bound. The other listeners are closed then.
+fn listeners(config: &Config, registry: &Registry) -> Result<Vec<Listener>, StartError> {
     let backlog = bind::effective_backlog(config.backlog);
-    let listener = |(index, (socket, (_, framing))): (usize, (TcpListener, &(_, Framing)))| {
-        let settings = Settings {
-            high_water: config.high_water,
-            max_pending: config.max_pending(),
-            short_read: platform::SHORT_READ,
-            framing: *framing,
-            max_message: config.max_message,
-            offload: config.offload(),
-        };
-        let token = Token(FIRST_LISTENER + index);
-        Listener::new(socket, Arc::new(settings), backlog, registry, token)
-    };
-    sockets
-        .into_iter()
-        .zip(&config.listen)
-        .enumerate()
-        .map(listener)
+    let addresses = config.listen.iter().enumerate();
+    addresses
+        .map(|(index, (listen, framing))| {
+            let settings = Settings {
+                high_water: config.high_water,
+                max_pending: config.max_pending(),
+                short_read: platform::SHORT_READ,
+                framing: *framing,
+                max_message: config.max_message,
+                offload: config.offload(),
+            };
+            let socket = bind::bind(*listen, config)?;
+            let token = Token(FIRST_LISTENER + index);
+            Listener::new(socket, Arc::new(settings), backlog, registry, token)
+                .map_err(StartError::Poll)
+        })
         .collect()
 }
