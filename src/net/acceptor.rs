@@ -109,7 +109,7 @@ impl Acceptor {
         for mut listener in std::mem::take(&mut self.listeners) {
             // Linux queues one client more than the backlog, and clients that are gone count here too. The bound keeps
             // clients that go on connecting from putting off the stop.
-            for _ in 0..2 * (u64::from(listener.backlog()) + 1) {
+            for _ in 0..2 * (u64::from(listener.backlog) + 1) {
                 match listener.accept() {
                     Ok((socket, peer)) if connections.is_full() => {
                         connections.reject_with_fin(&socket, peer)

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use log::info;
 use mio::net::TcpListener;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{SockRef, Socket};
 
+use super::socket::{new_socket, set_buffer_sizes};
 use super::{Config, Listen, StartError, platform};
 
 /// The number of unanswered keepalive probes after which the kernel gives up a peer.
@@ -99,12 +100,7 @@ fn bind_at(address: SocketAddr, only_v6: bool, config: &Config) -> Result<TcpLis
             }
         }
     };
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )
-    .map_err(failed("socket"))?;
+    let socket = new_socket(address).map_err(failed("socket"))?;
     set_listener_options(&socket, address, only_v6, config).map_err(failed("setsockopt"))?;
     socket.bind(&address.into()).map_err(failed("bind"))?;
     socket
@@ -126,10 +122,7 @@ fn set_listener_options(
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
-    if let Some(size) = config.socket_buffer {
-        socket.set_send_buffer_size(size)?;
-        socket.set_recv_buffer_size(size)?;
-    }
+    set_buffer_sizes(socket, config.socket_buffer)?;
     if platform::ACCEPTED_INHERIT_OPTIONS {
         set_connection_options(SockRef::from(socket), config)?;
     }

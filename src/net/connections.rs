@@ -33,7 +33,6 @@ use mio::{Events, Registry, Token};
 use slab::Slab;
 use socket2::SockRef;
 
-use super::abortive_close::reset_on_close;
 use super::log_throttle::LogThrottle;
 use super::offload::OffloadQueue;
 use super::per_address::PerAddressLimit;
@@ -41,6 +40,7 @@ use super::poll::readiness_of;
 use super::registration::Registration;
 use super::run_queue::RunQueue;
 use super::slot::Slot;
+use super::socket::reset_on_close;
 use super::timers::{NEVER, TimerNode, Timers};
 use super::workers::{Completion, WorkerPool};
 use super::{Config, Stats, bind, platform};

@@ -34,7 +34,8 @@ pub(super) struct Listener {
     accept: Accept,
     accept_ready: bool,
     budget: usize,
-    backlog: u32,
+    /// The most clients that the kernel queues for this listener.
+    pub backlog: u32,
     /// The settings that all connections of this listener share.
     pub settings: Arc<Settings>,
 }
@@ -90,11 +91,6 @@ impl Listener {
             self.accept_ready &= class != AcceptError::Empty;
             (class, error)
         })
-    }
-
-    /// Returns the most clients that the kernel queues for this listener.
-    pub(super) fn backlog(&self) -> u32 {
-        self.backlog
     }
 
     /// Returns the address of the listener.

@@ -11,9 +11,9 @@
 //! | `capacity.rs`, `bind.rs`, `config.rs` | what is decided before the loop starts |
 //! | `signals.rs`, `handle.rs` | how other threads and signals reach the loop |
 //! | `outbound.rs` | connections of the client and the load generator |
+//! | `socket.rs` | what all TCP sockets have in common |
 //! | `platform.rs` | everything that differs between systems |
 
-pub(crate) mod abortive_close;
 mod acceptor;
 mod bind;
 mod capacity;
@@ -34,6 +34,7 @@ mod run_queue;
 pub(crate) mod server;
 pub(crate) mod signals;
 pub(crate) mod slot;
+pub(crate) mod socket;
 mod stats;
 pub mod timers;
 mod workers;

@@ -9,10 +9,11 @@ use std::{error, fmt, vec};
 
 use mio::net::TcpStream;
 use mio::{Registry, Token};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
 
 use super::platform;
 use super::registration::Registration;
+use super::socket::{new_socket, set_buffer_sizes};
 use crate::conn::{Readiness, Ready};
 
 /// The address family that [`resolve`] returns.
@@ -209,10 +210,7 @@ fn start_connect(address: SocketAddr, options: ConnectOptions) -> io::Result<Tcp
     if !socket.tcp_nodelay()? {
         return Err(io::Error::other("the system does not set TCP_NODELAY"));
     }
-    if let Some(size) = options.socket_buffer {
-        socket.set_send_buffer_size(size)?;
-        socket.set_recv_buffer_size(size)?;
-    }
+    set_buffer_sizes(&socket, options.socket_buffer)?;
     if let Some(source) = options.source {
         platform::bind_without_port(&SockRef::from(&socket), source)?;
     }
@@ -220,14 +218,6 @@ fn start_connect(address: SocketAddr, options: ConnectOptions) -> io::Result<Tcp
         Err(error) if !platform::is_connecting(&error) => Err(error),
         Ok(()) | Err(_) => Ok(TcpStream::from_std(socket.into())),
     }
-}
-
-fn new_socket(address: SocketAddr) -> io::Result<Socket> {
-    Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )
 }
 
 /// Returns true if `socket` is connected, and false if the attempt is still pending.

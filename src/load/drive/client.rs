@@ -10,10 +10,10 @@ use super::session::Session;
 use crate::load::measure::message::Message;
 use crate::load::plan::schedule::Schedule;
 use crate::load::plan::settings::Close;
-use crate::net::abortive_close::reset_on_close;
 use crate::net::outbound::Connecting;
 use crate::net::platform;
 use crate::net::registration::Registration;
+use crate::net::socket::reset_on_close;
 use crate::net::timers::NEVER;
 
 /// How long a socket may accept no bytes before the user is told that the peer does not read: 5 s.

@@ -2,6 +2,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
+use socket2::{Domain, Socket, Type};
 
 use super::*;
 use crate::net::poll::readiness_of;
