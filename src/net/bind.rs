@@ -90,14 +90,10 @@ fn takes_only_ipv6(listen: Listen, config: &Config) -> bool {
 
 fn bind_at(address: SocketAddr, only_v6: bool, config: &Config) -> Result<TcpListener, StartError> {
     let failed = |operation| {
-        move |source| {
-            let hint = platform::bind_hint(&source, address.port());
-            StartError::Listen {
-                address,
-                operation,
-                source,
-                hint,
-            }
+        move |source| StartError::Listen {
+            address,
+            operation,
+            source,
         }
     };
     let socket = new_socket(address).map_err(failed("socket"))?;

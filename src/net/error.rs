@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::{error, fmt, io};
 
+use super::platform;
+
 /// The reason why a server cannot start.
 #[derive(Debug)]
 pub enum StartError {
@@ -14,8 +16,6 @@ pub enum StartError {
         operation: &'static str,
         /// The error of the system.
         source: io::Error,
-        /// What would help, or an empty text.
-        hint: &'static str,
     },
     /// The process may not open enough descriptors for the configured connections, or for one connection.
     Descriptors {
@@ -39,8 +39,8 @@ impl fmt::Display for StartError {
                 address,
                 operation,
                 source,
-                hint,
             } => {
+                let hint = platform::bind_hint(source, address.port());
                 write!(f, "cannot listen on {address}: {operation}: {source}{hint}")
             }
             Self::Descriptors {
@@ -59,13 +59,5 @@ impl fmt::Display for StartError {
     }
 }
 
-impl error::Error for StartError {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match self {
-            Self::Listen { source, .. } | Self::Poll(source) | Self::Workers(source) => {
-                Some(source)
-            }
-            Self::Descriptors { .. } => None,
-        }
-    }
-}
+/// The message contains the error of the system, so there is no `source` that would repeat it.
+impl error::Error for StartError {}
