@@ -161,22 +161,16 @@ pub fn resolve(target: &str, family: IpFamily) -> Result<Vec<SocketAddr>, Connec
         failure: ConnectFailure::Unresolved,
         source,
     };
-    let is_requested = |address: &SocketAddr| match family {
-        IpFamily::Any => true,
-        IpFamily::V4 => address.is_ipv4(),
-        IpFamily::V6 => address.is_ipv6(),
+    let (is_requested, none_found): (fn(&SocketAddr) -> bool, _) = match family {
+        IpFamily::Any => (|_| true, "no address"),
+        IpFamily::V4 => (SocketAddr::is_ipv4, "no IPv4 address"),
+        IpFamily::V6 => (SocketAddr::is_ipv6, "no IPv6 address"),
     };
-    let addresses: Vec<_> = look_up(target)
-        .map_err(unresolved)?
-        .filter(is_requested)
-        .collect();
+    let found = look_up(target).map_err(unresolved)?;
+    let addresses: Vec<_> = found.filter(is_requested).collect();
     if addresses.is_empty() {
-        let message = match family {
-            IpFamily::Any => "no address",
-            IpFamily::V4 => "no IPv4 address",
-            IpFamily::V6 => "no IPv6 address",
-        };
-        return Err(unresolved(io::Error::new(io::ErrorKind::NotFound, message)));
+        let error = io::Error::new(io::ErrorKind::NotFound, none_found);
+        return Err(unresolved(error));
     }
     Ok(addresses)
 }
@@ -289,11 +283,8 @@ impl fmt::Display for ConnectError {
     }
 }
 
-impl error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        Some(&self.source)
-    }
-}
+/// The message contains the error of the system, so there is no `source` that would repeat it.
+impl error::Error for ConnectError {}
 
 #[cfg(test)]
 mod tests;

@@ -24,27 +24,19 @@ pub struct Stats {
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            accepted,
-            refused,
-            active,
-            echoed,
-            ..
-        } = self;
+        let closed = CloseReason::ALL.map(|reason| {
+            let count = self.closed[reason.index()];
+            format!("{} {count}", reason.explain())
+        });
         write!(
             f,
-            "accepted {accepted}, refused {refused}, active {active}, echoed {echoed} bytes, closed:"
-        )?;
-        let mut separator = "";
-        for reason in CloseReason::ALL {
-            write!(
-                f,
-                "{separator} {} {}",
-                reason.explain(),
-                self.closed[reason.index()]
-            )?;
-            separator = ",";
-        }
-        write!(f, "; {:.1} s", self.uptime.as_secs_f64())
+            "accepted {}, refused {}, active {}, echoed {} bytes, closed: {}; {:.1} s",
+            self.accepted,
+            self.refused,
+            self.active,
+            self.echoed,
+            closed.join(", "),
+            self.uptime.as_secs_f64()
+        )
     }
 }
