@@ -3,7 +3,7 @@
 //! [`resolve`] turns a name into addresses. [`Connecting`] turns one address into a connected socket, or into a
 //! [`ConnectError`] of a kind that reports can count. The caller owns the timeout and the choice of the next address.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::{error, fmt, vec};
 
@@ -144,7 +144,7 @@ impl Connecting {
             return Ok(ConnectStatus::Connected(self.connected));
         }
         if readiness.is_reset() {
-            return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
+            return Err(io::Error::from(ErrorKind::ConnectionReset).into());
         }
         registration.reregister(true, socket, registry, self.token)?;
         Ok(ConnectStatus::Pending(self))
@@ -169,7 +169,7 @@ pub fn resolve(target: &str, family: IpFamily) -> Result<Vec<SocketAddr>, Connec
     let found = look_up(target).map_err(unresolved)?;
     let addresses: Vec<_> = found.filter(is_requested).collect();
     if addresses.is_empty() {
-        let error = io::Error::new(io::ErrorKind::NotFound, none_found);
+        let error = io::Error::new(ErrorKind::NotFound, none_found);
         return Err(unresolved(error));
     }
     Ok(addresses)
@@ -235,7 +235,7 @@ impl ConnectError {
     pub fn timed_out() -> Self {
         Self {
             failure: ConnectFailure::TimedOut,
-            source: io::Error::new(io::ErrorKind::TimedOut, "no answer in time"),
+            source: io::Error::new(ErrorKind::TimedOut, "no answer in time"),
         }
     }
 }
@@ -243,17 +243,13 @@ impl ConnectError {
 impl From<io::Error> for ConnectError {
     fn from(source: io::Error) -> Self {
         let failure = match source.kind() {
-            io::ErrorKind::ConnectionRefused => ConnectFailure::Refused,
-            io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkDown => ConnectFailure::Unreachable,
-            io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
-            io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => {
-                ConnectFailure::NoSourcePort
+            ErrorKind::ConnectionRefused => ConnectFailure::Refused,
+            ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown => {
+                ConnectFailure::Unreachable
             }
-            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
-                ConnectFailure::Reset
-            }
+            ErrorKind::TimedOut => ConnectFailure::TimedOut,
+            ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse => ConnectFailure::NoSourcePort,
+            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => ConnectFailure::Reset,
             _ if platform::is_out_of_descriptors(&source) => ConnectFailure::Descriptors,
             _ => ConnectFailure::Other,
         };

@@ -12,7 +12,7 @@
 //!
 //! A connection gets [`SHORT_READ`] as a value, so tests run both behaviours on every system.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use mio::Interest;
@@ -120,7 +120,7 @@ pub(super) fn normalize_error(error: io::Error) -> io::Error {
     #[cfg(not(any(target_vendor = "apple", windows)))]
     let reset = None;
     match error.raw_os_error() {
-        number if number.is_some() && number == reset => io::ErrorKind::ConnectionReset.into(),
+        number if number.is_some() && number == reset => ErrorKind::ConnectionReset.into(),
         _ => error,
     }
 }
@@ -258,7 +258,7 @@ pub(super) fn is_connecting(error: &io::Error) -> bool {
     return error.raw_os_error() == Some(libc::EINPROGRESS);
     #[cfg(windows)]
     {
-        error.kind() == io::ErrorKind::WouldBlock
+        error.kind() == ErrorKind::WouldBlock
     }
 }
 
@@ -267,7 +267,7 @@ pub(super) fn is_connecting(error: &io::Error) -> bool {
 pub(super) fn is_not_connected_yet(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::NotConnected | io::ErrorKind::InvalidInput
+        ErrorKind::NotConnected | ErrorKind::InvalidInput
     )
 }
 
@@ -308,15 +308,13 @@ pub(crate) const SPIN: Duration = Duration::from_micros(if cfg!(windows) { 16_00
 /// Returns a hint for a user whose address cannot be bound, or an empty text.
 pub(super) fn bind_hint(error: &io::Error, port: u16) -> &'static str {
     match error.kind() {
-        io::ErrorKind::PermissionDenied if cfg!(target_os = "linux") && port < 1024 => {
+        ErrorKind::PermissionDenied if cfg!(target_os = "linux") && port < 1024 => {
             " (setcap cap_net_bind_service=+ep on the program, or sysctl net.ipv4.ip_unprivileged_port_start, grants it)"
         }
-        io::ErrorKind::PermissionDenied if cfg!(unix) && port < 1024 => {
-            " (ports below 1024 need root)"
-        }
+        ErrorKind::PermissionDenied if cfg!(unix) && port < 1024 => " (ports below 1024 need root)",
         // The message of Windows does not name the cause.
-        io::ErrorKind::AddrInUse if cfg!(windows) => " (the address is in use)",
-        io::ErrorKind::AddrNotAvailable if cfg!(windows) => {
+        ErrorKind::AddrInUse if cfg!(windows) => " (the address is in use)",
+        ErrorKind::AddrNotAvailable if cfg!(windows) => {
             " (no network of this machine has the address assigned)"
         }
         _ => "",
@@ -346,9 +344,9 @@ mod tests {
         const RESETS: [i32; 2] = [10_052, 10_054];
         for number in RESETS {
             let error = normalize_error(io::Error::from_raw_os_error(number));
-            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{number}");
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{number}");
         }
-        let other = normalize_error(io::ErrorKind::WouldBlock.into());
-        assert_eq!(other.kind(), io::ErrorKind::WouldBlock);
+        let other = normalize_error(ErrorKind::WouldBlock.into());
+        assert_eq!(other.kind(), ErrorKind::WouldBlock);
     }
 }
