@@ -4,12 +4,13 @@
 //! a log with a gap is worse than none. The end of the program waits as long as the thread makes progress, so no disk
 //! is too slow, and stops waiting [`FLUSH_TIMEOUT`] after the last progress.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread::{self, JoinHandle};
 
 use super::files::{OutputFile, cannot_write, truncate};
-use crate::program::bounded_writer::{BoundedWriter, Queued, QueuedItems};
 use crate::program::standard_streams::FLUSH_TIMEOUT;
 
 /// Pieces of text that may wait.
@@ -18,39 +19,40 @@ const CAPACITY: usize = 1024;
 /// A file and the thread that writes it.
 pub struct BackgroundFile {
     path: PathBuf,
-    pieces: Arc<BoundedWriter<Vec<u8>>>,
-    thread_started: io::Result<()>,
+    thread: io::Result<JoinHandle<io::Result<()>>>,
+    /// Receives a value after progress, and is disconnected when the thread ends.
+    progress: Receiver<()>,
 }
 
 /// The end of the queue that takes the text. Each write queues a piece. After a failure, every write fails.
-pub struct PieceWriter {
-    pieces: Arc<BoundedWriter<Vec<u8>>>,
-    has_failed: bool,
-}
+pub struct PieceWriter(Option<SyncSender<Vec<u8>>>);
 
 impl BackgroundFile {
     /// Truncates `output`, and writes to it what the [`PieceWriter`] takes.
     pub fn start(output: OutputFile) -> (Self, PieceWriter) {
-        let (path, mut file) = output.into_parts();
-        let pieces = BoundedWriter::new();
-        let thread_started = pieces.start_thread("hlog", move |pieces| {
-            truncate(&file)?;
-            write_all(pieces, &mut file)
-        });
-        let writer = PieceWriter {
-            pieces: Arc::clone(&pieces),
-            has_failed: false,
-        };
-        let file = Self {
-            path,
-            pieces,
-            thread_started,
-        };
-        (file, writer)
+        let (path, file) = output.into_parts();
+        let (queue, pieces) = mpsc::sync_channel(CAPACITY);
+        let write = move |written| write_all(&file, pieces, &written);
+        (Self::spawn(path, write), PieceWriter(Some(queue)))
     }
 
-    /// Closes the queue, and waits until all pieces are written. `queued` is the result of the writes to the
-    /// [`PieceWriter`].
+    /// Starts the thread. `write` reports progress to the sender, which has room for one report: the next ones say
+    /// the same.
+    fn spawn(
+        path: PathBuf,
+        write: impl FnOnce(SyncSender<()>) -> io::Result<()> + Send + 'static,
+    ) -> Self {
+        let (written, progress) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new().name("hlog".into());
+        Self {
+            path,
+            thread: thread.spawn(move || write(written)),
+            progress,
+        }
+    }
+
+    /// Waits until all pieces are written. The [`PieceWriter`] must have been dropped; `queued` is the result of the
+    /// writes to it.
     ///
     /// # Errors
     ///
@@ -58,42 +60,51 @@ impl BackgroundFile {
     pub fn finish(self, queued: io::Result<()>) -> io::Result<()> {
         // An error of the thread is the reason for an error of the queue.
         let written = self
-            .thread_started
-            .and_then(|()| wait_while_progressing(&self.pieces))
+            .thread
+            .and_then(|thread| join_while_progressing(thread, &self.progress))
             .and(queued);
         written.map_err(|error| cannot_write(&self.path, error))
     }
 }
 
-fn write_all(pieces: QueuedItems<Vec<u8>>, file: &mut impl Write) -> io::Result<()> {
+fn write_all(
+    mut file: &File,
+    pieces: Receiver<Vec<u8>>,
+    written: &SyncSender<()>,
+) -> io::Result<()> {
+    truncate(file)?;
     for piece in pieces {
-        match piece {
-            Queued::Item(piece) => file.write_all(&piece)?,
-            Queued::Lost(_) => return Err(too_slow()),
-        }
+        file.write_all(&piece)?;
+        let _ = written.try_send(());
     }
-    file.flush()
+    Ok(())
 }
 
-fn wait_while_progressing(pieces: &BoundedWriter<Vec<u8>>) -> io::Result<()> {
+fn join_while_progressing(
+    thread: JoinHandle<io::Result<()>>,
+    progress: &Receiver<()>,
+) -> io::Result<()> {
     loop {
-        let before = pieces.started();
-        if let Some(result) = pieces.close(FLUSH_TIMEOUT) {
-            return result;
-        }
-        if pieces.started() == before {
-            return Err(too_slow());
+        match progress.recv_timeout(FLUSH_TIMEOUT) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => return Err(too_slow()),
+            Err(RecvTimeoutError::Disconnected) => break,
         }
     }
+    let panicked = |_| Err(io::Error::other("its thread has panicked; this is a bug"));
+    thread.join().unwrap_or_else(panicked)
 }
 
 impl Write for PieceWriter {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        self.has_failed = self.has_failed || !self.pieces.push(piece.to_vec(), CAPACITY);
-        if self.has_failed {
-            return Err(too_slow());
+        self.0 = self
+            .0
+            .take()
+            .filter(|queue| queue.try_send(piece.to_vec()).is_ok());
+        match self.0 {
+            Some(_) => Ok(piece.len()),
+            None => Err(too_slow()),
         }
-        Ok(piece.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -107,62 +118,53 @@ fn too_slow() -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
 
     #[test]
     fn a_full_queue_fails_and_takes_nothing_after_the_gap() {
-        let pieces = BoundedWriter::new();
-        let mut writer = PieceWriter {
-            pieces: Arc::clone(&pieces),
-            has_failed: false,
-        };
+        let (queue, pieces) = mpsc::sync_channel(CAPACITY);
+        let mut writer = PieceWriter(Some(queue));
         for _ in 0..CAPACITY {
             writer.write_all(b"1").expect("there is room");
         }
         let error = writer.write_all(b"2").expect_err("the queue is full");
         assert_eq!(error.to_string(), too_slow().to_string());
-        assert!(pieces.take_waiting().iter().all(|piece| piece == b"1"));
+        assert!(pieces.try_iter().all(|piece| piece == b"1"));
         writer.write_all(b"3").expect_err("there is a gap");
-        assert!(pieces.take_waiting().is_empty());
+        assert_eq!(pieces.iter().count(), 0);
     }
 
     #[test]
     fn a_slow_file_that_makes_progress_is_waited_for() {
-        let pieces = BoundedWriter::new();
-        let start = pieces.start_thread("slow", |pieces| {
-            pieces.for_each(|_| thread::sleep(FLUSH_TIMEOUT / 4));
+        let file = BackgroundFile::spawn("slow".into(), |written| {
+            for _ in 0..5 {
+                thread::sleep(FLUSH_TIMEOUT / 4);
+                let _ = written.try_send(());
+            }
             Ok(())
         });
-        for _ in 0..5 {
-            assert!(pieces.push(vec![], CAPACITY));
-        }
-        let file = BackgroundFile {
-            path: "slow".into(),
-            pieces,
-            thread_started: start,
-        };
         file.finish(Ok(())).expect("the thread made progress");
     }
 
     #[test]
     fn a_file_without_progress_is_given_up() {
-        let pieces = BoundedWriter::new();
-        let start = pieces.start_thread("stopped", |pieces| {
-            pieces.for_each(|_| thread::park());
+        let file = BackgroundFile::spawn("stopped".into(), |_written| {
+            thread::park();
             Ok(())
         });
-        assert!(pieces.push(vec![], CAPACITY));
-        let file = BackgroundFile {
-            path: "stopped".into(),
-            pieces,
-            thread_started: start,
-        };
         let error = file.finish(Ok(())).expect_err("no progress");
         assert_eq!(
             error.to_string(),
             "cannot write stopped: its reader does not keep up"
         );
+    }
+
+    #[test]
+    fn an_error_of_the_thread_is_the_reason_for_an_error_of_the_queue() {
+        let file = BackgroundFile::spawn("full".into(), |_written| {
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        let error = file.finish(Err(too_slow())).expect_err("no space");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 }
