@@ -7,7 +7,6 @@ mod interrupted;
 mod logged;
 mod own_server;
 mod progress;
-mod screen;
 
 use std::error::Error;
 use std::fs;
@@ -51,7 +50,7 @@ fn measure(options: MeasureOptions) -> Result<ExitCode, Box<dyn Error>> {
     let log = hlog.map(OutputFile::create).transpose()?;
     let files = ReportFiles::create(&options)?;
     let (results, logged) = {
-        let mut display = Display::start();
+        let mut display = Display::stderr();
         let on_event = &mut |event: RunEvent| display.handle(event);
         let ready = load::prepare(settings, own_server::command, on_event)?;
         match log {

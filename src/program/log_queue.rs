@@ -16,8 +16,8 @@ use std::{io, thread};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
-use super::bounded_writer::{BoundedWriter, Queued};
-use super::standard_streams::{FLUSH_TIMEOUT, WRITABLE_PIPE_ROOM, can_write_without_blocking};
+use super::bounded_writer::BoundedWriter;
+use super::standard_streams::{WRITABLE_PIPE_ROOM, can_write_without_blocking};
 
 /// Lines that may wait. The thread may hold as many more.
 const CAPACITY: usize = 1024;
@@ -31,13 +31,11 @@ const THREAD: &str = "log";
 /// The log target of this crate.
 const TARGET: &str = "mio_echo";
 
-/// A handle to the log.
-#[derive(Clone)]
+/// The log.
 pub struct LogQueue {
     level: LevelFilter,
     lines: Arc<BoundedWriter<LogLine>>,
-    sink: Arc<dyn Log>,
-    has_started: Arc<AtomicBool>,
+    has_started: AtomicBool,
 }
 
 impl LogQueue {
@@ -46,12 +44,21 @@ impl LogQueue {
     /// # Errors
     ///
     /// When the process has a logger already.
-    pub fn install(level: LevelFilter) -> io::Result<Self> {
-        let queue = Self::new(level, SimpleLogger::new().with_utc_timestamps());
-        log::set_boxed_logger(Box::new(queue.clone())).map_err(io::Error::other)?;
+    pub fn install(level: LevelFilter) -> io::Result<Arc<Self>> {
+        let queue = Arc::new(Self::new(level, SimpleLogger::new().with_utc_timestamps()));
+        log::set_boxed_logger(Box::new(Arc::clone(&queue))).map_err(io::Error::other)?;
         log::set_max_level(level);
         silence_panics_of_the_thread();
         Ok(queue)
+    }
+
+    fn new(level: LevelFilter, sink: impl Log + 'static) -> Self {
+        let write = move |line: LogLine| line.write(&sink);
+        Self {
+            level,
+            lines: BoundedWriter::new(THREAD, write, LogLine::about_lost),
+            has_started: AtomicBool::new(false),
+        }
     }
 
     /// Ends the start of the server: from now on the thread writes the lines. The lines so far are written here, unless
@@ -59,45 +66,17 @@ impl LogQueue {
     pub fn end_start(&self) {
         // The two or three lines of a start are shorter than the room of a writable pipe.
         if can_write_without_blocking(&io::stderr(), WRITABLE_PIPE_ROOM) {
-            for line in self.lines.take_waiting() {
-                line.write(&*self.sink);
-            }
+            self.lines.write_waiting();
         }
         self.has_started.store(true, Ordering::Release);
-        self.start_thread_if_needed();
+        self.lines.start_thread_if_needed();
     }
 
-    /// Waits until all lines are written, for [`FLUSH_TIMEOUT`] at most. Returns true if all lines are written.
+    /// Waits until all lines are written, as long as [`BoundedWriter::flush`] waits. Returns true if all lines are
+    /// written.
     pub fn flush(&self) -> bool {
         self.has_started.store(true, Ordering::Release);
-        self.start_thread_if_needed();
-        self.lines.wait_until_written(FLUSH_TIMEOUT)
-    }
-
-    fn new(level: LevelFilter, sink: impl Log + 'static) -> Self {
-        Self {
-            level,
-            lines: BoundedWriter::new(),
-            sink: Arc::new(sink),
-            has_started: Arc::default(),
-        }
-    }
-
-    fn start_thread_if_needed(&self) {
-        if !self.has_started.load(Ordering::Acquire) || !self.lines.needs_thread() {
-            return;
-        }
-        let sink = Arc::clone(&self.sink);
-        // If the system has no thread left, the lines stay in the queue, and the next line tries again.
-        let _ = self.lines.start_thread(THREAD, move |lines| {
-            for line in lines {
-                match line {
-                    Queued::Item(line) => line.write(&*sink),
-                    Queued::Lost(lost) => LogLine::about_lost(lost).write(&*sink),
-                }
-            }
-            Ok(())
-        });
+        self.lines.flush()
     }
 }
 
@@ -114,8 +93,10 @@ impl Log for LogQueue {
                 target: record.target().to_owned(),
                 text: record.args().to_string(),
             };
-            self.lines.push_or_count(line, capacity(record.level()));
-            self.start_thread_if_needed();
+            self.lines.push(line, capacity(record.level()));
+            if self.has_started.load(Ordering::Acquire) {
+                self.lines.start_thread_if_needed();
+            }
         }
     }
 

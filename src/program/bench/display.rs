@@ -1,99 +1,149 @@
-//! The progress of a measurement on standard error, written by a thread.
+//! The progress of a measurement on standard error, written by a thread: a bar on a terminal, lines elsewhere.
 //!
 //! The reader of standard error may stop. The thread that measures must not wait for that reader, because it handles
 //! the workers' events and signals. So it queues what is to be shown. A line that finds the queue full is lost, and the
 //! loss is reported when there is room again. A state of the bar is dropped without a report: the next one replaces it.
 
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mio_echo::load::RunEvent;
 
 use super::progress::{Progress, Update};
-use super::screen::Screen;
-use crate::program::bounded_writer::{BoundedWriter, Queued, QueuedItems};
-use crate::program::standard_streams::FLUSH_TIMEOUT;
+use crate::program::bounded_writer::BoundedWriter;
 
 /// Updates that may wait: some minutes of a bar that moves twice a second.
 const CAPACITY: usize = 1024;
 
-/// Shows a measurement. A drop waits until everything is shown, for [`FLUSH_TIMEOUT`] at most.
+/// Redraws a second. More would take CPU time from the measurement.
+const REDRAWS: u8 = 2;
+
+/// Shows a measurement. A drop waits until everything is shown, as long as [`BoundedWriter::flush`] waits.
 pub struct Display {
     progress: Progress,
     updates: Arc<BoundedWriter<Update>>,
 }
 
 impl Display {
-    /// Starts the display on standard error: a bar on a terminal, lines elsewhere.
-    pub fn start() -> Self {
-        let mut screen = Screen::stderr();
-        Self::new(screen.progress(), |updates| {
-            for update in updates {
-                screen.show(match update {
-                    Queued::Item(update) => update,
-                    Queued::Lost(lost) => Update::Line(lines_lost(lost)),
-                });
-            }
-            screen.clear();
-        })
+    /// Creates the display on standard error.
+    pub fn stderr() -> Self {
+        let bar = stderr_bar();
+        let progress = match bar.is_hidden() {
+            true => Progress::Lines,
+            false => Progress::bar(),
+        };
+        Self::new(progress, move |update| show(&bar, update))
     }
 
     /// If the system has no thread left, nothing is shown.
-    fn new(progress: Progress, show: impl FnOnce(QueuedItems<Update>) + Send + 'static) -> Self {
-        let updates = BoundedWriter::new();
-        let _ = updates.start_thread("display", |updates| {
-            show(updates);
-            Ok(())
-        });
+    fn new(progress: Progress, show: impl Fn(Update) + Send + Sync + 'static) -> Self {
+        let updates = BoundedWriter::new("display", show, lines_lost);
         Self { progress, updates }
     }
 
     /// Shows `event`, without waiting.
     pub fn handle(&mut self, event: RunEvent) {
         match self.progress.update(event) {
-            Some(line @ Update::Line(_)) => self.updates.push_or_count(line, CAPACITY),
-            Some(state @ Update::Bar(_)) => {
-                self.updates.push(state, CAPACITY);
-            }
+            Some(Update::Bar { .. }) if self.updates.is_full(CAPACITY) => {}
+            Some(update) => self.updates.push(update, CAPACITY),
             None => {}
         }
+        self.updates.start_thread_if_needed();
     }
 }
 
 impl Drop for Display {
     fn drop(&mut self) {
-        let _ = self.updates.close(FLUSH_TIMEOUT);
+        self.updates.push(Update::End, usize::MAX);
+        self.updates.flush();
     }
 }
 
-fn lines_lost(lost: u64) -> String {
-    format!("lines lost, because they were not read in time: {lost}")
+fn lines_lost(lost: u64) -> Update {
+    Update::Line(format!(
+        "lines lost, because they were not read in time: {lost}"
+    ))
+}
+
+/// Creates a bar, which is hidden unless standard error is a terminal that can redraw a line.
+fn stderr_bar() -> ProgressBar {
+    if io::stderr().is_terminal() && can_redraw(|name| env::var_os(name)) {
+        let target = ProgressDrawTarget::stderr_with_hz(REDRAWS);
+        ProgressBar::with_draw_target(None, target).with_style(style("{wide_msg}"))
+    } else {
+        ProgressBar::hidden()
+    }
+}
+
+/// Returns true if neither NO_COLOR nor TERM asks for plain text.
+fn can_redraw(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let is_plain = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = variable("TERM").is_some_and(|value| value == "dumb");
+    !is_plain && !is_dumb
+}
+
+/// Shows `update`: a line above the bar, or a state of the bar on one line of 80 columns. A narrower terminal cuts the
+/// text. May block on the reader of standard error; errors are ignored.
+fn show(bar: &ProgressBar, update: Update) {
+    match update {
+        Update::Line(line) => bar.suspend(|| {
+            let _ = writeln!(io::stderr(), "{line}");
+        }),
+        Update::Bar {
+            elapsed,
+            length,
+            text,
+        } => {
+            let template = length.map_or("{wide_msg}", |_| "[{bar:10}] {wide_msg}");
+            bar.set_style(style(template));
+            bar.set_length(milliseconds(length.unwrap_or_default()));
+            bar.set_position(milliseconds(elapsed));
+            bar.set_message(text);
+        }
+        Update::End => bar.finish_and_clear(),
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::sync::mpsc::{self, Receiver, Sender};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use mio_echo::load::RunPhase;
 
     use super::*;
+    use crate::program::standard_streams::FLUSH_TIMEOUT;
 
     /// A display whose thread reports each update, and then blocks until the gate opens.
-    fn gated(progress: Progress) -> (Display, Receiver<Queued<Update>>, Sender<()>) {
+    fn gated(progress: Progress) -> (Display, Receiver<Update>, Sender<()>) {
         let (shown, updates) = mpsc::channel();
         let (open, gate) = mpsc::channel();
-        let display = Display::new(progress, move |updates| {
-            for update in updates {
-                shown.send(update).expect("a test");
-                // Once its other end is dropped, the gate is open.
-                let _ = gate.recv();
-            }
+        let gate = Mutex::new(gate);
+        let display = Display::new(progress, move |update| {
+            shown.send(update).expect("a test");
+            // Once its other end is dropped, the gate is open.
+            let _ = gate.lock().expect("one thread").recv();
         });
         (display, updates, open)
     }
 
-    fn line(text: &str) -> Queued<Update> {
-        Queued::Item(Update::Line(text.into()))
+    fn line(text: &str) -> Update {
+        Update::Line(text.into())
     }
 
     fn note(display: &mut Display, text: &str) {
@@ -113,8 +163,9 @@ mod tests {
         }
         drop(open);
         drop(display);
-        let rest: Vec<_> = updates.iter().skip(CAPACITY - 1).collect();
-        assert_eq!(rest, [line("2"), Queued::Lost(2)]);
+        let lines = updates.try_iter().filter(|update| *update != Update::End);
+        let rest: Vec<_> = lines.skip(CAPACITY - 1).collect();
+        assert_eq!(rest, [line("2"), lines_lost(2)]);
     }
 
     #[test]
@@ -127,7 +178,8 @@ mod tests {
         }
         drop(open);
         drop(display);
-        assert_eq!(updates.iter().count(), CAPACITY);
+        let rest: Vec<_> = updates.try_iter().skip(CAPACITY).collect();
+        assert_eq!(rest, [Update::End]);
     }
 
     #[test]
@@ -138,5 +190,18 @@ mod tests {
         let start = Instant::now();
         drop(display);
         assert!(start.elapsed() >= FLUSH_TIMEOUT);
+    }
+
+    #[test]
+    fn no_color_and_a_dumb_terminal_get_lines() {
+        for (name, value, expected) in [
+            ("NO_COLOR", "1", false),
+            ("NO_COLOR", "", true),
+            ("TERM", "dumb", false),
+            ("TERM", "xterm", true),
+        ] {
+            let variable = |asked: &str| (asked == name).then(|| value.into());
+            assert_eq!(can_redraw(variable), expected, "{name}={value}");
+        }
     }
 }

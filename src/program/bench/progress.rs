@@ -23,19 +23,17 @@ pub enum Progress {
 pub enum Update {
     /// A line that stays.
     Line(String),
-    /// A state that replaces the state before.
-    Bar(BarState),
-}
-
-/// A state of the bar.
-#[derive(Debug, PartialEq, Eq)]
-pub struct BarState {
-    /// Time since the start of the phase.
-    pub elapsed: Duration,
-    /// The planned length of the phase.
-    pub length: Option<Duration>,
-    /// Text beside the bar.
-    pub text: String,
+    /// A state of the bar, which replaces the state before.
+    Bar {
+        /// Time since the start of the phase.
+        elapsed: Duration,
+        /// The planned length of the phase.
+        length: Option<Duration>,
+        /// Text beside the bar.
+        text: String,
+    },
+    /// The bar disappears.
+    End,
 }
 
 impl Progress {
@@ -63,10 +61,10 @@ impl Progress {
             (Self::Lines, RunEvent::PhaseBegan(_) | RunEvent::Tick(_)) => None,
             (Self::Bar { phase, figures }, RunEvent::PhaseBegan(new)) => {
                 *phase = new;
-                Some(Update::Bar(BarState::new(new, Duration::ZERO, figures)))
+                Some(bar_update(new, Duration::ZERO, figures))
             }
             (Self::Bar { phase, figures }, RunEvent::Tick(elapsed)) => {
-                Some(Update::Bar(BarState::new(*phase, elapsed, figures)))
+                Some(bar_update(*phase, elapsed, figures))
             }
             (Self::Bar { figures, .. }, RunEvent::IntervalFinished(interval)) => {
                 *figures = interval_figures(interval);
@@ -76,24 +74,22 @@ impl Progress {
     }
 }
 
-impl BarState {
-    fn new(phase: RunPhase, elapsed: Duration, figures: &str) -> Self {
-        let (name, length) = match phase {
-            RunPhase::Connecting => ("connecting ", None),
-            RunPhase::Waiting(length) => ("waiting for the start ", Some(length)),
-            RunPhase::WarmUp(length) => ("warm-up ", Some(length)),
-            RunPhase::Measuring(length) => ("", length),
-            RunPhase::Finishing => ("waiting for the last replies ", None),
-        };
-        let planned = length.map_or_else(String::new, |length| {
-            format!("/{:.1}", length.as_secs_f64())
-        });
-        let seconds = elapsed.as_secs_f64();
-        Self {
-            elapsed,
-            length,
-            text: format!("{name}{seconds:.1}{planned} s{figures}"),
-        }
+fn bar_update(phase: RunPhase, elapsed: Duration, figures: &str) -> Update {
+    let (name, length) = match phase {
+        RunPhase::Connecting => ("connecting ", None),
+        RunPhase::Waiting(length) => ("waiting for the start ", Some(length)),
+        RunPhase::WarmUp(length) => ("warm-up ", Some(length)),
+        RunPhase::Measuring(length) => ("", length),
+        RunPhase::Finishing => ("waiting for the last replies ", None),
+    };
+    let planned = length.map_or_else(String::new, |length| {
+        format!("/{:.1}", length.as_secs_f64())
+    });
+    let seconds = elapsed.as_secs_f64();
+    Update::Bar {
+        elapsed,
+        length,
+        text: format!("{name}{seconds:.1}{planned} s{figures}"),
     }
 }
 
@@ -164,7 +160,8 @@ mod tests {
         updates
             .map(|update| match update {
                 Update::Line(line) => line,
-                Update::Bar(state) => state.text,
+                Update::Bar { text, .. } => text,
+                Update::End => panic!("the display ends itself"),
             })
             .collect()
     }

@@ -3,6 +3,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Instant;
 
 use super::*;
+use crate::program::standard_streams::FLUSH_TIMEOUT;
 
 /// A sink that reports each line it gets, and then blocks until the gate opens.
 struct Sink {
