@@ -22,21 +22,22 @@ pub fn run(options: ClientOptions) -> ExitCode {
 }
 
 fn pipe(options: &ClientOptions) -> Result<(), Failure> {
-    let (config, input) = (&options.config, RetryingStream(io::stdin()));
+    let input = RetryingStream(io::stdin());
     let can_read = || can_read_without_blocking(&io::stdin());
+    client::pipe(&options.config, input, output(options), can_read)
+}
+
+/// Returns standard output, or a sink with `--quiet`.
+fn output(options: &ClientOptions) -> Box<dyn Write + Send> {
     if options.quiet {
-        client::pipe(config, input, io::sink(), can_read)
+        Box::new(io::sink())
     } else {
-        client::pipe(config, input, RetryingStream(io::stdout()), can_read)
+        Box::new(RetryingStream(io::stdout()))
     }
 }
 
 fn exchange(options: &ClientOptions, messages: &Messages) -> Result<ExitCode, Failure> {
-    let mut output: Box<dyn Write> = if options.quiet {
-        Box::new(io::sink())
-    } else {
-        Box::new(BufWriter::new(RetryingStream(io::stdout().lock())))
-    };
+    let mut output = BufWriter::new(output(options));
     let mut summary = client::exchange(&options.config, messages, &mut output)?;
     for (connection, failure) in &summary.failures {
         let _ = writeln!(io::stderr(), "mio-echo: connection {connection}: {failure}");

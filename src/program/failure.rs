@@ -31,5 +31,5 @@ pub fn cannot(action: impl Display, error: io::Error) -> io::Error {
 
 /// The text may quote input with line breaks. They must not break the line.
 fn report(text: &str) {
-    write_stderr_bounded(format!("mio-echo: {}", escape_control(text)));
+    write_stderr_bounded(&format!("mio-echo: {}", escape_control(text)));
 }

@@ -4,7 +4,9 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 #[cfg(unix)]
-use std::os::fd::AsFd;
+use std::os::fd::AsFd as AsStream;
+#[cfg(windows)]
+use std::os::windows::io::AsHandle as AsStream;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
@@ -19,69 +21,57 @@ pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 pub const WRITABLE_PIPE_ROOM: usize = 4096;
 
 /// Writes the last `line` to standard error, and waits at most [`FLUSH_TIMEOUT`] for its reader. Errors are ignored.
-pub fn write_stderr_bounded(line: String) {
-    let can_write = can_write_without_blocking(&io::stderr(), line.len() + 1);
-    let write = move || {
-        let _ = writeln!(io::stderr(), "{line}");
-    };
-    if can_write {
-        write();
-    } else {
-        // Nothing is sent: the wait ends with the thread, or at its timeout.
-        let _ = run_in_thread("stderr", write).recv_timeout(FLUSH_TIMEOUT);
-    }
+pub fn write_stderr_bounded(line: &str) {
+    // Nothing is sent: the wait ends with the write, or at its timeout.
+    let _ = write(io::stderr(), format!("{line}\n")).recv_timeout(FLUSH_TIMEOUT);
 }
 
 /// Writes `text` to standard output, and never waits for its reader: if a pipe is full, a thread waits. Errors are
 /// ignored.
 pub fn write_stdout_detached(text: String) {
-    let can_write = can_write_without_blocking(&io::stdout(), text.len());
+    drop(write(io::stdout(), text));
+}
+
+/// Writes `text` here, or in a thread if `stream` would block. The channel is disconnected at the end of the write, or
+/// when the system has no thread left.
+fn write(mut stream: impl Write + AsStream + Send + 'static, text: String) -> Receiver<()> {
+    let can_write = can_write_without_blocking(&stream, text.len());
+    let (writing, end) = mpsc::channel();
     let write = move || {
-        let mut output = io::stdout().lock();
-        let _ = output
-            .write_all(text.as_bytes())
-            .and_then(|()| output.flush());
+        let _ = stream.write_all(text.as_bytes());
+        let _ = stream.flush();
+        drop(writing);
     };
     if can_write {
         write();
     } else {
-        drop(run_in_thread("stdout", write));
+        let _ = thread::Builder::new().name("output".into()).spawn(write);
     }
-}
-
-/// Runs `write` in a thread. The channel is disconnected when the thread ends, or when the system has no thread left.
-fn run_in_thread(name: &str, write: impl FnOnce() + Send + 'static) -> Receiver<()> {
-    let (running, end) = mpsc::channel();
-    let run = move || {
-        write();
-        drop(running);
-    };
-    let _ = thread::Builder::new().name(name.into()).spawn(run);
     end
 }
 
 /// Returns true if a write of `bytes` bytes does not block. The answer for more than [`WRITABLE_PIPE_ROOM`] bytes is
 /// not known, and false.
 #[cfg(unix)]
-pub fn can_write_without_blocking(output: &impl AsFd, bytes: usize) -> bool {
+pub fn can_write_without_blocking(output: &impl AsStream, bytes: usize) -> bool {
     bytes <= WRITABLE_PIPE_ROOM && readiness(output, PollFlags::OUT) == PollFlags::OUT
 }
 
 /// Returns false: Windows does not tell whether a write would block.
 #[cfg(windows)]
-pub fn can_write_without_blocking<T>(_: &T, _: usize) -> bool {
+pub fn can_write_without_blocking(_: &impl AsStream, _: usize) -> bool {
     false
 }
 
 /// Returns true if a read does not block: there is input, or the input has ended.
 #[cfg(all(unix, feature = "client"))]
-pub fn can_read_without_blocking(input: &impl AsFd) -> bool {
+pub fn can_read_without_blocking(input: &impl AsStream) -> bool {
     !readiness(input, PollFlags::IN).is_empty()
 }
 
 /// Returns true if a read does not block. Windows tells that of a file only.
 #[cfg(all(windows, feature = "client"))]
-pub fn can_read_without_blocking(input: &impl std::os::windows::io::AsHandle) -> bool {
+pub fn can_read_without_blocking(input: &impl AsStream) -> bool {
     let file = input.as_handle().try_clone_to_owned().map(File::from);
     file.and_then(|file| file.metadata())
         .is_ok_and(|metadata| metadata.is_file())
@@ -89,7 +79,7 @@ pub fn can_read_without_blocking(input: &impl std::os::windows::io::AsHandle) ->
 
 /// Polls `stream` without waiting.
 #[cfg(unix)]
-fn readiness(stream: &impl AsFd, wanted: PollFlags) -> PollFlags {
+fn readiness(stream: &impl AsStream, wanted: PollFlags) -> PollFlags {
     let mut descriptor = [PollFd::new(stream, wanted)];
     match poll(&mut descriptor, Some(&Timespec::default())) {
         Ok(_) => descriptor[0].revents(),
