@@ -8,7 +8,7 @@ use mio_echo::conn::Framing;
 use mio_echo::load::{Arrival, Close, Sizes};
 
 use super::notes::MERGE_NOTES;
-use super::report_options::ReportOptions;
+use super::options::{MergeOptions, ReportOptions};
 use super::shard::{ShardArg, parse_shard};
 use super::sources::{Sources, parse_sources};
 use super::start_time::parse_start_time;
@@ -154,11 +154,5 @@ pub struct BenchArgs {
 pub enum BenchSubcommand {
     /// Merges the JSON reports of the shards of one load
     #[command(mut_args = allow_hyphen_values, after_help = MERGE_NOTES)]
-    Merge {
-        /// Reports that bench wrote with -o or -J, one for each shard
-        #[arg(value_name = "FILE", required = true)]
-        files: Vec<PathBuf>,
-        #[command(flatten)]
-        report: ReportOptions,
-    },
+    Merge(MergeOptions),
 }

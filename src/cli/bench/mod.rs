@@ -4,7 +4,6 @@ mod args;
 mod notes;
 mod objectives;
 mod options;
-mod report_options;
 mod resolve;
 mod shard;
 mod sources;
@@ -16,5 +15,4 @@ mod values;
 
 pub use args::BenchArgs;
 pub use notes::NOTES;
-pub use options::{BenchCommand, MeasureOptions, MergeOptions};
-pub use report_options::ReportOptions;
+pub use options::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};

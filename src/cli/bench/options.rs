@@ -1,10 +1,12 @@
-//! The resolved options of `bench`.
+//! The options of a report, and the resolved options of `bench`.
 
 use std::path::PathBuf;
 
-use mio_echo::load::RunSettings;
+use clap::Args;
+use mio_echo::load::{RunSettings, Slo};
 
-use super::report_options::ReportOptions;
+use super::objectives::parse_objectives;
+use crate::cli::definition::OUTPUT;
 
 /// What `bench` is to do.
 #[derive(Clone, Debug)]
@@ -26,11 +28,40 @@ pub struct MeasureOptions {
     pub report: ReportOptions,
 }
 
-/// The options of `bench merge`.
-#[derive(Clone, Debug)]
+// Not a doc comment: it would become the first line of the help.
+#[derive(Args, Clone, Debug)]
 pub struct MergeOptions {
-    /// Reports in JSON, one for each shard.
+    /// Reports that bench wrote with -o or -J, one for each shard
+    #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// What happens to the merged report.
+
+    #[command(flatten)]
     pub report: ReportOptions,
+}
+
+// The options that a measurement and a merge share: what happens to the report. Not a doc comment: it would become the
+// first line of the help.
+#[derive(Args, Clone, Debug)]
+pub struct ReportOptions {
+    /// Write the report to this file as JSON; default: no file
+    #[arg(short, long, value_name = "FILE", help_heading = OUTPUT)]
+    pub output: Option<PathBuf>,
+
+    /// Write the distribution of the response times to this file, in milliseconds, for HdrHistogram's plotter;
+    /// default: no file
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub hgrm: Option<PathBuf>,
+
+    /// Print the report as JSON on standard output, and nothing else there; default: print text
+    #[arg(short = 'J', long, help_heading = OUTPUT)]
+    pub json: bool,
+
+    /// Objectives, separated by commas, such as p99<1ms,errors<0.1%: limits of the response's p50, p90, p99, p99.9,
+    /// p99.99, max and mean, and of the share of errors; the exit code is 3 if one is not met; default: no objectives
+    #[arg(long, value_name = "OBJECTIVES", value_parser = parse_objectives, help_heading = OUTPUT)]
+    pub slo: Option<Slo>,
+
+    /// Exit with 5 if the measurement is suspect; default: exit with 0
+    #[arg(long, help_heading = OUTPUT)]
+    pub strict: bool,
 }

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use mio_echo::load::{Arrival, Load, RunSettings, Shard, StopCondition, Target};
+use mio_echo::load::{Arrival, Load, RunSettings, StopCondition, Target};
 use mio_echo::net::IpFamily;
 
 use super::args::{BenchArgs, BenchSubcommand};
-use super::options::{BenchCommand, MeasureOptions, MergeOptions};
+use super::options::{BenchCommand, MeasureOptions};
 use super::sources::Sources;
 use super::validate::{refuse_shared_file, validate};
 use super::values;
@@ -31,8 +31,9 @@ impl BenchArgs {
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<BenchCommand, clap::Error> {
         let resolved = match self.subcommand {
-            Some(BenchSubcommand::Merge { files, report }) => refuse_shared_file(&report, None)
-                .map(|()| BenchCommand::Merge(MergeOptions { files, report })),
+            Some(BenchSubcommand::Merge(options)) => {
+                refuse_shared_file(&options.report, None).map(|()| BenchCommand::Merge(options))
+            }
             None => resolve_measurement(self, variable)
                 .map(Box::new)
                 .map(BenchCommand::Measure),
@@ -42,7 +43,7 @@ impl BenchArgs {
 }
 
 fn resolve_measurement(
-    mut args: BenchArgs,
+    args: BenchArgs,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<MeasureOptions, String> {
     let shard = args
@@ -50,24 +51,15 @@ fn resolve_measurement(
         .map(|shard| shard.resolve(variable))
         .transpose()?;
     validate(&args, shard)?;
-    Ok(MeasureOptions {
-        hlog: args.hlog.take(),
-        settings: settings(&mut args, shard),
-        report: args.report,
-    })
-}
-
-/// Returns the settings. Takes the target and the source addresses out of `args`.
-fn settings(args: &mut BenchArgs, shard: Option<Shard>) -> RunSettings {
-    RunSettings {
-        family: family(args),
-        stop: stop_condition(args),
-        pipeline: pipeline(args),
-        load: load(args),
-        target: args.target.take().map_or(Target::OwnServer, Target::Remote),
+    let settings = RunSettings {
+        family: family(&args),
+        stop: stop_condition(&args),
+        pipeline: pipeline(&args),
+        load: load(&args),
+        target: args.target.map_or(Target::OwnServer, Target::Remote),
         connections: args.connections,
         threads: args.threads,
-        sizes: args.size.clone(),
+        sizes: args.size,
         warmup: args.warmup,
         interval: args.interval,
         timeout: args.timeout,
@@ -76,16 +68,18 @@ fn settings(args: &mut BenchArgs, shard: Option<Shard>) -> RunSettings {
         close: args.close,
         verify: !args.no_verify,
         seed: args.seed,
-        sources: args
-            .source
-            .take()
-            .map_or_else(Vec::new, |Sources(sources)| sources),
+        sources: args.source.map(|Sources(all)| all).unwrap_or_default(),
         socket_buffer: args.socket_buffer,
         skip: args.skip.unwrap_or(0),
         framing: args.framing,
         shard,
         start_at: args.start_at,
-    }
+    };
+    Ok(MeasureOptions {
+        settings,
+        hlog: args.hlog,
+        report: args.report,
+    })
 }
 
 /// Returns the typed family, or that of the source addresses, which all belong to one.

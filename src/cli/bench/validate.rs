@@ -6,7 +6,7 @@ use std::path::{self, PathBuf};
 use mio_echo::load::Shard;
 
 use super::args::BenchArgs;
-use super::report_options::ReportOptions;
+use super::options::ReportOptions;
 use super::sources::Sources;
 use super::values;
 use crate::cli::refusal::{escape_control, invalid_value};
