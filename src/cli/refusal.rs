@@ -10,6 +10,16 @@ pub fn invalid_value(value: impl Display, option: &str, expected: &str) -> Strin
     format!("invalid value '{value}' for '{option}': {expected}")
 }
 
+/// Refuses `value`, if there is one.
+///
+/// # Errors
+///
+/// The line that refuses the value.
+#[cfg(feature = "bench")]
+pub fn refuse(value: Option<impl Display>, option: &str, expected: &str) -> Result<(), String> {
+    value.map_or(Ok(()), |value| Err(invalid_value(value, option, expected)))
+}
+
 /// Creates clap's error with the line `message`.
 pub fn refusal(message: String) -> Error {
     Error::raw(ErrorKind::ValueValidation, message)

@@ -1,6 +1,5 @@
 //! Checks options of `bench` that are valid one by one and contradict each other.
 
-use std::net::IpAddr;
 use std::path::{self, PathBuf};
 
 use mio_echo::load::Shard;
@@ -9,7 +8,7 @@ use super::args::BenchArgs;
 use super::options::ReportOptions;
 use super::sources::Sources;
 use super::values;
-use crate::cli::refusal::{escape_control, invalid_value};
+use crate::cli::refusal::{escape_control, refuse};
 
 /// Checks that the options of `args` do not contradict each other.
 ///
@@ -18,84 +17,45 @@ use crate::cli::refusal::{escape_control, invalid_value};
 /// The first contradiction, on one line.
 pub fn validate(args: &BenchArgs, shard: Option<Shard>) -> Result<(), String> {
     let shards = shard.map_or(1, |shard| shard.count);
-    refuse_idle_shards(args, shards)?;
-    refuse_idle_threads(args, shards)?;
-    refuse_impossible_sizes(args)?;
-    refuse_churn_with_pipeline(args)?;
-    refuse_arrival_without_rate(args)?;
-    refuse_sources_of_other_family(args)?;
-    refuse_skip_without_target(args)?;
-    refuse_shared_file(&args.report, args.hlog.as_ref())
-}
+    let idle = Some(args.connections).filter(|connections| *connections < shards);
+    let expected = format!("expected at least one for each of {shards} shards");
+    refuse(idle, "--connections", &expected)?;
+    let idle = args.count.filter(|count| *count < shards as u64);
+    refuse(idle, "--count", &expected)?;
 
-fn refuse_idle_shards(args: &BenchArgs, shards: usize) -> Result<(), String> {
-    let refuse = |value: u64, option| {
-        let expected = format!("expected at least one for each of {shards} shards");
-        Err(invalid_value(value, option, &expected))
-    };
-    match args.count {
-        _ if args.connections < shards => refuse(args.connections as u64, "--connections"),
-        Some(count) if count < shards as u64 => refuse(count, "--count"),
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn refuse_idle_threads(args: &BenchArgs, shards: usize) -> Result<(), String> {
     let (threads, most) = (args.threads, args.connections / shards);
+    let idle = Some(threads).filter(|threads| *threads > most);
     let expected =
         format!("expected at most {most}, one for each connection; -d {threads}s is the duration");
-    match threads <= most {
-        true => Ok(()),
-        false => Err(invalid_value(threads, "--threads", &expected)),
-    }
-}
+    refuse(idle, "--threads", &expected)?;
 
-fn refuse_impossible_sizes(args: &BenchArgs) -> Result<(), String> {
     let (framing, possible) = (args.framing, values::possible_sizes(args.framing));
     let (least, most) = (possible.start(), possible.end());
+    let mut sizes = [args.size.smallest(), args.size.largest()].into_iter();
+    let impossible = sizes.find(|size| !possible.contains(size));
     let expected = format!("expected a message with {framing} from {least} to {most} bytes");
-    match [args.size.smallest(), args.size.largest()]
-        .iter()
-        .find(|size| !possible.contains(size))
-    {
-        None => Ok(()),
-        Some(size) => Err(invalid_value(size, "--size", &expected)),
-    }
-}
+    refuse(impossible, "--size", &expected)?;
 
-fn refuse_churn_with_pipeline(args: &BenchArgs) -> Result<(), String> {
+    let deep = args.pipeline.filter(|depth| args.churn && *depth > 1);
     let expected = "expected 1 with --churn, where a connection has one message";
-    match args.pipeline {
-        Some(depth @ 2..) if args.churn => Err(invalid_value(depth, "--pipeline", expected)),
-        Some(_) | None => Ok(()),
-    }
-}
+    refuse(deep, "--pipeline", expected)?;
 
-fn refuse_arrival_without_rate(args: &BenchArgs) -> Result<(), String> {
+    let without_rate = args.arrival.filter(|_| args.rate.is_none());
     let expected = "expected with --rate only, because a closed loop has no schedule";
-    match args.arrival {
-        Some(arrival) if args.rate.is_none() => Err(invalid_value(arrival, "--arrival", expected)),
-        Some(_) | None => Ok(()),
-    }
-}
+    refuse(without_rate, "--arrival", expected)?;
 
-fn refuse_skip_without_target(args: &BenchArgs) -> Result<(), String> {
-    let expected = "expected with HOST:PORT only, because the child server sends no greeting";
-    match args.skip {
-        Some(bytes @ 1..) if args.target.is_none() => Err(invalid_value(bytes, "--skip", expected)),
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn refuse_sources_of_other_family(args: &BenchArgs) -> Result<(), String> {
     let mut sources = args.source.iter().flat_map(|Sources(sources)| sources);
-    let is_other =
-        |source: &&IpAddr| (args.ipv4 && source.is_ipv6()) || (args.ipv6 && source.is_ipv4());
+    let of_other_family =
+        sources.find(|source| (args.ipv4 && source.is_ipv6()) || (args.ipv6 && source.is_ipv4()));
     let expected = "expected an address of the family of -4 or -6";
-    match sources.find(is_other) {
-        None => Ok(()),
-        Some(source) => Err(invalid_value(source, "--source", expected)),
-    }
+    refuse(of_other_family, "--source", expected)?;
+
+    let skipped = args.skip.filter(|bytes| *bytes > 0);
+    let without_target = skipped.filter(|_| args.target.is_none());
+    let expected = "expected with HOST:PORT only, because the child server sends no greeting";
+    refuse(without_target, "--skip", expected)?;
+
+    refuse_shared_file(&args.report, args.hlog.as_ref())
 }
 
 /// Checks that each output has its own file. Two spellings of one path are found; links are not followed.
