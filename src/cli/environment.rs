@@ -4,7 +4,6 @@
 //! variable is not read at all, not even when the value would be refused.
 
 use std::ffi::{OsStr, OsString};
-use std::iter;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
@@ -28,8 +27,16 @@ pub fn arguments(
         let Some(value) = variable(&name).filter(|value| !value.is_empty()) else {
             continue;
         };
-        let set = resolve(option, long, &value).map_err(|why| refused(&name, &value, why))?;
-        check(command, &set).map_err(|error| with_variable_name(error, &name))?;
+        let set = resolve(option, long, &value).map_err(|expected| {
+            let value = escape_control(&value.to_string_lossy());
+            refusal(invalid_value(value, &name, expected))
+        })?;
+        let check = command.clone().no_binary_name(true);
+        check.try_get_matches_from(&set).map_err(|mut error| {
+            // The error names the variable, not the option.
+            error.insert(ContextKind::InvalidArg, ContextValue::String(name));
+            error
+        })?;
         arguments.extend(set);
     }
     Ok(arguments)
@@ -67,24 +74,4 @@ fn resolve(option: &Arg, long: &str, value: &OsStr) -> Result<Vec<OsString>, &'s
 fn parse_repetitions(text: &str) -> Result<usize, &'static str> {
     let number = ["0", "1", "2"].iter().position(|number| *number == text);
     number.ok_or("expected 0, 1 or 2")
-}
-
-fn check(command: &Command, arguments: &[OsString]) -> Result<(), Error> {
-    let arguments = arguments.iter().map(OsString::as_os_str);
-    let program = OsStr::new("mio-echo");
-    command
-        .clone()
-        .try_get_matches_from(iter::once(program).chain(arguments))
-        .map(drop)
-}
-
-fn refused(name: &str, value: &OsStr, why: &str) -> Error {
-    let value = escape_control(&value.to_string_lossy());
-    refusal(invalid_value(value, name, why))
-}
-
-/// Replaces the name of the option in `error` by that of the variable.
-fn with_variable_name(mut error: Error, name: &str) -> Error {
-    error.insert(ContextKind::InvalidArg, ContextValue::String(name.into()));
-    error
 }

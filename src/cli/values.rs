@@ -88,12 +88,12 @@ pub fn parse_banner(text: &str) -> Result<String, Expected> {
 
 /// Returns a parser of one of `words`.
 pub fn one_of<T: Copy>(words: Words<T>) -> impl Fn(&str) -> Result<T, String> + Clone {
-    move |text| match words.iter().find(|(word, _)| *word == text) {
-        Some((_, value)) => Ok(*value),
-        None => {
+    move |text| {
+        let found = words.iter().find(|(word, _)| *word == text);
+        found.map(|(_, value)| *value).ok_or_else(|| {
             let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-            Err(format!("expected {}", words.join(" or ")))
-        }
+            format!("expected {}", words.join(" or "))
+        })
     }
 }
 
@@ -163,21 +163,17 @@ fn unescape(text: &str) -> Option<String> {
     let mut unescaped = String::with_capacity(text.len());
     while let Some(c) = typed.next() {
         unescaped.push(match c {
-            '\\' => escaped(typed.next()?)?,
+            '\\' => match typed.next()? {
+                'r' => '\r',
+                'n' => '\n',
+                't' => '\t',
+                '\\' => '\\',
+                _ => return None,
+            },
             c => c,
         });
     }
     Some(unescaped)
-}
-
-fn escaped(c: char) -> Option<char> {
-    match c {
-        'r' => Some('\r'),
-        'n' => Some('\n'),
-        't' => Some('\t'),
-        '\\' => Some('\\'),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
