@@ -11,7 +11,6 @@ mod bench;
 mod client;
 mod definition;
 mod environment;
-mod log_level;
 mod parse;
 mod refusal;
 mod serve;

@@ -79,8 +79,11 @@ fn try_parse(
         arguments.splice(AFTER_SUBCOMMAND..AFTER_SUBCOMMAND, set);
     }
     let matches = command.try_get_matches_from(arguments)?;
+    let of_subcommand = matches
+        .subcommand()
+        .map_or(&matches, |(_, matches)| matches);
     Ok(match Cli::from_arg_matches(&matches)?.subcommand {
-        Subcommands::Serve(args) => Command::Serve(Box::new((*args).try_into()?)),
+        Subcommands::Serve(args) => Command::Serve(Box::new(args.resolve(of_subcommand)?)),
         #[cfg(feature = "client")]
         Subcommands::Client(args) => Command::Client(args.try_into()?),
         #[cfg(feature = "bench")]

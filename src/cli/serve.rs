@@ -3,15 +3,16 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, ArgMatches, Args};
 use log::LevelFilter;
 use mio_echo::conn::Framing;
 use mio_echo::net::{Config, OffloadPolicy, WhenFull};
 
 use super::address::{ListenArg, parse_framing, parse_listener};
-use super::definition::{BUFFERS, CONNECTIONS, MESSAGES, STOP, TIMEOUTS, allow_hyphen_values};
+use super::definition::{
+    BUFFERS, CONNECTIONS, MESSAGES, OUTPUT, STOP, TIMEOUTS, allow_hyphen_values,
+};
 use super::environment::variable_name;
-use super::log_level::LogLevel;
 use super::refusal::refusal;
 use super::values::{
     BOOL, Words, count_in, nonzero, one_of, parse_banner, parse_duration, parse_keepalive,
@@ -156,22 +157,74 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = BUFFERS)]
     socket_buffer: Option<usize>,
 
-    #[command(flatten)]
-    log_level: LogLevel,
+    // Declared before `verbose`: if both variables are set, the one that asks for more wins.
+    /// Log errors only
+    #[arg(short, long, value_name = "BOOL", value_parser = one_of(BOOL), default_value = "false",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = OUTPUT)]
+    quiet: bool,
+
+    /// Log one line for each connection, with its address; given twice, one line for each change of a connection's
+    /// state too; default: the start and stop of the server, and warnings
+    #[arg(short, long, action = ArgAction::Count, help_heading = OUTPUT)]
+    verbose: u8,
 }
 
-impl TryFrom<ServeArgs> for ServeOptions {
-    type Error = clap::Error;
-
-    fn try_from(args: ServeArgs) -> Result<Self, clap::Error> {
-        let (stop_on_eof, LogLevel(level)) = (args.stop_on_eof, args.log_level);
-        let config = args.into_config();
+impl ServeArgs {
+    /// Resolves the options. `matches` are the matches of `serve`.
+    ///
+    /// # Errors
+    ///
+    /// When options contradict each other.
+    pub fn resolve(self, matches: &ArgMatches) -> Result<ServeOptions, clap::Error> {
+        let (stop_on_eof, level) = (self.stop_on_eof, self.log_level(matches));
+        let config = self.into_config();
         validate(&config).map_err(refusal)?;
-        Ok(Self {
+        Ok(ServeOptions {
             config,
             stop_on_eof,
             level,
         })
+    }
+
+    /// Returns the level of the log: the last one typed of `--quiet` and `--verbose` wins. Clap's own overriding ignores
+    /// values: `--quiet=false` would cancel a `--verbose`.
+    fn log_level(&self, matches: &ArgMatches) -> LevelFilter {
+        let last_index = |option| matches.indices_of(option).and_then(Iterator::last);
+        match self.verbose {
+            0 if self.quiet => LevelFilter::Error,
+            0 => LevelFilter::Info,
+            _ if self.quiet && last_index("quiet") > last_index("verbose") => LevelFilter::Error,
+            1 => LevelFilter::Debug,
+            _ => LevelFilter::Trace,
+        }
+    }
+
+    fn into_config(self) -> Config {
+        Config {
+            listen: self
+                .listen
+                .iter()
+                .map(|listener| (listener.at, listener.framing.unwrap_or(self.framing)))
+                .collect(),
+            banner: self.banner.unwrap_or_default(),
+            max_connections: self.max_connections,
+            when_full: self.when_full,
+            max_per_ip: self.max_per_ip,
+            idle_timeout: nonzero(self.idle_timeout),
+            write_timeout: nonzero(self.write_timeout),
+            frame_timeout: nonzero(self.frame_timeout),
+            stop_delay: self.stop_delay,
+            drain_timeout: self.drain_timeout,
+            keepalive: nonzero(self.keepalive),
+            backlog: self.backlog,
+            read_buffer: self.read_buffer,
+            high_water: self.high_water,
+            max_message: self.max_message,
+            workers: self.workers,
+            simulated_work: self.work_time,
+            offload: self.offload,
+            socket_buffer: self.socket_buffer,
+        }
     }
 }
 
@@ -200,34 +253,4 @@ fn validate(config: &Config) -> Result<(), String> {
         return refuse(&"large", "offload", expected);
     }
     Ok(())
-}
-
-impl ServeArgs {
-    fn into_config(self) -> Config {
-        Config {
-            listen: self
-                .listen
-                .iter()
-                .map(|listener| (listener.at, listener.framing.unwrap_or(self.framing)))
-                .collect(),
-            banner: self.banner.unwrap_or_default(),
-            max_connections: self.max_connections,
-            when_full: self.when_full,
-            max_per_ip: self.max_per_ip,
-            idle_timeout: nonzero(self.idle_timeout),
-            write_timeout: nonzero(self.write_timeout),
-            frame_timeout: nonzero(self.frame_timeout),
-            stop_delay: self.stop_delay,
-            drain_timeout: self.drain_timeout,
-            keepalive: nonzero(self.keepalive),
-            backlog: self.backlog,
-            read_buffer: self.read_buffer,
-            high_water: self.high_water,
-            max_message: self.max_message,
-            workers: self.workers,
-            simulated_work: self.work_time,
-            offload: self.offload,
-            socket_buffer: self.socket_buffer,
-        }
-    }
 }
