@@ -41,52 +41,39 @@ pub fn run(command: BenchCommand) -> ExitCode {
 }
 
 fn measure(options: MeasureOptions) -> Result<ExitCode, Box<dyn Error>> {
-    let MeasureOptions {
-        settings,
-        hlog,
-        report: options,
-    } = options;
     // A file that cannot be written is an error before the measurement, not after it.
-    let log = hlog.map(OutputFile::create).transpose()?;
-    let files = ReportFiles::create(&options)?;
+    let log = options.hlog.map(OutputFile::create).transpose()?;
+    let files = ReportFiles::create(&options.report)?;
     let (results, logged) = {
         let mut display = Display::stderr();
         let on_event = &mut |event: RunEvent| display.handle(event);
-        let ready = load::prepare(settings, own_server::command, on_event)?;
+        let ready = load::prepare(options.settings, own_server::command, on_event)?;
         match log {
             None => (run_to_signal(ready, on_event), Ok(())),
             Some(log) => logged::run(ready, log, on_event),
         }
     };
     let results = results?;
-    let report = Report::new(&results, options.slo.as_ref());
-    let code = publish(
-        &report,
-        &results.measurement.total.response,
-        files,
-        &options,
-    );
+    let report = Report::new(&results, options.report.slo.as_ref());
+    let response = &results.measurement.total.response;
+    let code = publish(&report, response, files, &options.report);
     logged?;
     code
 }
 
 fn merge(options: MergeOptions) -> Result<ExitCode, Box<dyn Error>> {
-    let MergeOptions {
-        files,
-        report: options,
-    } = options;
     let mut reports = Vec::new();
-    for path in files {
+    for path in options.files {
         let name = path.display().to_string();
         let json =
             fs::read_to_string(&path).map_err(|error| cannot(format!("read {name}"), error))?;
         let report = load::read(&name, &json)?;
         reports.push((name, report));
     }
-    let merged = load::merge(reports, options.slo.as_ref())?;
+    let merged = load::merge(reports, options.report.slo.as_ref())?;
     // The files are opened after the inputs were read: an output may replace an input.
-    let files = ReportFiles::create(&options)?;
-    publish(&merged.report, &merged.response, files, &options)
+    let files = ReportFiles::create(&options.report)?;
+    publish(&merged.report, &merged.response, files, &options.report)
 }
 
 /// Writes the report to all its outputs. An output that fails does not keep the report from the others: a measurement

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use mio_echo::conn::Framing;
-use mio_echo::net::{Config, Handle, Outcome, Server};
+use mio_echo::net::{Handle, Outcome, Server};
 
 use super::exit_code;
 use super::failure::fail;
@@ -33,7 +33,8 @@ pub fn run(options: ServeOptions) -> ExitCode {
 }
 
 fn serve(options: ServeOptions, log: &LogQueue) -> Result<Outcome, Box<dyn Error>> {
-    let framings = framings(&options.config);
+    let listen = options.config.listen.iter();
+    let framings: Vec<_> = listen.map(|(_, framing)| *framing).collect();
     let mut server = Server::bind(options.config)?;
     server.install_signals()?;
     // A stopped reader of standard output must not stop the server.
@@ -43,10 +44,6 @@ fn serve(options: ServeOptions, log: &LogQueue) -> Result<Outcome, Box<dyn Error
     }
     log.end_start();
     Ok(server.run()?)
-}
-
-fn framings(config: &Config) -> Vec<Framing> {
-    config.listen.iter().map(|(_, framing)| *framing).collect()
 }
 
 /// One line for each listener, in the order of the command line.

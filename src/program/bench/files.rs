@@ -34,15 +34,13 @@ impl OutputFile {
     ///
     /// When the file cannot be truncated or written.
     pub fn write(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        self.replace(write)
-            .map_err(|error| cannot_write(&self.path, error))
-    }
-
-    fn replace(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        truncate(&self.file)?;
-        let mut output = BufWriter::new(&self.file);
-        write(&mut output)?;
-        output.flush()
+        let replace = || {
+            truncate(&self.file)?;
+            let mut output = BufWriter::new(&self.file);
+            write(&mut output)?;
+            output.flush()
+        };
+        replace().map_err(|error| cannot_write(&self.path, error))
     }
 
     /// Returns the path and the open file.
