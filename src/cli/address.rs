@@ -18,14 +18,12 @@ pub struct ListenArg {
 /// Parses `[FRAMING@]ADDR:PORT`, `:PORT` or `PORT`.
 pub fn parse_listener(text: &str) -> Result<ListenArg, String> {
     refuse_reserved(text)?;
-    let (name, address) = match text.split_once('@') {
-        Some((name, address)) => (Some(name), address),
+    let (framing, address) = match text.split_once('@') {
+        Some((name, address)) => (Some(parse_framing(name)?), address),
         None => (None, text),
     };
-    Ok(ListenArg {
-        framing: name.map(parse_framing).transpose()?,
-        at: parse_listen(address)?,
-    })
+    let at = parse_listen(address)?;
+    Ok(ListenArg { framing, at })
 }
 
 /// Parses `HOST:PORT`: a name, an IP literal or `[IPv6]`, and a port from 1 to 65535.
@@ -52,23 +50,19 @@ pub fn parse_target(text: &str) -> Result<String, String> {
 
 /// Parses the name of a framing.
 pub fn parse_framing(text: &str) -> Result<Framing, String> {
-    match Framing::ALL.iter().find(|(name, _)| *name == text) {
-        Some((_, framing)) => Ok(*framing),
-        None => Err(format!(
-            "expected the framing {}",
-            Framing::ALL.map(|(name, _)| name).join(", ")
-        )),
-    }
+    let found = Framing::ALL.into_iter().find(|(name, _)| *name == text);
+    found.map(|(_, framing)| framing).ok_or_else(|| {
+        let names = Framing::ALL.map(|(name, _)| name).join(", ");
+        format!("expected the framing {names}")
+    })
 }
 
 fn refuse_reserved(text: &str) -> Result<(), String> {
     if text.starts_with("unix:") {
         return Err(format!("unix: is reserved; {FORM}"));
     }
-    match ["://", ","]
-        .iter()
-        .find(|reserved| text.contains(**reserved))
-    {
+    let mut reserved = ["://", ","].into_iter();
+    match reserved.find(|reserved| text.contains(reserved)) {
         Some(reserved) => Err(format!("'{reserved}' is reserved; {FORM}")),
         None => Ok(()),
     }

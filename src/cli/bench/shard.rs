@@ -31,16 +31,13 @@ pub fn parse_shard(text: &str) -> Result<ShardArg, String> {
 }
 
 fn parse(text: &str) -> Option<ShardArg> {
-    let (index, shards) = text.split_once('/')?;
-    let shards = count_in(1..=MOST_SHARDS)(shards).ok()?;
+    let (index, count) = text.split_once('/')?;
+    let count = count_in(1..=MOST_SHARDS)(count).ok()?;
     let index = match index {
         "auto" => None,
-        index => Some(count_in(0..=shards - 1)(index).ok()?),
+        index => Some(count_in(0..=count - 1)(index).ok()?),
     };
-    Some(ShardArg {
-        index,
-        count: shards,
-    })
+    Some(ShardArg { index, count })
 }
 
 impl ShardArg {
@@ -50,29 +47,24 @@ impl ShardArg {
     ///
     /// When the variable is not set, or is not the index of a shard.
     pub fn resolve(self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Shard, String> {
+        let count = self.count;
         let index = match self.index {
             Some(index) => index,
-            None => self.index_of_job(variable(INDEX_VARIABLE))?,
+            None => index_of_job(count, variable(INDEX_VARIABLE))?,
         };
-        Ok(Shard {
-            index,
-            count: self.count,
-        })
+        Ok(Shard { index, count })
     }
+}
 
-    fn index_of_job(self, value: Option<OsString>) -> Result<usize, String> {
-        let shards = self.count;
-        let Some(value) = value.filter(|value| !value.is_empty()) else {
-            return Err(invalid_value(
-                format!("auto/{shards}"),
-                "--shard",
-                &format!("expected {INDEX_VARIABLE} to be set, as in a Kubernetes Indexed Job"),
-            ));
-        };
-        let value = value.to_string_lossy();
-        count_in(0..=shards - 1)(&value)
-            .map_err(|expected| invalid_value(escape_control(&value), INDEX_VARIABLE, &expected))
-    }
+fn index_of_job(count: usize, value: Option<OsString>) -> Result<usize, String> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        let expected =
+            format!("expected {INDEX_VARIABLE} to be set, as in a Kubernetes Indexed Job");
+        return Err(invalid_value(format!("auto/{count}"), "--shard", &expected));
+    };
+    let value = value.to_string_lossy();
+    count_in(0..=count - 1)(&value)
+        .map_err(|expected| invalid_value(escape_control(&value), INDEX_VARIABLE, &expected))
 }
 
 #[cfg(test)]
