@@ -1,7 +1,7 @@
 //! One connection: its inputs, its outputs, and how its state changes.
 //!
-//! A [`Connection`] is *sans-I/O*: it never waits, never reads a clock, and knows its socket only as
-//! `Read + Write`. The owner of a connection passes the socket and the time as arguments.
+//! A [`Connection`] never waits, never reads a clock, and knows its socket only as `Read + Write`. The owner passes the
+//! socket and the time as arguments, so a test passes a scripted socket and any time.
 //!
 //! ```text
 //!   in    handle_ready, handle_timeout, handle_shutdown, ...    record what happened, without any I/O
@@ -11,8 +11,8 @@
 //!
 //! This file holds everything except I/O. The I/O is in `conn/drive.rs`, and the handling of messages, including
 //! `poll_job` and `handle_completion`, in `conn/messages.rs`. The owner is `net/slot.rs`, which also does what a
-//! `Read + Write` cannot: it sends our FIN, resets the socket, and registers for write events while
-//! [`wants_write`](Connection::wants_write) is true.
+//! `Read + Write` cannot: it sends our FIN, and registers for write events while
+//! [`wants_write`](Connection::wants_write) is true. `net/connections.rs` closes or resets the socket.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use super::{Event, State, Timer};
 pub enum Progress {
     /// Nothing, until the next event or timeout.
     Wait,
-    /// Drive the connection again, after other connections had their turn: the budget of this run is spent.
+    /// Drive the connection again, after other connections have run: the budget of this run is spent.
     Again,
     /// Take a message with [`Connection::poll_job`] as soon as the worker pool has room, and return the reply with
     /// [`Connection::handle_completion`].
@@ -69,7 +69,7 @@ pub struct Connection {
     pub(super) readiness: Readiness,
     pub(super) fin_sent: bool,
     pub(super) pending_checks: PendingChecks,
-    /// Bytes of the peer are or may be lost, so the close must be a reset.
+    /// Bytes that the peer is owed, or that the peer has sent, are or may be lost. So the close must be a reset.
     pub(super) must_abort: bool,
 }
 
@@ -109,7 +109,8 @@ impl Connection {
         self.readiness.record(ready);
     }
 
-    /// Records that a running timer expired. The next run asks the socket whether the session has to end.
+    /// Records that a running timer expired. The linger timer closes the connection. After any other timer, the next run
+    /// asks the socket whether the session has to end.
     ///
     /// After a stall of our own process, bytes that arrived in time may still be unread, and their event may not have
     /// been seen. Only `WouldBlock` from a read proves that the peer was silent. Only `WouldBlock` from a write proves
@@ -133,11 +134,12 @@ impl Connection {
         }
     }
 
-    /// Records that the server stops. The next run that may read still echoes what has arrived, up to one budget. Then
-    /// the session ends.
+    /// Records that the server stops. The session ends with the next run that reads. That run still echoes what has
+    /// arrived, up to one budget. Pending bytes above the high-water mark, or a message at a worker, can delay that run.
     pub fn handle_shutdown(&mut self) {
         self.pending_checks.insert(Check::Stop);
-        // A connection that was accepted just now has seen no event that reports an urgent mark or a FIN.
+        // The run must ask every socket, with or without an event. A short read proves nothing here: a connection that
+        // was accepted just now has seen no event that would report an urgent mark or a FIN.
         self.readiness.assume_unread();
     }
 
@@ -169,16 +171,18 @@ impl Connection {
         self.has_pending_output()
     }
 
-    /// Returns the timer that runs now. It is derived from the rest of the state, never stored:
+    /// Returns the timer that runs now. It is derived from the rest of the state, never stored. The first row that
+    /// applies counts:
     ///
     /// | situation                                                 | timer                                   |
     /// |-----------------------------------------------------------|-----------------------------------------|
     /// | bytes are pending                                         | write                                   |
     /// | open, and a check is pending                              | no timer until a run has made the check |
     /// | open, and a message waits for a worker or a worker has it | no timer: the delay is ours             |
-    /// | open, and a message is incomplete                         | frame, and the idle timer as well       |
+    /// | open, and a message is incomplete                         | frame; `net/slot.rs` adds the idle timer |
     /// | open otherwise                                            | idle                                    |
     /// | lingering, after our FIN                                  | linger                                  |
+    /// | otherwise                                                 | no timer                                |
     pub fn timer(&self) -> Option<Timer> {
         if self.has_pending_output() {
             Some(Timer::Write)
@@ -192,7 +196,7 @@ impl Connection {
     }
 
     /// Returns when the running timer was last started, in nanoseconds of the loop's clock. The frame timer has a start
-    /// of its own, [`frame_timer_started`](Self::frame_timer_started).
+    /// of its own, [`frame_timer_started`](Self::frame_timer_started) in `conn/messages.rs`.
     pub fn timer_started(&self) -> u64 {
         self.timer_started
     }
@@ -268,11 +272,12 @@ impl Connection {
     pub(super) fn fail(&mut self, kind: ErrorKind) {
         let reason = CloseReason::from(kind);
         if reason != CloseReason::Reset {
-            // Input of the peer may still be unread.
+            // The peer may have sent input that is still unread. After a FIN it would take the echo so far for the whole.
             self.must_abort = true;
             return self.abort(reason);
         }
-        // When everything is delivered, a reset is only the peer's way to close, so the first reason stays.
+        // A reset by a peer that is owed nothing is only its way to close, so an earlier reason stays. A reset by a peer
+        // that is owed something is the reason.
         if self.is_owing() {
             self.reason = None;
         }

@@ -5,15 +5,15 @@
 //! Only [`fill`](Connection::fill) reads from the socket; only [`echo`](Connection::echo) and
 //! [`flush`](Connection::flush) write to it.
 //!
-//! Five methods called here are in `conn/messages.rs`:
+//! These methods are in `conn/messages.rs`. `is_owing` and `wants_read` call `has_queued_message`; this file calls the rest:
 //!
-//! | method                    | in a connection that has messages                              |
-//! |---------------------------|----------------------------------------------------------------|
-//! | `receive`                 | splits new input into messages and echoes the whole ones       |
-//! | `resume`                  | echoes messages that had to wait                               |
-//! | `has_queued_message`      | returns true if a whole message waits for room or for a worker |
-//! | `wants_job`               | returns true if the next message waits to be given to a worker |
-//! | `drop_incomplete_message` | drops a message that is incomplete                             |
+//! | method                    | in a connection whose framing has messages                                     |
+//! |---------------------------|--------------------------------------------------------------------------------|
+//! | `receive`                 | splits new input into messages and echoes the whole ones                       |
+//! | `resume`                  | echoes messages that had to wait                                               |
+//! | `has_queued_message`      | returns true if a whole message waits for room or a worker, or a worker has it |
+//! | `wants_job`               | returns true if the next message waits to be given to a worker                 |
+//! | `drop_incomplete_message` | drops an incomplete message, and returns true if there was one                 |
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -24,8 +24,8 @@ use super::framing::Framing;
 use super::write_buffer::{BufferPool, Buffers};
 use super::{Event, State, Timer};
 
-/// The budget of a run, in bytes. It is one full read buffer of the default size. So no peer holds the loop for longer
-/// than copying 256 KiB takes (about 0.1 ms).
+/// The budget of a run, in bytes: after this many, the run starts no further read. It is one full read buffer of the
+/// default size. Copying 256 KiB takes about 0.1 ms, so a peer holds the loop about that long, and twice that at most.
 const RUN_BYTES: usize = 256 * 1024;
 
 /// The least that a read takes from the budget. A peer that trickles costs a system call for each read, however few
@@ -51,7 +51,7 @@ impl Connection {
             self.resume(socket, &mut buffers.pool, now);
         }
         let mut budget = RUN_BYTES;
-        while budget > 0 && self.readiness.is_readable() && self.wants_read() {
+        while budget > 0 && self.can_read() {
             let got = self.fill(socket, buffers, now);
             budget = budget.saturating_sub(got.max(READ_COST));
         }
@@ -76,6 +76,7 @@ impl Connection {
                 if got < read.len() {
                     self.readiness.read_came_short();
                 }
+                // The echo restarts the idle timer, and so does `receive`. A lingering connection discards the input.
                 if self.state == State::Open {
                     self.received += got as u64;
                     self.pending_checks.remove(Check::IdleTimer);
@@ -161,7 +162,7 @@ impl Connection {
     /// Changes the state after a run, if the run calls for it. Called for a connection that is ending, has an inbox,
     /// or has a pending check.
     #[cold]
-    fn apply_transitions(&mut self, buffers: &mut Buffers, has_read: bool) -> Progress {
+    fn apply_transitions(&mut self, buffers: &mut Buffers, has_asked_socket: bool) -> Progress {
         let is_overdue =
             self.pending_checks.contains(Check::WriteTimer) && self.has_pending_output();
         self.pending_checks.remove(Check::WriteTimer);
@@ -170,9 +171,9 @@ impl Connection {
                 self.abort(CloseReason::WriteTimeout);
             }
             State::Open if self.pending_checks.contains(Check::Stop) => {
-                // While a job is in flight or too many bytes are pending, nothing is read. Input that has arrived is
-                // echoed in a later run.
-                if has_read {
+                // A run whose socket was not asked, because a job is in flight or too many bytes are pending, does not
+                // end the session. Input that has arrived is echoed in a later run.
+                if has_asked_socket {
                     self.end(CloseReason::Stopped);
                 }
             }
@@ -183,8 +184,8 @@ impl Connection {
         match self.state {
             State::Closed => self.close(buffers),
             State::Lingering if !self.is_owing() && !self.fin_sent => Progress::SendFin,
-            // A lingering connection does not discard input while a message waits for a worker. The completion drives
-            // the connection again, and until then our FIN is not due.
+            // A lingering connection does not run again merely to discard input while a message waits for a worker. The
+            // completion drives the connection again, and until then our FIN is not due.
             State::Open | State::Finishing | State::Lingering if self.wants_job() => {
                 Progress::Offload
             }
@@ -192,15 +193,17 @@ impl Connection {
         }
     }
 
-    /// Ends the session if the idle or the frame timer expired and a read has confirmed that the peer is silent.
+    /// Ends the session if the idle timer expired and no byte has moved since, or if the frame timer expired and the
+    /// message is still incomplete. Does nothing while input that is believed to be there has not been read.
     fn expire_input_timers(&mut self) {
-        if self.readiness.is_readable() && self.wants_read() {
+        if self.can_read() {
             return;
         }
         let unanswered = std::mem::take(&mut self.pending_checks);
         let reason = if unanswered.contains(Check::FrameTimer) {
             CloseReason::FrameTimeout
         } else if unanswered.contains(Check::IdleTimer)
+            // With no check pending any more, `timer` returns the timer that would run now.
             && matches!(self.timer(), Some(Timer::Idle | Timer::Frame))
         {
             CloseReason::IdleTimeout
@@ -211,15 +214,19 @@ impl Connection {
         self.end(reason);
     }
 
-    /// Returns [`Progress::Again`] if another run can read or write at once.
+    /// Returns [`Progress::Again`] if another run can read at once. Nothing is left to write: each write goes on until
+    /// nothing is pending or the socket answers `WouldBlock`.
     fn wait_or_continue(&self) -> Progress {
-        let can_read = self.readiness.is_readable() && self.wants_read();
-        let can_write = self.has_pending_output() && self.readiness.is_writable();
-        if can_read || can_write {
+        if self.can_read() {
             Progress::Again
         } else {
             Progress::Wait
         }
+    }
+
+    /// Returns true if a read is believed to succeed and wanted.
+    fn can_read(&self) -> bool {
+        self.readiness.is_readable() && self.wants_read()
     }
 
     /// Releases what a closed connection holds. If the peer was still owed something, the close is a reset, so that a

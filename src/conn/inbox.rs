@@ -1,8 +1,8 @@
 //! Input that cannot be echoed yet.
 //!
 //! An [`Inbox`] exists only while it is needed: a message is incomplete, or whole messages wait for a worker or for
-//! pending bytes. A stream of messages that arrive whole never has one. An inbox holds less than one read and one
-//! message, because nothing more is read while a whole message waits.
+//! pending bytes. A stream of messages that arrive whole never has one. An inbox holds less than one message plus one
+//! read, because nothing more is read while a whole message waits.
 
 use super::Timer;
 use super::framing::{BadFrame, Decoded, Decoder};

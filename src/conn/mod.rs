@@ -22,21 +22,25 @@
 //!
 //! - `Open`: input is echoed.
 //! - `Finishing`: the peer has finished sending. What is owed is delivered, then the connection closes.
-//! - `Lingering`: we have ended the session. Input is discarded from now on. What is owed is delivered, then our FIN
-//!   goes out, then the peer's FIN or the linger timer closes the connection. Closing at once could meet unread input,
-//!   and then the kernel would send a reset, which destroys the last part of the echo in the peer's receive buffer.
+//! - `Lingering`: we have stopped echoing, and input is discarded from now on. What is owed is delivered, then our FIN
+//!   goes out, then the peer's FIN or the linger timer closes the connection. If the socket were closed with input
+//!   unread, the kernel would send a reset, and a reset destroys the last part of the echo in the peer's receive buffer.
 //! - `Closed`: the owner drops the socket. If bytes were still owed, it resets the socket, so that a truncated echo
 //!   never looks complete.
 //!
 //! # Terms
 //!
-//! - *Run*: one call of [`Connection::drive`]. *Budget*: the most bytes that a run reads.
-//! - *Believed* readable or writable: an event said so, and no answer of the socket has disproved it since.
+//! - *Owner*: the code that holds the socket and calls the connection: a slot of the loop, in `net/slot.rs`.
+//! - *Session*: the time in which input is echoed. It ends when the peer sends its FIN or when we stop echoing.
+//! - *Delivered*: taken by our kernel, which sends the bytes to the peer.
+//! - *Run*: one call of [`Connection::drive`]. *Budget*: a run starts no further read after this many bytes.
+//! - *Believed*: expected to succeed. An event causes the belief in one direction of the socket, or the connection
+//!   itself does, for example when it asks the socket after a timeout. The socket's own answer disproves it.
 //! - *Pending* bytes: bytes of the echo that the kernel has not taken yet.
-//! - *High-water mark*: while at least this many bytes are pending, a connection reads nothing.
+//! - *High-water mark*: while this many bytes are pending, an open connection reads nothing.
 //! - *Message*: a part of the stream that is echoed only as a whole. The [`Framing`] tells where a message ends.
 //! - *Inbox*: input that cannot be echoed yet. *Job*: a message that a worker thread processes before it is echoed.
-//! - *Owed*: pending bytes, and whole messages that wait in the inbox or are with a worker.
+//! - *Owed*: pending bytes, and whole messages that wait in the inbox or that a worker has.
 //! - *Key*: the number of a connection's slot in the loop, and its token in the poll.
 //! - *Backlog*: the queue of connections whose budget ran out. The queue of a listening socket is the *listen backlog*.
 //! - *Timer*: starts at some moment and expires after its timeout. A connection tells which timer runs, and the loop
@@ -59,7 +63,7 @@
 //! If the framing has messages, a connection echoes only whole messages, in their order:
 //!
 //! ```text
-//!                            whole, and for the loop
+//!                         whole, and needs no worker
 //!   socket -> read buffer ----------------------------------------> echo -> socket
 //!                  |                                            ^
 //!                  | incomplete, or for a worker                | pending < high water
@@ -67,9 +71,10 @@
 //!                inbox --- poll_job --> worker --- handle_completion
 //! ```
 //!
-//! Nothing is read while a whole message waits. So the inbox holds less than one read and one message, a connection has
-//! at most one job in flight, and no message overtakes another. A whole message is owed like a pending byte: it is
-//! delivered before our FIN, and a close that drops it is a reset. Nothing is owed for an incomplete message.
+//! An open connection reads nothing while a whole message waits. So the inbox holds less than one message plus one read,
+//! a connection has at most one job in flight, and no message overtakes another. A whole message is owed like a pending
+//! byte: it is delivered before our FIN, and a close that drops it is a reset. Nothing is owed for an incomplete message.
+//! [`Offload`] decides which messages need a worker.
 //!
 //! # Worked traces
 //!
@@ -135,7 +140,7 @@
 //! -> Close
 //! ```
 
-// The tour in `src/lib.rs` links to the modules that are visible in the crate.
+// Some modules are `pub(crate)` only so that the tour in `src/lib.rs` can link to them.
 mod checks;
 mod close_reason;
 pub(crate) mod connection;
@@ -176,7 +181,7 @@ pub enum State {
     Open,
     /// The peer has finished sending. What is owed is delivered, then the connection closes.
     Finishing,
-    /// We have ended the session. What is owed is delivered, then we send our FIN and wait for the peer's FIN.
+    /// We have stopped echoing. What is owed is delivered, then we send our FIN and wait for the peer's FIN.
     Lingering,
     /// The connection is over, and its owner drops the socket.
     Closed,
@@ -208,8 +213,10 @@ impl State {
 
             (State::Open, Event::PeerFin) => State::Finishing,
             (State::Open, Event::LocalClose) => State::Lingering,
-            // An open connection can deliver everything and stay open, and it has sent no FIN.
-            (State::Open, Event::Delivered | Event::LingerExpired) => State::Open,
+            // The echo so far is delivered, and more input may come.
+            (State::Open, Event::Delivered) => State::Open,
+            // This cannot happen: the linger timer starts with our FIN, and an open connection has sent none.
+            (State::Open, Event::LingerExpired) => State::Open,
 
             (State::Finishing, Event::Delivered) => State::Closed,
             // The connection closes as soon as possible anyway: the peer waits only for what is owed.
@@ -229,8 +236,8 @@ impl State {
 /// The timers of a connection. A connection runs one timer at a time, except that the idle timer runs beside
 /// the frame timer.
 ///
-/// Only the linger timer ends a session by itself. When another timer expires, the next run asks the socket first: a
-/// write or a read that answers `WouldBlock` is the proof that no byte moved.
+/// Only the linger timer closes a connection without asking the socket. When another timer expires, the next run asks
+/// the socket first: a write or a read that answers `WouldBlock` is the proof that no byte moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     /// Runs while the connection waits for input. Every byte in either direction restarts it, and so does a completed
