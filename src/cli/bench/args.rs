@@ -32,16 +32,17 @@ pub struct BenchArgs {
     #[arg(value_name = "HOST:PORT", value_parser = values::parse_target)]
     pub target: Option<String>,
 
-    /// How long to measure, after the warm-up; default: 10s, or until --count messages are answered
+    /// How long to measure, after the warm-up; default: 10s, or no limit with --count
     #[arg(short, long, short_alias = 'z', value_name = "DUR", value_parser = values::parse_positive_duration,
           help_heading = LOAD)]
     pub duration: Option<Duration>,
 
-    /// Stop after this many messages over all connections; default: stop after --duration
+    /// Stop when this many messages of the measurement, over all connections, have ended; if --duration is given too, the
+    /// first limit counts; default: no limit
     #[arg(short = 'n', long, value_name = "N", value_parser = count_in(1..=u64::MAX), help_heading = LOAD)]
     pub count: Option<u64>,
 
-    /// Open loop: send this many messages a second over all connections, whether or not replies arrive; default: closed
+    /// Open loop: send this many messages per second over all connections, whether or not replies arrive; default: closed
     /// loop, where each reply allows the next message
     #[arg(short, long, short_alias = 'R', alias = "qps", value_name = "N", value_parser = values::parse_rate,
           help_heading = LOAD)]
@@ -74,7 +75,7 @@ pub struct BenchArgs {
           help_heading = CONNECTIONS)]
     pub connections: usize,
 
-    /// Connections opened a second at the start; default: as fast as the server accepts, at most 256 attempts at once
+    /// Connections opened per second at the start; default: as fast as the server accepts, at most 256 attempts at once
     #[arg(long, value_name = "N", value_parser = values::parse_rate, help_heading = CONNECTIONS)]
     pub connect_rate: Option<f64>,
 
@@ -110,7 +111,7 @@ pub struct BenchArgs {
           help_heading = MESSAGES)]
     pub framing: Framing,
 
-    /// Length of the server's greeting in bytes, which is discarded on each connection; default: 0
+    /// Length in bytes of the server's greeting (serve --banner), which is discarded on each connection; default: 0
     #[arg(long, value_name = "SIZE", value_parser = parse_size_or_zero, help_heading = MESSAGES)]
     pub skip: Option<usize>,
 
@@ -118,7 +119,8 @@ pub struct BenchArgs {
     #[arg(long, help_heading = MESSAGES)]
     pub no_verify: bool,
 
-    /// How long a connection attempt or a reply may take
+    /// How long a connection attempt or a reply, from its first byte sent, may take; a slower one is an error, and the
+    /// connection is opened again
     #[arg(long, value_name = "DUR", value_parser = values::parse_positive_duration, default_value = "10s",
           help_heading = TIMEOUTS)]
     pub timeout: Duration,
@@ -137,7 +139,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_start_time, help_heading = SHARDS)]
     pub start_at: Option<SystemTime>,
 
-    /// How often to print figures while the measurement runs, at most every 10ms
+    /// Time between two prints of figures while the measurement runs, 10ms or longer
     #[arg(short, long, value_name = "DUR", value_parser = values::parse_interval, default_value = "1s",
           help_heading = OUTPUT)]
     pub interval: Duration,

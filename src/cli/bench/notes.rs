@@ -2,12 +2,12 @@
 
 /// The end of the help of `bench`.
 pub const NOTES: &str = "\
-Times of a message, which are the rows of the report, in microseconds:
+Times of the report, in microseconds unless a unit is given:
   response: from the intended time of the message until the last byte of its reply is received. The schedule of an \
 open loop sets the intended time. In a closed loop it is the time at which the connection has room for the message. \
 Response is wait + send lag + service.
-  wait: from the intended time until the message can be sent. The server causes it: the connection is not up, or has \
---pipeline unanswered messages, or its socket accepts no more bytes.
+  wait: from the intended time until the message can be sent: the connection is up, its greeting has arrived, it has \
+fewer than --pipeline unanswered messages, and its socket accepts bytes.
   send lag: from the time at which the message can be sent until its first byte is sent. The generator causes it.
   service: from the first byte sent until the last byte of the reply is received.
   connect: from the start of a connection attempt until the connection is up.
@@ -18,6 +18,8 @@ Included in service, but not caused by the server.
   >: a lower bound, because messages without a reply count with the time they have waited so far.
 
 Counts and shares of the report:
+  errors: messages and connection attempts that failed, by name. --slo compares their share, with corrupted, unanswered \
+and unsent messages, of all messages that ended.
   corrupted: replies with a wrong byte.
   unanswered: messages that were sent and had no reply at the end.
   unsent: messages that were due and could not be sent before the end.
@@ -25,11 +27,13 @@ Counts and shares of the report:
   connections: how many of the requested connections were up, on average.
   busy: share of the time in which the generator worked. Above 90 % the generator may be what is measured.
   spinning: share of the time in which the generator looked for events without sleeping, because a message was due soon.
-  CPU: processor time that the generator used for a message, in microseconds.
-  limited by: what limits a closed loop: generator (it is busy), server (it is busy, or its replies queue), or neither \
-(the network, or the time that a message is on its way).
+  CPU: processor time that the generator used per message, in microseconds.
+  B per connection: resident memory that the server gained when all connections were up, divided by their number.
+  Messages/sec, Transfer/sec: replies per second; bytes of replies per second, in 10^6 (MB).
+  limited by: what limits a closed loop: generator (over 90 % busy), else server (over 90 % of a core, or its replies \
+queue), else neither (the network, or the time that a message is on its way).
   achieved: the measured rate of an open loop, as a share of --rate.
-  VALID: no check has found a reason to doubt the figures.
+  VALID: no check has found a reason to doubt the figures. They may still describe the generator: see limited by.
   SUSPECT: the figures may not mean what they seem to; the reasons follow.
 
 Exit code:
