@@ -17,34 +17,34 @@
 //!   the event's *token*. The tokens of listeners, of the waker and of signals start far above every key.
 //! - A connection is *runnable* if its socket is believed to be ready and the connection wants to use it. Work on a
 //!   runnable connection needs no event.
-//! - A connection is *fresh* if an event of this turn was for it.
+//! - A connection is *fresh* if an event of this turn was for it and it is not in the backlog.
 //! - A run of a connection ends when its *budget* of bytes and reads is spent (`conn/drive.rs`). A connection that is
 //!   still runnable then joins the *backlog*. `net/connections.rs` explains why fresh connections go first.
 //!
-//! Recording an event only sets bits. All I/O and every close happen later in the turn, so a stale event (for a
-//! connection that has closed since) finds no slot and is harmless.
+//! Recording an event only sets bits. All I/O and every close happen later in the turn, and a key is used again only at
+//! the end of a turn. So a stale event (for a connection that has closed since) finds no slot and is harmless.
 //!
 //! No peer can end the loop. A failure of a peer is a [`CloseReason`](crate::conn::CloseReason) of its own connection;
 //! only an error of the poll ends [`Server::run`].
 //!
 //! # A wake is only a hint
 //!
-//! Another thread (a [`Handle`], a worker) first publishes its request and then wakes the loop. The loop looks at the
-//! stop flag and at the workers' replies immediately before every wait, and does not wait if there is anything. So a
-//! lost wake does no harm; mio's poll(2) back end can lose one (mio#1874).
+//! Another thread (a [`Handle`], a worker) first publishes its request and then wakes the loop. Immediately before every
+//! wait, the loop looks at the stop flag and at the workers' replies, and does not wait if it finds either. So it does no
+//! harm that mio's poll(2) back end can lose a wake which comes before the wait (mio#1874).
 //!
 //! # How the server stops
 //!
-//! 1. The first signal, or [`Handle::stop`], starts the stop delay. The server still accepts, so that load balancers
-//!    can notice and send new clients elsewhere.
-//! 2. After the delay the server accepts the clients that the kernel has queued while slots are free, then closes its
-//!    listeners.
-//! 3. Each connection echoes what the kernel had received for it by then, delivers what is pending, sends its FIN and
+//! 1. The first signal, or [`Handle::stop`], starts the stop delay. The server still accepts: a load balancer that has
+//!    been told to use another server needs that time.
+//! 2. After the delay, and as long as slots are free, the server accepts the clients that the kernel has queued. Then it
+//!    closes its listeners.
+//! 3. Each connection echoes what has arrived for it (one more run that reads), delivers what is owed, sends its FIN and
 //!    waits for the peer's. Later input is discarded.
-//! 4. The server ends when no connection is left. Connections that are left when the drain timeout is over are reset
-//!    and counted.
+//! 4. The server ends when no connection is left. When the drain timeout is over, the remaining connections are closed:
+//!    with a reset if their peers are still owed something.
 //!
-//! A second signal resets all connections and ends the server at once. The end never waits for a busy worker.
+//! A second signal does the same at once. Neither end waits for a worker that is busy.
 
 use std::io;
 use std::net::SocketAddr;

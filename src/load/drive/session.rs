@@ -8,14 +8,14 @@
 //! ```
 //!
 //! - *intended*: the schedule wants the message sent. In a closed loop: there is room for the message.
-//! - *sendable*: the message is intended, the connection is up, fewer messages than the pipeline's depth are
-//!   unanswered, and the socket accepts bytes.
+//! - *sendable*: the message is intended, the connection is up, its greeting has arrived, fewer messages than the
+//!   pipeline's depth are unanswered, and the socket accepts bytes.
 //! - *sent*: the socket has accepted the first byte.
 //! - *answered*: the last byte of the reply is back.
 //!
 //! [`Session::drive`] reads replies before it sends. Like a connection of the server, a session calls the socket while
 //! [`Readiness`] says that the socket is ready, and only `WouldBlock` disproves that (on epoll, a short read too). The
-//! clock is an argument, so tests set the time.
+//! clock is one of the [`SessionSettings`], so tests set the time. `receive.rs` reads and compares, `send.rs` writes.
 
 mod receive;
 mod send;
@@ -103,11 +103,13 @@ pub struct Session {
     written: usize,
     /// The offset of the next message in the byte stream of the connection.
     next_offset: u64,
-    /// The time since which only the load generator itself delays the next message.
+    /// The time since which the next message is sendable, apart from its intended time: from then on, only the load
+    /// generator delays it.
     sendable_since: u64,
     /// True if the pipeline was full at least once.
     was_full: bool,
-    /// The times since which there is room for the messages after the next one, once the pipeline was full.
+    /// The times at which replies made room in a pipeline that had been full: the first is for the message after the next
+    /// one.
     room_since: VecDeque<u64>,
     /// The delay of the connect that the load generator itself caused.
     connect_lag: u64,
