@@ -6,7 +6,7 @@
 //! A reply is compared byte by byte as it arrives, framing included. A correct reply has the framing of its message, so a
 //! reply never needs to be decoded.
 
-use super::{Difference, Failure, Messages};
+use super::{ByteCount, Difference, Failure, Messages};
 use crate::conn::{EncodeError, Framing};
 
 /// The most bytes that a [`Difference`] shows of each side.
@@ -19,16 +19,14 @@ pub(super) struct Conversation {
     replies: u64,
     /// The number of messages to send.
     all: u64,
-    /// The bytes of the greeting that have not arrived yet.
-    greeting_left: usize,
-    /// All bytes of the greeting.
-    greeting: usize,
+    /// The bytes of the greeting.
+    greeting: ByteCount,
+    /// The bytes of all replies.
+    pub echo: ByteCount,
     /// The sent bytes of the current message, or of the farewell.
     sent: usize,
     /// The received bytes of the current reply.
     matched: usize,
-    /// The received bytes of all replies.
-    received: u64,
     farewell: &'static [u8],
 }
 
@@ -61,23 +59,20 @@ impl Conversation {
             .iter()
             .map(|text| EncodedMessage::new(text, messages.framing, number))
             .collect::<Result<Vec<_>, _>>()?;
+        let lengths = encoded.iter().map(|message| message.bytes.len());
+        let round = lengths.sum::<usize>() as u64;
         Ok(Self {
             all: encoded.len() as u64 * messages.rounds,
             messages: encoded,
             replies: 0,
-            greeting_left: greeting,
-            greeting,
+            greeting: ByteCount::expecting(greeting as u64),
+            echo: ByteCount::expecting(round.saturating_mul(messages.rounds)),
             sent: 0,
             matched: 0,
-            received: 0,
-            farewell: match messages.framing {
-                Framing::Nul => b"\0",
-                Framing::Raw
-                | Framing::Line
-                | Framing::Crlf
-                | Framing::Len8
-                | Framing::Len16
-                | Framing::Len16Le => b"",
+            farewell: if messages.framing == Framing::Nul {
+                b"\0"
+            } else {
+                b""
             },
         })
     }
@@ -99,63 +94,46 @@ impl Conversation {
 
     /// Compares bytes from the server with what is expected.
     pub(super) fn on_bytes(&mut self, bytes: &[u8]) -> Result<Received, Difference> {
-        let greeting = self.greeting_left.min(bytes.len());
-        self.greeting_left -= greeting;
+        let greeting = self.greeting.take(bytes.len());
         self.compare(&bytes[greeting..])?;
-        if self.completes_reply() {
-            return Ok(Received::Reply(self.next_message()));
-        }
-        match greeting {
-            0 => Ok(Received::Part),
-            _ if self.greeting_left > 0 => Ok(Received::Part),
-            _ => Ok(Received::Greeting),
-        }
+        Ok(if self.completes_reply() {
+            Received::Reply(self.next_message())
+        } else if greeting > 0 && self.greeting.missing() == 0 {
+            Received::Greeting
+        } else {
+            Received::Part
+        })
     }
 
     /// Handles the FIN of the server. Returns an error if the server closed too early.
     pub(super) fn on_end(&self) -> Result<(), Failure> {
-        let (received, expected) = self.progress();
-        if self.greeting_left > 0 {
-            return Err(Failure::NoGreeting { received, expected });
+        match self.greeting.missing() {
+            0 if self.is_complete() => Ok(()),
+            0 => Err(Failure::ClosedEarly(self.echo)),
+            _ => Err(Failure::NoGreeting(self.greeting)),
         }
-        if self.is_complete() {
-            return Ok(());
-        }
-        Err(Failure::ClosedEarly { received, expected })
     }
 
     /// Returns what the conversation waits for, in a word.
     pub(super) fn awaited(&self) -> &'static str {
-        match self.greeting_left {
+        match self.greeting.missing() {
             0 if self.is_complete() => "end",
             0 => "reply",
             _ => "greeting",
         }
     }
 
-    /// Returns the received and the expected bytes: of the greeting until it is complete, then of all replies.
-    pub(super) fn progress(&self) -> (u64, u64) {
-        match self.greeting_left {
-            0 => (self.received, self.expected()),
-            left => ((self.greeting - left) as u64, self.greeting as u64),
+    /// Returns the bytes of the greeting until it is complete, then of all replies.
+    pub(super) fn progress(&self) -> ByteCount {
+        match self.greeting.missing() {
+            0 => self.echo,
+            _ => self.greeting,
         }
-    }
-
-    /// Returns the received bytes of all replies.
-    pub(super) fn received(&self) -> u64 {
-        self.received
-    }
-
-    /// Returns the expected bytes of all replies.
-    pub(super) fn expected(&self) -> u64 {
-        let lengths = self.messages.iter().map(|message| message.bytes.len());
-        let round = lengths.sum::<usize>() as u64;
-        round * (self.all / self.messages.len().max(1) as u64)
     }
 
     /// Returns true if the greeting and every reply are complete.
     fn is_complete(&self) -> bool {
-        self.greeting_left == 0 && self.replies == self.all
+        self.greeting.missing() == 0 && self.replies == self.all
     }
 
     fn current_index(&self) -> usize {
@@ -164,7 +142,7 @@ impl Conversation {
 
     /// Returns the bytes of the current message, or the farewell after the last reply.
     fn current(&self) -> &[u8] {
-        match self.greeting_left {
+        match self.greeting.missing() {
             0 if self.is_complete() => self.farewell,
             0 => &self.messages[self.current_index()].bytes,
             _ => &[],
@@ -192,7 +170,7 @@ impl Conversation {
             });
         }
         self.matched += equal;
-        self.received += equal as u64;
+        self.echo.received += equal as u64;
         Ok(())
     }
 
@@ -265,7 +243,7 @@ mod tests {
         }
         assert!(conversation.wants_fin());
         assert_eq!(conversation.awaited(), "end");
-        assert_eq!((conversation.received(), conversation.expected()), (10, 10));
+        assert_eq!(conversation.progress().to_string(), "10 of 10 bytes");
         conversation.on_end().unwrap();
     }
 
@@ -277,20 +255,20 @@ mod tests {
         assert_eq!(conversation.awaited(), "greeting");
         assert!(matches!(
             conversation.on_end(),
-            Err(Failure::NoGreeting {
+            Err(Failure::NoGreeting(ByteCount {
                 received: 3,
                 expected: 4
-            })
+            }))
         ));
         assert_eq!(conversation.on_bytes(b"l"), Ok(Received::Greeting));
         send_all(&mut conversation);
         assert_eq!(conversation.on_bytes(b"he"), Ok(Received::Part));
         assert!(matches!(
             conversation.on_end(),
-            Err(Failure::ClosedEarly {
+            Err(Failure::ClosedEarly(ByteCount {
                 received: 2,
                 expected: 5
-            })
+            }))
         ));
         assert_eq!(conversation.on_bytes(b"llo"), reply("hello"));
     }

@@ -274,12 +274,10 @@ impl<W: Write> Exchange<'_, W> {
         if let ConnectionState::Active(active) = &self.connections[key].state
             && self.connections[key].deadline <= self.now
         {
-            let (received, expected) = active.conversation.progress();
             let failure = Failure::TimedOut {
                 awaited: active.conversation.awaited(),
                 after: self.messages.timeout.unwrap_or_default(),
-                received,
-                expected,
+                bytes: active.conversation.progress(),
             };
             self.end(key, Err(failure));
         }
@@ -304,11 +302,8 @@ impl Active {
                 }
                 Ok(None) => {}
                 Err(source) => {
-                    return Err(Failure::Reset {
-                        received: self.conversation.received(),
-                        expected: self.conversation.expected(),
-                        source,
-                    });
+                    let bytes = self.conversation.echo;
+                    return Err(Failure::Reset { bytes, source });
                 }
             }
         }

@@ -25,25 +25,13 @@ pub enum Failure {
         attempts: Vec<FailedAttempt>,
     },
     /// The server closed before the greeting was complete.
-    NoGreeting {
-        /// The received bytes of the greeting.
-        received: u64,
-        /// The expected bytes of the greeting.
-        expected: u64,
-    },
+    NoGreeting(ByteCount),
     /// The server closed before the echo was complete.
-    ClosedEarly {
-        /// The received bytes of all replies.
-        received: u64,
-        /// The expected bytes of all replies.
-        expected: u64,
-    },
+    ClosedEarly(ByteCount),
     /// The connection was reset.
     Reset {
-        /// The received bytes of all replies.
-        received: u64,
-        /// The expected bytes of all replies.
-        expected: u64,
+        /// The bytes of all replies.
+        bytes: ByteCount,
         /// The error of the system.
         source: io::Error,
     },
@@ -53,10 +41,8 @@ pub enum Failure {
         awaited: &'static str,
         /// The timeout.
         after: Duration,
-        /// The received bytes: of the greeting if it is incomplete, else of all replies.
-        received: u64,
-        /// The expected bytes of the greeting or of all replies.
-        expected: u64,
+        /// The bytes of the greeting if it is incomplete, else of all replies.
+        bytes: ByteCount,
     },
     /// A reply differs from its message.
     Differs(Difference),
@@ -73,6 +59,15 @@ pub enum Failure {
         /// The error of the system.
         source: io::Error,
     },
+}
+
+/// The number of bytes that were received, and that are expected in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByteCount {
+    /// The received bytes.
+    pub received: u64,
+    /// The expected bytes.
+    pub expected: u64,
 }
 
 /// An address that could not be connected to.
@@ -111,6 +106,32 @@ impl Failure {
     }
 }
 
+impl ByteCount {
+    /// Creates the count of `expected` bytes before the first has arrived.
+    pub(super) fn expecting(expected: u64) -> Self {
+        let received = 0;
+        Self { received, expected }
+    }
+
+    /// Returns the number of bytes that are still missing.
+    pub(super) fn missing(&self) -> u64 {
+        self.expected.saturating_sub(self.received)
+    }
+
+    /// Counts those of `n` bytes that are still missing, and returns their number.
+    pub(super) fn take(&mut self, n: usize) -> usize {
+        let taken = usize::try_from(self.missing()).map_or(n, |missing| missing.min(n));
+        self.received += taken as u64;
+        taken
+    }
+}
+
+impl fmt::Display for ByteCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} bytes", self.received, self.expected)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -118,27 +139,14 @@ impl fmt::Display for Failure {
                 write!(f, "cannot connect to {target}: {source}")
             }
             Self::Unconnected { target, attempts } => explain_attempts(f, target, attempts),
-            Self::NoGreeting { received, expected } => write!(
-                f,
-                "closed early ({received} of {expected} bytes of the greeting)"
-            ),
-            Self::ClosedEarly { received, expected } => {
-                write!(f, "closed early ({received} of {expected} bytes)")
-            }
-            Self::Reset {
-                received,
-                expected,
-                source,
-            } => write!(f, "reset ({received} of {expected} bytes): {source}"),
+            Self::NoGreeting(bytes) => write!(f, "closed early ({bytes} of the greeting)"),
+            Self::ClosedEarly(bytes) => write!(f, "closed early ({bytes})"),
+            Self::Reset { bytes, source } => write!(f, "reset ({bytes}): {source}"),
             Self::TimedOut {
                 awaited,
                 after,
-                received,
-                expected,
-            } => write!(
-                f,
-                "timed out: no {awaited} within {after:?} ({received} of {expected} bytes)"
-            ),
+                bytes,
+            } => write!(f, "timed out: no {awaited} within {after:?} ({bytes})"),
             Self::Differs(difference) => difference.fmt(f),
             Self::Encode(error) => write!(f, "the framing cannot carry the message: {error}"),
             Self::Input(error) => write!(f, "cannot read standard input: {error}"),
@@ -192,20 +200,5 @@ fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     Ok(())
 }
 
-impl error::Error for Failure {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match self {
-            Self::Unresolved { source, .. } => Some(source),
-            Self::Unconnected { attempts, .. } => attempts
-                .last()
-                .map(|attempt| &attempt.error as &(dyn error::Error + 'static)),
-            Self::Reset { source, .. } | Self::System { source, .. } => Some(source),
-            Self::Input(error) | Self::Output(error) => Some(error),
-            Self::Encode(error) => Some(error),
-            Self::NoGreeting { .. }
-            | Self::ClosedEarly { .. }
-            | Self::TimedOut { .. }
-            | Self::Differs(_) => None,
-        }
-    }
-}
+/// The message contains the error of the system, so there is no `source` that would repeat it.
+impl error::Error for Failure {}

@@ -8,7 +8,7 @@ use mio::{Events, Poll, Token, Waker};
 use super::connect::{Target, connect, wait_until};
 use super::socket::ClientSocket;
 use super::stdio::{BUFFERS, Buffer, Stdio, StdioEvent};
-use super::{Config, Failure};
+use super::{ByteCount, Config, Failure};
 use crate::net::timers::NEVER;
 
 const SERVER: Token = Token(0);
@@ -48,9 +48,8 @@ pub fn pipe(
         free,
         input_ended: false,
         server_ended: None,
-        read: 0,
-        received: 0,
-        skip: config.skip as u64,
+        greeting: ByteCount::expecting(config.skip as u64),
+        echo: ByteCount::default(),
     };
     pipe.run(&mut poll, &mut events)
 }
@@ -67,12 +66,10 @@ struct Pipe<F> {
     input_ended: bool,
     /// The end of the connection: a FIN, or an error.
     server_ended: Option<io::Result<()>>,
-    /// Bytes read from standard input.
-    read: u64,
-    /// Bytes received from the server, greeting included.
-    received: u64,
-    /// Bytes of the greeting to discard.
-    skip: u64,
+    /// The bytes of the greeting, which are discarded.
+    greeting: ByteCount,
+    /// The other bytes from the server. As many are expected as were read from standard input.
+    echo: ByteCount,
 }
 
 impl<F: Fn() -> bool> Pipe<F> {
@@ -107,7 +104,7 @@ impl<F: Fn() -> bool> Pipe<F> {
             had_events = true;
             match event {
                 StdioEvent::Read(buffer) => {
-                    self.read += buffer.bytes().len() as u64;
+                    self.echo.expected += buffer.bytes().len() as u64;
                     self.unsent.push_back(buffer);
                 }
                 StdioEvent::InputEnded => self.input_ended = true,
@@ -160,12 +157,10 @@ impl<F: Fn() -> bool> Pipe<F> {
 
     /// Removes bytes of the greeting from the start of `buffer`. Returns true if other bytes are left.
     fn discard_greeting(&mut self, buffer: &mut Buffer) -> bool {
-        let greeting = self.skip.saturating_sub(self.received);
-        let got = buffer.bytes().len();
-        self.received += got as u64;
-        let discarded = usize::try_from(greeting).map_or(got, |greeting| greeting.min(got));
+        let discarded = self.greeting.take(buffer.bytes().len());
         buffer.consume(discarded);
-        discarded < got
+        self.echo.received += buffer.bytes().len() as u64;
+        !buffer.bytes().is_empty()
     }
 
     fn wants_write(&self) -> bool {
@@ -184,9 +179,8 @@ impl<F: Fn() -> bool> Pipe<F> {
     /// Returns true if the echo of everything read is complete and the thread at standard input will report more input, or
     /// its end, at once. The thread has a buffer for that, because nothing is unsent.
     fn expects_more_input(&self) -> bool {
-        let received = self.received.saturating_sub(self.skip);
         self.server_ended.as_ref().is_some_and(Result::is_ok)
-            && received >= self.read
+            && self.echo.missing() == 0
             && self.unsent.is_empty()
             && !self.input_ended
             && (self.is_readable)()
@@ -198,22 +192,12 @@ impl<F: Fn() -> bool> Pipe<F> {
             return None;
         }
         let ended = self.server_ended.take()?;
-        let received = self.received.saturating_sub(self.skip);
+        let bytes = self.echo;
         Some(match ended {
-            Ok(()) if self.received < self.skip => Err(Failure::NoGreeting {
-                received: self.received,
-                expected: self.skip,
-            }),
-            Ok(()) if received < self.read => Err(Failure::ClosedEarly {
-                received,
-                expected: self.read,
-            }),
+            Ok(()) if self.greeting.missing() > 0 => Err(Failure::NoGreeting(self.greeting)),
+            Ok(()) if bytes.missing() > 0 => Err(Failure::ClosedEarly(bytes)),
             Ok(()) => Ok(()),
-            Err(source) => Err(Failure::Reset {
-                received,
-                expected: self.read,
-                source,
-            }),
+            Err(source) => Err(Failure::Reset { bytes, source }),
         })
     }
 }
