@@ -8,7 +8,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Registry, Token};
 
 use super::socket::ClientSocket;
-use super::{Config, FailedAttempt, Failure};
+use super::{Config, Failure};
 use crate::net::outbound::{ConnectOptions, ConnectStatus, Connecting};
 use crate::net::platform::monotonic_now;
 use crate::net::timers::{NEVER, nanoseconds};
@@ -27,7 +27,7 @@ pub(super) struct Target {
 #[derive(Default)]
 pub(super) struct Connector {
     /// The addresses that were tried before the current one.
-    failed: Vec<FailedAttempt>,
+    failed: Vec<(SocketAddr, ConnectError)>,
     connecting: Option<Connecting>,
     deadline: u64,
 }
@@ -85,7 +85,7 @@ impl Connector {
                         deadline: self.deadline,
                     };
                 }
-                Err(error) => self.failed.push(FailedAttempt { address, error }),
+                Err(error) => self.failed.push((address, error)),
             }
         }
         ConnectStep::Failed(Failure::Unconnected {
@@ -153,7 +153,7 @@ pub(super) fn wait_until(
     poll: &mut Poll,
     events: &mut Events,
 ) -> Result<(), Failure> {
-    poll::wait(poll, events, poll::timeout_until(deadline, now)).map_err(Failure::polling)
+    poll::wait(poll, events, poll::timeout_until(deadline, now)).map_err(Failure::Poll)
 }
 
 #[cfg(test)]

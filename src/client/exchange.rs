@@ -49,7 +49,7 @@ pub fn exchange(
         messages,
         target,
         skip: config.skip,
-        poll: Poll::new().map_err(Failure::polling)?,
+        poll: Poll::new().map_err(Failure::Poll)?,
         connections: Vec::new(),
         ready: VecDeque::new(),
         connecting: 0,

@@ -22,7 +22,7 @@ pub enum Failure {
         /// `HOST:PORT`
         target: String,
         /// Each address with its error.
-        attempts: Vec<FailedAttempt>,
+        attempts: Vec<(SocketAddr, ConnectError)>,
     },
     /// The server closed before the greeting was complete.
     NoGreeting(ByteCount),
@@ -52,13 +52,10 @@ pub enum Failure {
     Input(io::Error),
     /// Standard output cannot be written.
     Output(io::Error),
-    /// The system failed to start a thread, or the poll failed.
-    System {
-        /// The operation that failed, as the start of a message.
-        operation: &'static str,
-        /// The error of the system.
-        source: io::Error,
-    },
+    /// The poll failed.
+    Poll(io::Error),
+    /// A thread cannot be started.
+    Thread(io::Error),
 }
 
 /// The number of bytes that were received, and that are expected in all.
@@ -68,15 +65,6 @@ pub struct ByteCount {
     pub received: u64,
     /// The expected bytes.
     pub expected: u64,
-}
-
-/// An address that could not be connected to.
-#[derive(Debug)]
-pub struct FailedAttempt {
-    /// The address.
-    pub address: SocketAddr,
-    /// The error.
-    pub error: ConnectError,
 }
 
 /// The first difference between a reply and its message.
@@ -96,13 +84,6 @@ impl Failure {
     /// Returns true if the failure only means that the reader of standard output is gone.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
-
-    pub(super) fn polling(source: io::Error) -> Self {
-        Self::System {
-            operation: "cannot wait for events",
-            source,
-        }
     }
 }
 
@@ -138,7 +119,13 @@ impl fmt::Display for Failure {
             Self::Unresolved { target, source } => {
                 write!(f, "cannot connect to {target}: {source}")
             }
-            Self::Unconnected { target, attempts } => explain_attempts(f, target, attempts),
+            Self::Unconnected { target, attempts } => {
+                write!(
+                    f,
+                    "cannot connect to {target}: {}",
+                    explain(attempts, target)
+                )
+            }
             Self::NoGreeting(bytes) => write!(f, "closed early ({bytes} of the greeting)"),
             Self::ClosedEarly(bytes) => write!(f, "closed early ({bytes})"),
             Self::Reset { bytes, source } => write!(f, "reset ({bytes}): {source}"),
@@ -151,53 +138,40 @@ impl fmt::Display for Failure {
             Self::Encode(error) => write!(f, "the framing cannot carry the message: {error}"),
             Self::Input(error) => write!(f, "cannot read standard input: {error}"),
             Self::Output(error) => write!(f, "cannot write standard output: {error}"),
-            Self::System { operation, source } => write!(f, "{operation}: {source}"),
+            Self::Poll(error) => write!(f, "cannot wait for events: {error}"),
+            Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }
     }
 }
 
-fn explain_attempts(
-    f: &mut fmt::Formatter<'_>,
-    target: &str,
-    attempts: &[FailedAttempt],
-) -> fmt::Result {
-    write!(f, "cannot connect to {target}")?;
-    if let [attempt] = attempts
-        && attempt.address.to_string() == target
-    {
-        return write!(f, ": {}", attempt.error);
+/// Explains each attempt. The address is left out if `target` is the address.
+fn explain(attempts: &[(SocketAddr, ConnectError)], target: &str) -> String {
+    match attempts {
+        [(address, error)] if address.to_string() == target => error.to_string(),
+        _ => join(attempts, "; ", |(address, error)| {
+            format!("{address} {error}")
+        }),
     }
-    for (index, FailedAttempt { address, error }) in attempts.iter().enumerate() {
-        let separator = if index == 0 { ": " } else { "; " };
-        write!(f, "{separator}{address} {error}")?;
-    }
-    Ok(())
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            reply,
-            offset,
-            expected,
-            got,
-        } = self;
-        write!(f, "reply {reply} differs at offset {offset}: expected ")?;
-        match expected[..] {
-            [] => f.write_str("nothing more")?,
-            _ => write_hex(f, expected)?,
-        }
-        f.write_str(", got ")?;
-        write_hex(f, got)
+        let hex = |bytes| join(bytes, " ", |byte| format!("{byte:02x}"));
+        let expected = match self.expected[..] {
+            [] => "nothing more".into(),
+            _ => hex(&self.expected),
+        };
+        let (reply, offset, got) = (self.reply, self.offset, hex(&self.got));
+        write!(
+            f,
+            "reply {reply} differs at offset {offset}: expected {expected}, got {got}"
+        )
     }
 }
 
-fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    for (index, byte) in bytes.iter().enumerate() {
-        let separator = if index == 0 { "" } else { " " };
-        write!(f, "{separator}{byte:02x}")?;
-    }
-    Ok(())
+fn join<T>(items: &[T], separator: &str, text: impl Fn(&T) -> String) -> String {
+    let texts: Vec<String> = items.iter().map(text).collect();
+    texts.join(separator)
 }
 
 /// The message contains the error of the system, so there is no `source` that would repeat it.

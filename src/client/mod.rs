@@ -37,7 +37,7 @@ use std::time::Duration;
 use crate::net::IpFamily;
 
 pub use exchange::exchange;
-pub use failure::{ByteCount, Difference, FailedAttempt, Failure};
+pub use failure::{ByteCount, Difference, Failure};
 pub use messages::{ExchangeSummary, Messages};
 pub use pipe::pipe;
 

@@ -34,9 +34,9 @@ pub fn pipe(
     output: impl Write + Send + 'static,
     is_readable: impl Fn() -> bool,
 ) -> Result<(), Failure> {
-    let mut poll = Poll::new().map_err(Failure::polling)?;
+    let mut poll = Poll::new().map_err(Failure::Poll)?;
     let mut events = Events::with_capacity(EVENTS);
-    let waker = Waker::new(poll.registry(), WAKER).map_err(Failure::polling)?;
+    let waker = Waker::new(poll.registry(), WAKER).map_err(Failure::Poll)?;
     let target = Target::resolve(config)?;
     let socket = connect(&target, &mut poll, &mut events, SERVER)?;
     let (stdio, free) = Stdio::start(waker, input, output)?;

@@ -144,13 +144,8 @@ impl EventSender {
 }
 
 fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
-    match thread::Builder::new().name(name.into()).spawn(run) {
-        Ok(_never_joined) => Ok(()),
-        Err(source) => Err(Failure::System {
-            operation: "cannot start a thread",
-            source,
-        }),
-    }
+    let never_joined = thread::Builder::new().name(name.into()).spawn(run);
+    never_joined.map(drop).map_err(Failure::Thread)
 }
 
 fn read_all(mut input: impl Read, free: &Receiver<Buffer>, events: &EventSender) {
