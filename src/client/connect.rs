@@ -15,12 +15,9 @@ use crate::net::timers::{NEVER, nanoseconds};
 use crate::net::{ConnectError, poll, resolve};
 
 /// A resolved target.
-pub(super) struct Target {
-    /// `HOST:PORT`
-    name: String,
+pub(super) struct Target<'a> {
+    pub config: &'a Config,
     addresses: Vec<SocketAddr>,
-    /// The timeout of each address.
-    timeout: Option<Duration>,
 }
 
 /// The connecting of one connection.
@@ -29,32 +26,17 @@ pub(super) struct Connector {
     /// The addresses that were tried before the current one.
     failed: Vec<(SocketAddr, ConnectError)>,
     connecting: Option<Connecting>,
-    deadline: u64,
+    /// When the current address has failed.
+    pub deadline: u64,
 }
 
-/// The result of [`Connector::advance`].
-pub(super) enum ConnectStep {
-    /// Wait for an event or the deadline.
-    Wait {
-        deadline: u64,
-    },
-    Connected(ClientSocket),
-    /// No address of the target could be connected to.
-    Failed(Failure),
-}
-
-impl Target {
+impl<'a> Target<'a> {
     /// Resolves the target of `config`. Blocks while the name is looked up.
-    pub(super) fn resolve(config: &Config) -> Result<Self, Failure> {
-        let name = config.target.clone();
-        match resolve(&name, config.family) {
-            Ok(addresses) => Ok(Self {
-                name,
-                addresses,
-                timeout: config.connect_timeout,
-            }),
+    pub(super) fn resolve(config: &'a Config) -> Result<Self, Failure> {
+        match resolve(&config.target, config.family) {
+            Ok(addresses) => Ok(Self { config, addresses }),
             Err(source) => Err(Failure::Unresolved {
-                target: name,
+                target: config.target.clone(),
                 source,
             }),
         }
@@ -70,26 +52,27 @@ impl Connector {
     }
 
     /// Advances as far as possible at `now`: looks at the current address, and starts with the next one after a failure.
+    /// Returns `None` if the current address has not answered yet. An event or the deadline comes next.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Failure::Unconnected`] if no address of the target could be connected to.
     pub(super) fn advance(
         &mut self,
-        target: &Target,
+        target: &Target<'_>,
         registry: &Registry,
         token: Token,
         now: u64,
-    ) -> ConnectStep {
+    ) -> Result<Option<ClientSocket>, Failure> {
+        let timeout = target.config.connect_timeout;
         while let Some(address) = target.addresses.get(self.failed.len()).copied() {
-            match self.try_address(address, target.timeout, registry, token, now) {
-                Ok(Some(socket)) => return ConnectStep::Connected(socket),
-                Ok(None) => {
-                    return ConnectStep::Wait {
-                        deadline: self.deadline,
-                    };
-                }
+            match self.try_address(address, timeout, registry, token, now) {
+                Ok(socket) => return Ok(socket),
                 Err(error) => self.failed.push((address, error)),
             }
         }
-        ConnectStep::Failed(Failure::Unconnected {
-            target: target.name.clone(),
+        Err(Failure::Unconnected {
+            target: target.config.target.clone(),
             attempts: mem::take(&mut self.failed),
         })
     }
@@ -122,7 +105,7 @@ impl Connector {
 
 /// Connects to the target, and blocks until the connection is established.
 pub(super) fn connect(
-    target: &Target,
+    target: &Target<'_>,
     poll: &mut Poll,
     events: &mut Events,
     token: Token,
@@ -130,11 +113,10 @@ pub(super) fn connect(
     let mut connector = Connector::default();
     loop {
         let now = monotonic_now();
-        match connector.advance(target, poll.registry(), token, now) {
-            ConnectStep::Wait { deadline } => wait_until(deadline, now, poll, events)?,
-            ConnectStep::Connected(socket) => return Ok(socket),
-            ConnectStep::Failed(failure) => return Err(failure),
+        if let Some(socket) = connector.advance(target, poll.registry(), token, now)? {
+            return Ok(socket);
         }
+        wait_until(connector.deadline, now, poll, events)?;
         for event in events.iter() {
             connector.handle_event(event);
         }
@@ -161,16 +143,9 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener};
 
     use super::*;
+    use crate::net::IpFamily;
 
     const TOKEN: Token = Token(3);
-
-    fn target(addresses: Vec<SocketAddr>) -> Target {
-        Target {
-            name: "name:7".into(),
-            addresses,
-            timeout: Some(Duration::from_secs(20)),
-        }
-    }
 
     fn listener() -> (TcpListener, SocketAddr) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -178,16 +153,23 @@ mod tests {
         (listener, address)
     }
 
-    fn connect(target: &Target) -> Result<ClientSocket, Failure> {
+    fn connect(addresses: Vec<SocketAddr>) -> Result<ClientSocket, Failure> {
+        let config = &Config {
+            target: "name:7".into(),
+            family: IpFamily::Any,
+            connect_timeout: Some(Duration::from_secs(20)),
+            skip: 0,
+        };
+        let target = Target { config, addresses };
         let mut poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(8);
-        super::connect(target, &mut poll, &mut events, TOKEN)
+        super::connect(&target, &mut poll, &mut events, TOKEN)
     }
 
     #[test]
     fn addresses_are_tried_in_turn_until_one_answers() {
         let (closed, (listener, open)) = (listener().1, listener());
-        let mut socket = connect(&target(vec![closed, closed, open, closed])).unwrap();
+        let mut socket = connect(vec![closed, closed, open, closed]).unwrap();
         let (mut peer, _) = listener.accept().unwrap();
         assert!(socket.can_write());
         assert_eq!(socket.write(b"hello"), 5);
@@ -199,10 +181,7 @@ mod tests {
     #[test]
     fn the_failure_names_every_address_and_its_error() {
         let (first, second) = (listener().1, listener().1);
-        let failure = connect(&target(vec![first, second]))
-            .err()
-            .unwrap()
-            .to_string();
+        let failure = connect(vec![first, second]).err().unwrap().to_string();
         let start = format!("cannot connect to name:7: {first} refused: ");
         assert!(failure.starts_with(&start), "{failure}");
         let middle = format!("; {second} refused: ");

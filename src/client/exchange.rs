@@ -8,7 +8,7 @@ use std::io::Write;
 
 use mio::{Events, Poll, Registry, Token};
 
-use super::connect::{ConnectStep, Connector, Target, deadline_after, wait_until};
+use super::connect::{Connector, Target, deadline_after, wait_until};
 use super::conversation::{Conversation, Received};
 use super::reply_writer::ReplyWriter;
 use super::socket::ClientSocket;
@@ -48,7 +48,6 @@ pub fn exchange(
     let exchange = Exchange {
         messages,
         target,
-        skip: config.skip,
         poll: Poll::new().map_err(Failure::Poll)?,
         connections: Vec::new(),
         ready: VecDeque::new(),
@@ -59,10 +58,8 @@ pub fn exchange(
         output,
         read_buffer: vec![0; READ_BUFFER].into_boxed_slice(),
         summary: ExchangeSummary {
-            equal: 0,
             all: messages.count(),
-            failures: Vec::new(),
-            output_error: None,
+            ..ExchangeSummary::default()
         },
     };
     exchange.run()
@@ -70,8 +67,7 @@ pub fn exchange(
 
 struct Exchange<'a, W> {
     messages: &'a Messages,
-    target: Target,
-    skip: usize,
+    target: Target<'a>,
     poll: Poll,
     /// The connections by token. The number of a connection is its token plus one.
     connections: Vec<ClientConnection>,
@@ -179,10 +175,12 @@ impl<W: Write> Exchange<'_, W> {
         let registry = self.poll.registry();
         match &mut self.connections[key].state {
             ConnectionState::Connecting(connector) => {
-                match connector.advance(&self.target, registry, Token(key), self.now) {
-                    ConnectStep::Wait { deadline } => self.set_deadline(key, deadline),
-                    ConnectStep::Connected(socket) => self.start_conversation(key, socket),
-                    ConnectStep::Failed(failure) => self.end(key, Err(failure)),
+                let result = connector.advance(&self.target, registry, Token(key), self.now);
+                let deadline = connector.deadline;
+                match result {
+                    Ok(Some(socket)) => self.start_conversation(key, socket),
+                    Ok(None) => self.set_deadline(key, deadline),
+                    Err(failure) => self.end(key, Err(failure)),
                 }
             }
             ConnectionState::Active(active) => match active.run(registry, &mut self.read_buffer) {
@@ -195,7 +193,7 @@ impl<W: Write> Exchange<'_, W> {
     }
 
     fn start_conversation(&mut self, key: usize, socket: ClientSocket) {
-        match Conversation::new(self.messages, key + 1, self.skip) {
+        match Conversation::new(self.messages, key + 1, self.target.config.skip) {
             Ok(conversation) => {
                 self.connecting -= 1;
                 self.connections[key].state = ConnectionState::Active(Active {
@@ -231,6 +229,7 @@ impl<W: Write> Exchange<'_, W> {
             self.connecting -= 1;
         }
         self.connections[key].state = ConnectionState::Ended;
+        self.connections[key].deadline = NEVER;
         self.open -= 1;
         if let Err(failure) = result {
             self.summary.failures.push((key + 1, failure));
@@ -256,11 +255,10 @@ impl<W: Write> Exchange<'_, W> {
                 self.handle_timeout(key);
             }
         }
-        let open = self
+        let deadlines = self
             .connections
             .iter()
-            .filter(|connection| !matches!(connection.state, ConnectionState::Ended));
-        let deadlines = open.map(|connection| connection.deadline);
+            .map(|connection| connection.deadline);
         self.next_deadline = deadlines.min().unwrap_or(NEVER);
     }
 

@@ -169,6 +169,7 @@ impl fmt::Display for Difference {
     }
 }
 
+/// Joins the texts of `items`.
 fn join<T>(items: &[T], separator: &str, text: impl Fn(&T) -> String) -> String {
     let texts: Vec<String> = items.iter().map(text).collect();
     texts.join(separator)

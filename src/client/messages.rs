@@ -23,7 +23,7 @@ pub struct Messages {
 }
 
 /// The summary of an exchange.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ExchangeSummary {
     /// The number of replies that equal their messages.
     pub equal: u64,
