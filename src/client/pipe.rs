@@ -108,9 +108,8 @@ impl<F: Fn() -> bool> Pipe<F> {
                     self.unsent.push_back(buffer);
                 }
                 StdioEvent::InputEnded => self.input_ended = true,
-                StdioEvent::InputFailed(error) => return Err(Failure::Input(error)),
                 StdioEvent::Written(buffer) => self.free.push(buffer),
-                StdioEvent::OutputFailed(error) => return Err(Failure::Output(error)),
+                StdioEvent::Failed(failure) => return Err(failure),
             }
         }
         Ok(had_events)

@@ -8,7 +8,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::thread;
 
 use mio::Waker;
@@ -33,10 +33,10 @@ pub(super) enum StdioEvent {
     /// Bytes from standard input.
     Read(Buffer),
     InputEnded,
-    InputFailed(io::Error),
     /// A buffer that was written to standard output and is free again.
     Written(Buffer),
-    OutputFailed(io::Error),
+    /// The thread has ended with this failure.
+    Failed(Failure),
 }
 
 /// The loop's side of the two threads.
@@ -44,15 +44,19 @@ pub(super) struct Stdio {
     events: Receiver<StdioEvent>,
     to_input: Sender<Buffer>,
     to_output: Sender<Buffer>,
-    /// Kept while the loop runs: closing the last clone would discard a wake that the loop has not seen yet.
-    _waker: Arc<Waker>,
+    /// Kept while the loop runs: closing the last clone of the waker would discard a wake that the loop has not seen yet.
+    _sender: EventSender,
 }
 
 /// A thread's side: sends events to the loop.
+#[derive(Clone)]
 struct EventSender {
-    events: Sender<StdioEvent>,
+    sender: Sender<StdioEvent>,
     waker: Arc<Waker>,
 }
+
+/// The result of sending an event. An error means that the loop is gone.
+type Sent = Result<(), SendError<StdioEvent>>;
 
 impl Stdio {
     /// Starts the threads, which wake the loop for every event. Also returns the free buffers for the output.
@@ -63,20 +67,17 @@ impl Stdio {
     ) -> Result<(Self, Vec<Buffer>), Failure> {
         let waker = Arc::new(waker);
         let (sender, events) = channel();
-        let event_sender = || EventSender {
-            events: sender.clone(),
-            waker: Arc::clone(&waker),
-        };
         let (to_input, free) = channel();
         let (to_output, full) = channel();
-        let (for_input, for_output) = (event_sender(), event_sender());
+        let sender = EventSender { sender, waker };
+        let (for_input, for_output) = (sender.clone(), sender.clone());
         start("stdin", move || read_all(input, &free, &for_input))?;
         start("stdout", move || write_all(output, &full, &for_output))?;
         let stdio = Self {
             events,
             to_input,
             to_output,
-            _waker: waker,
+            _sender: sender,
         };
         for _ in 0..BUFFERS {
             stdio.return_to_reader(Buffer::new());
@@ -90,8 +91,7 @@ impl Stdio {
     }
 
     /// Gives a free buffer to the thread at standard input.
-    pub(super) fn return_to_reader(&self, mut buffer: Buffer) {
-        (buffer.start, buffer.end) = (0, 0);
+    pub(super) fn return_to_reader(&self, buffer: Buffer) {
         // An error means that the thread has ended with its input. The buffer is not needed any more.
         let _ = self.to_input.send(buffer);
     }
@@ -134,48 +134,44 @@ impl Buffer {
 }
 
 impl EventSender {
-    /// Sends an event and wakes the loop. Returns false if the loop is gone.
-    fn send(&self, event: StdioEvent) -> bool {
-        let is_received = self.events.send(event).is_ok();
+    /// Sends an event and wakes the loop. Returns an error if the loop is gone.
+    fn send(&self, event: StdioEvent) -> Sent {
+        let sent = self.sender.send(event);
         // If the wake fails, the loop sees the event after the next one of its socket.
         let _ = self.waker.wake();
-        is_received
+        sent
     }
 }
 
-fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+fn start(name: &str, run: impl FnOnce() -> Sent + Send + 'static) -> Result<(), Failure> {
     let never_joined = thread::Builder::new().name(name.into()).spawn(run);
     never_joined.map(drop).map_err(Failure::Thread)
 }
 
-fn read_all(mut input: impl Read, free: &Receiver<Buffer>, events: &EventSender) {
+/// Reads until the end, a failure, or the end of the loop.
+fn read_all(mut input: impl Read, free: &Receiver<Buffer>, events: &EventSender) -> Sent {
     for mut buffer in free {
-        let event = match read_uninterrupted(&mut input, &mut buffer) {
-            Ok(0) => StdioEvent::InputEnded,
-            Ok(got) => {
-                buffer.set_len(got);
-                StdioEvent::Read(buffer)
-            }
-            Err(error) => StdioEvent::InputFailed(error),
-        };
-        let goes_on = matches!(event, StdioEvent::Read(_));
-        if !events.send(event) || !goes_on {
-            return;
+        match read_uninterrupted(&mut input, &mut buffer) {
+            Ok(0) => return events.send(StdioEvent::InputEnded),
+            Ok(got) => buffer.set_len(got),
+            Err(error) => return events.send(StdioEvent::Failed(Failure::Input(error))),
         }
+        events.send(StdioEvent::Read(buffer))?;
     }
+    Ok(())
 }
 
-fn write_all(mut output: impl Write, full: &Receiver<Buffer>, events: &EventSender) {
+/// Writes until a failure or the end of the loop.
+fn write_all(mut output: impl Write, full: &Receiver<Buffer>, events: &EventSender) -> Sent {
     for buffer in full {
-        let event = match write_buffer(&mut output, &buffer) {
-            Ok(()) => StdioEvent::Written(buffer),
-            Err(error) => StdioEvent::OutputFailed(error),
-        };
-        let goes_on = matches!(event, StdioEvent::Written(_));
-        if !events.send(event) || !goes_on {
-            return;
+        // The flush keeps no part of a line back.
+        let result = output.write_all(buffer.bytes());
+        if let Err(error) = result.and_then(|()| output.flush()) {
+            return events.send(StdioEvent::Failed(Failure::Output(error)));
         }
+        events.send(StdioEvent::Written(buffer))?;
     }
+    Ok(())
 }
 
 /// Reads once into `buffer`, and repeats an interrupted read, as the adapters of the standard library do.
@@ -186,12 +182,6 @@ fn read_uninterrupted(input: &mut impl Read, buffer: &mut Buffer) -> io::Result<
             result => return result,
         }
     }
-}
-
-/// Writes all bytes of `buffer` and flushes, so that the output keeps no part of a line.
-fn write_buffer(output: &mut impl Write, buffer: &Buffer) -> io::Result<()> {
-    output.write_all(buffer.bytes())?;
-    output.flush()
 }
 
 #[cfg(test)]
@@ -220,7 +210,7 @@ mod tests {
         let mut ended = 0;
         while ended < 2 {
             match stdio.next_event() {
-                Some(StdioEvent::InputEnded | StdioEvent::OutputFailed(_)) => ended += 1,
+                Some(StdioEvent::InputEnded | StdioEvent::Failed(_)) => ended += 1,
                 Some(_) => {}
                 None => {
                     poll.poll(&mut events, Some(Duration::from_secs(20)))
