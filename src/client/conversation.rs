@@ -6,6 +6,7 @@
 //! A reply is compared byte by byte as it arrives, framing included. A correct reply has the framing of its message, so a
 //! reply never needs to be decoded.
 
+use super::messages::EncodedMessage;
 use super::{ByteCount, Difference, Failure, Messages};
 use crate::conn::{EncodeError, Framing};
 
@@ -30,12 +31,6 @@ pub(super) struct Conversation {
     farewell: &'static [u8],
 }
 
-struct EncodedMessage {
-    text: String,
-    /// The text with its framing.
-    bytes: Vec<u8>,
-}
-
 /// What bytes from the server completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Received {
@@ -54,11 +49,10 @@ impl Conversation {
         number: usize,
         greeting: usize,
     ) -> Result<Self, EncodeError> {
-        let encoded = messages
-            .texts
-            .iter()
-            .map(|text| EncodedMessage::new(text, messages.framing, number))
-            .collect::<Result<Vec<_>, _>>()?;
+        let texts = messages.texts.iter();
+        let encoded: Vec<_> = texts
+            .map(|text| messages.encode(text, number))
+            .collect::<Result<_, _>>()?;
         let lengths = encoded.iter().map(|message| message.bytes.len());
         let round = lengths.sum::<usize>() as u64;
         Ok(Self {
@@ -184,14 +178,6 @@ impl Conversation {
         self.replies += 1;
         (self.sent, self.matched) = (0, 0);
         text
-    }
-}
-
-impl EncodedMessage {
-    fn new(template: &str, framing: Framing, number: usize) -> Result<Self, EncodeError> {
-        let text = template.replace("{i}", &number.to_string());
-        let bytes = framing.encode(text.as_bytes())?;
-        Ok(Self { text, bytes })
     }
 }
 

@@ -22,6 +22,13 @@ pub struct Messages {
     pub timeout: Option<Duration>,
 }
 
+/// A message of one connection.
+pub(super) struct EncodedMessage {
+    pub text: String,
+    /// The text with its framing.
+    pub bytes: Vec<u8>,
+}
+
 /// The summary of an exchange.
 #[derive(Debug, Default)]
 pub struct ExchangeSummary {
@@ -50,14 +57,17 @@ impl Messages {
     ///
     /// Returns the first text that the framing cannot carry, with the reason.
     pub fn check(&self) -> Result<(), (&str, EncodeError)> {
-        let number = self.connections.to_string();
-        for text in &self.texts {
-            let longest = text.replace("{i}", &number);
-            if let Err(error) = self.framing.encode(longest.as_bytes()) {
-                return Err((text, error));
-            }
-        }
-        Ok(())
+        self.texts.iter().try_for_each(|text| {
+            let encoded = self.encode(text, self.connections);
+            encoded.map(drop).map_err(|error| (text.as_str(), error))
+        })
+    }
+
+    /// Returns `text` for connection `number`, as it is printed and with its framing.
+    pub(super) fn encode(&self, text: &str, number: usize) -> Result<EncodedMessage, EncodeError> {
+        let text = text.replace("{i}", &number.to_string());
+        let bytes = self.framing.encode(text.as_bytes())?;
+        Ok(EncodedMessage { text, bytes })
     }
 }
 
