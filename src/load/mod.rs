@@ -50,7 +50,7 @@ pub use measure::failure::{Failure, Failures};
 pub use measure::interval::{Interval, IntervalSummary};
 pub use measure::latency_histogram::{DIGITS, LONGEST, LatencyHistogram};
 pub use measure::measurement::{AchievedRate, Measurement, TargetRate};
-pub use measure::metrics::{Corruption, Metrics};
+pub use measure::metrics::{Corruption, Counts, Metrics};
 pub use measure::percentile::Percentile;
 pub use measure::recorder;
 pub use measure::results::Results;

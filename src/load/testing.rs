@@ -111,8 +111,8 @@ fn metrics() -> Metrics {
     }
     metrics.connect.record(50_000);
     metrics.connect.record(70_000);
-    metrics.messages = 2_000;
-    metrics.bytes = 128_000;
+    metrics.counts.messages = 2_000;
+    metrics.counts.bytes = 128_000;
     metrics.elapsed = 1_000_000_000;
     metrics.polling = 700_000_000;
     metrics.spinning = 100_000_000;

@@ -232,10 +232,10 @@ impl<'a> Coordinator<'a> {
     /// Starts the load after all workers have connected.
     fn start_load(&mut self) -> Result<(), RunError> {
         // Wrong bytes before the first message are a result: the server sent a greeting that the settings do not skip.
-        if self.totals.connections == 0 && self.totals.metrics.corrupted == 0 {
+        if self.totals.connections == 0 && self.totals.metrics.counts.corrupted == 0 {
             return Err(RunError::NotConnected {
                 address: self.address,
-                failures: self.totals.metrics.failures.clone(),
+                failures: self.totals.metrics.counts.failures.clone(),
             });
         }
         self.usage.record_connected();

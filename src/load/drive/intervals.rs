@@ -70,10 +70,9 @@ mod tests {
     use super::*;
 
     fn metrics(messages: u64) -> Metrics {
-        Metrics {
-            messages,
-            ..Metrics::default()
-        }
+        let mut metrics = Metrics::default();
+        metrics.counts.messages = messages;
+        metrics
     }
 
     #[test]
@@ -84,7 +83,7 @@ mod tests {
         intervals.add(0, 103, &metrics(2));
         let (index, interval) = intervals.pop_complete().expect("both reported it");
         assert_eq!(
-            (index, interval.end, interval.metrics.messages),
+            (index, interval.end, interval.metrics.counts.messages),
             (0, 103, 3)
         );
 
@@ -93,7 +92,7 @@ mod tests {
         intervals.add(2, 300, &metrics(5));
         for expected in [(1, 4), (2, 5)] {
             let (index, interval) = intervals.pop_complete().expect("the other has finished");
-            assert_eq!((index, interval.metrics.messages), expected);
+            assert_eq!((index, interval.metrics.counts.messages), expected);
         }
         assert!(intervals.pop_complete().is_none());
         assert_eq!(intervals.finished_workers(), 1);

@@ -29,7 +29,7 @@ impl Outcome {
         interrupted: Option<i32>,
         verdict: &Verdict,
     ) -> Self {
-        if summary.corrupted > 0 {
+        if summary.counts.corrupted > 0 {
             Self::WrongBytes
         } else if slo.iter().any(|result| !result.met) {
             Self::ObjectiveMissed
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_first_outcome_in_the_order_of_the_variants_counts() {
-        let wrong = |input: &mut Input| input.summary.corrupted = 1;
+        let wrong = |input: &mut Input| input.summary.counts.corrupted = 1;
         let missed = |input: &mut Input| {
             input.slo.push(ObjectiveResult {
                 objective: Objective::Errors(0.1),

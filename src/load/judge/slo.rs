@@ -184,11 +184,11 @@ mod tests {
         let mut measurement = closed();
         assert!(is_met(&measurement, Objective::Errors(0.000_001)));
         // A reply that arrives after the window does not count towards the rate, and is not an error.
-        measurement.total.messages = 1_000;
-        measurement.total.failures[Failure::Reset] = 200;
-        measurement.total.unanswered = 150;
-        measurement.total.unsent = 100;
-        measurement.total.corrupted = 50;
+        measurement.total.counts.messages = 1_000;
+        measurement.total.counts.failures[Failure::Reset] = 200;
+        measurement.total.counts.unanswered = 150;
+        measurement.total.counts.unsent = 100;
+        measurement.total.counts.corrupted = 50;
         assert_eq!(
             check(&measurement, Objective::Errors(0.1)).measured,
             Some(0.2)

@@ -129,7 +129,7 @@ fn busy_generator(measurement: &Measurement) -> Option<Reason> {
 }
 
 fn overload(measurement: &Measurement) -> Option<Reason> {
-    let unsent = measurement.total.unsent;
+    let unsent = measurement.total.counts.unsent;
     // At the end of the window, each connection may hold back one message until a reply has arrived.
     let is_overload = unsent > measurement.connections_asked as u64;
     Reason::when(is_overload, ReasonCode::Overload, || {
@@ -153,7 +153,7 @@ fn littles_law(measurement: &Measurement) -> Option<Reason> {
         return None;
     }
     let in_flight = total.in_flight as f64 / window;
-    let expected = total.messages as f64 / window * total.service.histogram.mean();
+    let expected = total.counts.messages as f64 / window * total.service.histogram.mean();
     let is_off = (in_flight - expected).abs() > LITTLES_TOLERANCE * expected;
     Reason::when(is_off, ReasonCode::LittlesLaw, || {
         format!(
@@ -266,10 +266,10 @@ mod tests {
     #[test]
     fn unsent_messages_are_overload() {
         assert_eq!(
-            reasons(open(), |m| m.total.unsent = 7),
+            reasons(open(), |m| m.total.counts.unsent = 7),
             ["overload: 7 messages of the schedule were never sent"]
         );
-        let one_per_connection = reasons(open(), |m| m.total.unsent = 2);
+        let one_per_connection = reasons(open(), |m| m.total.counts.unsent = 2);
         assert_eq!(one_per_connection, [""; 0], "the window ended");
     }
 

@@ -58,8 +58,8 @@ impl IntervalSummary {
         Self {
             start_s: interval.start.as_secs_f64(),
             seconds: interval.length.as_secs_f64(),
-            messages: interval.metrics.messages,
-            errors: interval.metrics.failures.total(),
+            messages: interval.metrics.counts.messages,
+            errors: interval.metrics.counts.failures.total(),
             response_us: IntervalLatency {
                 p50: times.p50,
                 p99: times.p99,

@@ -80,7 +80,7 @@ impl Measurement {
     /// in that time, and a server that is far away is not slow for that reason.
     pub fn achieved_rate(&self) -> Option<AchievedRate> {
         let target = self.target_rate?;
-        let (messages, window) = (self.total.messages as f64, self.window.as_secs_f64());
+        let (messages, window) = (self.total.counts.messages as f64, self.window.as_secs_f64());
         let first = Duration::from_nanos(self.total.response.histogram.min()).as_secs_f64();
         let seconds = match target.stops_at_count {
             false => window,
@@ -146,7 +146,7 @@ mod tests {
         measurement.total = Metrics::default();
         let share = |measurement: &Measurement| measurement.achieved_rate()?.share();
         assert_eq!(share(&measurement), Some(0.0), "no reply arrived");
-        measurement.total.messages = 1;
+        measurement.total.counts.messages = 1;
         measurement.total.response.record(1_000_000_000);
         assert_eq!(share(&measurement), Some(1.0));
     }

@@ -25,22 +25,8 @@ pub struct Metrics {
     pub connect: LatencyHistogram,
     /// From the poll's return to the read of the connection. The generator causes this delay; `service` includes it.
     pub turn: LatencyHistogram,
-    /// The number of verified replies that arrived in the window.
-    pub messages: u64,
-    /// The number of bytes of replies that arrived in the window.
-    pub bytes: u64,
-    /// The number of messages of the window that were sent and had no answer at the end.
-    pub unanswered: u64,
-    /// The number of messages of the window that were never sent.
-    pub unsent: u64,
-    /// The number of attempts to replace a connection.
-    pub reconnects: u64,
-    /// The number of failures of each kind.
-    pub failures: Failures,
-    /// The number of replies that differed from what was sent, in the window and outside.
-    pub corrupted: u64,
-    /// The first reply that differed.
-    pub corruption: Option<Corruption>,
+    /// The counts.
+    pub counts: Counts,
     /// The number of unanswered messages, integrated over the window, in messages times nanoseconds.
     pub in_flight: u128,
     /// The nanoseconds that the workers spent waiting in the poll.
@@ -49,6 +35,29 @@ pub struct Metrics {
     pub spinning: u64,
     /// The nanoseconds that passed, added over all workers. A worker that neither polls nor spins is busy.
     pub elapsed: u64,
+}
+
+/// The counts of an interval, or of the whole window. Reports show them as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// The number of replies that arrived in the window. They are verified, unless verification is off.
+    pub messages: u64,
+    /// The payload received in the window, in bytes.
+    pub bytes: u64,
+    /// The number of failures by name: `refused`, `unreachable`, `unresolved`, `connect_timeout`, `no_source_port`,
+    /// `descriptors`, `self_connect`, `reset`, `closed`, `timeout`, `other`. A failure that did not occur is left out.
+    #[serde(rename = "errors")]
+    pub failures: Failures,
+    /// The number of replies that differed from what was sent, in the window and outside.
+    pub corrupted: u64,
+    /// The first reply that differed; null if there was none.
+    pub corruption: Option<Corruption>,
+    /// The number of messages of the window that were sent and neither answered nor timed out at the end.
+    pub unanswered: u64,
+    /// The number of messages that were due in the window and never sent.
+    pub unsent: u64,
+    /// The number of attempts to replace a connection.
+    pub reconnects: u64,
 }
 
 /// The place at which a reply differed from what was sent.
@@ -99,20 +108,26 @@ impl AddAssign<&Metrics> for Metrics {
         self.send_lag += &other.send_lag;
         self.connect += &other.connect;
         self.turn += &other.turn;
+        self.counts += &other.counts;
+        self.in_flight += other.in_flight;
+        self.polling += other.polling;
+        self.spinning += other.spinning;
+        self.elapsed += other.elapsed;
+    }
+}
+
+impl AddAssign<&Counts> for Counts {
+    fn add_assign(&mut self, other: &Counts) {
         self.messages += other.messages;
         self.bytes += other.bytes;
-        self.unanswered += other.unanswered;
-        self.unsent += other.unsent;
-        self.reconnects += other.reconnects;
         self.failures += &other.failures;
         self.corrupted += other.corrupted;
         if self.corruption.is_none() {
             self.corruption.clone_from(&other.corruption);
         }
-        self.in_flight += other.in_flight;
-        self.polling += other.polling;
-        self.spinning += other.spinning;
-        self.elapsed += other.elapsed;
+        self.unanswered += other.unanswered;
+        self.unsent += other.unsent;
+        self.reconnects += other.reconnects;
     }
 }
 

@@ -156,20 +156,20 @@ impl Recorder {
 
     /// Records that a client starts to replace its connection at `at`.
     pub fn record_reconnect(&mut self, at: u64) {
-        self.metrics.reconnects += u64::from(self.is_recorded(at));
+        self.metrics.counts.reconnects += u64::from(self.is_recorded(at));
     }
 
     /// Records a failure at `at` that ended no message.
     pub fn record_failure(&mut self, failure: Failure, at: u64) {
         if self.is_recorded(at) {
-            self.metrics.failures[failure] += 1;
+            self.metrics.counts.failures[failure] += 1;
         }
     }
 
     /// Records a wrong reply, inside or outside the window. The first one is kept.
     pub fn record_corruption(&mut self, corruption: Corruption) {
-        self.metrics.corrupted += 1;
-        self.metrics.corruption.get_or_insert(corruption);
+        self.metrics.counts.corrupted += 1;
+        self.metrics.counts.corruption.get_or_insert(corruption);
     }
 
     /// Records that `message` ended at `at` with `outcome`.
@@ -201,17 +201,17 @@ impl Recorder {
                 }
             }
             Outcome::Failed(failure) if is_measured => {
-                self.metrics.failures[failure] += 1;
+                self.metrics.counts.failures[failure] += 1;
                 if matches!(failure, Failure::Timeout | Failure::ConnectTimeout) {
                     self.record_age(intended, at);
                 }
             }
             Outcome::Unanswered if is_measured => {
-                self.metrics.unanswered += 1;
+                self.metrics.counts.unanswered += 1;
                 self.record_age(intended, at);
             }
             Outcome::Unsent if is_measured => {
-                self.metrics.unsent += 1;
+                self.metrics.counts.unsent += 1;
                 self.record_age(intended, at);
             }
             Outcome::Failed(_) | Outcome::Corrupted | Outcome::Unanswered | Outcome::Unsent => {}
@@ -239,10 +239,10 @@ impl Recorder {
     fn count_answer(&mut self, intended: u64, size: usize, at: u64) {
         if self.window.contains(&at) {
             match self.counting {
-                Counting::All => self.metrics.messages += 1,
+                Counting::All => self.metrics.counts.messages += 1,
                 Counting::WindowOnly if self.window.contains(&intended) => {
-                    self.metrics.messages += 1;
-                    self.metrics.bytes += size as u64;
+                    self.metrics.counts.messages += 1;
+                    self.metrics.counts.bytes += size as u64;
                 }
                 Counting::WindowOnly => {}
             }
@@ -287,7 +287,7 @@ impl Observer for Recorder {
 
     fn received(&mut self, bytes: usize, at: u64) {
         if self.counting == Counting::All && self.window.contains(&at) {
-            self.metrics.bytes += bytes as u64;
+            self.metrics.counts.bytes += bytes as u64;
         }
     }
 

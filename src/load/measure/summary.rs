@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::failure::Failures;
 use super::latency_summary::LatencySummary;
 use super::measurement::Measurement;
-use super::metrics::Corruption;
+use super::metrics::Counts;
 
 /// The figures of the window: `metrics` in the JSON report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// The number of replies that arrived in the window. They are verified, unless verification is off.
-    pub messages: u64,
+    /// The counts: in JSON, fields of this object.
+    #[serde(flatten)]
+    pub counts: Counts,
     /// The length of the window in seconds. In a sum of reports: of the longest window.
     pub seconds: f64,
     /// `messages` divided by `seconds`; null if no time passed.
@@ -23,8 +23,6 @@ pub struct Summary {
     /// The achieved share of `asked_per_sec`, where 1 is all of it; null for a closed loop, or if no time passed. If
     /// the run ends after a number of messages, the time until the first reply does not count.
     pub achieved: Option<f64>,
-    /// The payload received in the window, in bytes.
-    pub bytes: u64,
     /// `bytes` divided by 10^6 and by `seconds`; null if no time passed.
     pub mb_per_sec: Option<f64>,
     /// The number of connections that the process, or the shards, had to keep up.
@@ -32,19 +30,6 @@ pub struct Summary {
     /// The number of connections that were up, on average over the window. With churn, one of them stands for many
     /// connections in turn, and is missing from a failure until the next connect succeeds.
     pub connections_achieved: usize,
-    /// The number of failures by name: `refused`, `unreachable`, `unresolved`, `connect_timeout`, `no_source_port`,
-    /// `descriptors`, `self_connect`, `reset`, `closed`, `timeout`, `other`. A failure that did not occur is left out.
-    pub errors: Failures,
-    /// The number of replies that differed from what was sent.
-    pub corrupted: u64,
-    /// The first reply that differed; null if there was none.
-    pub corruption: Option<Corruption>,
-    /// The number of messages that were sent and neither answered nor timed out at the end.
-    pub unanswered: u64,
-    /// The number of messages that were due in the window and never sent.
-    pub unsent: u64,
-    /// The number of attempts to replace a connection.
-    pub reconnects: u64,
     /// The number of unanswered messages, on average over the window; null if no time passed.
     pub in_flight: Option<f64>,
     /// From the intended send to the last byte of the reply.
@@ -89,21 +74,14 @@ impl Summary {
         let per_second = |number: f64| finite(number / window);
         let rate = measurement.achieved_rate();
         Self {
-            messages: total.messages,
+            counts: total.counts.clone(),
             seconds: window,
-            messages_per_sec: per_second(total.messages as f64),
+            messages_per_sec: per_second(total.counts.messages as f64),
             asked_per_sec: rate.map(|rate| rate.target.per_sec),
             achieved: rate.and_then(|rate| rate.share()),
-            bytes: total.bytes,
-            mb_per_sec: per_second(total.bytes as f64 / 1e6),
+            mb_per_sec: per_second(total.counts.bytes as f64 / 1e6),
             connections_asked: measurement.connections_asked,
             connections_achieved: measurement.connections_achieved,
-            errors: total.failures.clone(),
-            corrupted: total.corrupted,
-            corruption: total.corruption.clone(),
-            unanswered: total.unanswered,
-            unsent: total.unsent,
-            reconnects: total.reconnects,
             in_flight: per_second(total.in_flight as f64 / 1e9),
             response_us: LatencySummary::of(&total.response),
             wait_us: LatencySummary::of(&total.wait),
@@ -122,7 +100,9 @@ impl Summary {
     /// Returns failures and unanswered, unsent and corrupted messages as a share of all messages that ended; `None` if no
     /// message ended.
     pub fn error_share(&self) -> Option<f64> {
-        let errors = self.errors.total() + self.unanswered + self.unsent + self.corrupted;
+        let counts = &self.counts;
+        let unfinished = counts.unanswered + counts.unsent;
+        let errors = counts.failures.total() + unfinished + counts.corrupted;
         let ended = errors + self.answered();
         (ended > 0).then(|| errors as f64 / ended as f64)
     }
@@ -137,7 +117,8 @@ impl GeneratorSummary {
         Self {
             busy: total.busy(),
             spinning: finite(total.spinning as f64 / total.elapsed as f64),
-            cpu_us_per_message: cpu.and_then(|cpu| finite(cpu * 1e6 / total.messages as f64)),
+            cpu_us_per_message: cpu
+                .and_then(|cpu| finite(cpu * 1e6 / total.counts.messages as f64)),
             cpu_s: cpu,
             elapsed_s: seconds(total.elapsed),
             polling_s: seconds(total.polling),

@@ -6,6 +6,7 @@ use super::schema::Report;
 use crate::load::judge::slo::{Objective, ObjectiveResult};
 use crate::load::measure::interval::Interval;
 use crate::load::measure::latency_summary::LatencySummary;
+use crate::load::measure::metrics::Counts;
 use crate::load::measure::metrics::hex;
 use crate::load::measure::summary::{GeneratorSummary, Summary};
 use crate::load::measure::usage::ServerUsage;
@@ -40,11 +41,11 @@ pub fn text(report: &Report) -> String {
 pub fn interval_line(interval: &Interval) -> String {
     let metrics = &interval.metrics;
     let end = (interval.start + interval.length).as_secs_f64();
-    let rate = metrics.messages as f64 / interval.length.as_secs_f64();
+    let rate = metrics.counts.messages as f64 / interval.length.as_secs_f64();
     let response = LatencySummary::of(&metrics.response);
     let times = [response.p50, response.p99, response.max];
     let [p50, p99, max] = times.map(|figure| time(&response, figure, " us"));
-    let errors = metrics.failures.total();
+    let errors = metrics.counts.failures.total();
     format!("{end:.1} s  {rate:.1} messages/s  p50 {p50}  p99 {p99}  max {max}  errors {errors}")
 }
 
@@ -110,7 +111,7 @@ fn lower_bound(microseconds: f64) -> String {
 }
 
 fn errors(metrics: &Summary) -> String {
-    let seen = metrics.errors.seen();
+    let seen = metrics.counts.failures.seen();
     let seen: Vec<_> = seen
         .map(|(failure, count)| format!("{failure} {count}"))
         .collect();
@@ -118,14 +119,17 @@ fn errors(metrics: &Summary) -> String {
         true => "none".into(),
         false => seen.join(", "),
     };
+    let Counts {
+        corrupted,
+        unanswered,
+        unsent,
+        reconnects,
+        ..
+    } = metrics.counts;
+    let (achieved, asked) = (metrics.connections_achieved, metrics.connections_asked);
     format!(
-        "errors: {names}  corrupted {}  unanswered {}  unsent {}  reconnects {}  connections {} of {}",
-        metrics.corrupted,
-        metrics.unanswered,
-        metrics.unsent,
-        metrics.reconnects,
-        metrics.connections_achieved,
-        metrics.connections_asked
+        "errors: {names}  corrupted {corrupted}  unanswered {unanswered}  unsent {unsent}  reconnects {reconnects}  \
+         connections {achieved} of {asked}"
     )
 }
 
@@ -177,7 +181,7 @@ fn limit(report: &Report) -> String {
 }
 
 fn corruption(metrics: &Summary) -> Option<String> {
-    let corruption = metrics.corruption.as_ref()?;
+    let corruption = metrics.counts.corruption.as_ref()?;
     let expected = match &corruption.expected[..] {
         [] => "nothing".into(),
         bytes => hex(bytes),
@@ -278,12 +282,16 @@ Transfer/sec: 0.13 MB
         let mut results = open_loop();
         let measurement = &mut results.measurement;
         let total = &mut measurement.total;
-        total.failures[Failure::Timeout] = 1;
-        total.failures[Failure::Reset] = 2;
-        (total.unanswered, total.unsent, total.reconnects) = (10, 11, 3);
+        total.counts.failures[Failure::Timeout] = 1;
+        total.counts.failures[Failure::Reset] = 2;
+        (
+            total.counts.unanswered,
+            total.counts.unsent,
+            total.counts.reconnects,
+        ) = (10, 11, 3);
         (0..21).for_each(|_| total.response.record_unfinished(12_345_678_901));
-        total.corrupted = 1;
-        total.corruption = Some(Corruption {
+        total.counts.corrupted = 1;
+        total.counts.corruption = Some(Corruption {
             connection: 2,
             offset: 640,
             expected: vec![0x00, 0xff],

@@ -142,10 +142,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn interval(messages: u64) -> Interval {
-        let metrics = Metrics {
-            messages,
-            ..Metrics::default()
-        };
+        let mut metrics = Metrics::default();
+        metrics.counts.messages = messages;
         Interval {
             start: Duration::ZERO,
             length: SECOND,

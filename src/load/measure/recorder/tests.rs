@@ -37,7 +37,10 @@ fn a_message_is_measured_if_it_was_intended_in_the_window() {
     }
     let metrics = recorder.end_interval(300);
     assert_eq!(metrics.response.histogram.len(), 2);
-    assert_eq!(metrics.messages, 2, "replies that arrived in the window");
+    assert_eq!(
+        metrics.counts.messages, 2,
+        "replies that arrived in the window"
+    );
     assert_eq!(metrics.response.max, 11);
     assert_eq!(
         (metrics.wait.max, metrics.send_lag.max, metrics.service.max),
@@ -75,7 +78,11 @@ fn a_limited_run_counts_only_messages_of_the_window_in_every_figure() {
     }
     let metrics = recorder.end_interval(200);
     assert_eq!(
-        (metrics.messages, metrics.bytes, metrics.in_flight),
+        (
+            metrics.counts.messages,
+            metrics.counts.bytes,
+            metrics.in_flight
+        ),
         (1, 64, 20)
     );
 }
@@ -87,7 +94,7 @@ fn a_reply_after_the_window_does_not_count_towards_the_rate() {
         answer(&mut recorder, 150, 199);
         answer(&mut recorder, 160, 200);
         let metrics = recorder.end_interval(220);
-        assert_eq!(metrics.messages, 1, "{counting:?}");
+        assert_eq!(metrics.counts.messages, 1, "{counting:?}");
         assert_eq!(metrics.response.histogram.len(), 2, "{counting:?}");
     }
 }
@@ -101,7 +108,7 @@ fn connections_are_averaged_over_the_window() {
     }
     recorder.connection_down(45);
     recorder.start_load(100..200, Counting::All, 50);
-    assert_eq!(recorder.end_interval(100).messages, 0);
+    assert_eq!(recorder.end_interval(100).counts.messages, 0);
     recorder.connection_down(140);
     recorder.connection_up(150);
     recorder.connection_down(170);
@@ -127,7 +134,10 @@ fn a_message_that_was_not_sent_ends_in_exactly_one_count() {
         assert!(recorder.is_idle());
     }
     let metrics = recorder.end_interval(200);
-    assert_eq!((metrics.failures.total(), metrics.unsent), (2, 1));
+    assert_eq!(
+        (metrics.counts.failures.total(), metrics.counts.unsent),
+        (2, 1)
+    );
     assert_eq!(
         metrics.response.histogram.len(),
         2,
@@ -150,14 +160,14 @@ fn a_message_without_a_reply_stays_in_the_histogram_as_a_lower_bound() {
     }
     recorder.end(Message::Scheduled { intended: 150 }, Outcome::Unsent, 220);
     let metrics = recorder.end_interval(220);
-    assert_eq!((metrics.unanswered, metrics.unsent), (1, 1));
+    assert_eq!((metrics.counts.unanswered, metrics.counts.unsent), (1, 1));
     assert_eq!(
         metrics.response.histogram.len(),
         4,
         "a reset has no response time"
     );
     assert_eq!(metrics.response.lower_bound_from, Some(30));
-    assert_eq!(metrics.failures.total(), 2);
+    assert_eq!(metrics.counts.failures.total(), 2);
 }
 
 #[test]
@@ -171,7 +181,11 @@ fn a_load_that_ends_in_its_warm_up_has_no_window() {
     assert_eq!(recorder.window(), 100..100);
     let metrics = recorder.end_interval(100);
     assert_eq!(
-        (metrics.messages, metrics.unanswered, metrics.elapsed),
+        (
+            metrics.counts.messages,
+            metrics.counts.unanswered,
+            metrics.elapsed
+        ),
         (0, 0, 0)
     );
     assert_eq!((metrics.polling, metrics.in_flight), (0, 0));
@@ -196,5 +210,5 @@ fn failures_in_the_warm_up_and_after_the_window_are_not_recorded() {
     for at in [70, 150, 250] {
         recorder.record_failure(Failure::Closed, at);
     }
-    assert_eq!(recorder.end_interval(300).failures.total(), 2);
+    assert_eq!(recorder.end_interval(300).counts.failures.total(), 2);
 }

@@ -202,7 +202,7 @@ fn a_suspect_shard_makes_the_sum_suspect() {
 fn a_sum_with_an_interrupted_shard_stays_below_its_rate() {
     let mut complete = shard_of(open_loop(), 0);
     complete.measurement.window = Duration::from_secs(2);
-    complete.measurement.total.messages *= 2;
+    complete.measurement.total.counts.messages *= 2;
     complete.measurement.total.in_flight *= 2;
     let mut interrupted = shard_of(open_loop(), 1);
     interrupted.measurement.interrupted = Some(2);

@@ -24,9 +24,9 @@ fn json(report: &Report) -> Value {
 fn full() -> Report {
     let mut results = open_loop();
     let total = &mut results.measurement.total;
-    total.failures[Failure::Reset] = 2;
-    total.corrupted = 1;
-    total.corruption = Some(Corruption {
+    total.counts.failures[Failure::Reset] = 2;
+    total.counts.corrupted = 1;
+    total.counts.corruption = Some(Corruption {
         connection: 1,
         offset: 7,
         expected: vec![1, 2],
@@ -255,5 +255,5 @@ fn a_reader_ignores_unknown_names() {
     json["later"] = 1.into();
     json["metrics"]["errors"]["later"] = 3.into();
     let report: Report = serde_json::from_value(json).expect("a report");
-    assert_eq!(report.metrics.errors[Failure::Other], 3);
+    assert_eq!(report.metrics.counts.failures[Failure::Other], 3);
 }
