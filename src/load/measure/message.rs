@@ -30,14 +30,9 @@ pub enum Message {
     Sent(Timestamps),
 }
 
-/// How a message ended.
+/// How a message ended without a reply that is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The last byte of the reply arrived.
-    Answered {
-        /// The size of the reply in bytes.
-        size: usize,
-    },
     /// The connection failed.
     Failed(Failure),
     /// The reply was wrong. [`Corruption`](super::metrics::Corruption)s are counted apart.

@@ -172,49 +172,39 @@ impl Recorder {
         self.metrics.counts.corruption.get_or_insert(corruption);
     }
 
-    /// Records that `message` ended at `at` with `outcome`.
+    /// Records that `message` ended at `at` without a reply that is right.
     ///
     /// A message without a reply stays in the response histogram at its age, as a lower bound. A message whose
     /// connection failed is only counted, unless the failure is a timeout.
-    // With a constant outcome, as in `answered`, most of this function vanishes. LTO does not inline it by itself.
-    #[inline(always)]
     pub fn end(&mut self, message: Message, outcome: Outcome, at: u64) {
         let intended = message.intended();
         match message {
             Message::Scheduled { .. } => {}
             Message::Connecting { .. } => self.close(intended, at),
-            Message::Sent(_) => {
-                self.integrate(at);
-                self.in_flight -= u64::from(self.is_counted(intended));
-                self.close(intended, at);
-            }
+            Message::Sent(_) => self.close_sent(intended, at),
         }
-        let is_measured = self.window.contains(&intended);
-        match outcome {
-            Outcome::Answered { size } => {
-                self.count_answer(intended, size, at);
-                if let (Message::Sent(times), true) = (message, is_measured) {
-                    self.metrics.response.record(at - intended);
-                    self.metrics.wait.record(times.sendable - intended);
-                    self.metrics.service.record(at - times.sent);
-                    self.metrics.send_lag.record(times.sent - times.sendable);
-                }
+        if !self.window.contains(&intended) {
+            return;
+        }
+        let counts = &mut self.metrics.counts;
+        let has_age = match outcome {
+            Outcome::Failed(failure) => {
+                counts.failures[failure] += 1;
+                matches!(failure, Failure::Timeout | Failure::ConnectTimeout)
             }
-            Outcome::Failed(failure) if is_measured => {
-                self.metrics.counts.failures[failure] += 1;
-                if matches!(failure, Failure::Timeout | Failure::ConnectTimeout) {
-                    self.record_age(intended, at);
-                }
+            Outcome::Corrupted => false,
+            Outcome::Unanswered => {
+                counts.unanswered += 1;
+                true
             }
-            Outcome::Unanswered if is_measured => {
-                self.metrics.counts.unanswered += 1;
-                self.record_age(intended, at);
+            Outcome::Unsent => {
+                counts.unsent += 1;
+                true
             }
-            Outcome::Unsent if is_measured => {
-                self.metrics.counts.unsent += 1;
-                self.record_age(intended, at);
-            }
-            Outcome::Failed(_) | Outcome::Corrupted | Outcome::Unanswered | Outcome::Unsent => {}
+        };
+        if has_age {
+            let age = at.saturating_sub(intended);
+            self.metrics.response.record_unfinished(age);
         }
     }
 
@@ -235,23 +225,10 @@ impl Recorder {
         }
     }
 
-    /// Counts a reply towards the rate. With [`Counting::All`], [`received`](Observer::received) counts the bytes.
-    fn count_answer(&mut self, intended: u64, size: usize, at: u64) {
-        if self.window.contains(&at) {
-            match self.counting {
-                Counting::All => self.metrics.counts.messages += 1,
-                Counting::WindowOnly if self.window.contains(&intended) => {
-                    self.metrics.counts.messages += 1;
-                    self.metrics.counts.bytes += size as u64;
-                }
-                Counting::WindowOnly => {}
-            }
-        }
-    }
-
-    fn record_age(&mut self, intended: u64, at: u64) {
-        let age = at.saturating_sub(intended);
-        self.metrics.response.record_unfinished(age);
+    fn close_sent(&mut self, intended: u64, at: u64) {
+        self.integrate(at);
+        self.in_flight -= u64::from(self.is_counted(intended));
+        self.close(intended, at);
     }
 
     /// Integrates the messages in flight and the connections that are up until `now`.
@@ -281,8 +258,24 @@ impl Observer for Recorder {
         self.in_flight += u64::from(self.is_counted(times.intended));
     }
 
+    #[inline]
     fn answered(&mut self, times: &Timestamps, size: usize, at: u64) {
-        self.end(Message::Sent(*times), Outcome::Answered { size }, at);
+        self.close_sent(times.intended, at);
+        let is_measured = self.window.contains(&times.intended);
+        let is_counted = is_measured || self.counting == Counting::All;
+        if is_counted && self.window.contains(&at) {
+            self.metrics.counts.messages += 1;
+            // With `Counting::All`, `received` counts the bytes.
+            if self.counting == Counting::WindowOnly {
+                self.metrics.counts.bytes += size as u64;
+            }
+        }
+        if is_measured {
+            self.metrics.response.record(at - times.intended);
+            self.metrics.wait.record(times.sendable - times.intended);
+            self.metrics.service.record(at - times.sent);
+            self.metrics.send_lag.record(times.sent - times.sendable);
+        }
     }
 
     fn received(&mut self, bytes: usize, at: u64) {
