@@ -60,7 +60,7 @@ pub use plan::settings::{
     Arrival, Close, Load, RunSettings, Shard, SizeRange, Sizes, StopCondition, Target,
 };
 pub use plan::{payload, schedule};
-pub use report::merge::{MergeError, Merged, merge, read};
+pub use report::merge::{Merged, merge, read};
 pub use report::schema::{self, Report};
 pub use report::text::{interval_line, text};
 pub use report::{hgrm, hlog};

@@ -3,7 +3,7 @@
 //! Counts and histograms are added, so percentiles are those of all messages. Figures that cannot be added are left
 //! out.
 
-use std::{error, fmt};
+use std::error::Error;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,37 +31,31 @@ pub struct Merged {
     pub response: LatencyHistogram,
 }
 
-/// Reports cannot be read or added. The text is one line and names the report.
-#[derive(Debug)]
-pub struct MergeError(String);
-
 /// Returns the report that `json` holds. Errors call the report `name`.
 ///
 /// # Errors
 ///
-/// When `json` is not a report of this schema.
-pub fn read(name: &str, json: &str) -> Result<Report, MergeError> {
+/// When `json` is not a report of this schema. The text of the error is one line and names the report.
+pub fn read(name: &str, json: &str) -> Result<Report, Box<dyn Error>> {
     #[derive(Deserialize)]
     struct Schema {
         schema: Value,
     }
-    let no_report =
-        |error: serde_json::Error| MergeError(format!("{name}: not a report of bench: {error}"));
+    let no_report = |error: serde_json::Error| format!("{name}: not a report of bench: {error}");
     let Schema { schema } = serde_json::from_str(json).map_err(no_report)?;
     if schema != SCHEMA {
-        return Err(MergeError(format!(
-            "{name}: schema {schema}, expected {SCHEMA}"
-        )));
+        return Err(format!("{name}: schema {schema}, expected {SCHEMA}").into());
     }
-    serde_json::from_str(json).map_err(no_report)
+    Ok(serde_json::from_str(json).map_err(no_report)?)
 }
 
 /// Adds `reports`, each with its name, and checks the sum against the objectives `slo`.
 ///
 /// # Errors
 ///
-/// When there are no reports, when they are not different shards of one load, or when one of them cannot be read.
-pub fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged, MergeError> {
+/// When there are no reports, when they are not different shards of one load, or when one of them cannot be read. The text of
+/// the error is one line and names the report.
+pub fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged, Box<dyn Error>> {
     check(&reports)?;
     let apart = shards_apart(&reports)?;
     let mut sum = add(&reports)?;
@@ -92,20 +86,20 @@ pub fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged
     })
 }
 
-fn add(reports: &[(String, Report)]) -> Result<Measurement, MergeError> {
+fn add(reports: &[(String, Report)]) -> Result<Measurement, Box<dyn Error>> {
     let mut sum: Option<Measurement> = None;
     for (name, report) in reports {
-        let part = measurement(report).map_err(|error| MergeError(format!("{name}: {error}")))?;
+        let part = measurement(report).map_err(|error| format!("{name}: {error}"))?;
         match &mut sum {
             Some(sum) => *sum += part,
             None => sum = Some(part),
         }
     }
-    sum.ok_or_else(|| MergeError("no reports".into()))
+    sum.ok_or_else(|| "no reports".into())
 }
 
 /// Checks that `reports` are of different shards of one load.
-fn check(reports: &[(String, Report)]) -> Result<(), MergeError> {
+fn check(reports: &[(String, Report)]) -> Result<(), Box<dyn Error>> {
     let index = |report: &Report| report.config.shard.map(|shard| shard.index);
     let count = |report: &Report| report.config.shard.map(|shard| shard.count);
     let shard = |report: &Report| match count(report) {
@@ -113,7 +107,7 @@ fn check(reports: &[(String, Report)]) -> Result<(), MergeError> {
         None => "no shard".into(),
     };
     for (position, (name, report)) in reports.iter().enumerate() {
-        let refuse = |why: String| Err(MergeError(format!("{name}: {why}")));
+        let refuse = |why: String| Err(format!("{name}: {why}").into());
         let (first_name, first) = &reports[0];
         if let Some(difference) = first.config.difference(&report.config) {
             return refuse(format!("not the load of {first_name}: {difference}"));
@@ -157,10 +151,10 @@ fn missing_shards(reports: &[(String, Report)]) -> Option<Reason> {
 }
 
 /// Returns a reason if the shards did not start at the same time.
-fn shards_apart(reports: &[(String, Report)]) -> Result<Option<Reason>, MergeError> {
+fn shards_apart(reports: &[(String, Report)]) -> Result<Option<Reason>, Box<dyn Error>> {
     let start = |(name, report): &(String, Report)| {
         OffsetDateTime::parse(&report.began, &Rfc3339)
-            .map_err(|error| MergeError(format!("{name}: began {:?}: {error}", report.began)))
+            .map_err(|error| format!("{name}: began {:?}: {error}", report.began))
     };
     let starts: Vec<_> = reports.iter().map(start).collect::<Result<_, _>>()?;
     let (Some(first), Some(last)) = (starts.iter().min(), starts.iter().max()) else {
@@ -188,14 +182,6 @@ fn unequal_windows(reports: &[(String, Report)]) -> Option<Reason> {
 fn windows(reports: &[(String, Report)]) -> impl Iterator<Item = f64> {
     reports.iter().map(|(_, report)| report.metrics.seconds)
 }
-
-impl fmt::Display for MergeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl error::Error for MergeError {}
 
 #[cfg(test)]
 mod tests;
