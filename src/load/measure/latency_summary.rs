@@ -45,12 +45,9 @@ impl LatencySummary {
         if count == 0 {
             return Self::default();
         }
-        let quantiles = Percentile::ALL.map(Percentile::quantile);
-        let mut values = histogram.value_at_quantiles(quantiles);
         let [p50, p90, p99, p99_9, p99_99] = Percentile::ALL.map(|percentile| {
-            let value = values.next()?;
-            // The bucket of the histogram may reach beyond the longest time in it.
-            (count >= percentile.samples_needed()).then(|| microseconds(value.min(max)))
+            let value = latencies.value_at(percentile.quantile())?;
+            (count >= percentile.samples_needed()).then(|| microseconds(value))
         });
         Self {
             count,

@@ -62,14 +62,14 @@ pub struct AchievedRate {
 impl TargetRate {
     /// Returns the rate that `settings` ask of this process.
     pub fn of(settings: &RunSettings) -> Option<Self> {
-        let Load::Open { arrival, .. } = settings.load else {
-            return None;
-        };
-        Some(Self {
-            per_sec: settings.shard_rate()?,
-            arrival,
-            stops_at_count: settings.stop.messages.is_some(),
-        })
+        match settings.load {
+            Load::Closed => None,
+            Load::Open { arrival, .. } => Some(Self {
+                per_sec: settings.shard_rate()?,
+                arrival,
+                stops_at_count: settings.stop.messages.is_some(),
+            }),
+        }
     }
 }
 
@@ -115,10 +115,8 @@ impl AddAssign for Measurement {
             per_sec: a.per_sec + b.per_sec,
             ..a
         });
-        self.busiest = [self.busiest, other.busiest]
-            .into_iter()
-            .flatten()
-            .reduce(f64::max);
+        // The reports of shards do not tell how busy the busiest worker was.
+        self.busiest = None;
         self.generator_cpu = self
             .generator_cpu
             .zip(other.generator_cpu)

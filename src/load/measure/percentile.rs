@@ -24,33 +24,27 @@ impl Percentile {
 
     /// Returns the name of the percentile in reports.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::P50 => "p50",
-            Self::P90 => "p90",
-            Self::P99 => "p99",
-            Self::P999 => "p99.9",
-            Self::P9999 => "p99.99",
-        }
+        self.name_and_rarity().0
     }
 
     /// Returns the percentile as a share of one.
     pub fn quantile(self) -> f64 {
-        1.0 - 1.0 / self.one_in() as f64
+        1.0 - 1.0 / self.name_and_rarity().1 as f64
     }
 
     /// Returns the number of samples from which on the percentile is reported: ten of them lie above it.
     pub fn samples_needed(self) -> u64 {
-        SAMPLES_ABOVE * self.one_in()
+        SAMPLES_ABOVE * self.name_and_rarity().1
     }
 
-    /// Returns `n` if one sample in `n` lies above the percentile.
-    fn one_in(self) -> u64 {
+    /// Returns the name, and `n` if one sample in `n` lies above the percentile.
+    fn name_and_rarity(self) -> (&'static str, u64) {
         match self {
-            Self::P50 => 2,
-            Self::P90 => 10,
-            Self::P99 => 100,
-            Self::P999 => 1_000,
-            Self::P9999 => 10_000,
+            Self::P50 => ("p50", 2),
+            Self::P90 => ("p90", 10),
+            Self::P99 => ("p99", 100),
+            Self::P999 => ("p99.9", 1_000),
+            Self::P9999 => ("p99.99", 10_000),
         }
     }
 }

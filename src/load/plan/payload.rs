@@ -117,11 +117,7 @@ impl<'a> MessageBytes<'a> {
 
     /// Returns the first few bytes from offset `from` on.
     pub fn sample(&self, from: usize) -> Vec<u8> {
-        self.pieces(from)
-            .concat()
-            .into_iter()
-            .take(SAMPLE)
-            .collect()
+        sample(&self.pieces(from).concat(), 0)
     }
 
     fn body(&self, range: Range<usize>) -> &'a [u8] {
