@@ -15,7 +15,7 @@ pub fn parse_objectives(text: &str) -> Result<Slo, Expected> {
 fn parse_objective(text: &str) -> Option<Objective> {
     let (name, limit) = text.split_once('<')?;
     match name {
-        "errors" => Some(Objective::Errors(parse_share(limit)?)),
+        "errors" => Some(Objective::Errors(parse_percent(limit)?)),
         "max" => Some(Objective::Max(parse_limit(limit)?)),
         "mean" => Some(Objective::Mean(parse_limit(limit)?)),
         name => {
@@ -32,11 +32,11 @@ fn parse_limit(text: &str) -> Option<Duration> {
     parse_duration(text).ok().filter(|limit| !limit.is_zero())
 }
 
-/// Parses a percentage above 0 %, and returns it as a share of 1: no share is less than 0 %.
-fn parse_share(text: &str) -> Option<f64> {
+/// Parses a percentage above 0 %: no share is less than 0 %.
+fn parse_percent(text: &str) -> Option<f64> {
     let (number, unit) = split_unit(text);
     let percent: f64 = number.parse().ok()?;
-    (unit == "%" && percent > 0.0 && percent <= 100.0).then_some(percent / 100.0)
+    (unit == "%" && percent > 0.0 && percent <= 100.0).then_some(percent)
 }
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod tests {
                 Objective::Percentile(Percentile::P9999, Duration::from_millis(500)),
                 Objective::Max(Duration::from_secs(2)),
                 Objective::Mean(Duration::from_nanos(1)),
-                Objective::Errors(0.001),
+                Objective::Errors(0.1),
             ]
         );
     }

@@ -346,7 +346,7 @@ fn merge_has_files_and_the_options_of_a_report() {
         (report.output, report.hgrm),
         (Some("c.json".into()), Some("d".into()))
     );
-    assert_eq!(report.slo, Some(Slo(vec![Objective::Errors(0.01)])));
+    assert_eq!(report.slo, Some(Slo(vec![Objective::Errors(1.0)])));
     assert!(report.json && report.strict);
 
     for typed in ["merge", "merge a -c 3", "merge a --hlog b", "-c 3 merge a"] {

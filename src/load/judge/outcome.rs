@@ -64,7 +64,7 @@ mod tests {
         let wrong = |input: &mut Input| input.summary.counts.corrupted = 1;
         let missed = |input: &mut Input| {
             input.slo.push(ObjectiveResult {
-                objective: Objective::Errors(0.1),
+                objective: Objective::Errors(10.0),
                 measured: None,
                 lower_bound: false,
                 met: false,

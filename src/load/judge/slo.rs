@@ -7,10 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::load::measure::percentile::Percentile;
 use crate::load::measure::summary::Summary;
-use crate::load::units::{format_decimal, format_duration, microseconds};
-
-/// The most digits after the point of a percentage: `f64` holds no smaller one than 10^-324.
-const MOST_DIGITS: usize = 324;
+use crate::load::units::{format_duration, microseconds};
 
 /// Service level objectives. Never empty.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +22,7 @@ pub enum Objective {
     Max(Duration),
     /// The mean response time.
     Mean(Duration),
-    /// Failures and unanswered, unsent and corrupted messages as a share of all messages that ended; 1 is all of them.
+    /// Failures and unanswered, unsent and corrupted messages in percent of all messages that ended.
     Errors(f64),
 }
 
@@ -63,7 +60,7 @@ impl Objective {
             }
             Self::Max(bound) => (response.max, microseconds(bound)),
             Self::Mean(bound) => (response.mean, microseconds(bound)),
-            Self::Errors(bound) => (summary.error_share(), bound),
+            Self::Errors(bound) => (summary.error_share(), bound / 100.0),
         };
         let lower_bound = measured.is_some_and(|figure| match self {
             Self::Percentile(..) | Self::Max(_) => response.is_lower_bound(figure),
@@ -86,7 +83,7 @@ impl fmt::Display for Objective {
             Self::Percentile(percentile, bound) => (percentile.name(), format_duration(bound)),
             Self::Max(bound) => ("max", format_duration(bound)),
             Self::Mean(bound) => ("mean", format_duration(bound)),
-            Self::Errors(bound) => ("errors", format!("{} %", percent(bound))),
+            Self::Errors(bound) => ("errors", format!("{bound} %")),
         };
         write!(f, "{figure} < {bound}")
     }
@@ -94,19 +91,6 @@ impl fmt::Display for Objective {
 
 fn as_text<S: Serializer>(objective: &Objective, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(objective)
-}
-
-/// Returns the shortest percentage that reads as exactly this share.
-fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    let is_exact = |text: &String| {
-        text.parse()
-            .is_ok_and(|percent: f64| percent / 100.0 == share)
-    };
-    (0..=MOST_DIGITS)
-        .map(|digits| format_decimal(percent, digits))
-        .find(is_exact)
-        .unwrap_or_else(|| percent.to_string())
 }
 
 #[cfg(test)]
@@ -182,7 +166,7 @@ mod tests {
     #[test]
     fn errors_are_a_share_of_all_that_ended() {
         let mut measurement = closed();
-        assert!(is_met(&measurement, Objective::Errors(0.000_001)));
+        assert!(is_met(&measurement, Objective::Errors(0.000_1)));
         // A reply that arrives after the window does not count towards the rate, and is not an error.
         measurement.total.counts.messages = 1_000;
         measurement.total.counts.failures[Failure::Reset] = 200;
@@ -190,15 +174,15 @@ mod tests {
         measurement.total.counts.unsent = 100;
         measurement.total.counts.corrupted = 50;
         assert_eq!(
-            check(&measurement, Objective::Errors(0.1)).measured,
+            check(&measurement, Objective::Errors(10.0)).measured,
             Some(0.2)
         );
-        assert!(!is_met(&measurement, Objective::Errors(0.2)));
-        assert!(is_met(&measurement, Objective::Errors(0.201)));
+        assert!(!is_met(&measurement, Objective::Errors(20.0)));
+        assert!(is_met(&measurement, Objective::Errors(20.1)));
 
         measurement.total = Metrics::default();
         assert!(
-            !is_met(&measurement, Objective::Errors(1.0)),
+            !is_met(&measurement, Objective::Errors(100.0)),
             "no message ended"
         );
     }
@@ -215,14 +199,11 @@ mod tests {
                 "p99.99 < 1.5 us",
             ),
             (Objective::Max(Duration::from_secs(90)), "max < 90 s"),
-            (Objective::Errors(0.001), "errors < 0.1 %"),
-            (Objective::Errors(0.07 / 100.0), "errors < 0.07 %"),
-            (Objective::Errors(1.0), "errors < 100 %"),
-            (Objective::Errors(1e-8 / 100.0), "errors < 0.00000001 %"),
-            (
-                Objective::Errors(1e-12 / 100.0),
-                "errors < 0.000000000001 %",
-            ),
+            (Objective::Errors(0.1), "errors < 0.1 %"),
+            (Objective::Errors(0.07), "errors < 0.07 %"),
+            (Objective::Errors(100.0), "errors < 100 %"),
+            (Objective::Errors(1e-8), "errors < 0.00000001 %"),
+            (Objective::Errors(1e-12), "errors < 0.000000000001 %"),
         ] {
             assert_eq!(objective.to_string(), text);
         }

@@ -303,7 +303,7 @@ Transfer/sec: 0.13 MB
             Objective::Percentile(Percentile::P50, Duration::from_micros(250)),
             Objective::Max(Duration::from_secs(20)),
             Objective::Percentile(Percentile::P999, Duration::from_secs(1)),
-            Objective::Errors(0.001),
+            Objective::Errors(0.1),
         ]);
         let mut report = in_known_environment(Report::new(&results, Some(&slo)));
         (report.environment.kernel, report.environment.cpus) = (None, None);

@@ -32,7 +32,7 @@ fn full() -> Report {
         expected: vec![1, 2],
         got: vec![0xfe],
     });
-    let slo = Slo(vec![Objective::Errors(0.5)]);
+    let slo = Slo(vec![Objective::Errors(50.0)]);
     Report::new(&results, Some(&slo))
 }
 
