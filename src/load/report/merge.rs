@@ -10,7 +10,6 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::restore::measurement;
 use super::schema::{Report, SCHEMA};
 use crate::load::judge::reason::{Reason, ReasonCode};
 use crate::load::judge::slo::Slo;
@@ -89,7 +88,9 @@ pub fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged
 fn add(reports: &[(String, Report)]) -> Result<Measurement, Box<dyn Error>> {
     let mut sum: Option<Measurement> = None;
     for (name, report) in reports {
-        let part = measurement(report).map_err(|error| format!("{name}: {error}"))?;
+        let part = report
+            .measurement()
+            .map_err(|error| format!("{name}: {error}"))?;
         match &mut sum {
             Some(sum) => *sum += part,
             None => sum = Some(part),

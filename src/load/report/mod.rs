@@ -1,11 +1,9 @@
 //! How a measurement is told: as JSON, as text and as files of histograms. Reports of shards are added here.
 
-pub mod environment;
 pub mod hgrm;
 pub mod histogram;
 pub mod hlog;
 pub mod merge;
-pub mod restore;
 pub mod schema;
 pub mod settings;
 pub mod text;

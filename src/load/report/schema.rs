@@ -40,10 +40,13 @@
 //! [`Failure`]: crate::load::Failure
 
 use std::collections::BTreeMap;
+use std::env::consts;
+use std::error::Error;
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::environment::Environment;
 use super::histogram;
 pub use super::settings::ReportedSettings;
 use super::settings::rfc3339;
@@ -52,11 +55,14 @@ use crate::load::judge::outcome::Outcome;
 use crate::load::judge::slo::{ObjectiveResult, Slo};
 use crate::load::judge::verdict::{LimitedBy, Verdict};
 pub use crate::load::measure::interval::{IntervalLatency, IntervalSummary};
+use crate::load::measure::latency_histogram::LatencyHistogram;
 pub use crate::load::measure::latency_summary::LatencySummary;
-use crate::load::measure::measurement::Measurement;
+use crate::load::measure::measurement::{Measurement, TargetRate};
+use crate::load::measure::metrics::Metrics;
 use crate::load::measure::results::Results;
 pub use crate::load::measure::summary::{GeneratorSummary, Summary};
 pub use crate::load::measure::usage::ServerUsage;
+use crate::net::BACK_END;
 
 /// The version of the schema.
 pub const SCHEMA: u32 = 1;
@@ -97,6 +103,23 @@ pub struct Report {
     /// The histograms of `response`, `wait`, `service`, `send_lag`, `connect` and `turn`, in nanoseconds: base64 of
     /// HdrHistogram's V2 encoding with DEFLATE.
     pub histograms: BTreeMap<String, String>,
+}
+
+/// The machine and the build that generated a load.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// The version of mio-echo.
+    pub version: String,
+    /// The operating system: `linux`, `macos`, `windows`, ...
+    pub system: String,
+    /// The version of the kernel; null if the system does not tell.
+    pub kernel: Option<String>,
+    /// The processor architecture: `x86_64`, `aarch64`, ...
+    pub architecture: String,
+    /// The number of CPUs that the process may use; null if the system does not tell.
+    pub cpus: Option<usize>,
+    /// The system interface by which this build waits for sockets: `epoll`, `kqueue`, `poll` or `IOCP`.
+    pub back_end: String,
 }
 
 impl Report {
@@ -142,6 +165,32 @@ impl Report {
         }
     }
 
+    /// Returns the measurement that the report was made of. The report does not tell how busy the busiest thread was.
+    ///
+    /// # Errors
+    ///
+    /// When a histogram is missing or cannot be decoded.
+    pub(super) fn measurement(&self) -> Result<Measurement, Box<dyn Error>> {
+        let metrics = &self.metrics;
+        let rate = metrics.asked_per_sec.zip(self.config.arrival);
+        Ok(Measurement {
+            window: seconds(metrics.seconds),
+            connections_asked: metrics.connections_asked,
+            connections_achieved: metrics.connections_achieved,
+            target_rate: rate.map(|(per_sec, arrival)| TargetRate {
+                per_sec,
+                arrival,
+                stops_at_count: self.config.messages.is_some(),
+            }),
+            total: total(self)?,
+            intervals: self.intervals.clone(),
+            busiest: None,
+            generator_cpu: self.generator.cpu_s.map(seconds),
+            server: self.server,
+            interrupted: self.interrupted,
+        })
+    }
+
     /// Returns the outcome of the measurement.
     pub fn outcome(&self) -> Outcome {
         Outcome::of(&self.metrics, &self.slo, self.interrupted, &self.verdict)
@@ -152,6 +201,68 @@ impl Report {
         let json = serde_json::to_string_pretty(self);
         json.expect("every name is text") + "\n"
     }
+}
+
+impl Environment {
+    /// Returns the environment of this process.
+    pub fn current() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            system: consts::OS.into(),
+            kernel: sysinfo::System::kernel_version(),
+            architecture: consts::ARCH.into(),
+            cpus: thread::available_parallelism().ok().map(usize::from),
+            back_end: BACK_END.into(),
+        }
+    }
+}
+
+fn total(report: &Report) -> Result<Metrics, Box<dyn Error>> {
+    let (metrics, generator) = (&report.metrics, &report.generator);
+    let latencies = |name, summary| latency_histogram(report, name, summary);
+    let window = seconds(metrics.seconds).as_nanos() as f64;
+    let in_flight = metrics.in_flight.unwrap_or(0.0) * window;
+    Ok(Metrics {
+        response: latencies("response", &metrics.response_us)?,
+        wait: latencies("wait", &metrics.wait_us)?,
+        service: latencies("service", &metrics.service_us)?,
+        send_lag: latencies("send_lag", &metrics.send_lag_us)?,
+        connect: latencies("connect", &metrics.connect_us)?,
+        turn: latencies("turn", &metrics.turn_us)?,
+        counts: metrics.counts.clone(),
+        in_flight: in_flight.round() as u128,
+        polling: nanoseconds(generator.polling_s * 1e6),
+        spinning: nanoseconds(generator.spinning_s * 1e6),
+        elapsed: nanoseconds(generator.elapsed_s * 1e6),
+    })
+}
+
+fn latency_histogram(
+    report: &Report,
+    name: &str,
+    summary: &LatencySummary,
+) -> Result<LatencyHistogram, Box<dyn Error>> {
+    let text = report
+        .histograms
+        .get(name)
+        .ok_or_else(|| format!("no histogram of {name}"))?;
+    let histogram =
+        histogram::decode(text).map_err(|error| format!("the histogram of {name}: {error}"))?;
+    Ok(LatencyHistogram {
+        histogram,
+        max: summary.max.map_or(0, nanoseconds),
+        overflow: summary.overflow,
+        lower_bound_from: summary.bounded_from.map(nanoseconds),
+    })
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_nanos(nanoseconds(seconds * 1e6))
+}
+
+/// Converts to the nearest whole number; a negative number becomes 0.
+fn nanoseconds(microseconds: f64) -> u64 {
+    (microseconds * 1e3).round() as u64
 }
 
 #[cfg(test)]

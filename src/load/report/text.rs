@@ -1,8 +1,7 @@
 //! A report as text. It is printed from [`Report`] alone, so it agrees with the JSON. The terms are explained in
 //! [`schema`](super::schema).
 
-use super::environment::Environment;
-use super::schema::Report;
+use super::schema::{Environment, Report};
 use crate::load::judge::slo::{Objective, ObjectiveResult};
 use crate::load::measure::interval::Interval;
 use crate::load::measure::latency_summary::LatencySummary;

@@ -3,8 +3,7 @@ use serde_json::Value;
 use super::*;
 use crate::load::judge::slo::Objective;
 use crate::load::measure::failure::Failure;
-use crate::load::measure::metrics::{Corruption, Metrics};
-use crate::load::report::restore::measurement;
+use crate::load::measure::metrics::Corruption;
 use crate::load::testing::{closed_loop, open_loop};
 
 fn keys(value: &Value) -> Vec<&str> {
@@ -239,7 +238,7 @@ fn a_report_that_was_read_equals_the_report_that_was_written() {
 
 /// Computes a report from the figures that `report` holds.
 fn computed_again(report: Report) -> Report {
-    let measurement = measurement(&report).expect("histograms");
+    let measurement = report.measurement().expect("histograms");
     Report::of(
         report.config,
         report.environment,
