@@ -98,9 +98,7 @@ impl Recorder {
     /// Ends the current interval at `now` and returns its metrics.
     pub fn end_interval(&mut self, now: u64) -> Box<Metrics> {
         self.integrate(now);
-        self.metrics.elapsed = self
-            .clamp(now)
-            .saturating_sub(self.clamp(self.interval_start));
+        self.metrics.elapsed = self.time_in_window(self.interval_start, now);
         self.interval_start = now;
         self.elapsed += self.metrics.elapsed;
         self.idle += self.metrics.polling + self.metrics.spinning;
@@ -115,13 +113,13 @@ impl Recorder {
     /// Records that the poll waited from `from` to `to`.
     pub fn record_wait(&mut self, from: u64, to: u64) {
         self.turn_start = to;
-        self.metrics.polling += self.clamp(to) - self.clamp(from);
+        self.metrics.polling += self.time_in_window(from, to);
     }
 
     /// Records that the worker spun from `from` to `to`: a time was too near to wait, and there was nothing to do.
     pub fn record_spin(&mut self, from: u64, to: u64) {
         self.turn_start = to;
-        self.metrics.spinning += self.clamp(to) - self.clamp(from);
+        self.metrics.spinning += self.time_in_window(from, to);
     }
 
     /// Records that the poll returned at `to` and that the time until then was busy.
@@ -233,18 +231,16 @@ impl Recorder {
 
     /// Integrates the messages in flight and the connections that are up until `now`.
     fn integrate(&mut self, now: u64) {
-        let now = now.max(self.integrated_until);
-        let time = self
-            .clamp(now)
-            .saturating_sub(self.clamp(self.integrated_until));
+        let time = self.time_in_window(self.integrated_until, now);
         self.metrics.in_flight += u128::from(self.in_flight) * u128::from(time);
         self.up_time += u128::from(self.up) * u128::from(time);
-        self.integrated_until = now;
+        self.integrated_until = self.integrated_until.max(now);
     }
 
-    /// Returns the time in the window that is nearest to `time`.
-    fn clamp(&self, time: u64) -> u64 {
-        time.clamp(self.window.start, self.window.end)
+    /// Returns how long the time from `from` to `to` is in the window; 0 if `to` is before `from`.
+    fn time_in_window(&self, from: u64, to: u64) -> u64 {
+        let [from, to] = [from, to].map(|time| time.clamp(self.window.start, self.window.end));
+        to.saturating_sub(from)
     }
 }
 
