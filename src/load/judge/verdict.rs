@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::reason::{Reason, ReasonCode};
 use super::throughput::below_rate;
-use crate::load::measure::latency_histogram::LatencyHistogram;
 use crate::load::measure::measurement::Measurement;
 use crate::load::measure::percentile::Percentile;
 
@@ -58,12 +57,11 @@ impl Verdict {
     /// Returns the verdict on one run.
     pub fn of(measurement: &Measurement) -> Self {
         type Rule = fn(&Measurement) -> Option<Reason>;
-        let open: &[Rule] = &[late_generator, busy_generator, overload, below_rate];
-        let always: &[Rule] = &[missing_connections, littles_law, too_few_samples];
-        let open = match measurement.target_rate {
-            Some(_) => open,
+        let open: &[Rule] = match measurement.target_rate {
+            Some(_) => &[late_generator, busy_generator, overload, below_rate],
             None => &[],
         };
+        let always: &[Rule] = &[missing_connections, littles_law, too_few_samples];
         let rules = open.iter().chain(always);
         Self::from_reasons(rules.filter_map(|rule| rule(measurement)))
     }
@@ -173,15 +171,13 @@ pub fn too_few_samples(measurement: &Measurement) -> Option<Reason> {
 }
 
 fn is_server_at_limit(measurement: &Measurement) -> bool {
+    let service = &measurement.total.service;
     match measurement.server.and_then(|server| server.cpu) {
         Some(cores) => cores > BUSY,
-        None => is_queueing(&measurement.total.service),
+        None => service
+            .value_at(Percentile::P50.quantile())
+            .is_some_and(|median| median as f64 > QUEUEING * service.histogram.min() as f64),
     }
-}
-
-fn is_queueing(service: &LatencyHistogram) -> bool {
-    let median = service.value_at(Percentile::P50.quantile());
-    median.is_some_and(|median| median as f64 > QUEUEING * service.histogram.min() as f64)
 }
 
 #[cfg(test)]
@@ -189,6 +185,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::load::measure::latency_histogram::LatencyHistogram;
     use crate::load::measure::measurement::TargetRate;
     use crate::load::measure::metrics::Metrics;
     use crate::load::measure::usage::ServerUsage;
