@@ -150,28 +150,23 @@ impl ReportedSettings {
     }
 
     fn sizes_text(&self) -> String {
-        let is_weighted = self.sizes.0.len() > 1;
-        let text = |size: &SizeRange| {
-            let range = match (size.from_bytes, size.to_bytes) {
-                (from, to) if from == to => format!("{to} B"),
-                (from, to) => format!("{from} to {to} B"),
-            };
-            match is_weighted {
-                true => format!("{range} x{}", size.weight),
-                false => range,
-            }
+        let range = |size: &SizeRange| match (size.from_bytes, size.to_bytes) {
+            (from, to) if from == to => format!("{to} B"),
+            (from, to) => format!("{from} to {to} B"),
         };
-        let texts: Vec<_> = self.sizes.0.iter().map(text).collect();
+        if let [size] = &self.sizes.0[..] {
+            return range(size);
+        }
+        let weighted = |size: &SizeRange| format!("{} x{}", range(size), size.weight);
+        let texts: Vec<_> = self.sizes.0.iter().map(weighted).collect();
         texts.join(" + ")
     }
 
     fn load_text(&self) -> String {
         match self.rate_per_s.zip(self.arrival) {
             Some((rate, arrival)) => {
-                format!(
-                    "open loop, {} messages/s {arrival}",
-                    format_decimal(rate, 3)
-                )
+                let rate = format_decimal(rate, 3);
+                format!("open loop, {rate} messages/s {arrival}")
             }
             None => "closed loop".into(),
         }
