@@ -49,11 +49,10 @@ pub use judge::verdict::{LimitedBy, Verdict};
 pub use measure::failure::{Failure, Failures};
 pub use measure::interval::{Interval, IntervalSummary};
 pub use measure::latency_histogram::{DIGITS, LONGEST, LatencyHistogram};
-pub use measure::measurement::{AchievedRate, Measurement, TargetRate};
+pub use measure::measurement::{AchievedRate, Measurement, Results, TargetRate};
 pub use measure::metrics::{Corruption, Counts, Metrics};
 pub use measure::percentile::Percentile;
 pub use measure::recorder;
-pub use measure::results::Results;
 pub use measure::usage::ServerUsage;
 pub use plan::schedule::Schedule;
 pub use plan::settings::{

@@ -4,9 +4,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::conn::Framing;
 use crate::load::measure::interval::{Interval, IntervalSummary};
-use crate::load::measure::measurement::{Measurement, TargetRate};
+use crate::load::measure::measurement::{Measurement, Results, TargetRate};
 use crate::load::measure::metrics::Metrics;
-use crate::load::measure::results::Results;
 use crate::load::measure::usage::ServerUsage;
 use crate::load::plan::settings::{
     Arrival, Close, Load, RunSettings, Sizes, StopCondition, Target,

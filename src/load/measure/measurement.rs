@@ -1,12 +1,26 @@
-//! The figures of one run, or the sum of the figures of shards that ran at the same time.
+//! The results of a run: its figures, or the sum of the figures of shards that ran at the same time.
 
+use std::net::SocketAddr;
 use std::ops::AddAssign;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::interval::IntervalSummary;
 use super::metrics::Metrics;
 use super::usage::ServerUsage;
 use crate::load::plan::settings::{Arrival, Load, RunSettings};
+
+/// The results of a run.
+#[derive(Clone, Debug)]
+pub struct Results {
+    /// The settings of the run.
+    pub settings: RunSettings,
+    /// The address of the server.
+    pub address: SocketAddr,
+    /// The start of the window on the system's clock.
+    pub began: SystemTime,
+    /// The measured figures.
+    pub measurement: Measurement,
+}
 
 /// The figures of one run, or the sum of the figures of shards that ran at the same time.
 ///

@@ -9,6 +9,5 @@ pub mod message;
 pub mod metrics;
 pub mod percentile;
 pub mod recorder;
-pub mod results;
 pub mod summary;
 pub mod usage;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::load::measure::results::Results;
+use crate::load::measure::measurement::Results;
 use crate::load::plan::settings::{Arrival, Close, Load, Shard, SizeRange, Sizes, Target};
 use crate::load::units::{format_decimal, pluralize};
 use crate::net::IpFamily;

@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::load::judge::slo::Objective;
 use crate::load::judge::verdict::LimitedBy;
+use crate::load::measure::measurement::Results;
 use crate::load::measure::percentile::Percentile;
-use crate::load::measure::results::Results;
 use crate::load::plan::settings::{Arrival, Load, Shard};
 use crate::load::testing::{closed_loop, open_loop};
 
