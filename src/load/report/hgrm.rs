@@ -36,18 +36,12 @@ pub fn write(output: &mut dyn Write, latencies: &LatencyHistogram) -> io::Result
     }
     let [mean, deviation] = [histogram.mean(), histogram.stdev()].map(milliseconds);
     let (max, count) = (milliseconds(latencies.max as f64), histogram.len());
-    writeln!(
-        output,
-        "#[Mean    = {mean:12.6}, StdDeviation   = {deviation:12.6}]"
-    )?;
-    writeln!(
-        output,
-        "#[Max     = {max:12.6}, Total count    = {count:12}]"
-    )?;
     let (buckets, sub_buckets) = (histogram.buckets(), sub_buckets(histogram));
-    writeln!(
+    write!(
         output,
-        "#[Buckets = {buckets:12}, SubBuckets     = {sub_buckets:12}]"
+        "#[Mean    = {mean:12.6}, StdDeviation   = {deviation:12.6}]\n\
+         #[Max     = {max:12.6}, Total count    = {count:12}]\n\
+         #[Buckets = {buckets:12}, SubBuckets     = {sub_buckets:12}]\n"
     )
 }
 
