@@ -30,16 +30,11 @@ pub(super) struct ClientSocket {
 impl ClientSocket {
     /// Takes over an established connection whose events carry `token`.
     pub(super) fn new(connected: Connected, token: Token) -> Self {
-        let Connected {
-            socket,
-            registration,
-            readiness,
-        } = connected;
         let mut this = Self {
-            socket,
+            socket: connected.socket,
             token,
-            registration,
-            readiness,
+            registration: connected.registration,
+            readiness: connected.readiness,
             fin_sent: false,
             send_error: None,
         };
@@ -135,14 +130,9 @@ impl ClientSocket {
 
     /// Registers WRITABLE if `wanted`, and removes it otherwise.
     pub(super) fn arm_write(&mut self, wanted: bool, registry: &Registry) {
-        let Self {
-            socket,
-            registration,
-            token,
-            ..
-        } = self;
+        let (registration, socket) = (&mut self.registration, &mut self.socket);
         // An error means that the poll has dropped the socket, because it is dead.
-        if let Err(error) = registration.arm_write(wanted, socket, registry, *token) {
+        if let Err(error) = registration.arm_write(wanted, socket, registry, self.token) {
             self.fail_sending(error);
         }
     }
