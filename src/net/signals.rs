@@ -15,17 +15,6 @@ pub(crate) enum SignalRequest {
     LogStats,
 }
 
-impl SignalRequest {
-    /// Returns the number of the signal if it asks for a stop.
-    #[cfg(feature = "bench")]
-    pub(crate) fn stop_signal(self) -> Option<i32> {
-        match self {
-            Self::Stop(signal) => Some(signal),
-            Self::LogStats => None,
-        }
-    }
-}
-
 #[cfg(unix)]
 mod system {
     use std::io;

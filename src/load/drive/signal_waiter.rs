@@ -60,10 +60,11 @@ impl SignalWaiter {
         // The event of a signal that arrived earlier may have been consumed already.
         self.signals.mark_ready();
         loop {
-            let signal = self
-                .pending()?
-                .into_iter()
-                .find_map(SignalRequest::stop_signal);
+            let mut requests = self.pending()?.into_iter();
+            let signal = requests.find_map(|request| match request {
+                SignalRequest::Stop(signal) => Some(signal),
+                SignalRequest::LogStats => None,
+            });
             let left = until.saturating_sub(platform::monotonic_now());
             if signal.is_some() || left == 0 {
                 return Ok(signal);
