@@ -161,14 +161,10 @@ pub(crate) fn monotonic_now() -> u64 {
 /// 100,000,000 s with `EINVAL`, and on Windows mio turns more than 49.7 days into a wait without a limit.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Sets SO_REUSEADDR, so that a restarted server can bind while old connections are in TIME_WAIT. Does nothing on Windows,
-/// where the option would let two servers share the port.
+/// Sets SO_REUSEADDR, so that a restarted server can bind while old connections are in TIME_WAIT. Leaves the option off on
+/// Windows, where it would let two servers share the port.
 pub(super) fn set_restart_option(socket: &socket2::Socket) -> io::Result<()> {
-    if cfg!(unix) {
-        socket.set_reuse_address(true)
-    } else {
-        Ok(())
-    }
+    socket.set_reuse_address(cfg!(unix))
 }
 
 /// Makes the kernel probe a peer that was silent for `idle`: `probes` times, `interval` apart. OpenBSD has no interval and
