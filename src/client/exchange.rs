@@ -133,7 +133,7 @@ impl<W: Write> Exchange<'_, W> {
 
     fn into_summary(mut self) -> ExchangeSummary {
         self.summary.failures.sort_by_key(|(number, _)| *number);
-        self.summary.output_error = self.output.into_error();
+        self.summary.output_error = self.output.error;
         self.summary
     }
 
@@ -225,11 +225,11 @@ impl<W: Write> Exchange<'_, W> {
     }
 
     fn end(&mut self, key: usize, result: Result<(), Failure>) {
-        if let ConnectionState::Connecting(_) = self.connections[key].state {
+        let connection = &mut self.connections[key];
+        if let ConnectionState::Connecting(_) = connection.state {
             self.connecting -= 1;
         }
-        self.connections[key].state = ConnectionState::Ended;
-        self.connections[key].deadline = NEVER;
+        (connection.state, connection.deadline) = (ConnectionState::Ended, NEVER);
         self.open -= 1;
         if let Err(failure) = result {
             self.summary.failures.push((key + 1, failure));

@@ -11,7 +11,7 @@ pub(super) struct ReplyWriter<W> {
     /// The total time spent on writing, in nanoseconds.
     time_writing: u64,
     /// The first error. Nothing is written after it.
-    error: Option<io::Error>,
+    pub error: Option<io::Error>,
 }
 
 impl<W: Write> ReplyWriter<W> {
@@ -38,10 +38,6 @@ impl<W: Write> ReplyWriter<W> {
 
     pub(super) fn has_failed(&self) -> bool {
         self.error.is_some()
-    }
-
-    pub(super) fn into_error(self) -> Option<io::Error> {
-        self.error
     }
 
     fn write(&mut self, write: impl FnOnce(&mut W) -> io::Result<()>) {
