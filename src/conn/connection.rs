@@ -69,7 +69,7 @@ pub struct Connection {
     pub(super) readiness: Readiness,
     pub(super) fin_sent: bool,
     pub(super) pending_checks: PendingChecks,
-    /// Bytes that the peer is owed, or that the peer has sent, are or may be lost. So the close must be a reset.
+    /// Something was or may have been lost: owed bytes, or input that was not read. So the close must be a reset.
     pub(super) must_abort: bool,
 }
 
@@ -272,12 +272,12 @@ impl Connection {
     pub(super) fn fail(&mut self, kind: ErrorKind) {
         let reason = CloseReason::from(kind);
         if reason != CloseReason::Reset {
-            // The peer may have sent input that is still unread. After a FIN it would take the echo so far for the whole.
+            // Input may still be unread. If we closed with our FIN, the peer would take the echo so far for the whole.
             self.must_abort = true;
             return self.abort(reason);
         }
-        // A reset by a peer that is owed nothing is only its way to close, so an earlier reason stays. A reset by a peer
-        // that is owed something is the reason.
+        // A peer that is owed nothing resets only as its way to close, so an earlier reason stays. If the peer is owed
+        // something, the reset replaces an earlier reason.
         if self.is_owing() {
             self.reason = None;
         }

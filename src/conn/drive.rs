@@ -5,7 +5,7 @@
 //! Only [`fill`](Connection::fill) reads from the socket; only [`echo`](Connection::echo) and
 //! [`flush`](Connection::flush) write to it.
 //!
-//! These methods are in `conn/messages.rs`. `is_owing` and `wants_read` call `has_queued_message`; this file calls the rest:
+//! The table lists methods of `conn/messages.rs`. `conn/connection.rs` calls `has_queued_message`, this file the rest:
 //!
 //! | method                    | in a connection whose framing has messages                                     |
 //! |---------------------------|--------------------------------------------------------------------------------|
@@ -76,7 +76,7 @@ impl Connection {
                 if got < read.len() {
                     self.readiness.read_came_short();
                 }
-                // The echo restarts the idle timer, and so does `receive`. A lingering connection discards the input.
+                // `echo` and `receive` restart the idle timer. A lingering connection discards the input.
                 if self.state == State::Open {
                     self.received += got as u64;
                     self.pending_checks.remove(Check::IdleTimer);
@@ -184,8 +184,8 @@ impl Connection {
         match self.state {
             State::Closed => self.close(buffers),
             State::Lingering if !self.is_owing() && !self.fin_sent => Progress::SendFin,
-            // A lingering connection does not run again merely to discard input while a message waits for a worker. The
-            // completion drives the connection again, and until then our FIN is not due.
+            // This arm precedes `wait_or_continue`: a lingering connection does not run again merely to discard input while
+            // a message waits for a worker. The completion drives the connection again, and our FIN is not due until then.
             State::Open | State::Finishing | State::Lingering if self.wants_job() => {
                 Progress::Offload
             }
@@ -194,7 +194,7 @@ impl Connection {
     }
 
     /// Ends the session if the idle timer expired and no byte has moved since, or if the frame timer expired and the
-    /// message is still incomplete. Does nothing while input that is believed to be there has not been read.
+    /// message is still incomplete: when it is complete, `receive` removes the check. Does nothing while input that is believed to be there has not been read.
     fn expire_input_timers(&mut self) {
         if self.can_read() {
             return;
@@ -214,8 +214,8 @@ impl Connection {
         self.end(reason);
     }
 
-    /// Returns [`Progress::Again`] if another run can read at once. Nothing is left to write: each write goes on until
-    /// nothing is pending or the socket answers `WouldBlock`.
+    /// Returns [`Progress::Again`] if another run can read at once. Nothing can be written at once: each write goes on
+    /// until nothing is pending or the socket answers `WouldBlock`.
     fn wait_or_continue(&self) -> Progress {
         if self.can_read() {
             Progress::Again

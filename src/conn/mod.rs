@@ -33,11 +33,12 @@
 //! - *Owner*: the code that holds the socket and calls the connection: a slot of the loop, in `net/slot.rs`.
 //! - *Session*: the time in which input is echoed. It ends when the peer sends its FIN or when we stop echoing.
 //! - *Delivered*: taken by our kernel, which sends the bytes to the peer.
-//! - *Run*: one call of [`Connection::drive`]. *Budget*: a run starts no further read after this many bytes.
-//! - *Believed*: expected to succeed. An event causes the belief in one direction of the socket, or the connection
-//!   itself does, for example when it asks the socket after a timeout. The socket's own answer disproves it.
+//! - *Run*: one call of [`Connection::drive`]. *Budget*: the bytes after which a run starts no further
+//!   read. Each read counts as at least 16 KiB.
+//! - *Believed*: a read (or a write) is expected to succeed. An event causes this belief. After a timeout or a stop the
+//!   connection adopts it itself, so that the next run asks the socket. The socket's own answer disproves it.
 //! - *Pending* bytes: bytes of the echo that the kernel has not taken yet.
-//! - *High-water mark*: while this many bytes are pending, an open connection reads nothing.
+//! - *High-water mark*: while this many bytes or more are pending, an open connection reads nothing.
 //! - *Message*: a part of the stream that is echoed only as a whole. The [`Framing`] tells where a message ends.
 //! - *Inbox*: input that cannot be echoed yet. *Job*: a message that a worker thread processes before it is echoed.
 //! - *Owed*: pending bytes, and whole messages that wait in the inbox or that a worker has.
@@ -66,7 +67,7 @@
 //!                         whole, and needs no worker
 //!   socket -> read buffer ----------------------------------------> echo -> socket
 //!                  |                                            ^
-//!                  | incomplete, or for a worker                | pending < high water
+//!                  | incomplete, or has to wait                 | pending < high water
 //!                  v                                            |
 //!                inbox --- poll_job --> worker --- handle_completion
 //! ```
@@ -213,10 +214,8 @@ impl State {
 
             (State::Open, Event::PeerFin) => State::Finishing,
             (State::Open, Event::LocalClose) => State::Lingering,
-            // The echo so far is delivered, and more input may come.
-            (State::Open, Event::Delivered) => State::Open,
-            // This cannot happen: the linger timer starts with our FIN, and an open connection has sent none.
-            (State::Open, Event::LingerExpired) => State::Open,
+            // Neither happens: delivery ends nothing while more input may come, and the linger timer starts with our FIN.
+            (State::Open, Event::Delivered | Event::LingerExpired) => State::Open,
 
             (State::Finishing, Event::Delivered) => State::Closed,
             // The connection closes as soon as possible anyway: the peer waits only for what is owed.

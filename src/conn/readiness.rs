@@ -18,10 +18,10 @@
 //! | poll(2)          | once, then that direction is disarmed | `WouldBlock` or a new registration | proves nothing |
 //!
 //! On Windows (mio waits through IOCP and the AFD driver) and on poll(2), a loop hangs if it stops reading before
-//! `WouldBlock` and then waits for an event: mio arms the direction again only when a call through the mio type answers
-//! `WouldBlock`. kqueue is not trusted to behave like epoll, so there the loop also reads to `WouldBlock`.
+//! `WouldBlock` and then waits for an event: without a new registration, mio arms the direction again only when a call
+//! through the mio type answers `WouldBlock`. kqueue is not trusted to behave like epoll, so there the loop also reads to `WouldBlock`.
 //!
-//! The simulation in `conn/sim.rs` holds this rule. It has a small model of the kernel: a few bytes, a FIN, a reset, an
+//! The simulation in `conn/sim.rs` tests the sticky bits. It has a small model of the kernel: a few bytes, a FIN, a reset, an
 //! urgent mark. It plays every order in which their events can reach a connection, once for a poll that reports each
 //! arrival (epoll) and once for a poll that disarms a direction (Windows). No order may leave a byte unread for ever. In
 //! a first model of 247,603 orders, 57,030 got stuck without the rule for a queued FIN (`READ_UNTIL_BLOCKED` below), and

@@ -52,7 +52,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "SPACING", value_parser = one_of(values::ARRIVAL), help_heading = LOAD)]
     pub arrival: Option<Arrival>,
 
-    /// Most unanswered messages on a connection, at most 1024; default: 1, or 1024 with --rate and without --churn
+    /// Limit of unanswered messages per connection, 1 to 1024; default: 1, or 1024 with --rate and without --churn
     #[arg(short, long, value_name = "N", value_parser = values::parse_pipeline, help_heading = LOAD)]
     pub pipeline: Option<usize>,
 
@@ -119,8 +119,8 @@ pub struct BenchArgs {
     #[arg(long, help_heading = MESSAGES)]
     pub no_verify: bool,
 
-    /// How long a connection attempt or a reply, from its first byte sent, may take; a slower one is an error, and the
-    /// connection is opened again
+    /// How long a connection attempt may take, or a reply, counted from the first byte of its message; what takes longer
+    /// is an error, and the connection is opened again
     #[arg(long, value_name = "DUR", value_parser = values::parse_positive_duration, default_value = "10s",
           help_heading = TIMEOUTS)]
     pub timeout: Duration,

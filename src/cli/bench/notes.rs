@@ -18,8 +18,8 @@ Included in service, but not caused by the server.
   >: a lower bound, because messages without a reply count with the time they have waited so far.
 
 Counts and shares of the report:
-  errors: messages and connection attempts that failed, by name. --slo compares their share, with corrupted, unanswered \
-and unsent messages, of all messages that ended.
+  errors: messages and connection attempts that failed, by name. The errors of --slo are the share of errors, corrupted, \
+unanswered and unsent messages in the sum of these and the answered messages.
   corrupted: replies with a wrong byte.
   unanswered: messages that were sent and had no reply at the end.
   unsent: messages that were due and could not be sent before the end.
@@ -29,9 +29,10 @@ and unsent messages, of all messages that ended.
   spinning: share of the time in which the generator looked for events without sleeping, because a message was due soon.
   CPU: processor time that the generator used per message, in microseconds.
   B per connection: resident memory that the server gained when all connections were up, divided by their number.
-  Messages/sec, Transfer/sec: replies per second; bytes of replies per second, in 10^6 (MB).
-  limited by: what limits a closed loop: generator (over 90 % busy), else server (over 90 % of a core, or its replies \
-queue), else neither (the network, or the time that a message is on its way).
+  Messages/sec: replies per second.
+  Transfer/sec: received bytes of replies per second; MB is 10^6 bytes.
+  limited by: what limits a closed loop: generator (over 90 % busy), else server (over 90 % of a core; if its CPU \
+time is unknown, its replies queue), else neither (the network, or the number of connections).
   achieved: the measured rate of an open loop, as a share of --rate.
   VALID: no check has found a reason to doubt the figures. They may still describe the generator: see limited by.
   SUSPECT: the figures may not mean what they seem to; the reasons follow.

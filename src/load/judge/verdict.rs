@@ -18,8 +18,8 @@ const LATE: u64 = 100_000;
 /// A late generator's p99 of the send lag also exceeds this share of the p99 of the response.
 const LATE_SHARE: f64 = 0.10;
 
-/// The share of the time above which a busy generator measures itself. A server is at its limit above this share of one
-/// core.
+/// A generator that is busy for more than this share of the time may limit the figures. The same share of one core is
+/// the limit of a server, which has one thread.
 const BUSY: f64 = 0.90;
 
 /// The share by which the messages in flight may differ from rate x mean service.
@@ -35,8 +35,8 @@ pub struct Verdict {
     pub valid: bool,
     /// The reasons not to trust the figures, each on one line. The words may change between versions.
     pub reasons: Vec<String>,
-    /// The kind of each reason, in the order of `reasons`. The names are stable. Reports of earlier versions lack
-    /// them: their reasons count as `unknown`, and a sum of such reports keeps a shard's `too few samples`.
+    /// The kind of each reason, in the order of `reasons`. The names are stable. Reports of earlier versions have no
+    /// codes, and `bench merge` counts their reasons as `unknown`.
     #[serde(default)]
     pub codes: Vec<ReasonCode>,
 }
@@ -128,7 +128,7 @@ fn busy_generator(measurement: &Measurement) -> Option<Reason> {
 
 fn overload(measurement: &Measurement) -> Option<Reason> {
     let unsent = measurement.total.counts.unsent;
-    // At the end of the window, each connection may hold back one message until a reply has arrived.
+    // Chance allows one unsent message per connection: it was due when the window ended, while a reply was on its way.
     let is_overload = unsent > measurement.connections_asked as u64;
     Reason::when(is_overload, ReasonCode::Overload, || {
         format!("overload: {unsent} messages of the schedule were never sent")
