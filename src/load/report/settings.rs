@@ -14,9 +14,6 @@ use crate::net::IpFamily;
 /// The usual timeout in seconds. The headline of a report names other timeouts only.
 const USUAL_TIMEOUT_S: f64 = 10.0;
 
-/// The settings that each shard has of its own.
-const OF_EACH_SHARD: [&str; 3] = ["address", "shard", "sources"];
-
 /// The settings of a run: `config` in the JSON report. A name that ends in `_s` is in seconds, one that ends in
 /// `_bytes` is in bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,13 +113,25 @@ impl ReportedSettings {
     /// Returns the first setting, in alphabetical order, in which the load of `other` differs from this load, and both
     /// values. Returns `None` if both are shards of the same load.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let values = |settings| serde_json::to_value(settings).expect("every name is text");
-        let (all, others) = (values(self), values(other));
-        let mut of_load = all.as_object()?.iter();
-        let (setting, value) = of_load.find(|(setting, value)| {
-            !OF_EACH_SHARD.contains(&setting.as_str()) && **value != others[*setting]
-        })?;
-        Some(format!("{setting} is {}, not {value}", others[setting]))
+        let (this, other) = (self.without_shard(), other.without_shard());
+        if this == other {
+            return None;
+        }
+        let value = |settings| serde_json::to_value(settings).expect("every name is text");
+        let (this, other) = (value(this), value(other));
+        let mut settings = this.as_object()?.iter();
+        let (setting, value) = settings.find(|(setting, value)| **value != other[*setting])?;
+        Some(format!("{setting} is {}, not {value}", other[setting]))
+    }
+
+    /// Returns the settings of the whole load, without those that each shard has of its own.
+    fn without_shard(&self) -> Self {
+        Self {
+            shard: None,
+            address: String::new(),
+            sources: Vec::new(),
+            ..self.clone()
+        }
     }
 
     /// Returns the settings on one line.
