@@ -9,6 +9,7 @@ use super::connect::{Target, connect, wait_until};
 use super::socket::ClientSocket;
 use super::stdio::{BUFFERS, Buffer, Stdio, StdioEvent};
 use super::{ByteCount, Config, Failure};
+use crate::net::Handle;
 use crate::net::timers::NEVER;
 
 const SERVER: Token = Token(0);
@@ -39,7 +40,7 @@ pub fn pipe(
     let waker = Waker::new(poll.registry(), WAKER).map_err(Failure::Poll)?;
     let target = Target::resolve(config)?;
     let socket = connect(&target, &mut poll, &mut events, SERVER)?;
-    let (stdio, free) = Stdio::start(waker, input, output)?;
+    let (stdio, free) = Stdio::start(Handle::new(waker), input, output)?;
     let pipe = Pipe {
         socket,
         stdio,

@@ -7,13 +7,11 @@
 //! memory stays constant. The threads are never joined: the thread at standard input may wait for a key for ever.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::thread;
 
-use mio::Waker;
-
 use super::Failure;
+use crate::net::Handle;
 
 /// The size of a buffer in bytes: few system calls per megabyte, and the capacity of a pipe on Linux.
 const BUFFER_SIZE: usize = 64 * 1024;
@@ -52,7 +50,7 @@ pub(super) struct Stdio {
 #[derive(Clone)]
 struct EventSender {
     sender: Sender<StdioEvent>,
-    waker: Arc<Waker>,
+    handle: Handle,
 }
 
 /// The result of sending an event. An error means that the loop is gone.
@@ -61,15 +59,14 @@ type Sent = Result<(), SendError<StdioEvent>>;
 impl Stdio {
     /// Starts the threads, which wake the loop for every event. Also returns the free buffers for the output.
     pub(super) fn start(
-        waker: Waker,
+        handle: Handle,
         input: impl Read + Send + 'static,
         output: impl Write + Send + 'static,
     ) -> Result<(Self, Vec<Buffer>), Failure> {
-        let waker = Arc::new(waker);
         let (sender, events) = channel();
         let (to_input, free) = channel();
         let (to_output, full) = channel();
-        let sender = EventSender { sender, waker };
+        let sender = EventSender { sender, handle };
         let (for_input, for_output) = (sender.clone(), sender.clone());
         start("stdin", move || read_all(input, &free, &for_input))?;
         start("stdout", move || write_all(output, &full, &for_output))?;
@@ -138,7 +135,7 @@ impl EventSender {
     fn send(&self, event: StdioEvent) -> Sent {
         let sent = self.sender.send(event);
         // If the wake fails, the loop sees the event after the next one of its socket.
-        let _ = self.waker.wake();
+        let _ = self.handle.wake();
         sent
     }
 }
@@ -188,7 +185,7 @@ fn read_uninterrupted(input: &mut impl Read, buffer: &mut Buffer) -> io::Result<
 mod tests {
     use std::time::Duration;
 
-    use mio::{Events, Poll, Token};
+    use mio::{Events, Poll, Token, Waker};
 
     use super::*;
 
@@ -226,7 +223,8 @@ mod tests {
         for _ in 0..500 {
             let mut poll = Poll::new().unwrap();
             let waker = Waker::new(poll.registry(), Token(0)).unwrap();
-            let (stdio, mut free) = Stdio::start(waker, io::empty(), FullDisk).ok().unwrap();
+            let started = Stdio::start(Handle::new(waker), io::empty(), FullDisk);
+            let (stdio, mut free) = started.ok().unwrap();
             let mut buffer = free.pop().unwrap();
             buffer.set_len(1);
             stdio.send_to_writer(buffer);

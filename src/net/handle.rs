@@ -1,6 +1,6 @@
-//! The handle by which other threads stop or wake a loop.
+//! The handle by which other threads stop or wake a loop. Every wake of this crate is made here.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -39,8 +39,15 @@ impl Handle {
     }
 
     /// Ends the loop's wait. The caller must have published its request before.
+    ///
+    /// A write that a signal interrupts (`EINTR`) is repeated: a lost wake would leave the request until another event.
     pub(crate) fn wake(&self) -> io::Result<()> {
-        self.state.waker.wake()
+        loop {
+            match self.state.waker.wake() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
     }
 
     /// Returns true if a stop was requested. The loop looks before every wait, because a wake is only a hint.

@@ -59,6 +59,10 @@ pub(crate) const SHORT_READ: ShortRead = if EPOLL {
     ShortRead::ProvesNothing
 };
 
+/// True if an event disarms its direction. Then a source that is read without mio must be registered again.
+#[cfg(unix)]
+pub(super) const EVENTS_DISARM: bool = !matches!(BACK_END.as_bytes(), b"epoll" | b"kqueue");
+
 /// True if accepted sockets inherit the options of their listener (NODELAY, keepalive, user timeout).
 pub(super) const ACCEPTED_INHERIT_OPTIONS: bool =
     cfg!(any(target_os = "linux", target_os = "android"));

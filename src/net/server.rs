@@ -214,7 +214,7 @@ impl Server {
     fn turn(&mut self) -> io::Result<Option<Outcome>> {
         self.wait()?;
         self.record_events();
-        if let Some(signal) = self.handle_signals()? {
+        if let Some(signal) = self.handle_signals() {
             // A peer that is owed bytes must see a reset, and not a FIN that makes a part look like the whole echo.
             self.connections.abort_all(self.now);
             return Ok(Some(Outcome::Interrupted { signal }));
@@ -264,21 +264,19 @@ impl Server {
     }
 
     /// Does what signals ask for. Returns the signal if it is the second one, which ends the server at once.
-    fn handle_signals(&mut self) -> io::Result<Option<i32>> {
-        let Some(signals) = &mut self.signals else {
-            return Ok(None);
-        };
-        for request in signals.take_requests(self.poll.registry())? {
+    fn handle_signals(&mut self) -> Option<i32> {
+        let signals = self.signals.as_mut()?;
+        for request in signals.take_requests(self.poll.registry()) {
             match request {
                 SignalRequest::LogStats => self.log_stats(),
-                SignalRequest::Stop(signal) if self.was_signalled => return Ok(Some(signal)),
+                SignalRequest::Stop(signal) if self.was_signalled => return Some(signal),
                 SignalRequest::Stop(_) => {
                     self.was_signalled = true;
                     self.start_stop();
                 }
             }
         }
-        Ok(None)
+        None
     }
 
     /// Starts the stop delay, if no stop was requested before.

@@ -76,12 +76,9 @@ mod system {
         }
 
         /// Returns the requests since the last call.
-        pub(crate) fn take_requests(
-            &mut self,
-            registry: &Registry,
-        ) -> io::Result<Vec<SignalRequest>> {
+        pub(crate) fn take_requests(&mut self, registry: &Registry) -> Vec<SignalRequest> {
             if !std::mem::take(&mut self.ready) {
-                return Ok(Vec::new());
+                return Vec::new();
             }
             let now = platform::monotonic_now();
             let last_stop = &mut self.last_stop;
@@ -92,9 +89,17 @@ mod system {
                     .then_some(SignalRequest::Stop(signal)),
             });
             let requests = requests.collect();
-            // The descriptor is read without mio, so under poll(2) only `reregister` arms it again.
-            registry.reregister(&mut self.source, self.token, Interest::READABLE)?;
-            Ok(requests)
+            self.arm(registry);
+            requests
+        }
+
+        /// Arms the descriptor again where its event has disarmed it: the descriptor is read without mio. If that fails,
+        /// the next turn tries again. A signal must never end the program through a failed call.
+        fn arm(&mut self, registry: &Registry) {
+            if platform::EVENTS_DISARM {
+                let armed = registry.reregister(&mut self.source, self.token, Interest::READABLE);
+                self.ready = armed.is_err();
+            }
         }
     }
 
@@ -159,11 +164,9 @@ mod system {
         pub(crate) fn mark_ready(&mut self) {}
 
         /// Returns the requests since the last call.
-        pub(crate) fn take_requests(&mut self, _: &Registry) -> io::Result<Vec<SignalRequest>> {
-            Ok(vec![
-                SignalRequest::Stop(SIGINT);
-                self.count.swap(0, Ordering::Acquire)
-            ])
+        pub(crate) fn take_requests(&mut self, _: &Registry) -> Vec<SignalRequest> {
+            let count = self.count.swap(0, Ordering::Acquire);
+            vec![SignalRequest::Stop(SIGINT); count]
         }
     }
 }

@@ -14,6 +14,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::program::{ClientProcess, run};
 use crate::scripted_server::serve;
+use crate::support::strace::Strace;
 use crate::support::{DEADLINE, Data, QUIET, Server, proc, skip, wait_for};
 
 /// A listener with a full backlog: a further connect gets no answer.
@@ -104,6 +105,25 @@ fn an_interrupt_ends_the_client_by_the_signal() {
     let outcome = client.finished();
     assert_eq!(outcome.code, None, "{:?}", outcome.errors);
     assert!(outcome.errors.is_empty(), "{:?}", outcome.errors);
+}
+
+#[test]
+fn fault_s9_an_interrupted_wake_does_not_hold_back_input() {
+    const TEST: &str = "fault_s9_an_interrupted_wake_does_not_hold_back_input";
+    let server = Server::start(&[]);
+    let mut client = ClientProcess::start(&[&server.address().to_string()]);
+    wait_for("the threads of the client", DEADLINE, || {
+        proc::threads(client.pid()) == 3
+    });
+    // The first write of the thread at standard input wakes the loop.
+    let Some(strace) = Strace::inject(TEST, client.pid(), "write:error=EINTR:when=1") else {
+        return;
+    };
+    client.write_stdin(b"hello");
+    client.await_output(5);
+    drop(strace);
+    client.close_stdin();
+    client.finished().expect_success();
 }
 
 #[test]

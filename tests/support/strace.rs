@@ -1,4 +1,4 @@
-//! Traces the system calls of a running server.
+//! Traces the system calls of a running process, or makes them fail.
 
 use std::process::{Child, Command, Stdio};
 
@@ -10,7 +10,7 @@ use super::skip;
 /// The system calls that wait for events, on every architecture and for every readiness back end.
 pub const WAITS: [&str; 5] = ["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll"];
 
-/// An strace process that is attached to a server.
+/// An strace process that is attached to another process.
 pub struct Strace {
     child: Child,
     lines: Option<LineCollector>,
@@ -20,13 +20,26 @@ impl Strace {
     /// Traces the system calls `calls` of the main thread of `pid`. Prints that `test` is skipped, and returns
     /// `None`, if tracing is not possible.
     pub fn attach(test: &str, pid: u32, calls: &str) -> Option<Self> {
+        Self::attach_with(test, pid, &["-e", &format!("trace={calls}")])
+    }
+
+    /// Makes system calls of all threads of `pid` fail as `fault` says, such as `write:error=EINTR:when=1`. strace
+    /// counts the calls of each thread on its own. Prints that `test` is skipped, and returns `None`, if that is not
+    /// possible.
+    pub fn inject(test: &str, pid: u32, fault: &str) -> Option<Self> {
+        let calls = fault.split(':').next().unwrap_or_default();
+        let (trace, inject) = (format!("trace={calls}"), format!("inject={fault}"));
+        Self::attach_with(test, pid, &["-f", "-e", &trace, "-e", &inject])
+    }
+
+    fn attach_with(test: &str, pid: u32, args: &[&str]) -> Option<Self> {
         if server_override().is_some() {
             skip(test, "Wine makes system calls of its own");
             return None;
         }
         let child = Command::new("strace")
-            .args(["-p", &pid.to_string(), "-e", &format!("trace={calls}")])
-            .args(["-e", "signal=none"])
+            .args(["-p", &pid.to_string(), "-e", "signal=none"])
+            .args(args)
             .stderr(Stdio::piped())
             .spawn();
         let Ok(mut child) = child else {

@@ -167,7 +167,7 @@ impl<'a> Coordinator<'a> {
     }
 
     fn handle_signals(&mut self) -> Result<(), RunError> {
-        for request in self.signals.pending().map_err(RunError::System)? {
+        for request in self.signals.pending() {
             match (request, self.signal) {
                 (SignalRequest::LogStats, _) => {}
                 (SignalRequest::Stop(signal), Some(_)) => {

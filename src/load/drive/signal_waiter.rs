@@ -60,7 +60,7 @@ impl SignalWaiter {
         // The event of a signal that arrived earlier may have been consumed already.
         self.signals.mark_ready();
         loop {
-            let mut requests = self.pending()?.into_iter();
+            let mut requests = self.pending().into_iter();
             let signal = requests.find_map(|request| match request {
                 SignalRequest::Stop(signal) => Some(signal),
                 SignalRequest::LogStats => None,
@@ -88,7 +88,7 @@ impl SignalWaiter {
     }
 
     /// Returns the requests that signals have made since the last call.
-    pub(crate) fn pending(&mut self) -> io::Result<Vec<SignalRequest>> {
+    pub(crate) fn pending(&mut self) -> Vec<SignalRequest> {
         self.signals.take_requests(self.poll.registry())
     }
 }

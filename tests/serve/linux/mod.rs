@@ -7,5 +7,6 @@ mod idle;
 mod limits;
 mod messages;
 mod network;
+mod signals;
 mod tools;
 mod write;
