@@ -199,9 +199,10 @@ mod tests {
                 banner: banner.into(),
                 ..Config::default()
             };
-            let inbox = match framing {
-                Framing::Line => read_buffer + max_message + INBOX_OVERHEAD,
-                _ => 0,
+            let inbox = if framing.has_messages() {
+                read_buffer + max_message + INBOX_OVERHEAD
+            } else {
+                0
             };
             let each = bound(2, &config) - bound(1, &config);
             assert_eq!(

@@ -30,13 +30,13 @@ pub fn run(command: BenchCommand) -> ExitCode {
         BenchCommand::Merge(options) => merge(options),
     };
     result.unwrap_or_else(|error| {
-        let failed = fail(&*error);
-        match error.downcast_ref() {
-            Some(RunError::Interrupted { signal } | RunError::InterruptedTwice { signal }) => {
-                exit_code::of_signal(*signal).into()
-            }
-            _ => failed,
+        let code = fail(&*error);
+        if let Some(RunError::Interrupted { signal } | RunError::InterruptedTwice { signal }) =
+            error.downcast_ref()
+        {
+            return exit_code::of_signal(*signal).into();
         }
+        code
     })
 }
 

@@ -88,7 +88,7 @@ pub fn parse_rate(text: &str) -> Result<f64, String> {
         .ok_or_else(|| {
             let (least, most) = (RATES.start(), RATES.end());
             format!(
-                "expected a number a second from {least} to {most}, such as 50k or 0.5 (k is 1000)"
+                "expected a number per second from {least} to {most}, such as 50k or 0.5 (k is 1000)"
             )
         })
 }
