@@ -81,7 +81,7 @@ pub fn parse_interval(text: &str) -> Result<Duration, Expected> {
         .ok_or("expected a duration from 10ms to 1000000h, such as 500ms, .5 or 2m (units ns, us, ms, s, m, h)")
 }
 
-/// Parses a decimal number a second; `k` is 1,000 and `m` is 1,000,000.
+/// Parses a decimal number per second; `k` is 1,000 and `m` is 1,000,000.
 pub fn parse_rate(text: &str) -> Result<f64, String> {
     parse_decimal(text)
         .filter(|rate| RATES.contains(rate))
@@ -221,7 +221,7 @@ mod tests {
         ] {
             let refusal = parse_rate(text).expect_err(text);
             assert!(
-                refusal.starts_with("expected a number a second"),
+                refusal.starts_with("expected a number per second"),
                 "{refusal}"
             );
         }
