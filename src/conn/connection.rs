@@ -42,8 +42,8 @@ pub enum Progress {
     SendFin,
     /// Close the socket. Everything owed to the peer has been delivered.
     Close,
-    /// Reset the socket. Bytes owed to the peer are dropped, and the peer must not mistake a part of its echo for the
-    /// whole.
+    /// Reset the socket. Bytes owed to the peer are dropped, or input may be unread after a failed call. The peer must not
+    /// mistake a part of its echo for the whole.
     Abort,
 }
 
@@ -63,6 +63,7 @@ pub struct Connection {
     pub(super) sent: u64,
     /// The length of the greeting, which is sent first and is no echo.
     greeting: u32,
+    /// When the idle, write or linger timer was last started or restarted, in nanoseconds of the loop's clock.
     pub(super) timer_started: u64,
     pub(super) state: State,
     pub(super) reason: Option<CloseReason>,
@@ -110,7 +111,7 @@ impl Connection {
     }
 
     /// Records that a running timer expired. The linger timer closes the connection. After any other timer, the next run
-    /// asks the socket whether the session has to end.
+    /// asks the socket whether the connection has to end.
     ///
     /// After a stall of our own process, bytes that arrived in time may still be unread, and their event may not have
     /// been seen. Only `WouldBlock` from a read proves that the peer was silent. Only `WouldBlock` from a write proves
@@ -260,14 +261,14 @@ impl Connection {
         self.enter(Event::LocalClose);
     }
 
-    /// Ends the session for `reason` at once. Everything owed is lost.
+    /// Ends the connection for `reason` at once. Everything owed is lost.
     #[cold]
     pub(super) fn abort(&mut self, reason: CloseReason) {
         self.reason = Some(reason);
         self.enter(Event::Abort);
     }
 
-    /// Ends the session because a system call failed or an event reported a failure.
+    /// Ends the connection because a system call failed or an event reported a failure.
     #[cold]
     pub(super) fn fail(&mut self, kind: ErrorKind) {
         let reason = CloseReason::from(kind);
@@ -276,8 +277,8 @@ impl Connection {
             self.must_abort = true;
             return self.abort(reason);
         }
-        // A peer that is owed nothing resets only as its way to close, so an earlier reason stays. If the peer is owed
-        // something, the reset replaces an earlier reason.
+        // If the peer is owed nothing, its reset is just its way to close: an earlier reason stays. If the peer is owed
+        // something, the reset is the reason.
         if self.is_owing() {
             self.reason = None;
         }

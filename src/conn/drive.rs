@@ -25,7 +25,8 @@ use super::write_buffer::{BufferPool, Buffers};
 use super::{Event, State, Timer};
 
 /// The budget of a run, in bytes: after this many, the run starts no further read. It is one full read buffer of the
-/// default size. Copying 256 KiB takes about 0.1 ms, so a peer holds the loop about that long, and twice that at most.
+/// default size. Copying 256 KiB takes about 0.1 ms, so a peer holds the loop about that long. It is at most twice that,
+/// because the last read may fill the buffer.
 const RUN_BYTES: usize = 256 * 1024;
 
 /// The least that a read takes from the budget. A peer that trickles costs a system call for each read, however few
@@ -184,8 +185,8 @@ impl Connection {
         match self.state {
             State::Closed => self.close(buffers),
             State::Lingering if !self.is_owing() && !self.fin_sent => Progress::SendFin,
-            // This arm precedes `wait_or_continue`: a lingering connection does not run again merely to discard input while
-            // a message waits for a worker. The completion drives the connection again, and our FIN is not due until then.
+            // With `wait_or_continue` in its place, a lingering connection would run again and again only to discard input.
+            // Until the worker's completion drives the connection again, our FIN is not due.
             State::Open | State::Finishing | State::Lingering if self.wants_job() => {
                 Progress::Offload
             }

@@ -67,9 +67,11 @@
 //!                         whole, and needs no worker
 //!   socket -> read buffer ----------------------------------------> echo -> socket
 //!                  |                                            ^
-//!                  | incomplete, or has to wait                 | pending < high water
+//!                  | incomplete, or has to wait                 | once pending < high water
 //!                  v                                            |
-//!                inbox --- poll_job --> worker --- handle_completion
+//!                inbox ------------------ resume ---------------+
+//!                  |                                            |
+//!                  +--- poll_job --> worker --- handle_completion
 //! ```
 //!
 //! An open connection reads nothing while a whole message waits. So the inbox holds less than one message plus one read,

@@ -24,8 +24,8 @@
 //! The simulation in `conn/sim.rs` tests the sticky bits. It has a small model of the kernel: a few bytes, a FIN, a reset, an
 //! urgent mark. It plays every order in which their events can reach a connection, once for a poll that reports each
 //! arrival (epoll) and once for a poll that disarms a direction (Windows). No order may leave a byte unread for ever. In
-//! a first model of 247,603 orders, 57,030 got stuck without the rule for a queued FIN (`READ_UNTIL_BLOCKED` below), and
-//! 168,458 got stuck when the short-read rule of epoll was applied to the disarming poll.
+//! a model that preceded the simulation, of 247,603 orders, 57,030 got stuck without the rule for a queued FIN
+//! (`READ_UNTIL_BLOCKED` below), and 168,458 when the short-read rule of epoll was applied to the disarming poll.
 
 /// What one event of the poll reported, independent of the back end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

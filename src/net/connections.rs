@@ -144,7 +144,7 @@ impl Connections {
                 continue;
             };
             let progress = slot.drive(&mut self.buffers, &self.registry, Token(key), now);
-            // Usually there is nothing to do and the timer is the same. `expire` notices if that timer was restarted.
+            // Usually there is nothing to do. A restart of the same timer needs no update here: `expire` finds out.
             if progress != Progress::Wait || slot.timer_node.timer() != slot.connection.timer() {
                 self.handle_progress(key, progress);
             }

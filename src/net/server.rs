@@ -30,7 +30,7 @@
 //! # A wake is only a hint
 //!
 //! Another thread (a [`Handle`], a worker) first publishes its request and then wakes the loop. Immediately before every
-//! wait, the loop looks at the stop flag and at the workers' replies, and acts on them before it waits. So it does no
+//! wait, the loop looks at the stop flag and at the workers' replies, and does not block if there are any. So it does no
 //! harm that mio's poll(2) back end can lose a wake which comes before the wait (mio#1874).
 //!
 //! # How the server stops
@@ -44,8 +44,8 @@
 //! 4. The server ends when no connection is left. When the drain timeout is over, the remaining connections are closed:
 //!    with a reset if their peers are still owed something.
 //!
-//! A second signal closes all connections at once, in the way of step 4. In both cases the server ends without waiting
-//! for a worker that is busy.
+//! A second signal closes all connections at once, in the way of step 4. Neither the drain timeout nor a second signal
+//! waits for a worker that is busy.
 
 use std::io;
 use std::net::SocketAddr;

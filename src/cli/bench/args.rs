@@ -119,8 +119,8 @@ pub struct BenchArgs {
     #[arg(long, help_heading = MESSAGES)]
     pub no_verify: bool,
 
-    /// How long a connection attempt may take, or a reply, counted from the first byte of its message; what takes longer
-    /// is an error, and the connection is opened again
+    /// Limit of a connection attempt, and of a reply (from the first byte of the message); what takes longer is an error,
+    /// and the connection is opened again
     #[arg(long, value_name = "DUR", value_parser = values::parse_positive_duration, default_value = "10s",
           help_heading = TIMEOUTS)]
     pub timeout: Duration,
@@ -129,7 +129,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = BUFFERS)]
     pub socket_buffer: Option<usize>,
 
-    /// Run shard I (from 0) of N processes that make one load: its part of the connections and of the rate; `auto`
+    /// Run shard I (from 0) of N processes that make one load: its part of the connections and of the rate; auto/N
     /// reads I from JOB_COMPLETION_INDEX; default: the whole load
     #[arg(long, value_name = "I/N", value_parser = parse_shard, help_heading = SHARDS)]
     pub shard: Option<ShardArg>,

@@ -31,8 +31,8 @@ unanswered and unsent messages in the sum of these and the answered messages.
   B per connection: resident memory that the server gained when all connections were up, divided by their number.
   Messages/sec: replies per second.
   Transfer/sec: received bytes of replies per second; MB is 10^6 bytes.
-  limited by: what limits a closed loop: generator (over 90 % busy), else server (over 90 % of a core; if its CPU \
-time is unknown, its replies queue), else neither (the network, or the number of connections).
+  limited by: what limits a closed loop: generator (over 90 % busy), else server (over 90 % of a core, or, if its CPU \
+time is unknown, when replies queue up), else neither (the network, or the number of connections).
   achieved: the measured rate of an open loop, as a share of --rate.
   VALID: no check has found a reason to doubt the figures. They may still describe the generator: see limited by.
   SUSPECT: the figures may not mean what they seem to; the reasons follow.

@@ -1,8 +1,9 @@
 //! The times at which the messages of a connection are due.
 //!
-//! A schedule depends on the settings alone. No reply and no delay changes it, and a late message keeps its time. Due
-//! messages are not queued: a connection that cannot send leaves its schedule where it is, and takes the old times from
-//! the schedule as soon as it can send. A backlog therefore takes no memory.
+//! The schedule of an open loop depends on the settings alone. No reply and no delay changes it, and a late message keeps
+//! its time. Due messages are not queued: a connection that cannot send leaves its schedule where it is, and takes the old
+//! times from the schedule as soon as it can send. Late messages therefore take no memory. In a closed loop, a reply (or,
+//! with a connection per message, the end of the connection before) makes the next message due.
 
 use super::random::{RngStream, random};
 use super::settings::{Arrival, Load, RunSettings};
@@ -13,7 +14,8 @@ pub enum Schedule {
     /// Closed loop: a message is due as soon as there is room for it.
     #[default]
     Closed,
-    /// Closed loop with churn: the one message of a connection is due when its connect may start.
+    /// Closed loop with a connection per message: the message is due when its connect may start. The connector sets that
+    /// time when the connection before has ended.
     ClosedChurn {
         /// When the connect may start.
         due: u64,
@@ -92,7 +94,7 @@ impl Schedule {
         }
     }
 
-    /// Moves on to the message after the next one.
+    /// Takes the next message off the schedule.
     pub fn advance(&mut self) {
         match self {
             Self::Closed | Self::ClosedChurn { .. } => {}
