@@ -2,7 +2,6 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
-use socket2::{Domain, Socket, Type};
 
 use super::*;
 use crate::net::poll::readiness_of;
@@ -104,6 +103,7 @@ fn a_port_without_a_listener_is_refused() {
 fn a_socket_connected_to_itself_is_a_failure() {
     let (listener, address) = listener();
     drop(listener);
+    use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&address.into()).unwrap();
     socket.connect(&address.into()).unwrap();
