@@ -4,11 +4,13 @@
 //! (`net/listener.rs`). While all slots are taken or the process has no descriptors left, the mark stays, and clients
 //! wait in the kernel's queue. The acceptor tries again after the next connection has closed, or after
 //! [`ACCEPT_RETRY`]. No listener is deregistered, so no event is lost and the loop never spins.
+//!
+//! A listener is closed if accept(2) says that the socket itself is unusable. The other listeners go on.
 
 use std::io;
 use std::time::Duration;
 
-use log::{debug, warn};
+use log::{debug, error, warn};
 
 use super::WhenFull;
 use super::connections::Connections;
@@ -23,7 +25,8 @@ pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(250);
 /// The listeners of a server.
 #[derive(Debug)]
 pub(super) struct Acceptor {
-    listeners: Vec<Listener>,
+    /// The listeners. An event tells the index of its listener. A listener that has failed leaves `None`.
+    listeners: Vec<Option<Listener>>,
     when_full: WhenFull,
     /// True if any listener may have a waiting client.
     ready: bool,
@@ -44,7 +47,7 @@ struct AcceptPause {
 impl Acceptor {
     pub(super) fn new(listeners: Vec<Listener>, when_full: WhenFull) -> Self {
         Self {
-            listeners,
+            listeners: listeners.into_iter().map(Some).collect(),
             when_full,
             ready: false,
             next: 0,
@@ -55,7 +58,7 @@ impl Acceptor {
 
     /// Records that the listener at `index` may have a waiting client.
     pub(super) fn mark_ready(&mut self, index: usize) {
-        if let Some(listener) = self.listeners.get_mut(index) {
+        if let Some(Some(listener)) = self.listeners.get_mut(index) {
             listener.mark_ready();
             self.ready = true;
         }
@@ -63,16 +66,13 @@ impl Acceptor {
 
     /// Accepts waiting clients, one of each listener in turn, until every listener is empty or has spent its budget.
     pub(super) fn run(&mut self, connections: &mut Connections, now: u64) {
-        if !self.is_runnable(connections, now) {
-            return;
-        }
         self.pause = None;
-        self.listeners.iter_mut().for_each(Listener::reset_budget);
+        let listeners = self.listeners.iter_mut().flatten();
+        listeners.for_each(Listener::reset_budget);
         // `next_listener` gives the turn to the following listener, so it is called only if a client can be taken.
         while self.takes_clients(connections)
-            && let Some(index) = self.next_listener()
+            && let Some(listener) = self.next_listener()
         {
-            let listener = &mut self.listeners[index];
             match listener.accept() {
                 Ok((socket, peer)) if connections.is_full() => {
                     connections.reject(socket, peer, "all slots are taken", now);
@@ -85,8 +85,14 @@ impl Acceptor {
                 Err((AcceptError::Exhausted, error)) => {
                     return self.pause(&error, connections, now);
                 }
+                Err((AcceptError::Permanent, error)) => self.close_failed(&error),
             }
         }
+    }
+
+    /// Returns true if no listener is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.listeners.iter().all(Option::is_none)
     }
 
     /// Returns true if a client can be accepted without waiting for an event.
@@ -106,7 +112,7 @@ impl Acceptor {
     ///
     /// A client that finds no free slot gets a FIN. Closing the listener with the client in its queue would be a reset.
     pub(super) fn close(&mut self, connections: &mut Connections, now: u64) {
-        for mut listener in std::mem::take(&mut self.listeners) {
+        for mut listener in std::mem::take(&mut self.listeners).into_iter().flatten() {
             // Linux queues one client more than the backlog, and clients that are gone count here too. The bound keeps
             // clients that go on connecting from putting off the stop.
             for _ in 0..2 * (u64::from(listener.backlog) + 1) {
@@ -121,6 +127,10 @@ impl Acceptor {
                         warn!("stopped listening with clients still queued: {error}");
                         break;
                     }
+                    Err((AcceptError::Permanent, error)) => {
+                        log_failed(&listener, &error);
+                        break;
+                    }
                 }
             }
         }
@@ -129,9 +139,8 @@ impl Acceptor {
 
     #[cfg(test)]
     pub(super) fn replace_accept(&mut self, accept: super::listener::Accept) {
-        self.listeners
-            .iter_mut()
-            .for_each(|listener| listener.replace_accept(accept));
+        let listeners = self.listeners.iter_mut().flatten();
+        listeners.for_each(|listener| listener.replace_accept(accept));
     }
 
     /// Returns true if there is a free slot for the next client, or if clients without a slot are rejected.
@@ -139,15 +148,27 @@ impl Acceptor {
         !connections.is_full() || self.when_full == WhenFull::Close
     }
 
-    fn next_listener(&mut self) -> Option<usize> {
+    /// Returns the listener that accepts next. Its index is one less than `next` then.
+    fn next_listener(&mut self) -> Option<&mut Listener> {
         let count = self.listeners.len();
+        let can_accept = |index: &usize| {
+            let listener = self.listeners[*index].as_ref();
+            listener.is_some_and(Listener::can_accept)
+        };
         let mut in_turn = (self.next..self.next + count).map(|index| index % count);
-        let Some(index) = in_turn.find(|index| self.listeners[*index].can_accept()) else {
-            self.ready = self.listeners.iter().any(Listener::is_ready);
+        let Some(index) = in_turn.find(can_accept) else {
+            self.ready = self.listeners.iter().flatten().any(Listener::is_ready);
             return None;
         };
         self.next = index + 1;
-        Some(index)
+        self.listeners[index].as_mut()
+    }
+
+    /// Closes the listener that has accepted last, because it is unusable.
+    fn close_failed(&mut self, error: &io::Error) {
+        if let Some(listener) = self.listeners[self.next - 1].take() {
+            log_failed(&listener, error);
+        }
     }
 
     fn pause(&mut self, error: &io::Error, connections: &Connections, now: u64) {
@@ -161,4 +182,8 @@ impl Acceptor {
             );
         }
     }
+}
+
+fn log_failed(listener: &Listener, error: &io::Error) {
+    error!("stopped listening on {}: accept: {error}", listener.address);
 }

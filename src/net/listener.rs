@@ -25,12 +25,16 @@ pub(super) enum AcceptError {
     Transient,
     /// There is no descriptor or memory for another socket, or the error is unknown. Try again later.
     Exhausted,
+    /// The listener itself is unusable, and stays so.
+    Permanent,
 }
 
 /// One listening socket.
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: TcpListener,
+    /// The address, for messages. A listener that has failed cannot be asked any more.
+    pub address: SocketAddr,
     accept: Accept,
     accept_ready: bool,
     budget: usize,
@@ -54,6 +58,7 @@ impl Listener {
     ) -> io::Result<Self> {
         registry.register(&mut socket, token, Interest::READABLE)?;
         Ok(Self {
+            address: socket.local_addr()?,
             socket,
             accept: TcpListener::accept,
             accept_ready: false,
@@ -93,11 +98,6 @@ impl Listener {
         })
     }
 
-    /// Returns the address of the listener.
-    pub(super) fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
-    }
-
     #[cfg(test)]
     pub(super) fn replace_accept(&mut self, accept: Accept) {
         self.accept = accept;
@@ -111,6 +111,7 @@ pub(super) fn classify(error: &io::Error) -> AcceptError {
         error if platform::is_transient_accept_error(error) || is_without_address(error) => {
             AcceptError::Transient
         }
+        error if platform::is_permanent_accept_error(error) => AcceptError::Permanent,
         _ => AcceptError::Exhausted,
     }
 }
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn fault_a5_each_error_of_accept_has_a_class() {
-        use AcceptError::{Empty, Exhausted, Transient};
+        use AcceptError::{Empty, Exhausted, Permanent, Transient};
         #[cfg(unix)]
         let table = [
             (libc::EAGAIN, Empty),
@@ -138,18 +139,21 @@ mod tests {
             (libc::ENETUNREACH, Transient),
             (libc::EHOSTDOWN, Transient),
             (libc::EHOSTUNREACH, Transient),
-            (libc::EOPNOTSUPP, Transient),
+            (libc::ENOPROTOOPT, Transient),
             (libc::EINTR, Transient),
             (libc::EPERM, Transient),
             (libc::EMFILE, Exhausted),
             (libc::ENFILE, Exhausted),
             (libc::ENOBUFS, Exhausted),
             (libc::ENOMEM, Exhausted),
-            (libc::EINVAL, Exhausted),
-            (libc::EBADF, Exhausted),
+            (libc::EFAULT, Exhausted),
+            (libc::EINVAL, Permanent),
+            (libc::EBADF, Permanent),
+            (libc::ENOTSOCK, Permanent),
+            (libc::EOPNOTSUPP, Permanent),
         ];
         // WSAEWOULDBLOCK, WSAEINTR, WSAENETDOWN, WSAECONNABORTED, WSAECONNRESET,
-        // WSAENOTCONN; WSAEMFILE, WSAENOBUFS, WSAEINVAL.
+        // WSAENOTCONN; WSAEMFILE, WSAENOBUFS; WSAEBADF, WSAEINVAL, WSAENOTSOCK, WSAEOPNOTSUPP.
         #[cfg(windows)]
         let table = [
             (10_035, Empty),
@@ -160,7 +164,10 @@ mod tests {
             (10_057, Transient),
             (10_024, Exhausted),
             (10_055, Exhausted),
-            (10_022, Exhausted),
+            (10_009, Permanent),
+            (10_022, Permanent),
+            (10_038, Permanent),
+            (10_045, Permanent),
         ];
         for (errno, expected) in table {
             let error = io::Error::from_raw_os_error(errno);

@@ -81,7 +81,7 @@ pub(crate) fn base_interest() -> Interest {
 
 /// Returns true if accept(2) failed because of one client: the client is gone, or its network has an error. Linux reports
 /// the pending network error of a new socket through accept(2). The manual page lists these errors and says to treat them
-/// like `EAGAIN`.
+/// like `EAGAIN`. It lists `EOPNOTSUPP` too, but Linux returns that only for a socket that cannot accept.
 #[cfg(unix)]
 pub(super) fn is_transient_accept_error(error: &io::Error) -> bool {
     matches!(
@@ -95,7 +95,6 @@ pub(super) fn is_transient_accept_error(error: &io::Error) -> bool {
                 | libc::ENETDOWN
                 | libc::ENETUNREACH
                 | libc::ENOPROTOOPT
-                | libc::EOPNOTSUPP
                 | libc::EPERM
                 | libc::EPROTO
                 | libc::ETIMEDOUT
@@ -110,6 +109,26 @@ pub(super) fn is_transient_accept_error(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(10_004 | 10_050 | 10_053 | 10_054 | 10_057)
+    )
+}
+
+/// Returns true if accept(2) failed because the socket does not listen any more, or is no socket. Linux says `EINVAL` after
+/// `ss -K` has destroyed the listener. The `InvalidInput` of mio itself has no errno and does not count.
+#[cfg(unix)]
+pub(super) fn is_permanent_accept_error(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP)
+    )
+}
+
+/// Returns true if accepting failed because the socket does not listen, or is no socket: `WSAEBADF`, `WSAEINVAL`,
+/// `WSAENOTSOCK`, `WSAEOPNOTSUPP`.
+#[cfg(windows)]
+pub(super) fn is_permanent_accept_error(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(10_009 | 10_022 | 10_038 | 10_045)
     )
 }
 

@@ -24,8 +24,8 @@
 //! Recording an event only sets bits. All I/O and every close happen later in the turn, and a key is used again only at
 //! the end of a turn. So a stale event (for a connection that has closed since) finds no slot and is harmless.
 //!
-//! No peer can end the loop. A failure of a peer is a [`CloseReason`](crate::conn::CloseReason) of its own connection;
-//! only an error of the poll ends [`Server::run`].
+//! No peer can end the loop. A failure of a peer is a [`CloseReason`](crate::conn::CloseReason) of its own connection.
+//! Only an error of the poll, or the loss of the last listener, ends [`Server::run`] without a request.
 //!
 //! # A wake is only a hint
 //!
@@ -46,6 +46,8 @@
 //!
 //! A second signal closes all connections at once, in the way of step 4. Neither the drain timeout nor a second signal
 //! waits for a worker that is busy.
+//!
+//! A server whose last listener has failed stops in the same way, without the stop delay.
 
 use std::io;
 use std::net::SocketAddr;
@@ -86,6 +88,8 @@ pub struct Server {
     /// When the phase ends, as a time of [`Server::now`]. [`NEVER`] while no stop was requested.
     phase_end: u64,
     was_signalled: bool,
+    /// How the server ends once everything is delivered.
+    outcome: Outcome,
     started: Instant,
     /// The time of this turn, read once after the wait. Monotonic, in nanoseconds.
     now: u64,
@@ -101,6 +105,8 @@ pub enum Outcome {
         /// The number of the second signal.
         signal: i32,
     },
+    /// The last listener failed. What was pending then was delivered, as at a stop on request.
+    ListenersFailed,
 }
 
 /// The phases from the start of a server to its end.
@@ -134,17 +140,14 @@ impl Server {
         let registry = poll.registry().try_clone().map_err(StartError::Poll)?;
         let handle = Handle::new(Waker::new(&registry, WAKER).map_err(StartError::Poll)?);
         let listeners = listeners(&config, &registry)?;
-        let addresses = listeners
-            .iter()
-            .map(Listener::address)
-            .collect::<io::Result<_>>();
+        let addresses = listeners.iter().map(|listener| listener.address).collect();
         let workers = (config.workers > 0)
             .then(|| WorkerPool::start(config.workers, &work, handle.clone()))
             .transpose()
             .map_err(StartError::Workers)?;
         let config = Arc::new(config);
         Ok(Self {
-            addresses: addresses.map_err(StartError::Poll)?,
+            addresses,
             poll,
             events: Events::with_capacity(EVENTS_PER_WAIT),
             acceptor: Acceptor::new(listeners, config.when_full),
@@ -160,6 +163,7 @@ impl Server {
             phase: ServerPhase::Running,
             phase_end: NEVER,
             was_signalled: false,
+            outcome: Outcome::Stopped,
             started: Instant::now(),
             now: platform::monotonic_now(),
         })
@@ -222,9 +226,11 @@ impl Server {
         self.connections.run_completed(self.now);
         self.connections.run_fresh(&self.events, self.now);
         self.connections.run_one_of_backlog(self.now);
-        self.acceptor.run(&mut self.connections, self.now);
+        if self.acceptor.is_runnable(&self.connections, self.now) {
+            self.accept();
+        }
         self.connections.expire(self.now);
-        Ok(self.advance_phase().then_some(Outcome::Stopped))
+        Ok(self.advance_phase().then_some(self.outcome))
     }
 
     fn wait(&mut self) -> io::Result<()> {
@@ -260,6 +266,16 @@ impl Server {
                 SIGNALS => self.signals.iter_mut().for_each(Signals::mark_ready),
                 Token(listener) => self.acceptor.mark_ready(listener - FIRST_LISTENER),
             }
+        }
+    }
+
+    /// Accepts waiting clients. If the last listener fails, the server stops without a stop delay.
+    fn accept(&mut self) {
+        self.acceptor.run(&mut self.connections, self.now);
+        if self.phase == ServerPhase::Running && self.acceptor.is_empty() {
+            info!("no listener is left: pending echoes are delivered");
+            self.outcome = Outcome::ListenersFailed;
+            self.enter(ServerPhase::StopDelay, Duration::ZERO);
         }
     }
 

@@ -114,18 +114,19 @@ fn expect_echo(mut client: &Client) {
 }
 
 #[cfg(unix)]
-const TRANSIENT: [i32; 8] = [
+const TRANSIENT: [i32; 7] = [
     libc::ECONNABORTED,
     libc::EPROTO,
     libc::ENETDOWN,
     libc::EHOSTUNREACH,
-    libc::EOPNOTSUPP,
     libc::EINTR,
     libc::EPERM,
     libc::ECONNRESET,
 ];
 #[cfg(unix)]
 const EXHAUSTION: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+#[cfg(unix)]
+const PERMANENT: [i32; 4] = [libc::EBADF, libc::EINVAL, libc::ENOTSOCK, libc::EOPNOTSUPP];
 
 /// `WSAEINTR`, `WSAENETDOWN`, `WSAECONNABORTED`, `WSAECONNRESET`, `WSAENOTCONN`.
 #[cfg(windows)]
@@ -133,6 +134,9 @@ const TRANSIENT: [i32; 5] = [10_004, 10_050, 10_053, 10_054, 10_057];
 /// `WSAEMFILE`, `WSAENOBUFS`.
 #[cfg(windows)]
 const EXHAUSTION: [i32; 2] = [10_024, 10_055];
+/// `WSAEBADF`, `WSAEINVAL`, `WSAENOTSOCK`, `WSAEOPNOTSUPP`.
+#[cfg(windows)]
+const PERMANENT: [i32; 4] = [10_009, 10_022, 10_038, 10_045];
 
 #[test]
 fn fault_a5_the_next_client_is_served_after_every_error_of_accept() {
@@ -154,6 +158,27 @@ fn fault_a5_the_next_client_is_served_after_every_error_of_accept() {
             );
         }
         server.stop();
+    }
+}
+
+#[test]
+fn fault_a8_a_permanent_error_of_the_last_listener_ends_the_server() {
+    for errno in PERMANENT {
+        let config = Config {
+            stop_delay: Duration::from_secs(3600),
+            ..config()
+        };
+        let mut server = Server::bind(config).expect("a free port");
+        server.acceptor.replace_accept(failing_accept);
+        let address = server.addresses()[0];
+        let ended = thread::spawn(move || {
+            FAILURES.set(VecDeque::from([Failure::Errno(errno)]));
+            server.run()
+        });
+        let client = Client::connect(address).expect("it listens");
+        let outcome = ended.join().expect("no panic").expect("no error");
+        assert_eq!(outcome, Outcome::ListenersFailed);
+        expect_reset(&client);
     }
 }
 

@@ -25,10 +25,13 @@ pub fn run(options: ServeOptions) -> ExitCode {
     let is_log_written = log.flush();
     match outcome {
         Ok(Outcome::Stopped) => exit_code::FINISHED.into(),
+        Ok(Outcome::ListenersFailed) if is_log_written => {
+            fail(&*Box::<dyn Error>::from("no listener is left"))
+        }
         Ok(Outcome::Interrupted { signal }) => exit_code::of_signal(signal).into(),
         Err(error) if is_log_written => fail(&*error),
         // Standard error has no reader: another line would wait as long again.
-        Err(_) => exit_code::FAILED.into(),
+        Ok(Outcome::ListenersFailed) | Err(_) => exit_code::FAILED.into(),
     }
 }
 

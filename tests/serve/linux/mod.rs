@@ -5,6 +5,7 @@ mod close;
 mod environment;
 mod idle;
 mod limits;
+mod listener;
 mod messages;
 mod network;
 mod signals;
