@@ -18,7 +18,8 @@ use super::listener::{AcceptError, Listener};
 use super::log_throttle::LogThrottle;
 use super::timers::{NEVER, nanoseconds};
 
-/// The pause after the process has run out of descriptors or memory. Four attempts a second cost nothing, and a waiting
+/// The pause after the process has run out of descriptors or memory, or after a turn in which every accept of a listener
+/// failed. Four attempts a second cost nothing, and a waiting
 /// client does not notice a quarter of a second.
 pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(250);
 
@@ -36,7 +37,7 @@ pub(super) struct Acceptor {
     failures: LogThrottle,
 }
 
-/// A pause because the process had no descriptor or memory for another socket.
+/// A pause because accepting fails, and would fail again at once.
 #[derive(Clone, Copy, Debug)]
 struct AcceptPause {
     retry_at: u64,
@@ -80,7 +81,10 @@ impl Acceptor {
                 Ok((socket, peer)) => connections.admit(socket, peer, &listener.settings, now),
                 Err((AcceptError::Empty, _)) => {}
                 Err((AcceptError::Transient, error)) => {
-                    debug!("a client was gone before it was accepted: {error}")
+                    debug!("a client was gone before it was accepted: {error}");
+                    if listener.has_only_failed() {
+                        return self.pause(&error, connections, now);
+                    }
                 }
                 Err((AcceptError::Exhausted, error)) => {
                     return self.pause(&error, connections, now);
@@ -103,7 +107,7 @@ impl Acceptor {
         self.ready && self.takes_clients(connections) && !self.pause.is_some_and(is_paused)
     }
 
-    /// Returns when to try again after the process ran out of descriptors, or [`NEVER`].
+    /// Returns when the pause of accepting ends, or [`NEVER`] if there is no pause.
     pub(super) fn next_deadline(&self) -> u64 {
         self.pause.map_or(NEVER, |pause| pause.retry_at)
     }

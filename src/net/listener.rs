@@ -38,6 +38,7 @@ pub(super) struct Listener {
     accept: Accept,
     accept_ready: bool,
     budget: usize,
+    has_accepted: bool,
     /// The most clients that the kernel queues for this listener.
     pub backlog: u32,
     /// The settings that all connections of this listener share.
@@ -63,6 +64,7 @@ impl Listener {
             accept: TcpListener::accept,
             accept_ready: false,
             budget: 0,
+            has_accepted: false,
             backlog,
             settings,
         })
@@ -76,6 +78,7 @@ impl Listener {
     /// Starts a new turn with a full budget.
     pub(super) fn reset_budget(&mut self) {
         self.budget = ACCEPT_BUDGET;
+        self.has_accepted = false;
     }
 
     /// Returns true if a client may be waiting.
@@ -88,14 +91,22 @@ impl Listener {
         self.accept_ready && self.budget > 0
     }
 
+    /// Returns true if the whole budget of this turn went to errors. A security filter may refuse every accept with the
+    /// error of a single client (`EPERM`), so trying again at once would spin.
+    pub(super) fn has_only_failed(&self) -> bool {
+        self.budget == 0 && !self.has_accepted
+    }
+
     /// Accepts one client. Each call takes one from the budget, also a call that fails or is interrupted.
     pub(super) fn accept(&mut self) -> Result<(TcpStream, SocketAddr), (AcceptError, io::Error)> {
         self.budget = self.budget.saturating_sub(1);
-        (self.accept)(&self.socket).map_err(|error| {
+        let accepted = (self.accept)(&self.socket).map_err(|error| {
             let class = classify(&error);
             self.accept_ready &= class != AcceptError::Empty;
             (class, error)
-        })
+        });
+        self.has_accepted |= accepted.is_ok();
+        accepted
     }
 
     #[cfg(test)]

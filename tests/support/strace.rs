@@ -81,6 +81,11 @@ pub fn count(lines: &[String], names: &[&str]) -> usize {
 
 /// Returns true if `line` is a call of one of `names`.
 pub fn is_call(line: &str, names: &[&str]) -> bool {
+    // Beside other threads, strace names the thread of each call.
+    let line = match line.strip_prefix("[pid ") {
+        Some(rest) => rest.split_once("] ").map_or("", |(_, call)| call),
+        None => line,
+    };
     // strace shows a call that was blocked when strace attached as resumed.
     let line = line.strip_prefix("<... ").unwrap_or(line);
     let name = line.split(['(', ' ']).next();

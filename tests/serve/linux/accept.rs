@@ -144,3 +144,32 @@ fn fault_a2_a_flood_of_clients_does_not_delay_a_ping() {
         }
     });
 }
+
+#[test]
+fn fault_a9_an_accept_that_always_fails_does_not_spin() {
+    const HELD: Duration = Duration::from_secs(1);
+    // A budget of 64 accepts, then a pause of 250 ms.
+    const ACCEPTS_A_SECOND: usize = 64 * 4;
+    let server = Server::start(&[]);
+    let old = Client::connect(server.address());
+    old.echo(b"old");
+    let fault = "accept4:error=EPERM";
+    let Some(strace) = Strace::inject("fault_a9", server.pid(), fault) else {
+        return;
+    };
+    let waiting = Client::connect(server.address());
+    waiting.send(b"?");
+    server.await_log("cannot accept clients: Operation not permitted");
+    let start = Instant::now();
+    while start.elapsed() < HELD {
+        old.echo(b"ping");
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let accepts = count(&strace.detach(), &ACCEPTS);
+    let most = (seconds + 1.0) * ACCEPTS_A_SECOND as f64;
+    assert!(accepts <= most as usize, "{accepts} in {seconds:.1} s");
+    within(Duration::from_secs(1), || waiting.expect(b"?"));
+    let finished = server.stop();
+    let lines = finished.log.iter();
+    assert_eq!(lines.filter(|line| line.contains("WARN")).count(), 1);
+}

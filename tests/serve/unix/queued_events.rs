@@ -138,7 +138,8 @@ fn fault_r8_a_reset_right_after_data_closes_at_once() {
 
 #[test]
 fn fault_a6_clients_that_reset_before_they_are_accepted_do_no_harm() {
-    const BATCH: usize = 100;
+    // Less than the accept budget: BSD reports each such client as an error, and a budget of errors is a warning (A9).
+    const BATCH: usize = 50;
     let server = Server::start(&[]);
     let at_start = open_descriptors(&server);
     for _ in 0..10_000 / BATCH {
