@@ -3,6 +3,7 @@
 //! The workers run on threads of their own. The coordinator tells them when the load starts, adds up their metrics,
 //! reads the CPU times of this process and the server, and handles signals.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
@@ -21,6 +22,7 @@ use crate::load::measure::measurement::{Measurement, Results, TargetRate};
 use crate::load::measure::usage::UsageMeter;
 use crate::load::plan::payload::Payload;
 use crate::load::plan::settings::RunSettings;
+use crate::load::units::pluralize;
 use crate::net::platform;
 use crate::net::signals::SignalRequest;
 use crate::net::timers::{NEVER, nanoseconds};
@@ -92,7 +94,7 @@ impl<'a> Coordinator<'a> {
             control: Arc::default(),
             worker_events: WorkerEventSender::new(sender, signals.handle()),
         };
-        let workers = Workers::start(&setup).map_err(RunError::System)?;
+        let workers = Workers::start(&setup)?;
         Ok(Self {
             address,
             signals,
@@ -141,15 +143,13 @@ impl<'a> Coordinator<'a> {
         self.workers.wake();
     }
 
-    fn wait(&mut self) -> Result<(), RunError> {
+    fn wait(&mut self) -> io::Result<()> {
         let now = platform::monotonic_now();
         let until_end = match self.usage.has_window_end() {
             false => Duration::from_nanos(self.planned_window_end().saturating_sub(now)),
             true => TICK,
         };
-        self.signals
-            .wait(Some(TICK.min(until_end)))
-            .map_err(RunError::System)
+        self.signals.wait(Some(TICK.min(until_end)))
     }
 
     fn tick(&mut self) {
@@ -232,19 +232,25 @@ impl<'a> Coordinator<'a> {
     fn start_load(&mut self) -> Result<(), RunError> {
         // Wrong bytes before the first message are a result: the server sent a greeting that the settings do not skip.
         if self.totals.connections == 0 && self.totals.metrics.counts.corrupted == 0 {
-            return Err(RunError::NotConnected {
-                address: self.address,
-                failures: self.totals.metrics.counts.failures.clone(),
-            });
+            let failures = self.totals.metrics.counts.failures.seen();
+            let failures: Vec<_> = failures
+                .map(|(failure, count)| format!("{failure} ({})", pluralize(count, "time")))
+                .collect();
+            let failures = failures.join(", ");
+            return Err(RunError::Failed(format!(
+                "cannot connect to {}: {failures}",
+                self.address
+            )));
         }
         self.usage.record_connected();
         let now = platform::monotonic_now();
         let (load_start, phase) = match self.settings.start_at {
             None => (now, RunPhase::WarmUp(self.settings.warmup)),
             Some(at) => {
-                let left = at
-                    .duration_since(SystemTime::now())
-                    .map_err(|_| RunError::StartTimePassed)?;
+                let left = at.duration_since(SystemTime::now()).map_err(|_| {
+                    let reason = "the start time passed before all connections were open: choose a later one";
+                    RunError::Failed(reason.into())
+                })?;
                 (now + nanoseconds(left), RunPhase::Waiting(left))
             }
         };

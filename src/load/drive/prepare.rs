@@ -51,7 +51,9 @@ pub fn prepare(
     let (server, address) = match &settings.target {
         Target::OwnServer => {
             let server = own_server(&settings).and_then(ChildServer::start);
-            let server = server.map_err(RunError::OwnServer)?;
+            let server = server.map_err(|error| {
+                RunError::Failed(format!("cannot start a server to measure: {error}"))
+            })?;
             let address = server.address();
             on_event(RunEvent::Note(format!(
                 "no target given: started a server on {address}"
@@ -73,8 +75,10 @@ fn claim_descriptors(settings: &RunSettings) -> Result<(), RunError> {
     let connections = settings.shard_connections() as u64;
     let threads = settings.threads as u64;
     let needed = connections + threads * DESCRIPTORS_PER_THREAD + RESERVED_DESCRIPTORS;
-    match platform::raise_descriptor_limit(needed).map_err(RunError::System)? {
-        Some(limit) if limit < needed => Err(RunError::Descriptors { needed, limit }),
+    match platform::raise_descriptor_limit(needed)? {
+        Some(limit) if limit < needed => Err(RunError::Failed(format!(
+            "the run needs {needed} descriptors and the limit is {limit}: raise it with ulimit -n {needed}"
+        ))),
         Some(_) | None => Ok(()),
     }
 }
@@ -82,7 +86,11 @@ fn claim_descriptors(settings: &RunSettings) -> Result<(), RunError> {
 /// Checks that the system lets a socket connect from each source address.
 fn check_sources(settings: &RunSettings) -> Result<(), RunError> {
     for source in settings.sources.iter().copied() {
-        check_source(source).map_err(|error| RunError::SourceAddress { source, error })?;
+        check_source(source).map_err(|error| {
+            RunError::Failed(format!(
+                "cannot connect from source address {source}: {error}"
+            ))
+        })?;
     }
     Ok(())
 }
@@ -91,10 +99,8 @@ fn check_sources(settings: &RunSettings) -> Result<(), RunError> {
 ///
 /// The last address is not tried: if that address refuses too, the run itself reports the failure.
 fn choose_address(target: &str, settings: &RunSettings) -> Result<SocketAddr, RunError> {
-    let addresses = resolve(target, settings.family).map_err(|error| RunError::Unresolved {
-        target: target.into(),
-        error,
-    })?;
+    let addresses = resolve(target, settings.family)
+        .map_err(|error| RunError::Failed(format!("cannot resolve {target}: {error}")))?;
     let accepts =
         |address: &&SocketAddr| TcpStream::connect_timeout(address, settings.timeout).is_ok();
     let last = addresses.len() - 1;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::error::RunError;
 use crate::net::signals::{SignalRequest, Signals};
 use crate::net::timers::{NEVER, nanoseconds};
 use crate::net::{Handle, platform, poll};
@@ -33,11 +32,7 @@ impl SignalWaiter {
     /// # Errors
     ///
     /// Fails if the system refuses the handlers or a poll.
-    pub fn install() -> Result<Self, RunError> {
-        Self::try_install().map_err(RunError::System)
-    }
-
-    fn try_install() -> io::Result<Self> {
+    pub fn install() -> io::Result<Self> {
         let poll = Poll::new()?;
         let handle = Handle::new(Waker::new(poll.registry(), WAKER)?);
         Ok(Self {

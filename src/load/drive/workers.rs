@@ -57,8 +57,11 @@ impl Workers {
     /// Returns the first error of a worker.
     pub fn join(&mut self) -> Result<(), RunError> {
         let join = |(thread, _): (JoinHandle<io::Result<()>>, Handle)| match thread.join() {
-            Ok(result) => result.map_err(RunError::System),
-            Err(_) => Err(RunError::WorkerPanicked),
+            Ok(result) => result.map_err(RunError::from),
+            Err(_) => {
+                let reason = "a worker thread panicked: this is a bug";
+                Err(RunError::Failed(reason.into()))
+            }
         };
         let results: Vec<_> = self.0.drain(..).map(join).collect();
         results.into_iter().collect()
@@ -95,7 +98,7 @@ mod tests {
         let join = thread::spawn(move || workers.join());
         drop(release);
         let error = join.join().expect("joining").expect_err("a worker failed");
-        assert!(matches!(error, RunError::System(error) if error.to_string() == "first"));
+        assert_eq!(error.to_string(), "cannot run: first");
         assert_eq!(has_ended.try_recv(), Ok(()), "the last worker has ended");
     }
 }
