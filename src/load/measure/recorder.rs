@@ -239,7 +239,7 @@ impl Recorder {
 
     /// Returns how long the time from `from` to `to` is in the window; 0 if `to` is before `from`.
     fn time_in_window(&self, from: u64, to: u64) -> u64 {
-        let [from, to] = [from, to].map(|time| time.clamp(self.window.start, self.window.end));
+        let (from, to) = (from.max(self.window.start), to.min(self.window.end));
         to.saturating_sub(from)
     }
 }
