@@ -146,11 +146,7 @@ impl ClientRunner {
     /// Closes the connection of a client, and records the messages that have not ended or not started.
     pub fn finish(&mut self, client: &mut Client, now: u64) {
         for message in client.close(self.settings.close) {
-            let outcome = match message {
-                Message::Scheduled { .. } | Message::Connecting { .. } => Outcome::Unsent,
-                Message::Sent(_) => Outcome::Unanswered,
-            };
-            self.recorder.end(message, outcome, now);
+            self.recorder.end(message, Outcome::Unfinished, now);
         }
         // If the load was stopped in its warm-up, there is no window, and no message of the window can be missing.
         if self.recorder.window().is_empty() {
@@ -163,7 +159,7 @@ impl ClientRunner {
         {
             self.admission.take(intended);
             let message = Message::Scheduled { intended };
-            self.recorder.end(message, Outcome::Unsent, now);
+            self.recorder.end(message, Outcome::Unfinished, now);
             client.schedule.advance();
         }
     }

@@ -37,10 +37,8 @@ pub enum Outcome {
     Failed(Failure),
     /// The reply was wrong. [`Corruption`](super::metrics::Corruption)s are counted apart.
     Corrupted,
-    /// The message was sent and had no reply at the end of the run.
-    Unanswered,
-    /// The message was not sent before the end of the run.
-    Unsent,
+    /// The run ended first. The message is unanswered if it was sent, and unsent otherwise.
+    Unfinished,
 }
 
 /// Receives what happens to the messages of a session.

@@ -185,25 +185,21 @@ impl Recorder {
             return;
         }
         let counts = &mut self.metrics.counts;
-        let has_age = match outcome {
-            Outcome::Failed(failure) => {
+        match (outcome, message) {
+            (Outcome::Corrupted, _) => return,
+            (Outcome::Failed(failure), _) => {
                 counts.failures[failure] += 1;
-                matches!(failure, Failure::Timeout | Failure::ConnectTimeout)
+                if !matches!(failure, Failure::Timeout | Failure::ConnectTimeout) {
+                    return;
+                }
             }
-            Outcome::Corrupted => false,
-            Outcome::Unanswered => {
-                counts.unanswered += 1;
-                true
-            }
-            Outcome::Unsent => {
+            (Outcome::Unfinished, Message::Sent(_)) => counts.unanswered += 1,
+            (Outcome::Unfinished, Message::Scheduled { .. } | Message::Connecting { .. }) => {
                 counts.unsent += 1;
-                true
             }
-        };
-        if has_age {
-            let age = at.saturating_sub(intended);
-            self.metrics.response.record_unfinished(age);
         }
+        let age = at.saturating_sub(intended);
+        self.metrics.response.record_unfinished(age);
     }
 
     /// Returns true if an event at `at` that belongs to no message is recorded: before the load, or in the window.

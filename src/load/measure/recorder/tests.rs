@@ -126,7 +126,7 @@ fn a_message_that_was_not_sent_ends_in_exactly_one_count() {
         (100, Outcome::Failed(Failure::Refused), 105),
         (110, Outcome::Failed(Failure::ConnectTimeout), 160),
         (120, Outcome::Corrupted, 165),
-        (130, Outcome::Unsent, 190),
+        (130, Outcome::Unfinished, 190),
     ] {
         recorder.started(intended);
         assert!(!recorder.is_idle());
@@ -151,14 +151,18 @@ fn a_message_without_a_reply_stays_in_the_histogram_as_a_lower_bound() {
     let mut recorder = recorder(Counting::All);
     answer(&mut recorder, 100, 110);
     for (intended, outcome, at) in [
-        (120, Outcome::Unanswered, 220),
+        (120, Outcome::Unfinished, 220),
         (160, Outcome::Failed(Failure::Timeout), 190),
         (170, Outcome::Failed(Failure::Reset), 190),
     ] {
         send(&mut recorder, intended);
         end_sent(&mut recorder, intended, outcome, at);
     }
-    recorder.end(Message::Scheduled { intended: 150 }, Outcome::Unsent, 220);
+    recorder.end(
+        Message::Scheduled { intended: 150 },
+        Outcome::Unfinished,
+        220,
+    );
     let metrics = recorder.end_interval(220);
     assert_eq!((metrics.counts.unanswered, metrics.counts.unsent), (1, 1));
     assert_eq!(
@@ -177,7 +181,7 @@ fn a_load_that_ends_in_its_warm_up_has_no_window() {
     send(&mut recorder, 70);
     recorder.record_wait(60, 80);
     recorder.end_window(80);
-    end_sent(&mut recorder, 70, Outcome::Unanswered, 80);
+    end_sent(&mut recorder, 70, Outcome::Unfinished, 80);
     assert_eq!(recorder.window(), 100..100);
     let metrics = recorder.end_interval(100);
     assert_eq!(
