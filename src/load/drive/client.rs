@@ -7,7 +7,7 @@ use mio::net::TcpStream;
 use mio::{Registry, Token};
 
 use super::session::Session;
-use crate::load::measure::message::Message;
+use crate::load::measure::message::{Message, Stage};
 use crate::load::plan::schedule::Schedule;
 use crate::load::plan::settings::Close;
 use crate::net::outbound::Connecting;
@@ -168,9 +168,10 @@ impl Client {
         if unsent.is_some() {
             self.schedule.advance();
         }
-        let unsent = unsent.map(|intended| Message::Connecting { intended });
-        let unanswered = unanswered.into_iter().flatten().map(Message::Sent);
-        unsent.into_iter().chain(unanswered)
+        let at_stage = |stage| move |intended| Message { intended, stage };
+        let unsent = unsent.into_iter().map(at_stage(Stage::Connecting));
+        let unanswered = unanswered.into_iter().flatten();
+        unsent.chain(unanswered.map(at_stage(Stage::Sent)))
     }
 }
 

@@ -15,7 +15,7 @@ use super::control::{WorkerEvent, WorkerEventSender, WorkerSetup};
 use super::session::{Session, SessionLoad, SessionSettings, SessionStatus};
 use super::timer_queue::TimerQueue;
 use crate::load::measure::failure::Failure;
-use crate::load::measure::message::{Message, Observer, Outcome};
+use crate::load::measure::message::{Message, Observer, Outcome, Stage};
 use crate::load::measure::metrics::Corruption;
 use crate::load::measure::recorder::Recorder;
 use crate::load::plan::payload::PIECE;
@@ -158,7 +158,10 @@ impl ClientRunner {
             .filter(|due| self.admission.belongs_to_load(*due))
         {
             self.admission.take(intended);
-            let message = Message::Scheduled { intended };
+            let message = Message {
+                intended,
+                stage: Stage::Scheduled,
+            };
             self.recorder.end(message, Outcome::Unfinished, now);
             client.schedule.advance();
         }

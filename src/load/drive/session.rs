@@ -62,6 +62,8 @@ pub enum SessionLoad {
     Unlimited,
     /// With churn: exactly one message. The message was admitted when its connect started.
     OneMessage,
+    /// No more: the one message was sent.
+    NoMessage,
 }
 
 /// The state in which [`Session::drive`] leaves a session.
@@ -99,8 +101,8 @@ pub struct Session {
     in_flight: VecDeque<InFlight>,
     /// Bytes of the oldest message that are back.
     received: usize,
-    /// Bytes of the newest message that the socket has accepted.
-    written: usize,
+    /// Bytes of the newest message that the socket has not accepted yet.
+    unwritten: usize,
     /// The offset of the next message in the byte stream of the connection.
     next_offset: u64,
     /// The time since which the next message is sendable, apart from its intended time: from then on, only the load
@@ -116,8 +118,6 @@ pub struct Session {
     /// The time since which the socket has accepted no bytes, if the latest write was blocked.
     blocked_since: Option<u64>,
     load: SessionLoad,
-    /// True if the one message of [`SessionLoad::OneMessage`] was sent.
-    has_sent_all: bool,
     random: fastrand::Rng,
 }
 
@@ -142,7 +142,7 @@ impl Session {
             greeting_left: settings.greeting,
             in_flight: VecDeque::new(),
             received: 0,
-            written: 0,
+            unwritten: 0,
             next_offset: 0,
             sendable_since: now - connect_lag,
             was_full: false,
@@ -150,7 +150,6 @@ impl Session {
             connect_lag,
             blocked_since: None,
             load,
-            has_sent_all: false,
             random: random(settings.seed, RngStream::Sizes, number),
         }
     }
@@ -205,21 +204,21 @@ impl Session {
 
     /// Returns true if the session could send another message now.
     pub fn can_send(&self) -> bool {
-        !self.has_sent_all
+        !self.has_sent_all()
             && self.greeting_left == 0
             && self.readiness.is_writable()
-            && !self.is_writing()
+            && self.unwritten == 0
             && self.in_flight.len() < self.settings.pipeline
     }
 
     /// Returns true if the one message of [`SessionLoad::OneMessage`] was sent.
     pub fn has_sent_all(&self) -> bool {
-        self.has_sent_all
+        self.load == SessionLoad::NoMessage
     }
 
     /// Returns true if the one message of [`SessionLoad::OneMessage`] was answered.
     pub fn is_complete(&self) -> bool {
-        self.has_sent_all && self.in_flight.is_empty()
+        self.has_sent_all() && self.in_flight.is_empty()
     }
 
     /// Returns the time since which the peer owes bytes: the greeting, or the reply to the oldest message.
@@ -230,14 +229,10 @@ impl Session {
         }
     }
 
-    /// Ends the session and returns the messages without a complete reply, the oldest first.
-    pub fn into_unanswered(self) -> impl ExactSizeIterator<Item = Timestamps> {
-        self.in_flight.into_iter().map(|message| message.times)
-    }
-
-    fn is_writing(&self) -> bool {
-        let newest = self.in_flight.back();
-        newest.is_some_and(|message| self.written < message.size)
+    /// Ends the session. Returns when the messages without a complete reply were intended, the oldest first.
+    pub fn into_unanswered(self) -> impl ExactSizeIterator<Item = u64> {
+        let messages = self.in_flight.into_iter();
+        messages.map(|message| message.times.intended)
     }
 
     /// Returns the bytes of `message`. Without verification all messages have the same bytes, which stay in the CPU's

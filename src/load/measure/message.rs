@@ -13,21 +13,24 @@ pub struct Timestamps {
     pub sent: u64,
 }
 
+/// A message that ends without a reply that is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// When the message was intended.
+    pub intended: u64,
+    /// How far the message got.
+    pub stage: Stage,
+}
+
 /// How far a message got before it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message {
+pub enum Stage {
     /// The message was due and nothing was started for it.
-    Scheduled {
-        /// When the message was intended.
-        intended: u64,
-    },
+    Scheduled,
     /// With churn: a connect was started for the message, and the message was not sent.
-    Connecting {
-        /// When the message was intended.
-        intended: u64,
-    },
+    Connecting,
     /// The socket accepted at least one byte of the message.
-    Sent(Timestamps),
+    Sent,
 }
 
 /// How a message ended without a reply that is right.
@@ -53,14 +56,4 @@ pub trait Observer {
     fn received(&mut self, bytes: usize, at: u64);
     /// At `at` the connection is about to be read for the first time in this turn.
     fn reading(&mut self, at: u64);
-}
-
-impl Message {
-    /// Returns when the message was intended.
-    pub fn intended(&self) -> u64 {
-        match self {
-            Self::Scheduled { intended } | Self::Connecting { intended } => *intended,
-            Self::Sent(times) => times.intended,
-        }
-    }
 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::failure::Failure;
-use super::message::{Message, Observer, Outcome, Timestamps};
+use super::message::{Message, Observer, Outcome, Stage, Timestamps};
 use super::metrics::{Corruption, Metrics, busy};
 
 /// The recorder of one worker.
@@ -175,17 +175,17 @@ impl Recorder {
     /// A message without a reply stays in the response histogram at its age, as a lower bound. A message whose
     /// connection failed is only counted, unless the failure is a timeout.
     pub fn end(&mut self, message: Message, outcome: Outcome, at: u64) {
-        let intended = message.intended();
-        match message {
-            Message::Scheduled { .. } => {}
-            Message::Connecting { .. } => self.close(intended, at),
-            Message::Sent(_) => self.close_sent(intended, at),
+        let Message { intended, stage } = message;
+        match stage {
+            Stage::Scheduled => {}
+            Stage::Connecting => self.close(intended, at),
+            Stage::Sent => self.close_sent(intended, at),
         }
         if !self.window.contains(&intended) {
             return;
         }
         let counts = &mut self.metrics.counts;
-        match (outcome, message) {
+        match (outcome, stage) {
             (Outcome::Corrupted, _) => return,
             (Outcome::Failed(failure), _) => {
                 counts.failures[failure] += 1;
@@ -193,10 +193,8 @@ impl Recorder {
                     return;
                 }
             }
-            (Outcome::Unfinished, Message::Sent(_)) => counts.unanswered += 1,
-            (Outcome::Unfinished, Message::Scheduled { .. } | Message::Connecting { .. }) => {
-                counts.unsent += 1;
-            }
+            (Outcome::Unfinished, Stage::Sent) => counts.unanswered += 1,
+            (Outcome::Unfinished, Stage::Scheduled | Stage::Connecting) => counts.unsent += 1,
         }
         let age = at.saturating_sub(intended);
         self.metrics.response.record_unfinished(age);

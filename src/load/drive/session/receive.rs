@@ -66,7 +66,7 @@ impl Session {
                 return Err(self.unexpected_bytes(self.next_offset, bytes));
             };
             let sent = match self.in_flight.len() {
-                1 => self.written,
+                1 => oldest.size - self.unwritten,
                 _ => oldest.size,
             };
             let expected = sent - self.received;

@@ -18,13 +18,13 @@ impl Session {
         observer: &mut impl Observer,
     ) -> Result<(), Failure> {
         loop {
-            if self.is_writing() {
+            let newest = self.in_flight.back().filter(|_| self.unwritten > 0);
+            if let Some(message) = newest.copied() {
                 if !self.readiness.is_writable() {
                     return Ok(());
                 }
-                let message = self.in_flight[self.in_flight.len() - 1];
-                match self.write_some(socket, &message, self.written)? {
-                    Some(length) => self.written += length,
+                match self.write_some(socket, &message, message.size - self.unwritten)? {
+                    Some(length) => self.unwritten -= length,
                     None => return Ok(()),
                 }
             } else if !self.can_send() || !self.send_next(socket, schedule, admission, observer)? {
@@ -46,6 +46,7 @@ impl Session {
         let is_admitted = match self.load {
             SessionLoad::Unlimited => admission.admits(intended),
             SessionLoad::OneMessage => true,
+            SessionLoad::NoMessage => false,
         };
         if intended > sent || !is_admitted {
             return Ok(false);
@@ -63,7 +64,7 @@ impl Session {
             return Ok(false);
         };
         self.in_flight.push_back(message);
-        self.written = length;
+        self.unwritten = message.size - length;
         self.next_offset += message.size as u64;
         if let Some(since) = self.room_since.pop_front() {
             self.sendable_since = self.sendable_since.max(since);
@@ -74,7 +75,7 @@ impl Session {
                 admission.take(intended);
                 observer.started(intended);
             }
-            SessionLoad::OneMessage => self.has_sent_all = true,
+            SessionLoad::OneMessage | SessionLoad::NoMessage => self.load = SessionLoad::NoMessage,
         }
         observer.sent(&message.times);
         Ok(true)

@@ -15,13 +15,17 @@ fn recorder(counting: Counting) -> Recorder {
     recorder
 }
 
+fn message(intended: u64, stage: Stage) -> Message {
+    Message { intended, stage }
+}
+
 fn send(recorder: &mut Recorder, intended: u64) {
     recorder.started(intended);
     recorder.sent(&times(intended));
 }
 
 fn end_sent(recorder: &mut Recorder, intended: u64, outcome: Outcome, at: u64) {
-    recorder.end(Message::Sent(times(intended)), outcome, at);
+    recorder.end(message(intended, Stage::Sent), outcome, at);
 }
 
 fn answer(recorder: &mut Recorder, intended: u64, at: u64) {
@@ -57,12 +61,12 @@ fn a_limited_run_is_idle_and_ended_without_the_messages_left_from_the_warm_up() 
     assert_eq!(recorder.last_counted_end(), 100, "the start of the window");
     recorder.started(100);
     assert!(!recorder.is_idle());
-    let message = Message::Connecting { intended: 100 };
-    recorder.end(message, Outcome::Failed(Failure::Closed), 105);
+    let ended = message(100, Stage::Connecting);
+    recorder.end(ended, Outcome::Failed(Failure::Closed), 105);
     answer(&mut recorder, 110, 115);
     assert!(recorder.is_idle());
-    let message = Message::Connecting { intended: 90 };
-    recorder.end(message, Outcome::Failed(Failure::Refused), 170);
+    let ended = message(90, Stage::Connecting);
+    recorder.end(ended, Outcome::Failed(Failure::Refused), 170);
     recorder.answered(&times(80), 64, 180);
     assert_eq!(recorder.last_counted_end(), 115);
     assert_eq!(recorder.last_end(), 180);
@@ -130,7 +134,7 @@ fn a_message_that_was_not_sent_ends_in_exactly_one_count() {
     ] {
         recorder.started(intended);
         assert!(!recorder.is_idle());
-        recorder.end(Message::Connecting { intended }, outcome, at);
+        recorder.end(message(intended, Stage::Connecting), outcome, at);
         assert!(recorder.is_idle());
     }
     let metrics = recorder.end_interval(200);
@@ -158,11 +162,7 @@ fn a_message_without_a_reply_stays_in_the_histogram_as_a_lower_bound() {
         send(&mut recorder, intended);
         end_sent(&mut recorder, intended, outcome, at);
     }
-    recorder.end(
-        Message::Scheduled { intended: 150 },
-        Outcome::Unfinished,
-        220,
-    );
+    recorder.end(message(150, Stage::Scheduled), Outcome::Unfinished, 220);
     let metrics = recorder.end_interval(220);
     assert_eq!((metrics.counts.unanswered, metrics.counts.unsent), (1, 1));
     assert_eq!(
