@@ -210,8 +210,9 @@ impl ClientRunner {
                     return self.fail(client, Failure::Reset, turn);
                 }
                 // A message of an open loop is queued if only its time is missing.
-                let can_send = connection.session.can_send();
-                if let (true, Some(due)) = (can_send, client.schedule.next_due()) {
+                if connection.session.can_send()
+                    && let Some(due) = client.schedule.next_due()
+                {
                     self.schedule_send(client, due);
                 }
                 if status == SessionStatus::MoreToRead {

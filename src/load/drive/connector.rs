@@ -59,7 +59,6 @@ impl Connector {
 
     /// Returns when the next first connect is due, or [`NEVER`] if all are started or must wait for another to end.
     pub fn next_first_connect(&self) -> u64 {
-        let most_pending = (FIRST_CONNECTS / self.share.threads).max(1);
         if self.tried == self.clients {
             return NEVER;
         }
@@ -68,7 +67,7 @@ impl Connector {
                 let gap = 1e9 * self.share.workers() as f64 / rate;
                 self.started + (self.tried as f64 * gap) as u64
             }
-            None if self.pending < most_pending => 0,
+            None if self.pending < (FIRST_CONNECTS / self.share.threads).max(1) => 0,
             None => NEVER,
         }
     }

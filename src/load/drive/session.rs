@@ -204,11 +204,11 @@ impl Session {
 
     /// Returns true if the session could send another message now.
     pub fn can_send(&self) -> bool {
-        !self.has_sent_all()
+        self.in_flight.len() < self.settings.pipeline
+            && self.unwritten == 0
             && self.greeting_left == 0
             && self.readiness.is_writable()
-            && self.unwritten == 0
-            && self.in_flight.len() < self.settings.pipeline
+            && !self.has_sent_all()
     }
 
     /// Returns true if the one message of [`SessionLoad::OneMessage`] was sent.
