@@ -12,13 +12,13 @@ use super::admission::Admission;
 use super::client::{Client, Connection, SocketState};
 use super::connector::{Connector, finish_connect};
 use super::control::{WorkerEvent, WorkerEventSender, WorkerSetup};
-use super::session::{Session, SessionLoad, SessionSettings, SessionStatus};
+use super::session::{Session, SessionLoad, SessionStatus};
 use super::timer_queue::TimerQueue;
 use crate::load::measure::failure::Failure;
 use crate::load::measure::message::{Message, Observer, Outcome, Stage};
 use crate::load::measure::metrics::Corruption;
 use crate::load::measure::recorder::Recorder;
-use crate::load::plan::payload::PIECE;
+use crate::load::plan::payload::{PIECE, Payload};
 use crate::load::plan::schedule::Schedule;
 use crate::load::plan::settings::RunSettings;
 use crate::load::plan::share::WorkerShare;
@@ -29,7 +29,7 @@ use crate::net::timers::{NEVER, nanoseconds};
 /// What the clients of one worker share.
 pub struct ClientRunner {
     settings: Arc<RunSettings>,
-    session_settings: Arc<SessionSettings>,
+    payload: Arc<Payload>,
     timeout: u64,
     worker_events: WorkerEventSender,
     read_buffer: Box<[u8]>,
@@ -58,15 +58,7 @@ impl ClientRunner {
     pub fn new(setup: &WorkerSetup, share: WorkerShare, now: u64) -> Self {
         let settings = Arc::clone(&setup.settings);
         Self {
-            session_settings: Arc::new(SessionSettings {
-                payload: Arc::clone(&setup.payload),
-                sizes: settings.sizes.clone(),
-                pipeline: settings.pipeline,
-                greeting: settings.skip,
-                verify: settings.verify,
-                seed: settings.seed,
-                clock: platform::monotonic_now,
-            }),
+            payload: Arc::clone(&setup.payload),
             timeout: nanoseconds(settings.timeout),
             worker_events: setup.worker_events.clone(),
             read_buffer: vec![0; PIECE].into_boxed_slice(),
@@ -257,16 +249,18 @@ impl ClientRunner {
             true => SessionLoad::OneMessage,
             false => SessionLoad::Unlimited,
         };
-        let Connected {
-            socket,
-            registration,
-            readiness,
-        } = connected;
-        let (number, lag) = (client.connection_number, client.connect_lag());
-        let session = Session::new(&self.session_settings, number, load, readiness, now, lag);
+        let session = Session::new(
+            &self.settings,
+            &self.payload,
+            client.connection_number,
+            load,
+            connected.readiness,
+            now,
+            client.connect_lag(),
+        );
         client.socket = SocketState::Up(Connection {
-            socket,
-            registration,
+            socket: connected.socket,
+            registration: connected.registration,
             session,
         });
         self.recorder

@@ -15,7 +15,7 @@
 //!
 //! [`Session::drive`] reads replies before it sends. Like a connection of the server, a session calls the socket while
 //! [`Readiness`] says that the socket is ready, and only `WouldBlock` disproves that (on epoll, a short read too). The
-//! clock is one of the [`SessionSettings`], so tests set the time. `receive.rs` reads and compares, `send.rs` writes.
+//! [`Observer`] has the clock, so tests set the time. `receive.rs` reads and compares, `send.rs` writes.
 
 mod receive;
 mod send;
@@ -34,26 +34,7 @@ use crate::load::measure::metrics::Corruption;
 use crate::load::plan::payload::{MessageBytes, Payload};
 use crate::load::plan::random::{RngStream, random};
 use crate::load::plan::schedule::Schedule;
-use crate::load::plan::settings::Sizes;
-
-/// Settings that all sessions of a worker share.
-#[derive(Clone)]
-pub struct SessionSettings {
-    /// The bytes of the messages.
-    pub payload: Arc<Payload>,
-    /// The sizes of the messages.
-    pub sizes: Sizes,
-    /// The most unanswered messages of a connection.
-    pub pipeline: usize,
-    /// Bytes of a greeting that the server sends first on each connection. They are discarded.
-    pub greeting: usize,
-    /// True if every byte of a reply is compared with the message.
-    pub verify: bool,
-    /// The seed of the message sizes.
-    pub seed: u64,
-    /// The monotonic clock, in nanoseconds.
-    pub clock: fn() -> u64,
-}
+use crate::load::plan::settings::RunSettings;
 
 /// How many messages a session carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +71,8 @@ struct InFlight {
 
 /// An established connection under load.
 pub struct Session {
-    settings: Arc<SessionSettings>,
+    settings: Arc<RunSettings>,
+    payload: Arc<Payload>,
     readiness: Readiness,
     /// The number of the connection, from 1.
     number: u64,
@@ -127,7 +109,8 @@ impl Session {
     /// `connect_lag` is the delay of the connect that the load generator itself caused. The first message could have
     /// been sent that much earlier.
     pub(crate) fn new(
-        settings: &Arc<SessionSettings>,
+        settings: &Arc<RunSettings>,
+        payload: &Arc<Payload>,
         number: u64,
         load: SessionLoad,
         readiness: Readiness,
@@ -136,10 +119,11 @@ impl Session {
     ) -> Self {
         Self {
             settings: Arc::clone(settings),
+            payload: Arc::clone(payload),
             readiness,
             number,
-            start: settings.payload.start(number),
-            greeting_left: settings.greeting,
+            start: payload.start(number),
+            greeting_left: settings.skip,
             in_flight: VecDeque::new(),
             received: 0,
             unwritten: 0,
@@ -242,7 +226,7 @@ impl Session {
             true => (self.start, message.offset),
             false => (0, 0),
         };
-        self.settings.payload.message(start, offset, message.size)
+        self.payload.message(start, offset, message.size)
     }
 }
 

@@ -44,8 +44,10 @@ pub enum Outcome {
     Unfinished,
 }
 
-/// Receives what happens to the messages of a session.
+/// Receives what happens to the messages of a session, and has the clock of the session.
 pub trait Observer {
+    /// Returns the time of the monotonic clock in nanoseconds.
+    fn now(&self) -> u64;
     /// A message starts that is intended at `intended`. With churn the connect is the start.
     fn started(&mut self, intended: u64);
     /// The socket accepted the first byte of a started message.

@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::failure::Failure;
 use super::message::{Message, Observer, Outcome, Stage, Timestamps};
 use super::metrics::{Corruption, Metrics, busy};
+use crate::net::platform;
 
 /// The recorder of one worker.
 #[derive(Debug, Default)]
@@ -239,6 +240,11 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
+    #[inline]
+    fn now(&self) -> u64 {
+        platform::monotonic_now()
+    }
+
     fn started(&mut self, intended: u64) {
         self.open += u64::from(self.is_counted(intended));
     }

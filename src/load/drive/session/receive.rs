@@ -22,7 +22,7 @@ impl Session {
         if !self.readiness.is_readable() {
             return SessionStatus::Waiting;
         }
-        observer.reading((self.settings.clock)());
+        observer.reading(observer.now());
         for _ in 0..READS {
             match socket.read(buffer) {
                 Ok(0) if self.readiness.is_reset() => return SessionStatus::Failed(Failure::Reset),
@@ -31,7 +31,7 @@ impl Session {
                     if length < buffer.len() {
                         self.readiness.read_came_short();
                     }
-                    let at = (self.settings.clock)();
+                    let at = observer.now();
                     if let Err(corruption) = self.handle_bytes(&buffer[..length], observer, at) {
                         return SessionStatus::Corrupted(corruption);
                     }

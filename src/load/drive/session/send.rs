@@ -23,7 +23,7 @@ impl Session {
                 if !self.readiness.is_writable() {
                     return Ok(());
                 }
-                match self.write_some(socket, &message, message.size - self.unwritten)? {
+                match self.write_some(socket, &message, message.size - self.unwritten, observer)? {
                     Some(length) => self.unwritten -= length,
                     None => return Ok(()),
                 }
@@ -41,7 +41,7 @@ impl Session {
         admission: &mut Admission,
         observer: &mut impl Observer,
     ) -> Result<bool, Failure> {
-        let sent = (self.settings.clock)();
+        let sent = observer.now();
         let intended = schedule.next_due().unwrap_or(self.sendable_since);
         let is_admitted = match self.load {
             SessionLoad::Unlimited => admission.admits(intended),
@@ -60,7 +60,7 @@ impl Session {
             offset: self.next_offset,
             size: self.settings.sizes.draw(&mut self.random),
         };
-        let Some(length) = self.write_some(socket, &message, 0)? else {
+        let Some(length) = self.write_some(socket, &message, 0, observer)? else {
             return Ok(false);
         };
         self.in_flight.push_back(message);
@@ -87,6 +87,7 @@ impl Session {
         socket: &mut impl Write,
         message: &InFlight,
         from: usize,
+        observer: &impl Observer,
     ) -> Result<Option<usize>, Failure> {
         loop {
             let bytes = self.bytes_of(message);
@@ -101,7 +102,7 @@ impl Session {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock => {
                         self.readiness.write_would_block();
-                        self.blocked_since = Some((self.settings.clock)());
+                        self.blocked_since = Some(observer.now());
                         return Ok(None);
                     }
                     kind => return Err(failure_of(kind)),

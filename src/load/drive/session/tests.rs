@@ -1,32 +1,28 @@
 //! A session on a scripted transport, with a clock that the test sets.
 
-use std::cell::Cell;
-
 use proptest::prelude::*;
 
 use super::*;
 use crate::conn::script::Script;
 use crate::conn::{Framing, ShortRead};
+use crate::load::plan::settings::Sizes;
+use crate::load::testing::closed_loop;
 
 const NUMBER: u64 = 3;
 
-thread_local! {
-    static NOW: Cell<u64> = const { Cell::new(0) };
-}
-
-fn now() -> u64 {
-    NOW.get()
-}
-
-/// Everything that the session has reported.
+/// Everything that the session has reported, and its clock.
 #[derive(Default)]
 struct Log {
+    now: u64,
     started: Vec<u64>,
     sent: Vec<Timestamps>,
     answered: Vec<(Timestamps, u64)>,
 }
 
 impl Observer for Log {
+    fn now(&self) -> u64 {
+        self.now
+    }
     fn started(&mut self, intended: u64) {
         self.started.push(intended);
     }
@@ -42,7 +38,8 @@ impl Observer for Log {
 
 /// A session and its surroundings. The load is open, and the time is 100.
 struct Harness {
-    settings: Arc<SessionSettings>,
+    settings: Arc<RunSettings>,
+    payload: Arc<Payload>,
     session: Session,
     schedule: Schedule,
     admission: Admission,
@@ -51,24 +48,24 @@ struct Harness {
 
 impl Harness {
     fn new(size: usize, pipeline: usize) -> Self {
-        NOW.set(100);
-        let settings = Arc::new(SessionSettings {
-            payload: Arc::new(Payload::new(Framing::Raw, 1)),
+        let settings = Arc::new(RunSettings {
             sizes: Sizes::one(size),
             pipeline,
-            greeting: 0,
-            verify: true,
-            seed: 1,
-            clock: now,
+            ..closed_loop().settings
         });
+        let payload = Arc::new(Payload::new(Framing::Raw, 1));
         let mut admission = Admission::default();
         admission.open(0..u64::MAX, None);
         Self {
-            session: session(&settings, SessionLoad::Unlimited, 0),
+            session: session(&settings, &payload, SessionLoad::Unlimited, 0),
             settings,
+            payload,
             schedule: Schedule::Closed,
             admission,
-            log: Log::default(),
+            log: Log {
+                now: 100,
+                ..Log::default()
+            },
         }
     }
 
@@ -94,7 +91,7 @@ impl Harness {
 
     /// Records an event at `at`: the socket may be readable.
     fn readable(&mut self, at: u64) {
-        NOW.set(at);
+        self.log.now = at;
         let ready = Ready {
             readable: true,
             ..Ready::default()
@@ -104,7 +101,7 @@ impl Harness {
 
     /// Records an event at `at`: the socket may be writable.
     fn writable(&mut self, at: u64) {
-        NOW.set(at);
+        self.log.now = at;
         let ready = Ready {
             writable: true,
             ..Ready::default()
@@ -114,15 +111,20 @@ impl Harness {
 
     /// Returns bytes of the connection's byte stream.
     fn bytes(&self, from: usize, length: usize) -> Vec<u8> {
-        let start = self.settings.payload.start(NUMBER);
-        let message = self.settings.payload.message(start, from as u64, length);
+        let start = self.payload.start(NUMBER);
+        let message = self.payload.message(start, from as u64, length);
         message.pieces(0).concat()
     }
 }
 
-fn session(settings: &Arc<SessionSettings>, load: SessionLoad, connect_lag: u64) -> Session {
+fn session(
+    settings: &Arc<RunSettings>,
+    payload: &Arc<Payload>,
+    load: SessionLoad,
+    connect_lag: u64,
+) -> Session {
     let readiness = Readiness::new(ShortRead::ProvesEmpty);
-    Session::new(settings, NUMBER, load, readiness, now(), connect_lag)
+    Session::new(settings, payload, NUMBER, load, readiness, 100, connect_lag)
 }
 
 #[test]
@@ -186,7 +188,7 @@ fn an_open_loop_keeps_the_times_of_messages_that_it_could_not_send() {
 #[test]
 fn a_delay_of_the_generator_is_in_the_send_lag() {
     let mut harness = Harness::new(5, 2).with_schedule(10.0);
-    NOW.set(117);
+    harness.log.now = 117;
     harness.drive(&mut Script::new());
     let times = |intended| Timestamps {
         intended,
@@ -309,11 +311,11 @@ fn bytes_that_arrive_before_they_were_sent_are_wrong() {
 #[test]
 fn a_greeting_is_discarded_however_it_is_split() {
     let mut harness = Harness::new(5, 1);
-    let settings = Arc::new(SessionSettings {
-        greeting: 7,
+    let settings = Arc::new(RunSettings {
+        skip: 7,
         ..(*harness.settings).clone()
     });
-    harness.session = session(&settings, SessionLoad::Unlimited, 3);
+    harness.session = session(&settings, &harness.payload, SessionLoad::Unlimited, 3);
     let mut script = Script::new();
     harness.drive(&mut script);
     script.expect_calls(&[]);
@@ -364,7 +366,12 @@ fn an_end_of_input_after_an_event_that_reported_a_reset_is_a_reset() {
 #[test]
 fn a_session_of_one_message_is_complete_with_its_reply() {
     let mut harness = Harness::new(5, 1);
-    harness.session = session(&harness.settings, SessionLoad::OneMessage, 0);
+    harness.session = session(
+        &harness.settings,
+        &harness.payload,
+        SessionLoad::OneMessage,
+        0,
+    );
     // The connect has admitted the message, so the end of the load does not keep it back.
     harness.admission.close();
     harness.drive(&mut Script::new());
