@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mio::Registry;
+use mio::Poll;
 
 use super::admission::Admission;
 use super::client::{Client, Connection, SocketState};
@@ -28,6 +28,9 @@ use crate::net::timers::{NEVER, nanoseconds};
 
 /// What the clients of one worker share.
 pub struct ClientRunner {
+    pub poll: Poll,
+    /// When the poll returned.
+    pub now: u64,
     settings: Arc<RunSettings>,
     payload: Arc<Payload>,
     timeout: u64,
@@ -44,20 +47,14 @@ pub struct ClientRunner {
     pub timers: TimerQueue,
 }
 
-/// The turn of the worker in which a client is run.
-#[derive(Clone, Copy)]
-pub struct Turn<'a> {
-    /// When the poll returned.
-    pub now: u64,
-    /// The registry of the poll.
-    pub registry: &'a Registry,
-}
-
 impl ClientRunner {
-    /// Creates the runner of a worker that starts to connect at `now`.
-    pub fn new(setup: &WorkerSetup, share: WorkerShare, now: u64) -> Self {
+    /// Creates the runner of a worker that starts to connect now.
+    pub fn new(setup: &WorkerSetup, share: WorkerShare, poll: Poll) -> Self {
         let settings = Arc::clone(&setup.settings);
+        let now = platform::monotonic_now();
         Self {
+            poll,
+            now,
             payload: Arc::clone(&setup.payload),
             timeout: nanoseconds(settings.timeout),
             worker_events: setup.worker_events.clone(),
@@ -80,65 +77,65 @@ impl ClientRunner {
     }
 
     /// Runs a client whose socket may be ready.
-    pub fn run(&mut self, client: &mut Client, turn: Turn) {
+    pub fn run(&mut self, client: &mut Client) {
         match &client.socket {
             SocketState::Down => {}
-            SocketState::Connecting(_) => self.finish_connect(client, turn),
-            SocketState::Up(_) => self.run_session(client, turn),
+            SocketState::Connecting(_) => self.finish_connect(client),
+            SocketState::Up(_) => self.run_session(client),
         }
     }
 
     /// Sends a message that is due. With churn, starts its connect.
-    pub fn run_send(&mut self, client: &mut Client, turn: Turn) {
+    pub fn run_send(&mut self, client: &mut Client) {
         client.send_at = NEVER;
         match &client.socket {
-            SocketState::Down if self.settings.churn => self.connect(client, turn),
+            SocketState::Down if self.settings.churn => self.connect(client),
             SocketState::Down | SocketState::Connecting(_) => {}
-            SocketState::Up(_) => self.run_session(client, turn),
+            SocketState::Up(_) => self.run_session(client),
         }
     }
 
     /// Handles a timeout, or a reconnect that is due.
-    pub fn run_timer(&mut self, client: &mut Client, turn: Turn) {
+    pub fn run_timer(&mut self, client: &mut Client) {
         client.timer_at = NEVER;
-        if client.is_newly_stalled(turn.now) {
+        if client.is_newly_stalled(self.now) {
             self.worker_events.send(WorkerEvent::PeerStalled {
                 connection: client.connection_number,
             });
         }
-        if client.deadline(self.timeout) > turn.now {
+        if client.deadline(self.timeout) > self.now {
             return self.arm_timer(client);
         }
         match &client.socket {
-            SocketState::Connecting(_) => self.fail_connect(client, Failure::ConnectTimeout, turn),
-            SocketState::Up(_) => self.fail(client, Failure::Timeout, turn),
+            SocketState::Connecting(_) => self.fail_connect(client, Failure::ConnectTimeout),
+            SocketState::Up(_) => self.fail(client, Failure::Timeout),
             SocketState::Down if !self.admission.is_open() => client.reconnect_at = NEVER,
-            SocketState::Down if self.settings.churn => self.plan_connect(client, turn),
+            SocketState::Down if self.settings.churn => self.plan_connect(client),
             SocketState::Down => {
-                self.recorder.record_reconnect(turn.now);
-                self.connect(client, turn);
+                self.recorder.record_reconnect(self.now);
+                self.connect(client);
             }
         }
     }
 
     /// Starts the load on a client. The load starts at `load_start`.
-    pub fn start_load(&mut self, client: &mut Client, load_start: u64, turn: Turn) {
+    pub fn start_load(&mut self, client: &mut Client, load_start: u64) {
         client.schedule = Schedule::new(&self.settings, client.number, load_start);
         if self.settings.churn {
-            self.close_and_plan_connect(client, turn);
+            self.close_and_plan_connect(client);
         } else if let SocketState::Up(connection) = &mut client.socket {
-            connection.session.handle_load_start(turn.now);
-            self.run_session(client, turn);
+            connection.session.handle_load_start(self.now);
+            self.run_session(client);
         } else {
-            client.reconnect_at = turn.now;
+            client.reconnect_at = self.now;
             self.arm_timer(client);
         }
     }
 
     /// Closes the connection of a client, and records the messages that have not ended or not started.
-    pub fn finish(&mut self, client: &mut Client, now: u64) {
+    pub fn finish(&mut self, client: &mut Client) {
         for message in client.close(self.settings.close) {
-            self.recorder.end(message, Outcome::Unfinished, now);
+            self.recorder.end(message, Outcome::Unfinished, self.now);
         }
         // If the load was stopped in its warm-up, there is no window, and no message of the window can be missing.
         if self.recorder.window().is_empty() {
@@ -154,15 +151,15 @@ impl ClientRunner {
                 intended,
                 stage: Stage::Scheduled,
             };
-            self.recorder.end(message, Outcome::Unfinished, now);
+            self.recorder.end(message, Outcome::Unfinished, self.now);
             client.schedule.advance();
         }
     }
 
     /// Starts a connect. With churn the connect starts a message, so the message must be admitted.
-    pub fn connect(&mut self, client: &mut Client, turn: Turn) {
+    pub fn connect(&mut self, client: &mut Client) {
         if self.is_churning() {
-            let intended = client.schedule.next_due().unwrap_or(turn.now);
+            let intended = client.schedule.next_due().unwrap_or(self.now);
             if !self.admission.admits(intended) {
                 return;
             }
@@ -170,13 +167,13 @@ impl ClientRunner {
             self.recorder.started(intended);
             client.connect_message = Some(intended);
         }
-        match self.connector.connect(client, turn.registry) {
+        match self.connector.connect(client, self.poll.registry()) {
             Ok(()) => self.arm_timer(client),
-            Err(failure) => self.fail_connect(client, failure, turn),
+            Err(failure) => self.fail_connect(client, failure),
         }
     }
 
-    fn run_session(&mut self, client: &mut Client, turn: Turn) {
+    fn run_session(&mut self, client: &mut Client) {
         let token = client.token();
         let SocketState::Up(connection) = &mut client.socket else {
             return;
@@ -190,16 +187,16 @@ impl ClientRunner {
         );
         let is_complete = connection.session.is_complete();
         match status {
-            SessionStatus::Corrupted(corruption) => self.fail_corrupted(client, corruption, turn),
+            SessionStatus::Corrupted(corruption) => self.fail_corrupted(client, corruption),
             SessionStatus::Waiting | SessionStatus::MoreToRead | SessionStatus::Failed(_)
                 if is_complete =>
             {
-                self.close_and_plan_connect(client, turn);
+                self.close_and_plan_connect(client);
             }
-            SessionStatus::Failed(failure) => self.fail(client, failure, turn),
+            SessionStatus::Failed(failure) => self.fail(client, failure),
             SessionStatus::Waiting | SessionStatus::MoreToRead => {
-                if !connection.update_registration(turn.registry, token) {
-                    return self.fail(client, Failure::Reset, turn);
+                if !connection.update_registration(self.poll.registry(), token) {
+                    return self.fail(client, Failure::Reset);
                 }
                 // A message of an open loop is queued if only its time is missing.
                 if connection.session.can_send()
@@ -235,15 +232,15 @@ impl ClientRunner {
         self.settings.churn && !self.admission.is_before_load()
     }
 
-    fn finish_connect(&mut self, client: &mut Client, turn: Turn) {
-        match finish_connect(client, turn.registry) {
+    fn finish_connect(&mut self, client: &mut Client) {
+        match finish_connect(client, self.poll.registry()) {
             Ok(None) => {}
-            Ok(Some(connected)) => self.open_session(client, connected, turn),
-            Err(failure) => self.fail_connect(client, failure, turn),
+            Ok(Some(connected)) => self.open_session(client, connected),
+            Err(failure) => self.fail_connect(client, failure),
         }
     }
 
-    fn open_session(&mut self, client: &mut Client, connected: Connected, turn: Turn) {
+    fn open_session(&mut self, client: &mut Client, connected: Connected) {
         let now = platform::monotonic_now();
         let load = match self.is_churning() {
             true => SessionLoad::OneMessage,
@@ -271,66 +268,61 @@ impl ClientRunner {
         if self.admission.is_before_load() {
             self.connector.first_connect_succeeded();
         }
-        self.run_session(client, turn);
+        self.run_session(client);
     }
 
-    fn fail_connect(&mut self, client: &mut Client, failure: Failure, turn: Turn) {
+    fn fail_connect(&mut self, client: &mut Client, failure: Failure) {
         if self.admission.is_before_load() {
             self.connector.first_connect_failed();
         }
-        self.fail(client, failure, turn);
+        self.fail(client, failure);
     }
 
     /// Ends the connection of a client, and its messages, with a failure.
-    fn fail(&mut self, client: &mut Client, failure: Failure, turn: Turn) {
-        let mut messages = self.drop_connection(client, turn.now).peekable();
-        if messages.peek().is_none() {
-            self.recorder.record_failure(failure, turn.now);
+    fn fail(&mut self, client: &mut Client, failure: Failure) {
+        if !self.drop_connection(client, Outcome::Failed(failure), failure) {
+            self.recorder.record_failure(failure, self.now);
         }
-        for message in messages {
-            self.recorder
-                .end(message, Outcome::Failed(failure), turn.now);
-        }
-        self.arm_timer(client);
     }
 
     /// Ends the connection of a client after a wrong reply. The later replies cannot be told apart any more.
-    fn fail_corrupted(&mut self, client: &mut Client, corruption: Corruption, turn: Turn) {
+    fn fail_corrupted(&mut self, client: &mut Client, corruption: Corruption) {
         self.recorder.record_corruption(corruption);
-        let mut outcome = Outcome::Corrupted;
-        for message in self.drop_connection(client, turn.now) {
-            self.recorder.end(message, outcome, turn.now);
-            outcome = Outcome::Failed(Failure::Other);
-        }
-        self.arm_timer(client);
+        self.drop_connection(client, Outcome::Corrupted, Failure::Other);
     }
 
-    fn drop_connection(
-        &mut self,
-        client: &mut Client,
-        now: u64,
-    ) -> impl Iterator<Item = Message> + use<> {
+    /// Ends the oldest message of a connection with `oldest`, and the later ones with `failure`. Returns true if there
+    /// was a message.
+    fn drop_connection(&mut self, client: &mut Client, oldest: Outcome, failure: Failure) -> bool {
         if std::mem::replace(&mut client.is_up, false) {
-            self.recorder.connection_down(now);
+            self.recorder.connection_down(self.now);
         }
-        client.fail(now)
+        let mut outcome = oldest;
+        let mut had_message = false;
+        for message in client.fail(self.now) {
+            self.recorder.end(message, outcome, self.now);
+            outcome = Outcome::Failed(failure);
+            had_message = true;
+        }
+        self.arm_timer(client);
+        had_message
     }
 
     /// With churn: closes a connection whose message was answered, and plans the connect of the next message.
-    fn close_and_plan_connect(&mut self, client: &mut Client, turn: Turn) {
+    fn close_and_plan_connect(&mut self, client: &mut Client) {
         drop(client.close(self.settings.close));
-        self.plan_connect(client, turn);
+        self.plan_connect(client);
     }
 
     /// With churn: connects when the next message of the client is due.
-    fn plan_connect(&mut self, client: &mut Client, turn: Turn) {
+    fn plan_connect(&mut self, client: &mut Client) {
         client.reconnect_at = NEVER;
         if let Schedule::ClosedChurn { due } = &mut client.schedule {
-            *due = client.connect_allowed_at.max(turn.now);
+            *due = client.connect_allowed_at.max(self.now);
         }
-        let due = client.schedule.next_due().unwrap_or(turn.now);
+        let due = client.schedule.next_due().unwrap_or(self.now);
         match due <= platform::monotonic_now() {
-            true => self.connect(client, turn),
+            true => self.connect(client),
             false => self.schedule_send(client, due),
         }
     }

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::client_runner::Turn;
 use super::clients::Clients;
 use super::control::{Control, WorkerEvent, WorkerEventSender, WorkerSetup, WorkerSummary};
 use super::phases::{Command, Facts, Phases, WorkerPhase};
@@ -30,14 +29,11 @@ const WAKER: Token = Token(usize::MAX - 1);
 
 /// The loop of one worker thread.
 pub struct Generator {
-    poll: Poll,
     events: Events,
     control: Arc<Control>,
     worker_events: WorkerEventSender,
     clients: Clients,
     phases: Phases,
-    /// When the poll returned.
-    now: u64,
     /// True if the latest turn found nothing to do.
     is_idle_turn: bool,
 }
@@ -51,15 +47,12 @@ impl Generator {
     pub fn new(setup: &WorkerSetup, share: WorkerShare) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
         let handle = Handle::new(Waker::new(poll.registry(), WAKER)?);
-        let now = platform::monotonic_now();
         let generator = Self {
-            poll,
             events: Events::with_capacity(EVENTS_PER_WAIT),
             control: Arc::clone(&setup.control),
             worker_events: setup.worker_events.clone(),
-            clients: Clients::new(setup, share, now),
+            clients: Clients::new(setup, share, poll),
             phases: Phases::new(&setup.settings),
-            now,
             is_idle_turn: false,
         };
         Ok((generator, handle))
@@ -75,16 +68,12 @@ impl Generator {
             self.wait()?;
             for event in &self.events {
                 if event.token() != WAKER {
-                    self.clients.handle_event(event, self.now);
+                    self.clients.handle_event(event);
                 }
             }
-            let turn = Turn {
-                now: self.now,
-                registry: self.poll.registry(),
-            };
-            self.clients.run_ready(turn);
-            self.clients.run_due(turn);
-            while let Some(command) = self.phases.next(self.now, &self.facts()) {
+            self.clients.run_ready();
+            self.clients.run_due();
+            while let Some(command) = self.phases.next(self.clients.runner.now, &self.facts()) {
                 self.execute(command);
             }
         }
@@ -93,7 +82,6 @@ impl Generator {
 
     fn wait(&mut self) -> io::Result<()> {
         let from = platform::monotonic_now();
-        let previous = std::mem::replace(&mut self.now, from);
         let spin_from = match self.next_exact_time() {
             NEVER => NEVER,
             exact => exact.saturating_sub(nanoseconds(platform::SPIN)),
@@ -108,19 +96,19 @@ impl Generator {
                 timeout_until(deadline, from)
             }
         };
-        poll::wait(&mut self.poll, &mut self.events, timeout)?;
-        self.now = platform::monotonic_now();
-        let found_nothing =
-            self.events.is_empty() && self.clients.runner.sends.next_time() > self.now;
-        let recorder = &mut self.clients.runner.recorder;
+        let runner = &mut self.clients.runner;
+        let previous = runner.now;
+        poll::wait(&mut runner.poll, &mut self.events, timeout)?;
+        runner.now = platform::monotonic_now();
+        let found_nothing = self.events.is_empty() && runner.sends.next_time() > runner.now;
         if is_spinning && found_nothing {
             // Turns that find nothing to do count as spinning from one poll to the next.
             let from = if self.is_idle_turn { previous } else { from };
-            recorder.record_spin(from, self.now);
+            runner.recorder.record_spin(from, runner.now);
         } else if timeout != Some(Duration::ZERO) {
-            recorder.record_wait(from, self.now);
+            runner.recorder.record_wait(from, runner.now);
         } else {
-            recorder.record_busy_poll(self.now);
+            runner.recorder.record_busy_poll(runner.now);
         }
         self.is_idle_turn = found_nothing;
         Ok(())
@@ -146,25 +134,22 @@ impl Generator {
             is_stopped: self.control.is_stopped(),
             is_idle: runner.recorder.is_idle(),
             is_complete: self.clients.is_complete(),
-            is_stalled: self.clients.is_stalled(self.now),
+            is_stalled: self.clients.is_stalled(),
             last_counted_end: runner.recorder.last_counted_end(),
         }
     }
 
     fn execute(&mut self, command: Command) {
-        let turn = Turn {
-            now: self.now,
-            registry: self.poll.registry(),
-        };
+        let now = self.clients.runner.now;
         match command {
             Command::ReportConnected => self.worker_events.send(WorkerEvent::Connected {
                 connections: self.clients.runner.connector.established(),
-                metrics: self.clients.runner.recorder.end_interval(self.now),
+                metrics: self.clients.runner.recorder.end_interval(now),
             }),
-            Command::StartLoad(timeline) => self.clients.start_load(&timeline, turn),
+            Command::StartLoad(timeline) => self.clients.start_load(&timeline),
             Command::ReportWarmedUp => self.worker_events.send(WorkerEvent::WarmedUp),
             Command::EndInterval { index, end } => self.end_interval(index, end),
-            Command::EndLoad { window_end } => self.clients.end_load(window_end, turn),
+            Command::EndLoad { window_end } => self.clients.end_load(window_end),
             Command::Finish { last_interval } => self.finish(last_interval),
         }
     }
@@ -178,7 +163,7 @@ impl Generator {
     }
 
     fn finish(&mut self, last_interval: usize) {
-        self.clients.finish(self.now);
+        self.clients.finish();
         let window_end = self.clients.runner.recorder.window().end;
         self.end_interval(last_interval, window_end);
         let recorder = &self.clients.runner.recorder;
