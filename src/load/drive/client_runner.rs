@@ -107,7 +107,7 @@ impl ClientRunner {
             return self.arm_timer(client);
         }
         match &client.socket {
-            SocketState::Connecting(_) => self.fail_connect(client, Failure::ConnectTimeout),
+            SocketState::Connecting(_) => self.fail(client, Failure::ConnectTimeout),
             SocketState::Up(_) => self.fail(client, Failure::Timeout),
             SocketState::Down if !self.admission.is_open() => client.reconnect_at = NEVER,
             SocketState::Down if self.settings.churn => self.plan_connect(client),
@@ -169,7 +169,7 @@ impl ClientRunner {
         }
         match self.connector.connect(client, self.poll.registry()) {
             Ok(()) => self.arm_timer(client),
-            Err(failure) => self.fail_connect(client, failure),
+            Err(failure) => self.fail(client, failure),
         }
     }
 
@@ -236,7 +236,7 @@ impl ClientRunner {
         match finish_connect(client, self.poll.registry()) {
             Ok(None) => {}
             Ok(Some(connected)) => self.open_session(client, connected),
-            Err(failure) => self.fail_connect(client, failure),
+            Err(failure) => self.fail(client, failure),
         }
     }
 
@@ -271,15 +271,11 @@ impl ClientRunner {
         self.run_session(client);
     }
 
-    fn fail_connect(&mut self, client: &mut Client, failure: Failure) {
-        if self.admission.is_before_load() {
+    /// Ends the connect or the connection of a client, and its messages, with a failure.
+    fn fail(&mut self, client: &mut Client, failure: Failure) {
+        if self.admission.is_before_load() && !matches!(client.socket, SocketState::Up(_)) {
             self.connector.first_connect_failed();
         }
-        self.fail(client, failure);
-    }
-
-    /// Ends the connection of a client, and its messages, with a failure.
-    fn fail(&mut self, client: &mut Client, failure: Failure) {
         if !self.drop_connection(client, Outcome::Failed(failure), failure) {
             self.recorder.record_failure(failure, self.now);
         }
