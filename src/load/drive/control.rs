@@ -65,8 +65,6 @@ pub enum WorkerEvent {
 pub struct WorkerSummary {
     /// The mean number of connections that were up in the window, or the number at its start if it had no length.
     pub connections: f64,
-    /// When the window ended.
-    pub window_end: u64,
     /// The busy share of the window, from 0 to 1. `None` if the window had no length.
     pub busy: Option<f64>,
     /// The number of intervals that the worker has reported.

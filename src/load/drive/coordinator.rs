@@ -68,7 +68,6 @@ struct Coordinator<'a> {
     workers: Workers,
     worker_events: mpsc::Receiver<WorkerEvent>,
     usage: UsageMeter,
-    timeline: Option<Timeline>,
     collector: IntervalCollector,
     totals: Totals,
     /// The number of the signal that stopped the run.
@@ -104,7 +103,6 @@ impl<'a> Coordinator<'a> {
             workers,
             worker_events,
             usage: UsageMeter::new(server),
-            timeline: None,
             totals: Totals::default(),
             signal: None,
             is_measuring: false,
@@ -171,14 +169,14 @@ impl<'a> Coordinator<'a> {
             match (request, self.signal) {
                 (SignalRequest::LogStats, _) => {}
                 (SignalRequest::Stop(signal), Some(_)) => {
-                    return Err(match self.timeline {
+                    return Err(match self.control.timeline.get() {
                         Some(_) => RunError::InterruptedTwice { signal },
                         None => RunError::Interrupted { signal },
                     });
                 }
                 (SignalRequest::Stop(signal), None) => {
                     self.signal = Some(signal);
-                    if self.timeline.is_some() {
+                    if self.control.timeline.get().is_some() {
                         (self.on_event)(RunEvent::Note(
                             "interrupted: the results so far follow".to_owned(),
                         ));
@@ -255,7 +253,6 @@ impl<'a> Coordinator<'a> {
             }
         };
         let timeline = Timeline::new(load_start, &self.settings);
-        self.timeline = Some(timeline);
         self.enter(phase);
         // Only this line sets the value, once per run, so `set` cannot fail.
         let _ = self.control.timeline.set(timeline);
@@ -281,7 +278,8 @@ impl<'a> Coordinator<'a> {
     }
 
     fn planned_window_end(&self) -> u64 {
-        self.timeline.map_or(NEVER, |timeline| timeline.window_end)
+        let timeline = self.control.timeline.get();
+        timeline.map_or(NEVER, |timeline| timeline.window_end)
     }
 
     /// Adds complete intervals to the total and keeps their summaries. Their histograms are dropped here: an hour of
@@ -289,6 +287,7 @@ impl<'a> Coordinator<'a> {
     fn take_complete_intervals(&mut self) {
         while let Some((index, interval)) = self.collector.pop_complete() {
             let CollectedInterval { end, metrics, .. } = interval;
+            self.totals.window_end = end;
             self.totals.metrics += &metrics;
             let start = self.settings.interval * index as u32;
             let length = self.since_window_start(end).saturating_sub(start);
@@ -306,18 +305,17 @@ impl<'a> Coordinator<'a> {
     }
 
     fn since_window_start(&self, time: u64) -> Duration {
-        let start = self
-            .timeline
-            .map_or(NEVER, |timeline| timeline.window_start);
+        let timeline = self.control.timeline.get();
+        let start = timeline.map_or(NEVER, |timeline| timeline.window_start);
         Duration::from_nanos(time.saturating_sub(start))
     }
 
     fn results(self) -> Result<Results, RunError> {
-        let Some(timeline) = self.timeline else {
+        if self.control.timeline.get().is_none() {
             let signal = self.signal.unwrap_or_default();
             return Err(RunError::Interrupted { signal });
-        };
-        let window = self.since_window_start(self.totals.window_end.unwrap_or(timeline.window_end));
+        }
+        let window = self.since_window_start(self.totals.window_end);
         let age = self.since_window_start(platform::monotonic_now());
         let connections_asked = self.settings.shard_connections();
         Ok(Results {

@@ -170,7 +170,6 @@ impl Generator {
         let established = self.clients.runner.connector.established() as f64;
         let summary = WorkerSummary {
             connections: recorder.mean_connections().unwrap_or(established),
-            window_end,
             busy: recorder.busy(),
             intervals: last_interval + 1,
         };

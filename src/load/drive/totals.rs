@@ -15,8 +15,8 @@ pub struct Totals {
     pub metrics: Metrics,
     /// The summaries of all intervals.
     pub intervals: Vec<IntervalSummary>,
-    /// The latest end of a worker's window.
-    pub window_end: Option<u64>,
+    /// The end of the latest interval: when the window ended for the last worker.
+    pub window_end: u64,
     /// The busy share of the busiest worker.
     pub busiest: Option<f64>,
     /// The mean number of connections that were up in the window.
@@ -34,7 +34,6 @@ impl Totals {
     /// Adds a worker that has finished.
     pub fn add_finished(&mut self, summary: &WorkerSummary) {
         self.mean_connections += summary.connections;
-        self.window_end = self.window_end.max(Some(summary.window_end));
         let busy = [self.busiest, summary.busy];
         self.busiest = busy.into_iter().flatten().reduce(f64::max);
     }
