@@ -38,7 +38,7 @@ pub enum Progress {
     /// [`Connection::handle_completion`].
     Offload,
     /// Send our FIN by shutting down the sending side. Then report [`Connection::handle_fin_sent`] or
-    /// [`Connection::handle_reset`], and drive again.
+    /// [`Connection::handle_error`], and drive again.
     SendFin,
     /// Close the socket. Everything owed to the peer has been delivered.
     Close,
@@ -161,9 +161,10 @@ impl Connection {
         self.timer_started = now;
     }
 
-    /// Records that the socket is dead, as a system call outside this connection found out.
-    pub fn handle_reset(&mut self) {
-        self.readiness.record_reset();
+    /// Records that a system call of the owner failed. The connection ends as after a read or a write that fails: the
+    /// error tells whether the connection is dead or the failure is on our side.
+    pub fn handle_error(&mut self, kind: ErrorKind) {
+        self.fail(kind);
     }
 
     /// Returns true if the kernel has to report when the socket is writable: exactly while bytes are pending. So

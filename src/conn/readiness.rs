@@ -66,7 +66,7 @@ pub enum ShortRead {
 /// | `READ_UNTIL_BLOCKED` | `record`, `assume_unread`                    | `read_would_block`, `clear`                    |
 /// | `WRITABLE`           | `new`, `record`, `assume_writable`           | `write_would_block`, `clear`                   |
 /// | `WRITE_CLOSED`       | `record`                                     | `clear`                                        |
-/// | `FAILED`             | `record`, `record_reset`                     | `clear`                                        |
+/// | `FAILED`             | `record`                                     | `clear`                                        |
 ///
 /// - `READABLE` and `WRITABLE` are the beliefs.
 /// - `READ_UNTIL_BLOCKED` forbids the conclusion from a short read: read on until `WouldBlock` or the end. An event with
@@ -112,11 +112,6 @@ impl Readiness {
     /// Records that we have sent a FIN: from now on, a closed sending side is no sign of a reset.
     pub(crate) fn record_fin_sent(&mut self) {
         self.fatal = FAILED;
-    }
-
-    /// Records that the socket has failed for good.
-    pub(crate) fn record_reset(&mut self) {
-        self.bits |= FAILED;
     }
 
     /// Believes that the socket is readable, without an event. The next read tells whether that is true.

@@ -233,8 +233,10 @@ mod in_every_state {
 
     #[test]
     fn a_reset_closes_at_once_in_every_state() {
-        let resets: [fn(&mut Connection); 2] =
-            [|c| c.handle_ready(error()), Connection::handle_reset];
+        let resets: [fn(&mut Connection); 2] = [
+            |c| c.handle_ready(error()),
+            |c| c.handle_error(ErrorKind::NotFound),
+        ];
         for reset in resets {
             for (situation, mut rig) in Rig::in_every_situation() {
                 let first_reason = rig.connection.close_reason();
@@ -289,9 +291,20 @@ mod in_every_state {
         assert_eq!(failed.ended_by(), CloseReason::Failed(failure));
 
         let mut reset = Rig::paused();
-        reset.connection.handle_reset();
+        reset.connection.handle_error(ErrorKind::NotFound);
         assert_eq!(reset.drive(), Progress::Abort);
         assert_eq!(reset.ended_by(), CloseReason::Reset);
+    }
+
+    #[test]
+    fn fault_w9_a_failed_call_of_the_owner_aborts_although_nothing_is_owed() {
+        // The peer may have sent more, so a FIN would make a part of its echo look like the whole.
+        for (situation, mut rig) in Rig::in_every_situation() {
+            rig.connection.handle_error(ErrorKind::OutOfMemory);
+            assert_eq!(rig.drive(), Progress::Abort, "{situation}");
+            let failed = CloseReason::Failed(ErrorKind::OutOfMemory);
+            assert_eq!(rig.ended_by(), failed, "{situation}");
+        }
     }
 
     #[test]
@@ -863,7 +876,7 @@ mod lingering {
     fn a_connection_closes_if_our_fin_cannot_be_sent() {
         let mut rig = Rig::new(Script::new());
         assert_eq!(rig.timeout(), Progress::SendFin);
-        rig.connection.handle_reset();
+        rig.connection.handle_error(ErrorKind::NotConnected);
         assert_eq!(rig.drive(), Progress::Close);
         assert_eq!(rig.ended_by(), CloseReason::IdleTimeout);
     }

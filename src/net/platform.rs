@@ -230,6 +230,20 @@ pub(super) fn set_user_timeout(socket: &socket2::SockRef<'_>, timeout: Duration)
     }
 }
 
+/// Ends the connection of `socket` with a reset, without SO_LINGER. On Linux, connect(2) to AF_UNSPEC does that.
+///
+/// No other system has such a call. BSD answers `EISCONN` to connect(2) on a connected stream. Darwin's disconnectx(2) sends
+/// a FIN, as shutdown(2) does. Windows resets without SO_LINGER only if input is unread.
+pub(super) fn disconnect_with_reset(socket: &mio::net::TcpStream) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    return Ok(rustix::net::connect_unspec(socket)?);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = socket;
+        Err(ErrorKind::Unsupported.into())
+    }
+}
+
 /// Returns the largest backlog that the system allows, if the system reports it.
 pub(super) fn backlog_limit() -> Option<u32> {
     std::fs::read_to_string("/proc/sys/net/core/somaxconn")

@@ -196,15 +196,15 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Returns an error only if the poll itself fails.
+    /// Returns an error only if the poll itself fails. All connections are reset then.
     pub fn run(mut self) -> io::Result<Outcome> {
-        let outcome = loop {
-            if let Some(outcome) = self.turn()? {
-                break outcome;
+        let ended = loop {
+            if let Some(ended) = self.turn().transpose() {
+                break ended;
             }
         };
         self.log_stats();
-        Ok(outcome)
+        ended
     }
 
     /// Serves clients until the server is stopped, and returns the statistics.
@@ -238,7 +238,11 @@ impl Server {
             self.start_stop();
         }
         let timeout = self.timeout();
-        poll::wait(&mut self.poll, &mut self.events, timeout)?;
+        if let Err(error) = poll::wait(&mut self.poll, &mut self.events, timeout) {
+            self.connections.fail_all(error.kind(), self.now);
+            let text = format!("cannot wait for events: {error}");
+            return Err(io::Error::new(error.kind(), text));
+        }
         self.now = platform::monotonic_now();
         Ok(())
     }

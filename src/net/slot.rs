@@ -67,7 +67,7 @@ impl Slot {
                         .arm_write(wanted, &mut self.socket, registry, token)
                     {
                         Ok(()) => return progress,
-                        Err(_dropped_by_the_poll) => self.connection.handle_reset(),
+                        Err(error) => self.connection.handle_error(error.kind()),
                     }
                 }
                 Progress::SendFin => self.send_fin(now),
@@ -109,7 +109,7 @@ impl Slot {
     fn send_fin(&mut self, now: u64) {
         match self.socket.shutdown(Shutdown::Write) {
             Ok(()) => self.connection.handle_fin_sent(now),
-            Err(_not_connected) => self.connection.handle_reset(),
+            Err(error) => self.connection.handle_error(error.kind()),
         }
     }
 }

@@ -8,6 +8,8 @@ use log::debug;
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::platform;
+
 /// Creates a TCP socket of the family of `address`.
 pub(super) fn new_socket(address: SocketAddr) -> io::Result<Socket> {
     let domain = Domain::for_address(address);
@@ -27,10 +29,16 @@ pub(super) fn set_buffer_sizes(socket: &Socket, size: Option<usize>) -> io::Resu
 ///
 /// A close that drops bytes owed to the peer must be seen as a failure, so that a truncated echo never looks complete.
 ///
-/// An error is only logged. The option fails on a socket whose connection is gone, and such a socket has no peer that
-/// could mistake the close.
+/// Linux has a second way, in case that a security filter refuses the option. Other systems have none: see
+/// [`platform::disconnect_with_reset`].
+///
+/// An error is only logged. On some systems the option fails on a socket whose connection is gone, and such a socket has
+/// no peer that could mistake the close.
 pub(crate) fn reset_on_close(socket: &TcpStream) {
-    if let Err(error) = SockRef::from(socket).set_linger(Some(Duration::ZERO)) {
-        debug!("cannot set SO_LINGER to reset the connection: {error}");
+    let Err(linger) = SockRef::from(socket).set_linger(Some(Duration::ZERO)) else {
+        return;
+    };
+    if let Err(error) = platform::disconnect_with_reset(socket) {
+        debug!("cannot reset the connection: SO_LINGER: {linger}; disconnect: {error}");
     }
 }

@@ -10,7 +10,8 @@ use crate::conn::CloseReason;
 pub struct Stats {
     /// Clients that were accepted and given a slot.
     pub accepted: u64,
-    /// Clients that were refused, because no slot was free or their address had too many connections.
+    /// Clients that were refused, because no slot was free, their address had too many connections, or their socket could
+    /// not be set up.
     pub refused: u64,
     /// Connections that are open now.
     pub active: u64,

@@ -184,13 +184,16 @@ fn fault_a8_a_permanent_error_of_the_last_listener_ends_the_server() {
 
 #[cfg(debug_assertions)]
 #[test]
-fn fault_a7_a_socket_that_cannot_be_registered_closes_without_harm_to_others() {
+fn fault_a7_a_socket_that_cannot_be_registered_is_reset_without_harm_to_others() {
     let server = Running::start(config(), &[Failure::Unregistrable]);
-    let mut refused = server.connect();
+    let refused = server.connect();
     let accepted = server.connect();
     expect_echo(&accepted);
-    assert_eq!(refused.read(&mut [0; 1]).expect("a FIN"), 0);
-    server.stop();
+    expect_reset(&refused);
+    drop(accepted);
+    let stats = server.stop();
+    assert_eq!((stats.accepted, stats.refused), (1, 1));
+    assert_eq!(stats.closed.iter().sum::<u64>(), 1);
 }
 
 /// Waits until the first client of one of the queues has an echo, and returns the index of the queue. All clients have

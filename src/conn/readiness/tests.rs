@@ -54,7 +54,6 @@ fn changed_by(method: &str) -> (u8, u8) {
                 })
                 .collect(),
             "record_fin_sent" => call(Readiness::record_fin_sent),
-            "record_reset" => call(Readiness::record_reset),
             #[cfg(feature = "client")]
             "assume_readable" => call(Readiness::assume_readable),
             #[cfg(not(feature = "client"))]

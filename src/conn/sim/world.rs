@@ -170,7 +170,7 @@ impl World<'_> {
             if self.machine.shut_down() {
                 self.connection.handle_fin_sent(self.now);
             } else {
-                self.connection.handle_reset();
+                self.connection.handle_error(ErrorKind::NotConnected);
             }
         }
         self.machine.arm_write(self.connection.wants_write());

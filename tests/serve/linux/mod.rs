@@ -3,6 +3,7 @@
 mod accept;
 mod close;
 mod environment;
+mod failed_calls;
 mod idle;
 mod limits;
 mod listener;
