@@ -45,7 +45,12 @@ Environment:
 the items of a list. MIO_ECHO_VERBOSE is 0, 1 or 2.
 
 Exit code:
-  0 stopped, 1 could not start or run, 2 command line refused, 130 or 143 ended by a second SIGINT or SIGTERM.";
+  0 stopped, 1 could not start or run, 2 command line refused, 129, 130 or 143 ended by a second SIGHUP, \
+SIGINT or SIGTERM.
+
+Signals:
+  SIGINT, SIGTERM and SIGHUP stop the server. SIGUSR1 logs the counters. SIGHUP has no effect if it was ignored at the \
+start, as under nohup. Systems other than Linux do not tell that: there SIGHUP keeps the action that it had.";
 
 /// The resolved options of `serve`.
 #[derive(Clone, Debug)]

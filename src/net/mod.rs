@@ -50,4 +50,5 @@ pub use handle::Handle;
 pub use outbound::{ConnectError, ConnectFailure, IpFamily, check_source, resolve};
 pub use platform::BACK_END;
 pub use server::{Outcome, Server};
+pub use signals::exit_at_signals;
 pub use stats::Stats;

@@ -184,6 +184,18 @@ pub(crate) fn monotonic_now() -> u64 {
 /// 100,000,000 s with `EINVAL`, and on Windows mio turns more than 49.7 days into a wait without a limit.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Returns true if this process ignores `signal`, or `None` if the system does not tell. Linux tells it in /proc. Other
+/// systems tell it only through sigaction(2), for which no safe function exists.
+#[cfg(unix)]
+pub(super) fn ignores_signal(signal: i32) -> Option<bool> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    Some(mask >> (signal - 1) & 1 == 1)
+}
+
 /// Sets SO_REUSEADDR, so that a restarted server can bind while old connections are in TIME_WAIT. Leaves the option off on
 /// Windows, where it would let two servers share the port.
 pub(super) fn set_restart_option(socket: &socket2::Socket) -> io::Result<()> {

@@ -179,7 +179,9 @@ impl Server {
         self.handle.clone()
     }
 
-    /// Lets SIGINT and SIGTERM stop this server and SIGUSR1 log its statistics; on Windows, lets console events stop it.
+    /// Lets SIGINT, SIGTERM and SIGHUP stop this server and SIGUSR1 log its statistics; on Windows, lets console events
+    /// stop it. A SIGHUP that the process ignores stays ignored, and so does one of which the system does not tell that.
+    /// The signals are unblocked in this thread.
     ///
     /// This is for programs: it takes the signals of the whole process, so the library never does it by itself.
     ///

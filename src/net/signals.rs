@@ -1,9 +1,19 @@
 //! Signals, as a source of events that a loop waits for.
 //!
-//! On Unix the signals are a descriptor in the poll. SIGHUP is not handled, so that `nohup` works. On Windows the system
-//! calls a handler on a thread of its own, which counts console events and wakes the loop.
+//! On Unix the signals are a descriptor in the poll. On Windows the system calls a handler on a thread of its own, which
+//! counts console events and wakes the loop.
+//!
+//! A program inherits three settings that could make its signals useless:
+//!
+//! - **Ignored signals.** nohup(1) starts a program with SIGHUP ignored, so that the program outlives its terminal. SIGHUP
+//!   then stays ignored. Otherwise SIGHUP stops a program like SIGTERM. Where the system does not tell whether a signal is
+//!   ignored (all systems but Linux, and Linux without /proc), SIGHUP keeps the action that the program was started with.
+//! - **Blocked signals.** A parent that blocks a signal passes the block on. The signals that are handled are unblocked.
+//! - **Process 1.** The kernel discards a signal for the first process of a PID namespace (a container) unless the process
+//!   has a handler. [`exit_at_signals`] installs one for the time before [`Signals`] handles the signals.
 
 pub(crate) use system::Signals;
+pub use system::exit_at_signals;
 
 /// The request of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +27,13 @@ pub(crate) enum SignalRequest {
 
 #[cfg(unix)]
 mod system {
-    use std::io;
-    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, LazyLock};
+    use std::{io, process};
 
     use mio::{Interest, Registry, Token};
-    use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
+    use nix::sys::signal::{SigSet, Signal};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
     use signal_hook::flag;
 
     use super::SignalRequest;
@@ -31,7 +43,52 @@ mod system {
     /// process and to the group of the process.
     const REPEAT_WINDOW: u64 = 10_000_000;
 
-    /// SIGINT, SIGTERM and SIGUSR1 of this process. SIGXFSZ is ignored.
+    /// The process id of the first process of a PID namespace.
+    const FIRST_PROCESS: u32 = 1;
+
+    /// True until [`Signals`] handles the signals: the handlers of [`exit_at_signals`] then do nothing. Handlers belong
+    /// to the process, and so does this value.
+    static EXITS: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
+
+    /// Lets SIGINT, SIGTERM and SIGHUP end this process, until a server or a measurement handles them.
+    ///
+    /// The signals keep their default action, which ends the process. A signal that the parent has blocked is unblocked.
+    /// For the first process of a PID namespace the default action is to ignore a signal, so a handler ends the process
+    /// with `exit_code` of the signal's number. A SIGHUP that is ignored stays ignored.
+    ///
+    /// This is for programs, before they start threads. Errors are ignored: the program can do without these signals.
+    pub fn exit_at_signals(exit_code: fn(i32) -> u8) {
+        let signals = stop_signals();
+        if process::id() == FIRST_PROCESS {
+            for signal in &signals {
+                let (code, exits) = (exit_code(*signal).into(), Arc::clone(&EXITS));
+                let _ = flag::register_conditional_shutdown(*signal, code, exits);
+            }
+        }
+        unblock(&signals);
+    }
+
+    /// Returns the signals that stop a program.
+    fn stop_signals() -> Vec<i32> {
+        let mut signals = vec![SIGINT, SIGTERM];
+        if platform::ignores_signal(SIGHUP) == Some(false) {
+            signals.push(SIGHUP);
+        }
+        signals
+    }
+
+    /// Unblocks `signals` in this thread and in the threads that this thread starts later. The system gives a signal of
+    /// the process to any thread that does not block the signal. An error is ignored: then nothing has changed.
+    fn unblock(signals: &[i32]) {
+        let signals = signals.iter().copied().map(Signal::try_from);
+        let _ = signals
+            .filter_map(Result::ok)
+            .collect::<SigSet>()
+            .thread_unblock();
+    }
+
+    /// SIGINT, SIGTERM, SIGHUP and SIGUSR1 of this process. A SIGHUP that was ignored before stays ignored. SIGXFSZ is
+    /// ignored.
     pub(crate) struct Signals {
         source: signal_hook_mio::v1_0::Signals,
         token: Token,
@@ -58,10 +115,15 @@ mod system {
 
     impl Signals {
         pub(crate) fn install(registry: &Registry, token: Token, _: Handle) -> io::Result<Self> {
-            let mut source = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
+            let mut signals = stop_signals();
+            signals.push(SIGUSR1);
+            let mut source = signal_hook_mio::v1_0::Signals::new(&signals)?;
             registry.register(&mut source, token, Interest::READABLE)?;
             // SIGXFSZ would end the process. With a handler, a write over the file size limit (`ulimit -f`) only fails.
             flag::register(SIGXFSZ, Arc::default())?;
+            EXITS.store(false, Ordering::Relaxed);
+            // After the handlers: a pending SIGUSR1 must not end the process.
+            unblock(&signals);
             Ok(Self {
                 source,
                 token,
@@ -140,6 +202,9 @@ mod system {
 
     /// The number of the interrupt signal on Unix. Windows has none for a console event.
     const SIGINT: i32 = 2;
+
+    /// Does nothing: the default action of console events ends every process.
+    pub fn exit_at_signals(_: fn(i32) -> u8) {}
 
     /// The console events: Ctrl-C, Ctrl-Break and the closing of the console.
     pub(crate) struct Signals {

@@ -1,5 +1,7 @@
 //! The exit codes of the program. The library reports outcomes; only the program gives them numbers.
 
+use mio_echo::net;
+
 /// The command did what was asked for.
 pub const FINISHED: u8 = 0;
 
@@ -24,7 +26,12 @@ pub const SUSPECT: u8 = 5;
 /// Shells report a process that a signal ended as this number plus that of the signal.
 const SIGNAL_BASE: u8 = 128;
 
-/// Returns the exit code of a command that `signal` ended: 130 for SIGINT, 143 for SIGTERM.
+/// Returns the exit code of a command that `signal` ended: 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM.
 pub fn of_signal(signal: i32) -> u8 {
     SIGNAL_BASE.saturating_add(signal as u8)
+}
+
+/// Lets signals end the program until its command handles them.
+pub fn exit_at_signals() {
+    net::exit_at_signals(of_signal);
 }

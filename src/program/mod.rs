@@ -18,6 +18,7 @@ mod standard_streams;
 pub use bench::run as bench;
 #[cfg(feature = "client")]
 pub use client::run as client;
+pub use exit_code::exit_at_signals;
 pub use failure::refuse;
 pub use help::print as print_help;
 pub use serve::run as serve;

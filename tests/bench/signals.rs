@@ -7,6 +7,8 @@ use rustix::process::Signal;
 
 use crate::bench::{Report, bench_against, start};
 use crate::faulty::{RecordingServer, never_answers};
+#[cfg(target_os = "linux")]
+use crate::support::unix::do_not_ignore_hangup;
 use crate::support::{DEADLINE, Server, wait_for, within};
 
 /// Starts a run of an hour, sends `signal` after the first interval, requires the exit code, and returns the output.
@@ -171,4 +173,120 @@ fn an_interrupted_bench_ends_its_own_server() {
         !std::path::Path::new(&path).exists(),
         "bench must wait for its server"
     );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn fault_s6_a_hangup_prints_the_results_so_far() {
+    do_not_ignore_hangup();
+    let lines = interrupted(Signal::HUP, 129, "");
+    let last = lines.last().expect("a report");
+    assert!(last.starts_with("Transfer/sec: "), "{lines:#?}");
+}
+
+/// Inherited process state: blocked signals, and being process 1.
+#[cfg(target_os = "linux")]
+mod inherited {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, ExitStatus, Stdio};
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use crate::bench::{bench, bench_against, start};
+    use crate::support::proc::{children, runs};
+    use crate::support::temp_dir::TempDir;
+    use crate::support::unix::{
+        as_process_1, do_not_ignore_hangup, send_signal, with_blocked_signals,
+    };
+    use crate::support::{DEADLINE, Server, wait_for};
+
+    /// Wraps a command, or prints that a test is skipped.
+    type Wrap = fn(&str, &Command) -> Option<Command>;
+
+    /// Starts a run and sends `signal`, to the process that `find` returns, after the first interval. Requires a report
+    /// and the exit code `code`.
+    #[track_caller]
+    fn expect_report(test: &str, wrap: Wrap, find: fn(u32) -> u32, signal: Signal, code: i32) {
+        let server = Server::start(&[]);
+        let run = bench_against(server.address(), "-c 4 -d 1h -w 0 -i 100ms");
+        let Some(command) = wrap(test, &run) else {
+            return;
+        };
+        let running = start(command);
+        running.await_log_from(2, "");
+        send_signal(find(running.pid()), signal);
+        let finished = running.finished();
+        finished.expect_code(code);
+        assert!(finished.text().contains("Transfer/sec: "), "{code}");
+    }
+
+    /// Starts a bench that waits for the reader of a FIFO before its run, and sends `signal` to the process that `find`
+    /// returns until bench ends. A signal that comes before the first instruction of bench may have no effect.
+    #[track_caller]
+    fn end_before_the_run(
+        test: &str,
+        wrap: Wrap,
+        find: fn(u32) -> Option<u32>,
+        signal: Signal,
+    ) -> Option<ExitStatus> {
+        let directory = TempDir::new(test);
+        let fifo = directory.file("fifo");
+        let made = Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.is_ok_and(|status| status.success()), "mkfifo");
+        let mut run = bench("-d 1h -o");
+        run.arg(&fifo);
+        let mut command = wrap(test, &run)?;
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut running = Server::spawn_without_waiting(command);
+        wait_for("the end of bench", DEADLINE, || {
+            let bench = find(running.pid()).filter(|pid| runs(*pid, "mio-echo"));
+            if let Some(pid) = bench.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+                // Fails if bench has just ended.
+                let _ = kill_process(pid, signal);
+            }
+            !running.is_running()
+        });
+        Some(running.wait())
+    }
+
+    const SIGNALS: [(Signal, i32); 3] =
+        [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)];
+
+    #[test]
+    fn fault_s7_signals_that_the_parent_blocks_end_bench_with_a_report() {
+        do_not_ignore_hangup();
+        let test = "fault_s7_signals_that_the_parent_blocks_end_bench_with_a_report";
+        for (signal, code) in SIGNALS {
+            expect_report(test, with_blocked_signals, |pid| pid, signal, code);
+        }
+    }
+
+    #[test]
+    fn fault_s7_a_signal_that_the_parent_blocks_ends_bench_before_its_run() {
+        let test = "fault_s7_a_signal_that_the_parent_blocks_ends_bench_before_its_run";
+        if let Some(status) = end_before_the_run(test, with_blocked_signals, Some, Signal::TERM) {
+            assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
+        }
+    }
+
+    #[test]
+    fn fault_s8_signals_end_a_bench_that_is_process_1() {
+        do_not_ignore_hangup();
+        let test = "fault_s8_signals_end_a_bench_that_is_process_1";
+        for (signal, code) in SIGNALS {
+            expect_report(test, as_process_1, |pid| children(pid)[0], signal, code);
+        }
+    }
+
+    #[test]
+    fn fault_s8_signals_end_a_bench_that_is_process_1_before_its_run() {
+        do_not_ignore_hangup();
+        let test = "fault_s8_signals_end_a_bench_that_is_process_1_before_its_run";
+        for (signal, code) in SIGNALS {
+            let child = |pid| children(pid).first().copied();
+            if let Some(status) = end_before_the_run(test, as_process_1, child, signal) {
+                assert_eq!(status.code(), Some(code));
+            }
+        }
+    }
 }

@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,9 @@ use socket2::{Domain, Socket, Type};
 
 use crate::program::{ClientProcess, run};
 use crate::scripted_server::serve;
+use crate::support::server::program;
 use crate::support::strace::Strace;
+use crate::support::unix::{as_process_1, send_signal, with_blocked_signals};
 use crate::support::{DEADLINE, Data, QUIET, Server, proc, skip, wait_for};
 
 /// A listener with a full backlog: a further connect gets no answer.
@@ -105,6 +108,40 @@ fn an_interrupt_ends_the_client_by_the_signal() {
     let outcome = client.finished();
     assert_eq!(outcome.code, None, "{:?}", outcome.errors);
     assert!(outcome.errors.is_empty(), "{:?}", outcome.errors);
+}
+
+/// Starts `client` with an open standard input, waits until it is connected, and sends SIGTERM to the process that
+/// `find` returns for the process of `client`. Returns the exit status of the latter.
+fn end_by_sigterm(client: Command, server: &Server, find: fn(u32) -> u32) -> ExitStatus {
+    let mut client = client;
+    client.arg(server.address().to_string());
+    client.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut client = Server::spawn_without_waiting(client);
+    server.await_active(1, DEADLINE);
+    send_signal(find(client.pid()), Signal::TERM);
+    let status = client.wait();
+    assert!(client.log_lines().is_empty(), "{:?}", client.log_lines());
+    status
+}
+
+#[test]
+fn fault_s7_a_signal_that_the_parent_blocks_ends_the_client() {
+    const TEST: &str = "fault_s7_a_signal_that_the_parent_blocks_ends_the_client";
+    let Some(client) = with_blocked_signals(TEST, &program("client")) else {
+        return;
+    };
+    let status = end_by_sigterm(client, &Server::start(&[]), |pid| pid);
+    assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
+}
+
+#[test]
+fn fault_s8_a_signal_ends_a_client_that_is_process_1() {
+    const TEST: &str = "fault_s8_a_signal_ends_a_client_that_is_process_1";
+    let Some(client) = as_process_1(TEST, &program("client")) else {
+        return;
+    };
+    let status = end_by_sigterm(client, &Server::start(&[]), |pid| proc::children(pid)[0]);
+    assert_eq!(status.code(), Some(143));
 }
 
 #[test]

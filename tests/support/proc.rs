@@ -77,6 +77,11 @@ pub fn is_stopped(pid: u32) -> bool {
     state.starts_with('T') || state.starts_with('t')
 }
 
+/// Returns true if the process runs the program `name`.
+pub fn runs(pid: u32, name: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name)
+}
+
 /// Returns true if the process ignores `signal`.
 #[track_caller]
 pub fn ignores(pid: u32, signal: Signal) -> bool {

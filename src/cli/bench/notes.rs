@@ -39,7 +39,7 @@ time is unknown, when replies queue up), else neither (the network, or the numbe
 
 Exit code:
   0 finished, 1 could not run or nothing answered, 2 command line refused, 3 --slo not met, 4 wrong bytes, 5 suspect \
-with --strict, 130 SIGINT, 143 SIGTERM (the results so far are printed).";
+with --strict, 129 SIGHUP, 130 SIGINT, 143 SIGTERM (the results so far are printed).";
 
 /// The end of the help of `bench merge`.
 pub const MERGE_NOTES: &str = "\
@@ -48,4 +48,4 @@ in %. `mio-echo bench --help` explains the terms of a report.
 
 Exit code:
   0 finished, 1 could not merge or nothing answered, 2 command line refused, 3 --slo not met, 4 wrong bytes, 5 suspect \
-with --strict, 130 SIGINT, 143 SIGTERM (a shard was ended by it).";
+with --strict, 129 SIGHUP, 130 SIGINT, 143 SIGTERM (a shard was ended by it).";

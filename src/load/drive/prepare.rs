@@ -35,7 +35,7 @@ pub struct ReadyRun {
 /// For [`Target::OwnServer`], `own_server` returns the command that starts the server. The server must print
 /// `listening on ADDR` as its first line and end at the end of its standard input.
 ///
-/// A name lookup or a connect may block for some time. Signals keep their default action meanwhile.
+/// A name lookup or a connect may block for some time. Meanwhile, signals keep the action that the caller has chosen.
 ///
 /// # Errors
 ///

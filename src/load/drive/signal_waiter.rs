@@ -12,7 +12,7 @@ use crate::net::{Handle, platform, poll};
 const WAKER: Token = Token(0);
 const SIGNALS: Token = Token(1);
 
-/// Waits for SIGINT and SIGTERM of this process, and for wakes by other threads. On Windows, waits for the events of
+/// Waits for SIGINT, SIGTERM and SIGHUP of this process, and for wakes by other threads. On Windows, waits for the events of
 /// the console.
 ///
 /// From [`install`](Self::install) on, the signals have no other effect.

@@ -1,4 +1,4 @@
-//! What SIGINT and SIGTERM do during a measurement and after it.
+//! What SIGINT, SIGTERM and SIGHUP do during a measurement and after it.
 //!
 //! During a measurement, the first signal ends the run with the results so far, and the second one ends the run
 //! without results. After the measurement, a signal ends the process, because the process may wait forever for the
@@ -18,7 +18,7 @@ use crate::program::exit_code;
 /// with `timeout 10 mio-echo bench -d 9`. A report that is being written must not be lost then.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Measures. After this function has returned, SIGINT and SIGTERM end the process.
+/// Measures. After this function has returned, SIGINT, SIGTERM and SIGHUP end the process.
 pub fn run_to_signal(
     ready: ReadyRun,
     on_event: &mut dyn FnMut(RunEvent),

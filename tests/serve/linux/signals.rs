@@ -1,7 +1,31 @@
-//! Signals, wakes and waits that meet a failing system call.
+//! Signals that the parent has blocked, and signals and wakes that meet a failing system call.
 
+use rustix::process::Signal;
+
+use crate::support::server::serve;
 use crate::support::strace::Strace;
+use crate::support::unix::{do_not_ignore_hangup, with_blocked_signals};
 use crate::support::{Client, Server};
+
+#[test]
+fn fault_s7_signals_that_the_parent_blocks_stop_the_server_all_the_same() {
+    const TEST: &str = "fault_s7_signals_that_the_parent_blocks_stop_the_server_all_the_same";
+    do_not_ignore_hangup();
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let Some(mut command) = with_blocked_signals(TEST, &serve()) else {
+            return;
+        };
+        command.args(["--listen", "127.0.0.1:0"]);
+        let mut server = Server::spawn(command);
+        let client = Client::connect(server.address());
+        client.echo(b"hello");
+        assert_eq!(server.figures().get("active"), 1);
+        server.signal(signal);
+        client.expect_fin();
+        drop(client);
+        assert_eq!(server.wait().code(), Some(0), "{signal:?}");
+    }
+}
 
 #[test]
 fn fault_s9_a_report_survives_a_failing_epoll_ctl() {

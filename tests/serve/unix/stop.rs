@@ -2,13 +2,12 @@
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::unix::shell;
+use crate::support::unix::{do_not_ignore_hangup, shell};
 use crate::support::{Client, DEADLINE, Data, End, QUIET, Server, time_bound, wait_for, within};
 
 /// Waits until the server has closed its listener.
@@ -265,15 +264,41 @@ fn usr1_logs_the_figures() {
 }
 
 #[test]
-fn hup_stops_the_server_only_if_it_was_not_ignored_at_the_start() {
+#[cfg(target_os = "linux")]
+fn fault_s6_a_hangup_stops_the_server_as_sigterm_does() {
+    do_not_ignore_hangup();
+    let mut server = Server::start(&[]);
+    let client = Client::connect(server.address());
+    client.echo(b"hello");
+    server.signal(Signal::HUP);
+    client.expect_fin();
+    drop(client);
+    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(server.finished().figures().get("stopped"), 1);
+
+    let mut server = Server::start(&["--drain-timeout", "60s"]);
+    let client = stuck_client(&server);
+    server.signal(Signal::TERM);
+    await_refusal(&server);
+    server.signal(Signal::HUP);
+    let status = within(Duration::from_millis(200), || server.wait());
+    assert_eq!(status.code(), Some(129));
+    client.expect_reset();
+}
+
+/// The system does not tell whether SIGHUP was ignored at the start.
+#[test]
+#[cfg(not(target_os = "linux"))]
+fn fault_s6_a_hangup_has_its_default_action() {
     use std::os::unix::process::ExitStatusExt;
-    // Under nohup this process ignores SIGHUP, and a child would inherit that. A caught signal is the default in
-    // the child.
-    signal_hook::flag::register(Signal::HUP.as_raw(), Arc::default()).expect("a handler");
+    do_not_ignore_hangup();
     let mut server = Server::start(&[]);
     server.signal(Signal::HUP);
     assert_eq!(server.wait().signal(), Some(Signal::HUP.as_raw()));
+}
 
+#[test]
+fn fault_s6_a_hangup_that_was_ignored_at_the_start_stays_ignored() {
     let mut command = shell(r#"trap "" HUP; exec "$0" "$@""#);
     command.args(["--listen", "127.0.0.1:0", "--stop-on-eof"]);
     let server = Server::spawn(command);
