@@ -95,7 +95,9 @@ pub struct ServeArgs {
           help_heading = CONNECTIONS)]
     backlog: u32,
 
-    /// Probe a connection that was idle for this long: 3 probes, DUR/4 apart, then close it; 0 sends no probes
+    /// Probe a connection that was idle for this long: 3 probes, DUR/4 apart, then close it; 0 sends no probes. The
+    /// kernel counts whole seconds, at least 1. A dead client is gone after DUR and 3 probes: 105 s by default, 4 s with
+    /// 1s; with --write-timeout 0, only if it has acknowledged every byte
     #[arg(long, value_name = "DUR", value_parser = parse_keepalive, default_value = "60s", help_heading = CONNECTIONS)]
     keepalive: Duration,
 

@@ -14,6 +14,8 @@ pub enum CloseReason {
     PeerClosed,
     /// The peer or the network reset the connection.
     Reset,
+    /// The kernel gave the peer up: it answered no keepalive probe, or acknowledged no byte for too long.
+    NoAnswer,
     /// A read or a write failed for a reason on our side, for example because the system was out of buffers.
     Failed(ErrorKind),
     /// No byte moved in either direction for the idle timeout.
@@ -38,12 +40,13 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// The number of reasons.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 13;
 
     /// All reasons, in the order of [`index`](Self::index). Reasons that carry details stand here with examples.
     pub const ALL: [Self; Self::COUNT] = [
         Self::PeerClosed,
         Self::Reset,
+        Self::NoAnswer,
         Self::Failed(ErrorKind::Other),
         Self::IdleTimeout,
         Self::WriteTimeout,
@@ -73,16 +76,17 @@ impl CloseReason {
         match self {
             Self::PeerClosed => (0, "peer finished"),
             Self::Reset => (1, "reset"),
-            Self::Failed(_) => (2, "failed"),
-            Self::IdleTimeout => (3, "idle timeout"),
-            Self::WriteTimeout => (4, "write timeout"),
-            Self::Stopped => (5, "stopped"),
-            Self::DrainTimeout => (6, "drain timeout"),
-            Self::NulReceived => (7, "nul received"),
-            Self::BadFrame(_) => (8, "bad frame"),
-            Self::Truncated => (9, "truncated"),
-            Self::FrameTimeout => (10, "frame timeout"),
-            Self::WorkerPanicked => (11, "worker panicked"),
+            Self::NoAnswer => (2, "no answer"),
+            Self::Failed(_) => (3, "failed"),
+            Self::IdleTimeout => (4, "idle timeout"),
+            Self::WriteTimeout => (5, "write timeout"),
+            Self::Stopped => (6, "stopped"),
+            Self::DrainTimeout => (7, "drain timeout"),
+            Self::NulReceived => (8, "nul received"),
+            Self::BadFrame(_) => (9, "bad frame"),
+            Self::Truncated => (10, "truncated"),
+            Self::FrameTimeout => (11, "frame timeout"),
+            Self::WorkerPanicked => (12, "worker panicked"),
         }
     }
 }
@@ -101,17 +105,20 @@ impl fmt::Display for CloseReason {
 impl From<ErrorKind> for CloseReason {
     /// Tells a dead connection, which has many names, from a failure on our side. mio's poll(2) back end reports
     /// `NotFound` for a socket that it has already dropped because the connection is dead.
+    ///
+    /// A kernel that gives a peer up reports `TimedOut`, or in its place the last ICMP error about the peer, such as
+    /// `HostUnreachable` (tcp(7)).
     fn from(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::ConnectionReset
             | ErrorKind::ConnectionAborted
             | ErrorKind::BrokenPipe
             | ErrorKind::NotConnected
-            | ErrorKind::NotFound
-            | ErrorKind::TimedOut
+            | ErrorKind::NotFound => Self::Reset,
+            ErrorKind::TimedOut
             | ErrorKind::HostUnreachable
             | ErrorKind::NetworkUnreachable
-            | ErrorKind::NetworkDown => Self::Reset,
+            | ErrorKind::NetworkDown => Self::NoAnswer,
             kind => Self::Failed(kind),
         }
     }

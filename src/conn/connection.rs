@@ -40,6 +40,9 @@ pub enum Progress {
     /// Send our FIN by shutting down the sending side. Then report [`Connection::handle_fin_sent`] or
     /// [`Connection::handle_error`], and drive again.
     SendFin,
+    /// Ask the dead socket for its error (SO_ERROR), which tells a reset from a peer that no longer answers. Then report
+    /// the error to [`Connection::handle_taken_error`], and drive again.
+    TakeError,
     /// Close the socket. Everything owed to the peer has been delivered.
     Close,
     /// Reset the socket. Bytes owed to the peer are dropped, or input may be unread after a failed call. The peer must not
@@ -167,6 +170,17 @@ impl Connection {
         self.fail(kind);
     }
 
+    /// Closes the connection, whose socket is dead and has an error of this kind: the answer to [`Progress::TakeError`].
+    ///
+    /// When a kernel gives a peer up, it may report the last ICMP error about that peer in place of `TimedOut`. The ICMP
+    /// error can be any that a firewall chooses, such as "refused" or "prohibited". So every error except a reset means
+    /// that the peer no longer answers.
+    #[cold]
+    pub fn handle_taken_error(&mut self, kind: ErrorKind) {
+        let is_reset = CloseReason::from(kind) == CloseReason::Reset;
+        self.fail(if is_reset { kind } else { ErrorKind::TimedOut });
+    }
+
     /// Returns true if the kernel has to report when the socket is writable: exactly while bytes are pending. So
     /// request-response traffic changes no registration.
     pub fn wants_write(&self) -> bool {
@@ -273,13 +287,13 @@ impl Connection {
     #[cold]
     pub(super) fn fail(&mut self, kind: ErrorKind) {
         let reason = CloseReason::from(kind);
-        if reason != CloseReason::Reset {
+        if matches!(reason, CloseReason::Failed(_)) {
             // Input may still be unread. If we closed with our FIN, the peer would take the echo so far for the whole.
             self.must_abort = true;
             return self.abort(reason);
         }
         // If the peer is owed nothing, its reset is just its way to close: an earlier reason stays. If the peer is owed
-        // something, the reset is the reason.
+        // something, the death of the socket is the reason.
         if self.is_owing() {
             self.reason = None;
         }

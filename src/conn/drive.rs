@@ -42,8 +42,8 @@ impl Connection {
         now: u64,
     ) -> Progress {
         // A reset closes at once, whether or not the connection wants to read or write.
-        if self.readiness.is_reset() {
-            self.fail(ErrorKind::ConnectionReset);
+        if self.readiness.is_reset() && self.state != State::Closed {
+            return Progress::TakeError;
         }
         if self.has_pending_output() {
             self.flush(socket, &mut buffers.pool, now);

@@ -201,7 +201,7 @@ pub enum Event {
     Delivered,
     /// The peer did not answer our FIN in time.
     LingerExpired,
-    /// The socket is dead.
+    /// The socket is dead: the peer has reset the connection, or no longer answers.
     Reset,
     /// We end the session at once, although something may be owed.
     Abort,

@@ -100,7 +100,18 @@ impl Rig {
         rig
     }
 
+    /// Drives the connection. The error of a dead socket is a reset.
     fn drive(&mut self) -> Progress {
+        let progress = self.drive_once();
+        if progress != Progress::TakeError {
+            return progress;
+        }
+        self.connection
+            .handle_taken_error(ErrorKind::ConnectionReset);
+        self.drive_once()
+    }
+
+    fn drive_once(&mut self) -> Progress {
         self.connection
             .drive(&mut self.socket, &mut self.buffers, self.now)
     }
@@ -256,6 +267,40 @@ mod in_every_state {
                 assert_eq!(rig.ended_by(), expected, "{situation}");
                 rig.socket.expect_calls(&[]);
             }
+        }
+    }
+
+    #[test]
+    fn fault_t6_the_error_of_a_dead_socket_tells_a_reset_from_a_peer_that_no_longer_answers() {
+        use ErrorKind::*;
+        let gave_up = [
+            TimedOut,
+            HostUnreachable,
+            NetworkUnreachable,
+            ConnectionRefused,
+            PermissionDenied,
+            Other,
+        ];
+        let resets = [ConnectionReset, ConnectionAborted, BrokenPipe, NotConnected];
+        let errors = gave_up.map(|kind| (kind, CloseReason::NoAnswer));
+        for (kind, reason) in errors
+            .into_iter()
+            .chain(resets.map(|kind| (kind, CloseReason::Reset)))
+        {
+            let mut idle = Rig::new(Script::new());
+            idle.connection.handle_ready(error());
+            assert_eq!(idle.drive_once(), Progress::TakeError);
+            idle.connection.handle_taken_error(kind);
+            assert_eq!(idle.drive_once(), Progress::Close);
+            assert_eq!(idle.ended_by(), reason, "{kind}");
+
+            // Owed bytes are lost, so the death of the socket replaces the reason for our FIN.
+            let mut owing = Rig::lingering_and_owing();
+            owing.connection.handle_ready(error());
+            assert_eq!(owing.drive_once(), Progress::TakeError);
+            owing.connection.handle_taken_error(kind);
+            assert_eq!(owing.drive_once(), Progress::Abort);
+            assert_eq!(owing.ended_by(), reason, "{kind}");
         }
     }
 
@@ -522,6 +567,10 @@ mod open {
 
     #[test]
     fn a_failed_read_is_classified_like_a_failed_write() {
+        let mut rig = Rig::new(Script::new().read_fails(ErrorKind::TimedOut));
+        assert_eq!(rig.ready(readable()), Progress::Close);
+        assert_eq!(rig.ended_by(), CloseReason::NoAnswer);
+
         let mut rig = Rig::new(Script::new().read_fails(ErrorKind::ConnectionReset));
         assert_eq!(rig.ready(readable()), Progress::Close);
         assert_eq!(rig.ended_by(), CloseReason::Reset);

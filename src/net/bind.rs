@@ -13,15 +13,62 @@ use super::{Config, Listen, StartError, platform};
 
 /// The number of unanswered keepalive probes after which the kernel gives up a peer.
 const PROBES: u32 = 3;
-/// The idle time divided by the time between probes. The kernel counts whole seconds, at least one.
+/// The idle time divided by the time between probes.
 const PROBE_INTERVAL: u32 = 4;
 
-/// The kernel's write timeout (TCP_USER_TIMEOUT) divided by ours.
-///
-/// The kernel's timeout covers bytes that the kernel has taken and the peer does not acknowledge. While bytes are pending
-/// here, our timeout must expire first, so that the connection is reset and the reason is known. On Linux the kernel's
-/// timeout overrules the number of keepalive probes, so it is never shorter than the probes take (tcp(7)).
+/// The kernel's timeout while bytes are pending here, divided by our write timeout. Ours expires first, even if the kernel
+/// has taken a last byte in the meantime.
 const USER_TIMEOUT_FACTOR: u32 = 2;
+
+/// When keepalive sends its probes, in whole seconds, because Linux counts whole seconds.
+struct Keepalive {
+    idle: Duration,
+    interval: Duration,
+}
+
+impl Keepalive {
+    fn new(idle: Duration) -> Self {
+        let seconds = idle.as_secs();
+        Self {
+            idle: Duration::from_secs(seconds),
+            interval: Duration::from_secs((seconds / u64::from(PROBE_INTERVAL)).max(1)),
+        }
+    }
+
+    /// Returns how long a dead peer is silent until the kernel gives it up.
+    fn length(&self) -> Duration {
+        self.idle + self.interval * PROBES
+    }
+}
+
+/// How long a peer may acknowledge nothing until the kernel gives it up (TCP_USER_TIMEOUT). `None` leaves it to the
+/// system, which takes 15 minutes or more.
+///
+/// Keepalive probes only an idle connection. While the peer owes an acknowledgement, this timeout finds a dead peer, in
+/// the same time as keepalive would. A shorter or a longer timeout would overrule the number of probes (tcp(7)).
+///
+/// The kernel also gives up a live peer whose receive window stays closed for this long. While bytes are pending here,
+/// our write timeout is the one that decides how long that may take, so the kernel's timeout must be longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UserTimeout {
+    /// The timeout while no bytes are pending.
+    pub usual: Option<Duration>,
+    /// The timeout while bytes are pending.
+    pub pending: Option<Duration>,
+}
+
+impl UserTimeout {
+    pub(super) fn new(config: &Config) -> Self {
+        let longest = |write_timeout: Duration| write_timeout.saturating_mul(USER_TIMEOUT_FACTOR);
+        let pending = config.write_timeout.map(longest);
+        let keepalive = config.keepalive.map(|idle| Keepalive::new(idle).length());
+        let usual = pending.map(|pending| keepalive.unwrap_or(pending));
+        Self {
+            usual,
+            pending: pending.max(usual),
+        }
+    }
+}
 
 /// Returns how many clients the system queues for a listener with this backlog, and logs a limit that clamps it.
 pub(super) fn effective_backlog(backlog: u32) -> u32 {
@@ -35,17 +82,12 @@ pub(super) fn effective_backlog(backlog: u32) -> u32 {
 /// Sets the options of a connection's socket. Linux lets accepted sockets inherit them from their listener.
 pub(super) fn set_connection_options(socket: SockRef<'_>, config: &Config) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    let mut keepalive_time = Duration::ZERO;
     if let Some(idle) = config.keepalive {
-        let interval = (idle / PROBE_INTERVAL).max(Duration::from_secs(1));
+        let Keepalive { idle, interval } = Keepalive::new(idle);
         platform::set_keepalive(&socket, idle, interval, PROBES)?;
-        keepalive_time = idle + interval * PROBES;
     }
-    match config.write_timeout {
-        Some(timeout) => platform::set_user_timeout(
-            &socket,
-            keepalive_time.max(timeout.saturating_mul(USER_TIMEOUT_FACTOR)),
-        ),
+    match UserTimeout::new(config).usual {
+        Some(timeout) => platform::set_user_timeout(&socket, timeout),
         None => Ok(()),
     }
 }
@@ -129,6 +171,36 @@ fn set_listener_options(
 mod tests {
     use super::*;
     use crate::conn::Framing;
+
+    #[test]
+    fn fault_t6_the_kernel_gives_a_peer_up_when_keepalive_would_and_never_before_the_write_timeout()
+    {
+        for (keepalive, write_timeout, usual, pending) in [
+            (60, 30, 105, 105),
+            (1, 30, 4, 60),
+            (10, 5, 16, 16),
+            (10, 9, 16, 18),
+            (0, 30, 60, 60),
+            (1, 0, 0, 0),
+            (0, 0, 0, 0),
+        ] {
+            let seconds = |count| (count > 0).then_some(Duration::from_secs(count));
+            let config = Config {
+                keepalive: seconds(keepalive),
+                write_timeout: seconds(write_timeout),
+                ..Config::default()
+            };
+            let expected = UserTimeout {
+                usual: seconds(usual),
+                pending: seconds(pending),
+            };
+            assert_eq!(
+                UserTimeout::new(&config),
+                expected,
+                "keepalive {keepalive} s, write timeout {write_timeout} s"
+            );
+        }
+    }
 
     #[test]
     fn an_ipv6_wildcard_accepts_ipv4_unless_an_ipv4_listener_of_its_port_is_configured() {

@@ -34,7 +34,9 @@ pub struct Config {
     pub stop_delay: Duration,
     /// How long pending echoes may take after the stop delay.
     pub drain_timeout: Duration,
-    /// Probes a connection after this much idle time: three times, a quarter of the time apart. `None` disables probes.
+    /// Probes a connection after this much idle time: three times, a quarter of the time apart. The kernel counts whole
+    /// seconds, at least one. A dead peer is gone after this time and three probes, also if it owes an acknowledgement
+    /// (on Linux, and with a write timeout). `None` disables probes.
     pub keepalive: Option<Duration>,
     /// The most clients that the kernel queues for a listener. The system may clamp it.
     pub backlog: u32,

@@ -8,11 +8,11 @@
 //! 3. [`run_one_of_backlog`](Connections::run_one_of_backlog): one connection whose budget ran out in an earlier run.
 //! 4. [`admit`](Connections::admit): new connections, which the acceptor brings.
 //!
-//! [`Slot::drive`] in `net/slot.rs` runs a connection: it calls `Connection::drive`, sends the FIN when the connection
-//! asks for that (and drives it again), and registers for WRITABLE exactly while bytes are pending. The [`Progress`] that
-//! it returns tells the loop what is left to do. A connection that closes leaves its places in queues behind: a place
-//! holds the key and the connection's number, and is skipped if the slot now has another connection or none
-//! (`net/run_queue.rs`).
+//! [`Slot::drive`] in `net/slot.rs` runs a connection: it calls `Connection::drive`, sends the FIN or takes the socket's
+//! error when the connection asks for that (and drives it again), and registers for WRITABLE exactly while bytes are
+//! pending. The [`Progress`] that it returns tells the loop what is left to do. A connection that closes leaves its places
+//! in queues behind: a place holds the key and the connection's number, and is skipped if the slot now has another
+//! connection or none (`net/run_queue.rs`).
 //!
 //! # Fresh before backlog
 //!
@@ -36,13 +36,14 @@ use mio::{Events, Registry, Token};
 use slab::Slab;
 use socket2::SockRef;
 
+use super::bind::UserTimeout;
 use super::log_throttle::LogThrottle;
 use super::offload::OffloadQueue;
 use super::per_address::PerAddressLimit;
 use super::poll::readiness_of;
 use super::registration::Registration;
 use super::run_queue::RunQueue;
-use super::slot::Slot;
+use super::slot::{Kernel, Slot};
 use super::socket::reset_on_close;
 use super::timers::{NEVER, TimerNode, Timers};
 use super::workers::{Completion, WorkerPool};
@@ -64,7 +65,7 @@ pub(super) struct Connections {
     backlog: RunQueue,
     timers: Timers,
     buffers: Buffers,
-    registry: Registry,
+    kernel: Kernel,
     per_address: Option<PerAddressLimit>,
     offload: Option<OffloadQueue>,
     config: Arc<Config>,
@@ -93,7 +94,10 @@ impl Connections {
                 Timer::Linger => Some(LINGER),
             }),
             buffers: Buffers::new(config.read_buffer),
-            registry,
+            kernel: Kernel {
+                registry,
+                user_timeout: UserTimeout::new(&config),
+            },
             per_address: config
                 .max_per_ip
                 .map(|limit| PerAddressLimit::new(limit, capacity)),
@@ -143,7 +147,7 @@ impl Connections {
             let Some(slot) = self.slots.get_mut(key).filter(|slot| !slot.in_backlog) else {
                 continue;
             };
-            let progress = slot.drive(&mut self.buffers, &self.registry, Token(key), now);
+            let progress = slot.drive(&mut self.buffers, &self.kernel, Token(key), now);
             // Usually there is nothing to do. A restart of the same timer needs no update here: `expire` finds out.
             if progress != Progress::Wait || slot.timer_node.timer() != slot.connection.timer() {
                 self.handle_progress(key, progress);
@@ -290,7 +294,7 @@ impl Connections {
         if !platform::ACCEPTED_INHERIT_OPTIONS {
             bind::set_connection_options(SockRef::from(&*socket), &self.config)?;
         }
-        Registration::new(socket, &self.registry, Token(key))
+        Registration::new(socket, &self.kernel.registry, Token(key))
     }
 
     fn send_banner(&mut self, key: usize) {
@@ -304,7 +308,7 @@ impl Connections {
     }
 
     fn drive(&mut self, key: usize, now: u64) {
-        let progress = self.slots[key].drive(&mut self.buffers, &self.registry, Token(key), now);
+        let progress = self.slots[key].drive(&mut self.buffers, &self.kernel, Token(key), now);
         self.handle_progress(key, progress);
     }
 
@@ -323,8 +327,12 @@ impl Connections {
                     offload.push(key, &mut self.slots);
                 }
             }
-            // `Slot::drive` has sent the FIN. Connections in a queue keep their place there.
-            Progress::Again | Progress::Offload | Progress::Wait | Progress::SendFin => {}
+            // `Slot::drive` has sent the FIN or taken the error. Connections in a queue keep their place there.
+            Progress::Again
+            | Progress::Offload
+            | Progress::Wait
+            | Progress::SendFin
+            | Progress::TakeError => {}
         }
         self.set_timer(key);
     }

@@ -132,18 +132,19 @@ pub(super) fn is_permanent_accept_error(error: &io::Error) -> bool {
     )
 }
 
-/// Gives a reset the kind `ConnectionReset` where the standard library does not. Darwin answers `EPROTOTYPE` to a write
-/// while it tears a connection down. On Windows `WSAENETRESET` reports that keepalive has found the connection dead.
+/// Gives the error of a dead connection the kind `ConnectionReset` or `TimedOut` where the standard library does not.
+/// Darwin answers `EPROTOTYPE` to a write while it tears a connection down. On Windows `WSAENETRESET` reports that the peer
+/// has answered no keepalive probe.
 #[inline(always)]
 pub(super) fn normalize_error(error: io::Error) -> io::Error {
     #[cfg(target_vendor = "apple")]
-    let reset = Some(libc::EPROTOTYPE);
+    let (number, kind) = (Some(libc::EPROTOTYPE), ErrorKind::ConnectionReset);
     #[cfg(windows)]
-    let reset = Some(10_052);
+    let (number, kind) = (Some(10_052), ErrorKind::TimedOut);
     #[cfg(not(any(target_vendor = "apple", windows)))]
-    let reset = None;
+    let (number, kind) = (None, ErrorKind::ConnectionReset);
     match error.raw_os_error() {
-        number if number.is_some() && number == reset => ErrorKind::ConnectionReset.into(),
+        found if found.is_some() && found == number => kind.into(),
         _ => error,
     }
 }
@@ -379,17 +380,29 @@ mod tests {
     }
 
     #[test]
-    fn fault_w7_a_reset_has_the_same_error_kind_on_every_system() {
+    fn fault_w7_fault_t6_a_dead_connection_has_the_same_error_kind_on_every_system() {
+        use ErrorKind::{ConnectionReset, TimedOut};
         #[cfg(target_vendor = "apple")]
-        const RESETS: [i32; 2] = [libc::EPROTOTYPE, libc::ECONNRESET];
+        let table = [
+            (libc::EPROTOTYPE, ConnectionReset),
+            (libc::ECONNRESET, ConnectionReset),
+            (libc::ETIMEDOUT, TimedOut),
+        ];
         #[cfg(all(unix, not(target_vendor = "apple")))]
-        const RESETS: [i32; 1] = [libc::ECONNRESET];
-        // WSAENETRESET, WSAECONNRESET.
+        let table = [
+            (libc::ECONNRESET, ConnectionReset),
+            (libc::ETIMEDOUT, TimedOut),
+        ];
+        // WSAENETRESET, WSAECONNRESET, WSAETIMEDOUT.
         #[cfg(windows)]
-        const RESETS: [i32; 2] = [10_052, 10_054];
-        for number in RESETS {
+        let table = [
+            (10_052, TimedOut),
+            (10_054, ConnectionReset),
+            (10_060, TimedOut),
+        ];
+        for (number, kind) in table {
             let error = normalize_error(io::Error::from_raw_os_error(number));
-            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{number}");
+            assert_eq!(error.kind(), kind, "{number}");
         }
         let other = normalize_error(ErrorKind::WouldBlock.into());
         assert_eq!(other.kind(), ErrorKind::WouldBlock);

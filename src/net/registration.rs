@@ -39,6 +39,11 @@ impl Registration {
         Ok(Self { write_armed: true })
     }
 
+    /// Returns true if WRITABLE is registered.
+    pub(super) fn is_write_armed(&self) -> bool {
+        self.write_armed
+    }
+
     /// Registers WRITABLE if `wanted`, and removes it otherwise. Makes a system call only on a change.
     ///
     /// # Errors

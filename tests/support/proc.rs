@@ -130,6 +130,23 @@ pub fn sockets_to(pid: u32, port: u16, state: TcpState) -> usize {
     count_sockets(pid, state, |_, remote| remote.ends_with(&port))
 }
 
+/// Returns the bytes that are not acknowledged and the bytes that wait to be read, of the first established IPv4 socket
+/// with the local port `port`, in the network namespace of the process.
+#[track_caller]
+pub fn queues(pid: u32, port: u16) -> Option<(u64, u64)> {
+    let port = format!(":{port:04X}");
+    let queues = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, local, _, "01", queues, ..] = fields[..] else {
+            return None;
+        };
+        let (sent, received) = queues.split_once(':').filter(|_| local.ends_with(&port))?;
+        let bytes = |hex| u64::from_str_radix(hex, 16).ok();
+        Some((bytes(sent)?, bytes(received)?))
+    };
+    read(pid, "net/tcp").lines().find_map(queues)
+}
+
 #[track_caller]
 fn count_sockets(pid: u32, state: TcpState, is_one: impl Fn(&str, &str) -> bool) -> usize {
     let state = format!("{:02X}", state as u8);

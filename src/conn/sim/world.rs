@@ -163,15 +163,22 @@ impl World<'_> {
             self.backlog = progress == Progress::Again;
             self.checking_idle &= self.backlog;
             self.checking_frame &= self.backlog;
-            if progress != Progress::SendFin {
-                break;
+            match progress {
+                Progress::SendFin if self.machine.shut_down() => {
+                    self.connection.handle_fin_sent(self.now);
+                }
+                Progress::SendFin => self.connection.handle_error(ErrorKind::NotConnected),
+                Progress::TakeError => {
+                    self.connection
+                        .handle_taken_error(ErrorKind::ConnectionReset);
+                }
+                Progress::Wait
+                | Progress::Again
+                | Progress::Offload
+                | Progress::Close
+                | Progress::Abort => break,
             }
             self.excused += 1;
-            if self.machine.shut_down() {
-                self.connection.handle_fin_sent(self.now);
-            } else {
-                self.connection.handle_error(ErrorKind::NotConnected);
-            }
         }
         self.machine.arm_write(self.connection.wants_write());
         if self.connection.wants_job() && !self.closed() && !self.waiting {

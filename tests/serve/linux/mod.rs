@@ -2,6 +2,7 @@
 
 mod accept;
 mod close;
+mod dead_peers;
 mod environment;
 mod failed_calls;
 mod idle;

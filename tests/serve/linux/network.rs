@@ -106,7 +106,7 @@ impl Drop for RemoteNetwork {
     }
 }
 
-fn run(steps: &[String]) -> Result<(), String> {
+pub(super) fn run(steps: &[String]) -> Result<(), String> {
     steps.iter().try_for_each(|step| run_one(step))
 }
 
