@@ -179,7 +179,7 @@ impl Connection {
     /// Asks the kernel for the events that the session needs. Returns false if the socket is dead and the poll has
     /// dropped it.
     pub fn update_registration(&mut self, registry: &Registry, token: Token) -> bool {
-        let wants_write = self.session.wants_write();
+        let wants_write = self.session.blocked_since().is_some();
         self.registration
             .arm_write(wants_write, &mut self.socket, registry, token)
             .is_ok()

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, mpsc};
 
 use crate::load::measure::metrics::Metrics;
@@ -27,7 +27,8 @@ pub struct Timeline {
 pub struct Control {
     /// The times of the run, set once when all workers have connected.
     pub timeline: OnceLock<Timeline>,
-    is_stopped: AtomicBool,
+    /// Set to end the load now. A worker then waits for replies only for a moment.
+    pub is_stopped: AtomicBool,
 }
 
 /// What a worker tells the coordinator.
@@ -74,8 +75,10 @@ pub struct WorkerSummary {
 /// Sends the events of a worker to the coordinator.
 #[derive(Clone, Debug)]
 pub struct WorkerEventSender {
-    sender: mpsc::Sender<WorkerEvent>,
-    coordinator: Handle,
+    /// The channel to the coordinator.
+    pub sender: mpsc::Sender<WorkerEvent>,
+    /// Wakes the thread of the coordinator.
+    pub coordinator: Handle,
 }
 
 /// What all workers of a run are created with.
@@ -110,27 +113,7 @@ impl Timeline {
     }
 }
 
-impl Control {
-    /// Ends the load now. A worker then waits for replies only for a moment.
-    pub fn stop(&self) {
-        self.is_stopped.store(true, Ordering::Release);
-    }
-
-    /// Returns true after [`stop`](Self::stop).
-    pub fn is_stopped(&self) -> bool {
-        self.is_stopped.load(Ordering::Acquire)
-    }
-}
-
 impl WorkerEventSender {
-    /// Creates a sender to the receiver of `sender`, whose thread `coordinator` wakes.
-    pub fn new(sender: mpsc::Sender<WorkerEvent>, coordinator: Handle) -> Self {
-        Self {
-            sender,
-            coordinator,
-        }
-    }
-
     /// Sends `event`. A coordinator that is gone, or cannot be woken, does not matter to a worker: a coordinator looks
     /// for events from time to time without a wake.
     pub fn send(&self, event: WorkerEvent) {

@@ -4,12 +4,12 @@
 //! reads the CPU times of this process and the server, and handles signals.
 
 use std::io;
-use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
 use super::child_server::ChildServer;
-use super::control::{Control, Timeline, WorkerEvent, WorkerEventSender, WorkerSetup};
+use super::control::{Timeline, WorkerEvent, WorkerEventSender, WorkerSetup};
 use super::error::RunError;
 use super::event::{RunEvent, RunPhase};
 use super::intervals::{CollectedInterval, IntervalCollector};
@@ -21,7 +21,6 @@ use crate::load::measure::interval::{Interval, IntervalSummary};
 use crate::load::measure::measurement::{Measurement, Results, TargetRate};
 use crate::load::measure::usage::UsageMeter;
 use crate::load::plan::payload::Payload;
-use crate::load::plan::settings::RunSettings;
 use crate::load::units::pluralize;
 use crate::net::platform;
 use crate::net::signals::SignalRequest;
@@ -37,19 +36,13 @@ impl ReadyRun {
     ///
     /// Fails if no client can connect, if the system refuses a resource, or if a signal leaves no results.
     pub fn run(
-        self,
+        mut self,
         signals: &mut SignalWaiter,
         on_event: &mut dyn FnMut(RunEvent),
     ) -> Result<Results, RunError> {
-        let Self {
-            settings,
-            address,
-            mut server,
-        } = self;
-        let pid = server.as_ref().map(ChildServer::pid);
-        let results = Coordinator::start(settings, address, pid, signals, on_event)?.run();
+        let results = Coordinator::start(&self, signals, on_event)?.run();
         // The server is dropped here, after the coordinator has read its CPU time and memory.
-        if let Some(status) = server.as_mut().and_then(ChildServer::exit_status) {
+        if let Some(status) = self.server.as_mut().and_then(ChildServer::exit_status) {
             on_event(RunEvent::Note(format!(
                 "the started server ended during the run: {status}"
             )));
@@ -60,11 +53,9 @@ impl ReadyRun {
 
 /// A run whose workers have started. Times are nanoseconds of the monotonic clock.
 struct Coordinator<'a> {
-    settings: Arc<RunSettings>,
-    address: SocketAddr,
+    setup: WorkerSetup,
     signals: &'a mut SignalWaiter,
     on_event: &'a mut dyn FnMut(RunEvent),
-    control: Arc<Control>,
     workers: Workers,
     worker_events: mpsc::Receiver<WorkerEvent>,
     usage: UsageMeter,
@@ -79,36 +70,34 @@ struct Coordinator<'a> {
 
 impl<'a> Coordinator<'a> {
     fn start(
-        settings: RunSettings,
-        address: SocketAddr,
-        server: Option<u32>,
+        run: &ReadyRun,
         signals: &'a mut SignalWaiter,
         on_event: &'a mut dyn FnMut(RunEvent),
     ) -> Result<Self, RunError> {
         let (sender, worker_events) = mpsc::channel();
         let setup = WorkerSetup {
-            payload: Arc::new(Payload::new(settings.framing, settings.seed)),
-            settings: Arc::new(settings),
-            address,
+            payload: Arc::new(Payload::new(run.settings.framing, run.settings.seed)),
+            settings: Arc::new(run.settings.clone()),
+            address: run.address,
             control: Arc::default(),
-            worker_events: WorkerEventSender::new(sender, signals.handle()),
+            worker_events: WorkerEventSender {
+                sender,
+                coordinator: signals.handle(),
+            },
         };
-        let workers = Workers::start(&setup)?;
         Ok(Self {
-            address,
             signals,
             on_event,
-            control: setup.control,
-            collector: IntervalCollector::new(workers.count()),
-            workers,
+            workers: Workers::start(&setup)?,
             worker_events,
-            usage: UsageMeter::new(server),
+            usage: UsageMeter::new(run.server.as_ref().map(ChildServer::pid)),
+            collector: IntervalCollector::default(),
             totals: Totals::default(),
             signal: None,
             is_measuring: false,
             phase_start: platform::monotonic_now(),
             latest_tick: 0,
-            settings: setup.settings,
+            setup,
         })
     }
 
@@ -137,7 +126,7 @@ impl<'a> Coordinator<'a> {
     }
 
     fn stop_workers(&self) {
-        self.control.stop();
+        self.setup.control.is_stopped.store(true, Ordering::Release);
         self.workers.wake();
     }
 
@@ -169,14 +158,14 @@ impl<'a> Coordinator<'a> {
             match (request, self.signal) {
                 (SignalRequest::LogStats, _) => {}
                 (SignalRequest::Stop(signal), Some(_)) => {
-                    return Err(match self.control.timeline.get() {
+                    return Err(match self.setup.control.timeline.get() {
                         Some(_) => RunError::InterruptedTwice { signal },
                         None => RunError::Interrupted { signal },
                     });
                 }
                 (SignalRequest::Stop(signal), None) => {
                     self.signal = Some(signal);
-                    if self.control.timeline.get().is_some() {
+                    if self.setup.control.timeline.get().is_some() {
                         (self.on_event)(RunEvent::Note(
                             "interrupted: the results so far follow".to_owned(),
                         ));
@@ -237,13 +226,13 @@ impl<'a> Coordinator<'a> {
             let failures = failures.join(", ");
             return Err(RunError::Failed(format!(
                 "cannot connect to {}: {failures}",
-                self.address
+                self.setup.address
             )));
         }
         self.usage.record_connected();
         let now = platform::monotonic_now();
-        let (load_start, phase) = match self.settings.start_at {
-            None => (now, RunPhase::WarmUp(self.settings.warmup)),
+        let (load_start, phase) = match self.setup.settings.start_at {
+            None => (now, RunPhase::WarmUp(self.setup.settings.warmup)),
             Some(at) => {
                 let left = at.duration_since(SystemTime::now()).map_err(|_| {
                     let reason = "the start time passed before all connections were open: choose a later one";
@@ -252,10 +241,10 @@ impl<'a> Coordinator<'a> {
                 (now + nanoseconds(left), RunPhase::Waiting(left))
             }
         };
-        let timeline = Timeline::new(load_start, &self.settings);
+        let timeline = Timeline::new(load_start, &self.setup.settings);
         self.enter(phase);
         // Only this line sets the value, once per run, so `set` cannot fail.
-        let _ = self.control.timeline.set(timeline);
+        let _ = self.setup.control.timeline.set(timeline);
         self.workers.wake();
         Ok(())
     }
@@ -264,7 +253,7 @@ impl<'a> Coordinator<'a> {
     fn start_window(&mut self) {
         if !std::mem::replace(&mut self.is_measuring, true) {
             self.usage.record_window_start();
-            self.enter(RunPhase::Measuring(self.settings.stop.duration));
+            self.enter(RunPhase::Measuring(self.setup.settings.stop.duration));
         }
     }
 
@@ -278,18 +267,18 @@ impl<'a> Coordinator<'a> {
     }
 
     fn planned_window_end(&self) -> u64 {
-        let timeline = self.control.timeline.get();
+        let timeline = self.setup.control.timeline.get();
         timeline.map_or(NEVER, |timeline| timeline.window_end)
     }
 
     /// Adds complete intervals to the total and keeps their summaries. Their histograms are dropped here: an hour of
     /// intervals would fill the memory.
     fn take_complete_intervals(&mut self) {
-        while let Some((index, interval)) = self.collector.pop_complete() {
+        while let Some((index, interval)) = self.collector.pop_complete(self.workers.count()) {
             let CollectedInterval { end, metrics, .. } = interval;
             self.totals.window_end = end;
             self.totals.metrics += &metrics;
-            let start = self.settings.interval * index as u32;
+            let start = self.setup.settings.interval * index as u32;
             let length = self.since_window_start(end).saturating_sub(start);
             // A load that was stopped in its warm-up reports an interval without a length.
             if !length.is_zero() {
@@ -305,27 +294,27 @@ impl<'a> Coordinator<'a> {
     }
 
     fn since_window_start(&self, time: u64) -> Duration {
-        let timeline = self.control.timeline.get();
+        let timeline = self.setup.control.timeline.get();
         let start = timeline.map_or(NEVER, |timeline| timeline.window_start);
         Duration::from_nanos(time.saturating_sub(start))
     }
 
     fn results(self) -> Result<Results, RunError> {
-        if self.control.timeline.get().is_none() {
+        if self.setup.control.timeline.get().is_none() {
             let signal = self.signal.unwrap_or_default();
             return Err(RunError::Interrupted { signal });
         }
         let window = self.since_window_start(self.totals.window_end);
         let age = self.since_window_start(platform::monotonic_now());
-        let connections_asked = self.settings.shard_connections();
+        let connections_asked = self.setup.settings.shard_connections();
         Ok(Results {
-            address: self.address,
+            address: self.setup.address,
             began: SystemTime::now() - age,
             measurement: Measurement {
                 window,
                 connections_asked,
                 connections_achieved: self.totals.achieved_connections(connections_asked),
-                target_rate: TargetRate::of(&self.settings),
+                target_rate: TargetRate::of(&self.setup.settings),
                 total: self.totals.metrics,
                 intervals: self.totals.intervals,
                 busiest: self.totals.busiest,
@@ -333,7 +322,7 @@ impl<'a> Coordinator<'a> {
                 server: self.usage.server(self.totals.connections, window),
                 interrupted: self.signal,
             },
-            settings: Arc::unwrap_or_clone(self.settings),
+            settings: Arc::unwrap_or_clone(self.setup.settings),
         })
     }
 }

@@ -13,6 +13,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
@@ -131,7 +132,7 @@ impl Generator {
         Facts {
             have_all_tried: runner.connector.have_all_tried(),
             timeline: self.control.timeline.get().copied(),
-            is_stopped: self.control.is_stopped(),
+            is_stopped: self.control.is_stopped.load(Ordering::Acquire),
             is_idle: runner.recorder.is_idle(),
             is_complete: self.clients.is_complete(),
             is_stalled: self.clients.is_stalled(),

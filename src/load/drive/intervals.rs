@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use crate::load::measure::metrics::Metrics;
 
 /// The intervals that some workers have reported and others have not.
+#[derive(Default)]
 pub struct IntervalCollector {
-    workers: usize,
     /// For each worker that has finished, the number of intervals that it has reported.
     finished: Vec<usize>,
     incomplete: BTreeMap<usize, CollectedInterval>,
@@ -26,15 +26,6 @@ pub struct CollectedInterval {
 }
 
 impl IntervalCollector {
-    /// Creates the collector for the intervals of so many workers.
-    pub fn new(workers: usize) -> Self {
-        Self {
-            workers,
-            finished: Vec::new(),
-            incomplete: BTreeMap::new(),
-        }
-    }
-
     /// Adds the interval `index` of one worker, which ended at `end`.
     pub fn add(&mut self, index: usize, end: u64, metrics: &Metrics) {
         let interval = self.incomplete.entry(index).or_default();
@@ -53,12 +44,12 @@ impl IntervalCollector {
         self.finished.len()
     }
 
-    /// Removes and returns the first interval with its number, if the interval is complete. Intervals are complete one
-    /// after the other.
-    pub fn pop_complete(&mut self) -> Option<(usize, CollectedInterval)> {
+    /// Removes and returns the first interval with its number, if all `workers` have completed the interval. Intervals are
+    /// complete one after the other.
+    pub fn pop_complete(&mut self, workers: usize) -> Option<(usize, CollectedInterval)> {
         let (&index, interval) = self.incomplete.first_key_value()?;
         let absent = self.finished.iter().filter(|reported| **reported <= index);
-        match interval.reports + absent.count() == self.workers {
+        match interval.reports + absent.count() == workers {
             true => self.incomplete.pop_first(),
             false => None,
         }
@@ -77,11 +68,11 @@ mod tests {
 
     #[test]
     fn an_interval_is_complete_when_every_worker_reported_it_or_finished_before() {
-        let mut intervals = IntervalCollector::new(2);
+        let mut intervals = IntervalCollector::default();
         intervals.add(0, 100, &metrics(1));
-        assert!(intervals.pop_complete().is_none());
+        assert!(intervals.pop_complete(2).is_none());
         intervals.add(0, 103, &metrics(2));
-        let (index, interval) = intervals.pop_complete().expect("both reported it");
+        let (index, interval) = intervals.pop_complete(2).expect("both reported it");
         assert_eq!(
             (index, interval.end, interval.metrics.counts.messages),
             (0, 103, 3)
@@ -91,10 +82,10 @@ mod tests {
         intervals.add(1, 200, &metrics(4));
         intervals.add(2, 300, &metrics(5));
         for expected in [(1, 4), (2, 5)] {
-            let (index, interval) = intervals.pop_complete().expect("the other has finished");
+            let (index, interval) = intervals.pop_complete(2).expect("the other has finished");
             assert_eq!((index, interval.metrics.counts.messages), expected);
         }
-        assert!(intervals.pop_complete().is_none());
+        assert!(intervals.pop_complete(2).is_none());
         assert_eq!(intervals.finished_workers(), 1);
     }
 }

@@ -75,12 +75,14 @@ fn claim_descriptors(settings: &RunSettings) -> Result<(), RunError> {
     let connections = settings.shard_connections() as u64;
     let threads = settings.threads as u64;
     let needed = connections + threads * DESCRIPTORS_PER_THREAD + RESERVED_DESCRIPTORS;
-    match platform::raise_descriptor_limit(needed)? {
-        Some(limit) if limit < needed => Err(RunError::Failed(format!(
+    if let Some(limit) = platform::raise_descriptor_limit(needed)?
+        && limit < needed
+    {
+        return Err(RunError::Failed(format!(
             "the run needs {needed} descriptors and the limit is {limit}: raise it with ulimit -n {needed}"
-        ))),
-        Some(_) | None => Ok(()),
+        )));
     }
+    Ok(())
 }
 
 /// Checks that the system lets a socket connect from each source address.

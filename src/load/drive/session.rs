@@ -176,12 +176,8 @@ impl Session {
         }
     }
 
-    /// Returns true if the session needs an event when its socket accepts bytes again.
-    pub fn wants_write(&self) -> bool {
-        self.blocked_since.is_some()
-    }
-
-    /// Returns the time since which the socket has accepted no bytes, if the latest write was blocked.
+    /// Returns the time since which the socket has accepted no bytes, if the latest write was blocked. The session then
+    /// needs an event when the socket accepts bytes again.
     pub fn blocked_since(&self) -> Option<u64> {
         self.blocked_since
     }

@@ -4,7 +4,6 @@ use std::io;
 use std::thread::{self, JoinHandle};
 
 use super::control::WorkerSetup;
-use super::error::RunError;
 use super::generator::Generator;
 use crate::net::Handle;
 
@@ -55,13 +54,10 @@ impl Workers {
     /// # Errors
     ///
     /// Returns the first error of a worker.
-    pub fn join(&mut self) -> Result<(), RunError> {
-        let join = |(thread, _): (JoinHandle<io::Result<()>>, Handle)| match thread.join() {
-            Ok(result) => result.map_err(RunError::from),
-            Err(_) => {
-                let reason = "a worker thread panicked: this is a bug";
-                Err(RunError::Failed(reason.into()))
-            }
+    pub fn join(&mut self) -> io::Result<()> {
+        let join = |(thread, _): (JoinHandle<io::Result<()>>, Handle)| {
+            let panicked = |_| Err(io::Error::other("a worker thread panicked: this is a bug"));
+            thread.join().unwrap_or_else(panicked)
         };
         let results: Vec<_> = self.0.drain(..).map(join).collect();
         results.into_iter().collect()
@@ -98,7 +94,7 @@ mod tests {
         let join = thread::spawn(move || workers.join());
         drop(release);
         let error = join.join().expect("joining").expect_err("a worker failed");
-        assert_eq!(error.to_string(), "cannot run: first");
+        assert_eq!(error.to_string(), "first");
         assert_eq!(has_ended.try_recv(), Ok(()), "the last worker has ended");
     }
 }

@@ -245,12 +245,12 @@ fn a_message_on_a_blocked_socket_is_not_sendable() {
     let mut harness = Harness::new(5, 1);
     let mut script = Script::new().write_blocks();
     assert_eq!(harness.drive(&mut script), SessionStatus::Waiting);
-    assert!(harness.session.wants_write());
+    assert_eq!(harness.session.blocked_since(), Some(100));
     assert_eq!(harness.log.sent, [], "the socket accepted no byte");
 
     harness.writable(180);
     harness.drive(&mut Script::new());
-    assert!(!harness.session.wants_write());
+    assert_eq!(harness.session.blocked_since(), None);
     let times = harness.log.sent[0];
     assert_eq!((times.sendable, times.sent), (180, 180));
 }
