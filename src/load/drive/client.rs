@@ -25,7 +25,7 @@ pub const RECONNECT_INTERVAL: u64 = 100_000_000;
 /// One client. Times are nanoseconds of the monotonic clock.
 #[derive(Default)]
 pub struct Client {
-    /// The index of the client in its worker.
+    /// The index of the client in its worker, and the token of its sockets.
     pub key: usize,
     /// The number of the client among the clients of all threads and shards, from 0.
     pub number: u64,
@@ -91,11 +91,6 @@ impl Client {
         }
     }
 
-    /// Returns the token under which the client's sockets are registered.
-    pub fn token(&self) -> Token {
-        Token(self.key)
-    }
-
     /// Returns the delay of the latest connect that the load generator itself caused.
     ///
     /// With churn a connect starts a message, so this delay is part of the send lag and not of the wait.
@@ -110,26 +105,30 @@ impl Client {
         match &self.socket {
             SocketState::Down => self.reconnect_at,
             SocketState::Connecting(_) => self.connect_started.saturating_add(timeout),
-            SocketState::Up(Connection { session, .. }) => {
-                let reply = session
-                    .awaited_since()
-                    .map(|since| since.saturating_add(timeout));
-                let blocked = session.blocked_since().filter(|_| !self.is_stall_reported);
-                let report = blocked.map(|since| since.saturating_add(STALL_LIMIT));
-                reply.unwrap_or(NEVER).min(report.unwrap_or(NEVER))
+            SocketState::Up(connection) => {
+                let awaited_since = connection.session.awaited_since();
+                let reply = awaited_since.map_or(NEVER, |since| since.saturating_add(timeout));
+                reply.min(self.stall_report_at())
             }
         }
     }
 
     /// Returns true if the peer has not read for [`STALL_LIMIT`], but only once per client.
     pub fn is_newly_stalled(&mut self, now: u64) -> bool {
-        let SocketState::Up(Connection { session, .. }) = &self.socket else {
-            return false;
+        let is_stalled = self.stall_report_at() <= now;
+        self.is_stall_reported |= is_stalled;
+        is_stalled
+    }
+
+    /// Returns when the user must be told that the peer does not read, or [`NEVER`].
+    fn stall_report_at(&self) -> u64 {
+        let blocked_since = match &self.socket {
+            SocketState::Up(connection) if !self.is_stall_reported => {
+                connection.session.blocked_since()
+            }
+            SocketState::Down | SocketState::Connecting(_) | SocketState::Up(_) => None,
         };
-        let is_stalled = session
-            .blocked_since()
-            .is_some_and(|since| since.saturating_add(STALL_LIMIT) <= now);
-        is_stalled && !std::mem::replace(&mut self.is_stall_reported, true)
+        blocked_since.map_or(NEVER, |since| since.saturating_add(STALL_LIMIT))
     }
 
     /// Drops a socket that has failed, and plans the reconnect. Returns the messages that the failure ended, the oldest

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mio::Poll;
+use mio::{Poll, Token};
 
 use super::admission::Admission;
 use super::client::{Client, Connection, SocketState};
@@ -174,7 +174,7 @@ impl ClientRunner {
     }
 
     fn run_session(&mut self, client: &mut Client) {
-        let token = client.token();
+        let token = Token(client.key);
         let SocketState::Up(connection) = &mut client.socket else {
             return;
         };

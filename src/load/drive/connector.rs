@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use mio::Registry;
+use mio::{Registry, Token};
 
 use super::client::{Client, SocketState};
 use crate::load::measure::failure::Failure;
@@ -116,7 +116,7 @@ impl Connector {
             source: self.source(),
             socket_buffer: self.settings.socket_buffer,
         };
-        let connecting = Connecting::start(self.address, options, registry, client.token())
+        let connecting = Connecting::start(self.address, options, registry, Token(client.key))
             .map_err(|error| error.failure)?;
         client.socket = SocketState::Connecting(connecting);
         Ok(())

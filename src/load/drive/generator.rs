@@ -102,14 +102,13 @@ impl Generator {
         poll::wait(&mut runner.poll, &mut self.events, timeout)?;
         runner.now = platform::monotonic_now();
         let found_nothing = self.events.is_empty() && runner.sends.next_time() > runner.now;
+        runner.recorder.start_turn(runner.now);
         if is_spinning && found_nothing {
             // Turns that find nothing to do count as spinning from one poll to the next.
             let from = if self.is_idle_turn { previous } else { from };
             runner.recorder.record_spin(from, runner.now);
         } else if timeout != Some(Duration::ZERO) {
             runner.recorder.record_wait(from, runner.now);
-        } else {
-            runner.recorder.record_busy_poll(runner.now);
         }
         self.is_idle_turn = found_nothing;
         Ok(())

@@ -111,21 +111,19 @@ impl Recorder {
         busy(self.idle, self.elapsed)
     }
 
+    /// Records that a turn starts: the poll returned at `at`.
+    pub fn start_turn(&mut self, at: u64) {
+        self.turn_start = at;
+    }
+
     /// Records that the poll waited from `from` to `to`.
     pub fn record_wait(&mut self, from: u64, to: u64) {
-        self.turn_start = to;
         self.metrics.polling += self.time_in_window(from, to);
     }
 
     /// Records that the worker spun from `from` to `to`: a time was too near to wait, and there was nothing to do.
     pub fn record_spin(&mut self, from: u64, to: u64) {
-        self.turn_start = to;
         self.metrics.spinning += self.time_in_window(from, to);
-    }
-
-    /// Records that the poll returned at `to` and that the time until then was busy.
-    pub fn record_busy_poll(&mut self, to: u64) {
-        self.turn_start = to;
     }
 
     /// Returns the mean number of connections that were up in the window. Returns `None` for an empty window.
