@@ -4,23 +4,21 @@
 //! a reconnect is due (`timers`). With churn, `sends` holds the times of connects, because a connect starts a message.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use mio::{Poll, Token};
 
 use super::admission::Admission;
 use super::client::{Client, Connection, SocketState};
 use super::connector::{Connector, finish_connect};
-use super::control::{WorkerEvent, WorkerEventSender, WorkerSetup};
+use super::control::{WorkerEvent, WorkerSetup};
 use super::session::{Session, SessionLoad, SessionStatus};
 use super::timer_queue::TimerQueue;
 use crate::load::measure::failure::Failure;
 use crate::load::measure::message::{Message, Observer, Outcome, Stage};
 use crate::load::measure::metrics::Corruption;
 use crate::load::measure::recorder::Recorder;
-use crate::load::plan::payload::{PIECE, Payload};
+use crate::load::plan::payload::PIECE;
 use crate::load::plan::schedule::Schedule;
-use crate::load::plan::settings::RunSettings;
 use crate::load::plan::share::WorkerShare;
 use crate::net::outbound::Connected;
 use crate::net::platform;
@@ -31,10 +29,8 @@ pub struct ClientRunner {
     pub poll: Poll,
     /// When the poll returned.
     pub now: u64,
-    settings: Arc<RunSettings>,
-    payload: Arc<Payload>,
+    setup: WorkerSetup,
     timeout: u64,
-    worker_events: WorkerEventSender,
     read_buffer: Box<[u8]>,
     pub connector: Connector,
     pub admission: Admission,
@@ -50,22 +46,19 @@ pub struct ClientRunner {
 impl ClientRunner {
     /// Creates the runner of a worker that starts to connect now.
     pub fn new(setup: &WorkerSetup, share: WorkerShare, poll: Poll) -> Self {
-        let settings = Arc::clone(&setup.settings);
         let now = platform::monotonic_now();
         Self {
             poll,
             now,
-            payload: Arc::clone(&setup.payload),
-            timeout: nanoseconds(settings.timeout),
-            worker_events: setup.worker_events.clone(),
+            setup: setup.clone(),
+            timeout: nanoseconds(setup.settings.timeout),
             read_buffer: vec![0; PIECE].into_boxed_slice(),
-            connector: Connector::new(Arc::clone(&settings), setup.address, share, now),
+            connector: Connector::new(setup, share, now),
             admission: Admission::default(),
             recorder: Recorder::new(now),
             ready: VecDeque::new(),
             sends: TimerQueue::default(),
             timers: TimerQueue::default(),
-            settings,
         }
     }
 
@@ -89,7 +82,7 @@ impl ClientRunner {
     pub fn run_send(&mut self, client: &mut Client) {
         client.send_at = NEVER;
         match &client.socket {
-            SocketState::Down if self.settings.churn => self.connect(client),
+            SocketState::Down if self.setup.settings.churn => self.connect(client),
             SocketState::Down | SocketState::Connecting(_) => {}
             SocketState::Up(_) => self.run_session(client),
         }
@@ -99,7 +92,7 @@ impl ClientRunner {
     pub fn run_timer(&mut self, client: &mut Client) {
         client.timer_at = NEVER;
         if client.is_newly_stalled(self.now) {
-            self.worker_events.send(WorkerEvent::PeerStalled {
+            self.setup.send(WorkerEvent::PeerStalled {
                 connection: client.connection_number,
             });
         }
@@ -110,7 +103,7 @@ impl ClientRunner {
             SocketState::Connecting(_) => self.fail(client, Failure::ConnectTimeout),
             SocketState::Up(_) => self.fail(client, Failure::Timeout),
             SocketState::Down if !self.admission.is_open() => client.reconnect_at = NEVER,
-            SocketState::Down if self.settings.churn => self.plan_connect(client),
+            SocketState::Down if self.setup.settings.churn => self.plan_connect(client),
             SocketState::Down => {
                 self.recorder.record_reconnect(self.now);
                 self.connect(client);
@@ -120,8 +113,8 @@ impl ClientRunner {
 
     /// Starts the load on a client. The load starts at `load_start`.
     pub fn start_load(&mut self, client: &mut Client, load_start: u64) {
-        client.schedule = Schedule::new(&self.settings, client.number, load_start);
-        if self.settings.churn {
+        client.schedule = Schedule::new(&self.setup.settings, client.number, load_start);
+        if self.setup.settings.churn {
             self.close_and_plan_connect(client);
         } else if let SocketState::Up(connection) = &mut client.socket {
             connection.session.handle_load_start(self.now);
@@ -134,17 +127,15 @@ impl ClientRunner {
 
     /// Closes the connection of a client, and records the messages that have not ended or not started.
     pub fn finish(&mut self, client: &mut Client) {
-        for message in client.close(self.settings.close) {
+        for message in client.close(self.setup.settings.close) {
             self.recorder.end(message, Outcome::Unfinished, self.now);
         }
         // If the load was stopped in its warm-up, there is no window, and no message of the window can be missing.
         if self.recorder.window().is_empty() {
             return;
         }
-        while let Some(intended) = client
-            .schedule
-            .next_of_open_loop()
-            .filter(|due| self.admission.belongs_to_load(*due))
+        while let Some(intended) = client.schedule.next_of_open_loop()
+            && self.admission.belongs_to_load(intended)
         {
             self.admission.take(intended);
             let message = Message {
@@ -229,7 +220,7 @@ impl ClientRunner {
 
     /// Returns true if a connection carries one message. The first connects only show that there is a server.
     fn is_churning(&self) -> bool {
-        self.settings.churn && !self.admission.is_before_load()
+        self.setup.settings.churn && !self.admission.is_before_load()
     }
 
     fn finish_connect(&mut self, client: &mut Client) {
@@ -247,8 +238,8 @@ impl ClientRunner {
             false => SessionLoad::Unlimited,
         };
         let session = Session::new(
-            &self.settings,
-            &self.payload,
+            &self.setup.settings,
+            &self.setup.payload,
             client.connection_number,
             load,
             connected.readiness,
@@ -306,7 +297,7 @@ impl ClientRunner {
 
     /// With churn: closes a connection whose message was answered, and plans the connect of the next message.
     fn close_and_plan_connect(&mut self, client: &mut Client) {
-        drop(client.close(self.settings.close));
+        drop(client.close(self.setup.settings.close));
         self.plan_connect(client);
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use mio::{Registry, Token};
 
 use super::client::{Client, SocketState};
+use super::control::WorkerSetup;
 use crate::load::measure::failure::Failure;
 use crate::load::plan::settings::RunSettings;
 use crate::load::plan::share::WorkerShare;
@@ -37,17 +38,12 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Creates the connector of a worker. Connections go to `address`, from `now` on.
-    pub fn new(
-        settings: Arc<RunSettings>,
-        address: SocketAddr,
-        share: WorkerShare,
-        now: u64,
-    ) -> Self {
+    /// Creates the connector of a worker that starts to connect at `now`.
+    pub fn new(setup: &WorkerSetup, share: WorkerShare, now: u64) -> Self {
         Self {
-            clients: share.connections(settings.connections).len(),
-            settings,
-            address,
+            settings: Arc::clone(&setup.settings),
+            address: setup.address,
+            clients: share.connections(setup.settings.connections).len(),
             share,
             started: now,
             tried: 0,

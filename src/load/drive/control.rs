@@ -72,16 +72,8 @@ pub struct WorkerSummary {
     pub intervals: usize,
 }
 
-/// Sends the events of a worker to the coordinator.
-#[derive(Clone, Debug)]
-pub struct WorkerEventSender {
-    /// The channel to the coordinator.
-    pub sender: mpsc::Sender<WorkerEvent>,
-    /// Wakes the thread of the coordinator.
-    pub coordinator: Handle,
-}
-
 /// What all workers of a run are created with.
+#[derive(Clone)]
 pub struct WorkerSetup {
     /// The settings of the run.
     pub settings: Arc<RunSettings>,
@@ -92,7 +84,9 @@ pub struct WorkerSetup {
     /// What the coordinator tells the workers.
     pub control: Arc<Control>,
     /// What the workers tell the coordinator.
-    pub worker_events: WorkerEventSender,
+    pub worker_events: mpsc::Sender<WorkerEvent>,
+    /// Wakes the thread of the coordinator.
+    pub coordinator: Handle,
 }
 
 impl Timeline {
@@ -113,11 +107,11 @@ impl Timeline {
     }
 }
 
-impl WorkerEventSender {
-    /// Sends `event`. A coordinator that is gone, or cannot be woken, does not matter to a worker: a coordinator looks
-    /// for events from time to time without a wake.
+impl WorkerSetup {
+    /// Sends `event` to the coordinator. A coordinator that is gone, or cannot be woken, does not matter to a worker: a
+    /// coordinator looks for events from time to time without a wake.
     pub fn send(&self, event: WorkerEvent) {
-        let _ = self.sender.send(event);
+        let _ = self.worker_events.send(event);
         let _ = self.coordinator.wake();
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
 use super::child_server::ChildServer;
-use super::control::{Timeline, WorkerEvent, WorkerEventSender, WorkerSetup};
+use super::control::{Timeline, WorkerEvent, WorkerSetup};
 use super::error::RunError;
 use super::event::{RunEvent, RunPhase};
 use super::intervals::{CollectedInterval, IntervalCollector};
@@ -74,22 +74,20 @@ impl<'a> Coordinator<'a> {
         signals: &'a mut SignalWaiter,
         on_event: &'a mut dyn FnMut(RunEvent),
     ) -> Result<Self, RunError> {
-        let (sender, worker_events) = mpsc::channel();
+        let (sender, events) = mpsc::channel();
         let setup = WorkerSetup {
             payload: Arc::new(Payload::new(run.settings.framing, run.settings.seed)),
             settings: Arc::new(run.settings.clone()),
             address: run.address,
             control: Arc::default(),
-            worker_events: WorkerEventSender {
-                sender,
-                coordinator: signals.handle(),
-            },
+            worker_events: sender,
+            coordinator: signals.handle(),
         };
         Ok(Self {
             signals,
             on_event,
             workers: Workers::start(&setup)?,
-            worker_events,
+            worker_events: events,
             usage: UsageMeter::new(run.server.as_ref().map(ChildServer::pid)),
             collector: IntervalCollector::default(),
             totals: Totals::default(),

@@ -12,14 +12,13 @@
 //! ```
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
 use super::clients::Clients;
-use super::control::{Control, WorkerEvent, WorkerEventSender, WorkerSetup, WorkerSummary};
+use super::control::{WorkerEvent, WorkerSetup, WorkerSummary};
 use super::phases::{Command, Facts, Phases, WorkerPhase};
 use crate::load::plan::share::WorkerShare;
 use crate::net::poll::{self, EVENTS_PER_WAIT, timeout_until};
@@ -31,8 +30,7 @@ const WAKER: Token = Token(usize::MAX - 1);
 /// The loop of one worker thread.
 pub struct Generator {
     events: Events,
-    control: Arc<Control>,
-    worker_events: WorkerEventSender,
+    setup: WorkerSetup,
     clients: Clients,
     phases: Phases,
     /// True if the latest turn found nothing to do.
@@ -50,8 +48,7 @@ impl Generator {
         let handle = Handle::new(Waker::new(poll.registry(), WAKER)?);
         let generator = Self {
             events: Events::with_capacity(EVENTS_PER_WAIT),
-            control: Arc::clone(&setup.control),
-            worker_events: setup.worker_events.clone(),
+            setup: setup.clone(),
             clients: Clients::new(setup, share, poll),
             phases: Phases::new(&setup.settings),
             is_idle_turn: false,
@@ -119,7 +116,7 @@ impl Generator {
         match self.phases.phase() {
             WorkerPhase::Loaded(_) => self.clients.runner.sends.next_time(),
             WorkerPhase::Waiting => {
-                let timeline = self.control.timeline.get();
+                let timeline = self.setup.control.timeline.get();
                 timeline.map_or(NEVER, |timeline| timeline.load_start)
             }
             WorkerPhase::Connecting | WorkerPhase::Draining(_) | WorkerPhase::Done => NEVER,
@@ -130,8 +127,8 @@ impl Generator {
         let runner = &self.clients.runner;
         Facts {
             have_all_tried: runner.connector.have_all_tried(),
-            timeline: self.control.timeline.get().copied(),
-            is_stopped: self.control.is_stopped.load(Ordering::Acquire),
+            timeline: self.setup.control.timeline.get().copied(),
+            is_stopped: self.setup.control.is_stopped.load(Ordering::Acquire),
             is_idle: runner.recorder.is_idle(),
             is_complete: self.clients.is_complete(),
             is_stalled: self.clients.is_stalled(),
@@ -142,12 +139,12 @@ impl Generator {
     fn execute(&mut self, command: Command) {
         let now = self.clients.runner.now;
         match command {
-            Command::ReportConnected => self.worker_events.send(WorkerEvent::Connected {
+            Command::ReportConnected => self.setup.send(WorkerEvent::Connected {
                 connections: self.clients.runner.connector.established(),
                 metrics: self.clients.runner.recorder.end_interval(now),
             }),
             Command::StartLoad(timeline) => self.clients.start_load(&timeline),
-            Command::ReportWarmedUp => self.worker_events.send(WorkerEvent::WarmedUp),
+            Command::ReportWarmedUp => self.setup.send(WorkerEvent::WarmedUp),
             Command::EndInterval { index, end } => self.end_interval(index, end),
             Command::EndLoad { window_end } => self.clients.end_load(window_end),
             Command::Finish { last_interval } => self.finish(last_interval),
@@ -155,7 +152,7 @@ impl Generator {
     }
 
     fn end_interval(&mut self, index: usize, end: u64) {
-        self.worker_events.send(WorkerEvent::IntervalEnded {
+        self.setup.send(WorkerEvent::IntervalEnded {
             index,
             end,
             metrics: self.clients.runner.recorder.end_interval(end),
@@ -173,6 +170,6 @@ impl Generator {
             busy: recorder.busy(),
             intervals: last_interval + 1,
         };
-        self.worker_events.send(WorkerEvent::Finished(summary));
+        self.setup.send(WorkerEvent::Finished(summary));
     }
 }
