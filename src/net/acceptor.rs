@@ -112,18 +112,19 @@ impl Acceptor {
         self.pause.map_or(NEVER, |pause| pause.retry_at)
     }
 
-    /// Accepts the clients that the kernel has queued, then closes the listeners.
+    /// Accepts the clients that the kernel has queued, as long as slots are free, then closes the listeners.
     ///
-    /// A client that finds no free slot gets a FIN. Closing the listener with the client in its queue would be a reset.
+    /// A client that finds no free slot is not accepted. The kernel resets the client when its listener closes, so the
+    /// client does not mistake a FIN for the end of its echo, and a load balancer tries another server.
     pub(super) fn close(&mut self, connections: &mut Connections, now: u64) {
         for mut listener in std::mem::take(&mut self.listeners).into_iter().flatten() {
             // Linux queues one client more than the backlog, and clients that are gone count here too. The bound keeps
             // clients that go on connecting from putting off the stop.
             for _ in 0..2 * (u64::from(listener.backlog) + 1) {
+                if connections.is_full() {
+                    break;
+                }
                 match listener.accept() {
-                    Ok((socket, peer)) if connections.is_full() => {
-                        connections.reject_with_fin(&socket, peer)
-                    }
                     Ok((socket, peer)) => connections.admit(socket, peer, &listener.settings, now),
                     Err((AcceptError::Transient, _)) => {}
                     Err((AcceptError::Empty, _)) => break,

@@ -25,7 +25,7 @@
 //! - A server with this order has a p99 of 0.55 ms. README gives the figures, beside those of Boost.Asio.
 
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -228,15 +228,6 @@ impl Connections {
             warn!("refused {peer}: {why} ({count} refused since the last such line)");
         }
         reset_on_close(&socket);
-    }
-
-    /// Rejects a client with a FIN. For clients that connected before a stop and find no free slot.
-    pub(super) fn reject_with_fin(&mut self, socket: &TcpStream, peer: SocketAddr) {
-        self.stats.refused += 1;
-        match socket.shutdown(Shutdown::Write) {
-            Ok(()) => debug!("refused {peer}: the server stops and all slots are taken"),
-            Err(error) => debug!("refused {peer}: the server stops; cannot send a FIN: {error}"),
-        }
     }
 
     /// Starts to close every connection, and runs each: what the kernel has received by now is still echoed.

@@ -38,7 +38,8 @@
 //! 1. The first signal, or [`Handle::stop`], starts the stop delay. The server still accepts: a load balancer that has
 //!    been told to use another server needs that time.
 //! 2. After the delay, and as long as slots are free, the server accepts the clients that the kernel has queued. Then it
-//!    closes its listeners.
+//!    closes its listeners. The kernel resets the clients that are still queued, so that a load balancer tries another
+//!    server.
 //! 3. Each connection echoes what has arrived for it (one more run that reads), delivers what is owed, sends its FIN and
 //!    waits for the peer's. Later input is discarded.
 //! 4. The server ends when no connection is left. When the drain timeout is over, the remaining connections are closed:

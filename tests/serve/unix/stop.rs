@@ -213,7 +213,7 @@ fn fault_s1_a_second_signal_ends_the_server_at_once() {
 /// Linux queues one client more than the backlog says.
 #[test]
 #[cfg(target_os = "linux")]
-fn fault_s1_the_last_client_of_a_full_backlog_gets_a_fin() {
+fn fault_s11_the_last_client_of_a_full_backlog_is_reset() {
     for backlog in ["1", "5"] {
         let server = Server::start(&["--max-connections", "1", "--backlog", backlog]);
         let served = Client::connect(server.address());
@@ -223,10 +223,31 @@ fn fault_s1_the_last_client_of_a_full_backlog_gets_a_fin() {
             .map(|_| Client::connect(server.address()))
             .collect();
         server.signal(Signal::TERM);
-        queued.iter().for_each(Client::expect_fin);
-        drop((served, queued));
-        let refused = server.finished().figures().get("refused");
-        assert_eq!(refused, length as u64 + 1);
+        queued.iter().for_each(Client::expect_reset);
+        served.expect_fin();
+        drop(served);
+        assert_eq!(server.finished().figures().get("refused"), 0);
+    }
+}
+
+#[test]
+fn fault_s11_a_queued_client_that_finds_no_slot_is_reset_although_it_has_finished() {
+    for when_full in ["wait", "close"] {
+        let server = Server::start(&["--max-connections", "1", "--when-full", when_full]);
+        let served = Client::connect(server.address());
+        served.echo(b"hello");
+        let frozen = server.freeze();
+        let queued = Client::connect(server.address());
+        queued.send(b"hello");
+        queued.half_close();
+        served.send(b"goodbye");
+        server.signal(Signal::TERM);
+        drop(frozen);
+        assert_eq!(queued.receive_to_end(), (vec![], End::Reset));
+        served.expect(b"goodbye");
+        served.expect_fin();
+        drop(served);
+        assert_eq!(server.finished().status.code(), Some(0));
     }
 }
 
