@@ -143,7 +143,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "0", help_heading = STOP)]
     stop_delay: Duration,
 
-    /// How long pending echoes may take after the last accept; 0 drops what cannot be sent at once
+    /// How long pending echoes may take after the last accept; 0 drops what cannot be echoed at once
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5s", help_heading = STOP)]
     drain_timeout: Duration,
 

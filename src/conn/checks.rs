@@ -1,13 +1,15 @@
-//! What the next run of a connection has to find out.
+//! What the next runs of a connection have to find out.
 //!
 //! An expired timer does not end a session by itself, and neither does a stop of the server. Each adds a *check*, and
 //! the next run asks the socket. When bytes move that answer a check, the connection removes it. When a timer's check
-//! is still pending although the socket has answered `WouldBlock`, the session ends.
+//! is still pending although the socket has answered `WouldBlock`, the session ends. The check of a stop stays until the
+//! session ends.
 
 /// A question that only a read or a write can answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
-    /// The server stops: what has already arrived? Answered by the first read.
+    /// The server stops: has everything been read that the kernel had received by then? Answered by a read that finds
+    /// nothing more, or by as many bytes as could have been queued.
     Stop,
     /// The write timer expired: does the socket take bytes? Answered by a write that takes some.
     WriteTimer,

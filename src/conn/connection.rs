@@ -69,12 +69,40 @@ pub struct Connection {
     /// When the idle, write or linger timer was last started or restarted, in nanoseconds of the loop's clock.
     pub(super) timer_started: u64,
     pub(super) state: State,
-    pub(super) reason: Option<CloseReason>,
+    pub(super) session: Session,
     pub(super) readiness: Readiness,
     pub(super) fin_sent: bool,
     pub(super) pending_checks: PendingChecks,
     /// Something was or may have been lost: owed bytes, or input that was not read. So the close must be a reset.
     pub(super) must_abort: bool,
+}
+
+/// The session of a connection: goes on, or why it ended. The bound of a stop has the place of the reason, which an open
+/// connection does not have, because a connection must stay small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Session {
+    /// Input is echoed.
+    Running,
+    /// The server stops. The session ends at the latest when [`Connection::received`] reaches this number, which is
+    /// counted modulo 2^32, like a sequence number of TCP.
+    Stopping(u32),
+    /// The session ended for this reason.
+    Ended(CloseReason),
+}
+
+impl Session {
+    /// Returns why the session ended, or `None` while input is echoed.
+    pub(super) fn reason(self) -> Option<CloseReason> {
+        match self {
+            Self::Running | Self::Stopping(_) => None,
+            Self::Ended(reason) => Some(reason),
+        }
+    }
+
+    /// Ends the session for `reason`, unless it has ended before.
+    pub(super) fn end(&mut self, reason: CloseReason) {
+        *self = Self::Ended(self.reason().unwrap_or(reason));
+    }
 }
 
 impl Connection {
@@ -91,7 +119,7 @@ impl Connection {
             greeting: 0,
             timer_started: now,
             state: State::Open,
-            reason: None,
+            session: Session::Running,
             readiness,
             fin_sent: false,
             pending_checks: PendingChecks::default(),
@@ -138,18 +166,29 @@ impl Connection {
         }
     }
 
-    /// Records that the server stops. The session ends with the next run that reads. That run still echoes what has
-    /// arrived, up to one budget. Pending bytes above the high-water mark, or a message at a worker, can delay that run.
-    pub fn handle_shutdown(&mut self) {
+    /// Records that the server stops, while the kernel has received at most `queued` bytes that have not been read.
+    /// Everything that the kernel has received by now is still echoed, however many runs that takes: the session ends
+    /// when the socket is not readable any more, or when `queued` bytes have been read. So a peer that never stops
+    /// sending cannot put off the end. Pending bytes above the high-water mark, or a message at a worker, delay the end.
+    pub fn handle_shutdown(&mut self, queued: usize) {
+        if self.state != State::Open {
+            return;
+        }
+        let queued = u32::try_from(queued).unwrap_or(u32::MAX).min(u32::MAX / 2);
+        self.session = Session::Stopping((self.received as u32).wrapping_add(queued));
         self.pending_checks.insert(Check::Stop);
         // The run must ask every socket, with or without an event. A short read proves nothing here: a connection that
         // was accepted just now has seen no event that would report an urgent mark or a FIN.
         self.readiness.assume_unread();
     }
 
-    /// Ends the connection, because the server waits no longer. Everything still owed is dropped.
+    /// Ends the connection, because the server waits no longer. Everything still owed is dropped. Input that may be
+    /// unread counts as owed while the connection is open: after a FIN, the peer would take the echo so far for the
+    /// whole.
     pub fn handle_drain_deadline(&mut self) {
-        if self.is_owing() {
+        let may_have_unread_input = self.state == State::Open && self.readiness.is_readable();
+        if self.is_owing() || may_have_unread_input {
+            self.must_abort = true;
             self.abort(CloseReason::DrainTimeout);
         } else {
             self.end(CloseReason::Stopped);
@@ -229,10 +268,11 @@ impl Connection {
 
     /// Returns why the connection ends or has ended, or `None` while it is open.
     pub fn close_reason(&self) -> Option<CloseReason> {
-        self.reason
+        self.session.reason()
     }
 
     /// Returns the number of bytes that were read from the peer, without the bytes discarded while lingering.
+    /// [`Buffers::discarded`] counts these.
     pub fn received(&self) -> u64 {
         self.received
     }
@@ -269,17 +309,24 @@ impl Connection {
         self.state == State::Open && has_room || self.state == State::Lingering
     }
 
+    /// Returns true if everything has been read that the kernel had received when the server stopped.
+    pub(super) fn has_read_queue_of_stop(&self) -> bool {
+        let has_reached = |end: u32| end.wrapping_sub(self.received as u32) as i32 <= 0;
+        !self.readiness.is_readable()
+            || matches!(self.session, Session::Stopping(end) if has_reached(end))
+    }
+
     /// Ends the session for `reason`. Everything owed is still delivered.
     #[cold]
     pub(super) fn end(&mut self, reason: CloseReason) {
-        self.reason.get_or_insert(reason);
+        self.session.end(reason);
         self.enter(Event::LocalClose);
     }
 
     /// Ends the connection for `reason` at once. Everything owed is lost.
     #[cold]
     pub(super) fn abort(&mut self, reason: CloseReason) {
-        self.reason = Some(reason);
+        self.session = Session::Ended(reason);
         self.enter(Event::Abort);
     }
 
@@ -295,9 +342,9 @@ impl Connection {
         // If the peer is owed nothing, its reset is just its way to close: an earlier reason stays. If the peer is owed
         // something, the death of the socket is the reason.
         if self.is_owing() {
-            self.reason = None;
+            self.session = Session::Ended(reason);
         }
-        self.reason.get_or_insert(reason);
+        self.session.end(reason);
         self.enter(Event::Reset);
     }
 
@@ -310,7 +357,7 @@ impl Connection {
             return;
         }
         if event == Event::PeerFin {
-            self.reason.get_or_insert(CloseReason::PeerClosed);
+            self.session.end(CloseReason::PeerClosed);
         }
         if self.state == State::Closed {
             self.readiness.clear();
@@ -320,7 +367,7 @@ impl Connection {
             Event::Delivered => "everything is delivered",
             Event::LingerExpired => "the peer sent no FIN in time",
             Event::LocalClose | Event::Reset | Event::Abort => {
-                self.reason.map_or("", CloseReason::explain)
+                self.close_reason().map_or("", CloseReason::explain)
             }
         };
         trace!("conn {}: {from:?} -> {:?} ({why})", self.id, self.state);

@@ -61,13 +61,17 @@ impl Connection {
         if is_uneventful {
             self.wait_or_continue()
         } else {
-            self.apply_transitions(buffers, budget < RUN_BYTES)
+            self.apply_transitions(buffers)
         }
     }
 
     /// Reads once and echoes the input. Returns the number of bytes read.
     fn fill(&mut self, socket: &mut (impl Read + Write), buffers: &mut Buffers, now: u64) -> usize {
-        let Buffers { read, pool } = buffers;
+        let Buffers {
+            read,
+            pool,
+            discarded,
+        } = buffers;
         match socket.read(read) {
             Ok(0) => {
                 self.handle_peer_fin();
@@ -86,6 +90,8 @@ impl Connection {
                     } else {
                         self.receive(&read[..got], socket, pool, now);
                     }
+                } else {
+                    *discarded += got as u64;
                 }
                 got
             }
@@ -163,7 +169,7 @@ impl Connection {
     /// Changes the state after a run, if the run calls for it. Called for a connection that is ending, has an inbox,
     /// or has a pending check.
     #[cold]
-    fn apply_transitions(&mut self, buffers: &mut Buffers, has_asked_socket: bool) -> Progress {
+    fn apply_transitions(&mut self, buffers: &mut Buffers) -> Progress {
         let is_overdue =
             self.pending_checks.contains(Check::WriteTimer) && self.has_pending_output();
         self.pending_checks.remove(Check::WriteTimer);
@@ -172,9 +178,9 @@ impl Connection {
                 self.abort(CloseReason::WriteTimeout);
             }
             State::Open if self.pending_checks.contains(Check::Stop) => {
-                // A run whose socket was not asked, because a job is in flight or too many bytes are pending, does not
-                // end the session. Input that has arrived is echoed in a later run.
-                if has_asked_socket {
+                // Until then a later run reads on: the budget of this run was spent, a job is in flight, or too many
+                // bytes are pending.
+                if self.has_read_queue_of_stop() {
                     self.end(CloseReason::Stopped);
                 }
             }
@@ -247,7 +253,7 @@ impl Connection {
     #[cold]
     fn handle_peer_fin(&mut self) {
         if self.drop_incomplete_message() {
-            self.reason.get_or_insert(CloseReason::Truncated);
+            self.session.end(CloseReason::Truncated);
         }
         self.enter(Event::PeerFin);
     }

@@ -45,7 +45,7 @@
 //! - *Key*: the number of a connection's slot in the loop, and its token in the poll.
 //! - *Backlog*: the queue of connections whose budget ran out. The queue of a listening socket is the *listen backlog*.
 //! - *Timer*: starts at some moment and expires after its timeout. A connection tells which timer runs, and the loop
-//!   keeps the deadlines. *Check*: what the next run has to ask the socket after a timer expired or the server was
+//!   keeps the deadlines. *Check*: what the next runs have to ask the socket after a timer expired or the server was
 //!   stopped.
 //!
 //! # The transition table

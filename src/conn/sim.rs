@@ -23,6 +23,9 @@ const READ_BUFFER: usize = 2;
 const HIGH_WATER: usize = 2;
 const SEND_BUFFER: usize = 3;
 
+/// More bytes than any schedule has queued.
+const RECEIVE_BUFFER: usize = 16;
+
 /// The kernel reports a socket writable only when this many bytes of its send buffer are free. A write may succeed
 /// before.
 const WRITABLE_FROM: usize = 2;
@@ -113,7 +116,8 @@ enum Step {
     // The server.
     AdmitJob,
     ClockRunsOut(Timer),
-    Stop,
+    /// The server stops, and is told that at most this many bytes can be queued.
+    Stop(usize),
     DrainDeadline,
 }
 
@@ -156,6 +160,7 @@ struct Machine<'a> {
     echoing: bool,
     to_echo: usize,
     echoed: usize,
+    read: u64,
     calls: usize,
     useful_calls: usize,
     read_the_end: bool,
@@ -185,6 +190,7 @@ impl<'a> Machine<'a> {
             echoing: true,
             to_echo: 0,
             echoed: 0,
+            read: 0,
             calls: 0,
             useful_calls: 0,
             read_the_end: false,
@@ -292,6 +298,12 @@ impl<'a> Machine<'a> {
         bytes || self.peer_finished || self.reset
     }
 
+    /// Returns the number of bytes that the kernel has received and the connection has not read.
+    fn queued(&self) -> usize {
+        let bytes = self.inbound.iter();
+        bytes.filter(|item| **item != Item::UrgentMark).count()
+    }
+
     fn writable(&self) -> bool {
         self.reset || SEND_BUFFER - self.outbound >= WRITABLE_FROM
     }
@@ -381,6 +393,7 @@ impl<'a> Machine<'a> {
             return Err(ErrorKind::WouldBlock.into());
         }
         self.read_the_end = got == 0;
+        self.read += got as u64;
         self.to_echo += if self.echoing { got } else { 0 };
         Ok(got)
     }

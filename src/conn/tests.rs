@@ -13,6 +13,9 @@ const SECOND: u64 = 1_000_000_000;
 const READ_BUFFER: usize = 16;
 const HIGH_WATER: usize = 8;
 
+/// More bytes than the scripted sockets of most tests have queued.
+const QUEUED: usize = 1000;
+
 /// A connection, its scripted socket, and the other arguments of `drive`.
 struct Rig {
     connection: Connection,
@@ -81,7 +84,7 @@ impl Rig {
     /// Returns a connection whose session we have ended, with 4 bytes pending.
     fn lingering_and_owing() -> Rig {
         let mut rig = Rig::new(Script::new().read_gives(b"data").write_blocks());
-        rig.connection.handle_shutdown();
+        rig.connection.handle_shutdown(QUEUED);
         assert_eq!(rig.drive(), Progress::Wait);
         assert_eq!(rig.connection.state(), State::Lingering);
         rig.socket.take_calls();
@@ -91,7 +94,7 @@ impl Rig {
     /// Returns a connection whose session we have ended, and whose FIN went out at 1 s.
     fn lingering() -> Rig {
         let mut rig = Rig::new(Script::new());
-        rig.connection.handle_shutdown();
+        rig.connection.handle_shutdown(QUEUED);
         assert_eq!(rig.drive(), Progress::SendFin);
         rig.now = SECOND;
         rig.connection.handle_fin_sent(rig.now);
@@ -374,7 +377,7 @@ mod in_every_state {
             let progress = rig.drive();
             let reason = rig.ended_by();
 
-            rig.connection.handle_shutdown();
+            rig.connection.handle_shutdown(QUEUED);
             rig.connection.handle_drain_deadline();
             rig.connection.handle_timeout(Timer::Idle);
             assert_eq!(rig.ready(readable_and_writable()), progress, "{situation}");
@@ -762,7 +765,7 @@ mod open {
         let socket = Script::new().read_gives(b"ab").read_gives(b"cd");
         let socket = socket.read_blocks();
         let mut rig = Rig::with_short_read(READ_BUFFER, HIGH_WATER, ShortRead::ProvesEmpty, socket);
-        rig.connection.handle_shutdown();
+        rig.connection.handle_shutdown(QUEUED);
         assert_eq!(rig.drive(), Progress::SendFin);
         assert_eq!(rig.socket.written(), b"abcd");
     }
@@ -771,7 +774,7 @@ mod open {
     fn stop_echoes_input_that_has_arrived_and_then_lingers() {
         let socket = Script::new().read_gives(b"data").read_blocks();
         let mut rig = Rig::new(socket.read_gives(b"too late"));
-        rig.connection.handle_shutdown();
+        rig.connection.handle_shutdown(QUEUED);
         assert_eq!(rig.drive(), Progress::SendFin);
         assert_eq!(rig.socket.written(), b"data");
         assert_eq!(rig.connection.close_reason(), Some(CloseReason::Stopped));
@@ -783,11 +786,53 @@ mod open {
     }
 
     #[test]
-    fn stop_echoes_one_budget_of_an_endless_stream() {
-        let mut rig = Rig::with_sizes(1, HIGH_WATER, Script::new().read_gives(&pattern(40)));
-        rig.connection.handle_shutdown();
+    fn fault_s12_stop_echoes_what_was_queued_over_several_runs() {
+        let queued = pattern(40);
+        for (socket, end) in [
+            (Script::new().read_gives(&queued), Progress::SendFin),
+            (
+                Script::new().read_gives(&queued).read_ends(),
+                Progress::Close,
+            ),
+        ] {
+            let mut rig = Rig::with_sizes(1, HIGH_WATER, socket);
+            rig.connection.handle_shutdown(QUEUED);
+            for _ in 0..2 {
+                assert_eq!(rig.drive(), Progress::Again, "the budget is 16 reads");
+                assert_eq!(rig.connection.close_reason(), None);
+            }
+            assert_eq!(rig.drive(), end);
+            assert_eq!(rig.socket.written(), queued);
+        }
+    }
+
+    #[test]
+    fn fault_s12_stop_ends_an_endless_stream_after_what_could_be_queued() {
+        let mut rig = Rig::with_sizes(1, HIGH_WATER, Script::new().read_gives(&pattern(200)));
+        // The count of received bytes passes the end of 32 bits meanwhile.
+        rig.connection.received = u64::from(u32::MAX) - 10;
+        rig.connection.handle_shutdown(40);
+        assert_eq!(rig.drive(), Progress::Again);
+        assert_eq!(rig.drive(), Progress::Again);
         assert_eq!(rig.drive(), Progress::SendFin);
-        assert_eq!(rig.socket.written(), pattern(16));
+        assert_eq!(rig.socket.written(), pattern(48), "three budgets");
+        assert_eq!(rig.buffers.discarded(), 0);
+
+        rig.connection.handle_fin_sent(rig.now);
+        assert_eq!(rig.drive(), Progress::Again);
+        assert_eq!(rig.socket.written(), pattern(48));
+        assert_eq!(rig.buffers.discarded(), 16);
+    }
+
+    #[test]
+    fn fault_s12_the_drain_deadline_aborts_a_connection_that_may_have_unread_input() {
+        let mut rig = Rig::with_sizes(1, HIGH_WATER, Script::new().read_gives(&pattern(40)));
+        rig.connection.handle_shutdown(QUEUED);
+        assert_eq!(rig.drive(), Progress::Again);
+        assert_eq!(rig.connection.pending(), 0);
+        rig.connection.handle_drain_deadline();
+        assert_eq!(rig.drive(), Progress::Abort);
+        assert_eq!(rig.ended_by(), CloseReason::DrainTimeout);
     }
 
     #[test]
@@ -797,7 +842,7 @@ mod open {
             .write_takes(16)
             .read_gives(b"data")
             .read_blocks();
-        rig.connection.handle_shutdown();
+        rig.connection.handle_shutdown(QUEUED);
         assert_eq!(
             rig.drive(),
             Progress::Wait,
@@ -812,7 +857,7 @@ mod open {
     #[test]
     fn stop_reads_up_to_the_fin_of_the_peer() {
         let mut rig = Rig::new(Script::new().read_gives(b"data").read_ends());
-        rig.connection.handle_shutdown();
+        rig.connection.handle_shutdown(QUEUED);
         assert_eq!(rig.drive(), Progress::Close);
         assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
     }
@@ -840,7 +885,7 @@ mod finishing {
     #[test]
     fn stop_does_not_change_the_state() {
         let mut rig = Rig::finishing();
-        rig.connection.handle_shutdown();
+        rig.connection.handle_shutdown(QUEUED);
         assert_eq!(rig.drive(), Progress::Wait);
         assert_eq!(rig.connection.state(), State::Finishing);
         assert_eq!(rig.ready(writable()), Progress::Close);

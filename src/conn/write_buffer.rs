@@ -22,11 +22,13 @@ const STEP: usize = 128 * 1024;
 /// Emptied buffers, at most [`POOLED_BUFFERS`].
 pub type BufferPool = Vec<VecDeque<u8>>;
 
-/// The memory that all connections of a loop share: the read buffer, and emptied write buffers.
+/// What all connections of a loop share: the read buffer, emptied write buffers, and a counter for which a connection
+/// has no room.
 #[derive(Debug)]
 pub struct Buffers {
     pub(super) read: Box<[u8]>,
     pub(super) pool: BufferPool,
+    pub(super) discarded: u64,
 }
 
 impl Buffers {
@@ -36,7 +38,14 @@ impl Buffers {
         Self {
             read: vec![0; size.max(1)].into_boxed_slice(),
             pool: Vec::with_capacity(POOLED_BUFFERS),
+            discarded: 0,
         }
+    }
+
+    /// Returns the number of bytes that were read and discarded, because their session had ended for a reason on our
+    /// side: all input that lingering connections have read.
+    pub fn discarded(&self) -> u64 {
+        self.discarded
     }
 }
 

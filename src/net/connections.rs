@@ -230,19 +230,24 @@ impl Connections {
         reset_on_close(&socket);
     }
 
-    /// Starts to close every connection, and runs each: what the kernel has received by now is still echoed.
+    /// Starts to close every connection, and runs each. What the kernel has received by now is still echoed, in this run
+    /// and, if its budget is too small for that, in runs from the backlog.
     pub(super) fn shut_down(&mut self, now: u64) {
-        self.drive_all(now, Connection::handle_shutdown);
+        self.drive_all(now, |slot| {
+            let queued = platform::receive_queue_bound(&slot.socket);
+            slot.connection.handle_shutdown(queued);
+        });
     }
 
-    /// Closes every connection at once: with a reset if its peer is owed bytes or messages, else with a FIN.
+    /// Closes every connection at once: with a reset if its peer is owed bytes or messages, or if input may be unread,
+    /// else with a FIN.
     pub(super) fn abort_all(&mut self, now: u64) {
-        self.drive_all(now, Connection::handle_drain_deadline);
+        self.drive_all(now, |slot| slot.connection.handle_drain_deadline());
     }
 
     /// Resets every connection, because the loop cannot go on.
     pub(super) fn fail_all(&mut self, kind: ErrorKind, now: u64) {
-        self.drive_all(now, |connection| connection.handle_error(kind));
+        self.drive_all(now, |slot| slot.connection.handle_error(kind));
     }
 
     /// Returns true if a connection can run without waiting for an event.
@@ -276,6 +281,7 @@ impl Connections {
         Stats {
             active: self.slots.len() as u64,
             echoed: self.stats.echoed + echoed.sum::<u64>(),
+            discarded: self.buffers.discarded(),
             uptime,
             ..self.stats.clone()
         }
@@ -335,10 +341,10 @@ impl Connections {
     }
 
     /// Calls `handle` for every connection and runs it.
-    fn drive_all(&mut self, now: u64, handle: impl Fn(&mut Connection)) {
+    fn drive_all(&mut self, now: u64, handle: impl Fn(&mut Slot)) {
         for key in 0..self.slots.capacity() {
             if let Some(slot) = self.slots.get_mut(key) {
-                handle(&mut slot.connection);
+                handle(slot);
                 self.drive(key, now);
             }
         }

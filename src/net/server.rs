@@ -40,10 +40,13 @@
 //! 2. After the delay, and as long as slots are free, the server accepts the clients that the kernel has queued. Then it
 //!    closes its listeners. The kernel resets the clients that are still queued, so that a load balancer tries another
 //!    server.
-//! 3. Each connection echoes what has arrived for it (one more run that reads), delivers what is owed, sends its FIN and
-//!    waits for the peer's. Later input is discarded.
-//! 4. The server ends when no connection is left. When the drain timeout is over, the remaining connections are closed:
-//!    with a reset if their peers are still owed something.
+//! 3. Each connection echoes everything that the kernel has received for it by now. The connection is told how much that
+//!    can be at most, so that a peer cannot put off the end by sending more. The echo takes as many runs as needed, and
+//!    the later ones come from the backlog.
+//! 4. Each connection then delivers what is owed, sends its FIN and waits for the peer's. Later input is discarded, and
+//!    counted in [`Stats::discarded`].
+//! 5. The server ends when no connection is left. When the drain timeout is over, the remaining connections are closed:
+//!    with a reset if their peers are still owed something, or if input of before the stop may be unread.
 //!
 //! A second signal closes all connections at once, in the way of step 4. Neither the drain timeout nor a second signal
 //! waits for a worker that is busy.

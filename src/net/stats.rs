@@ -17,6 +17,9 @@ pub struct Stats {
     pub active: u64,
     /// Echoed bytes that the kernel has taken for delivery. Banners do not count.
     pub echoed: u64,
+    /// Bytes that were read and discarded, because their session had ended for a reason on our side: a stop, a timeout, a
+    /// NUL or a bad frame. Bytes that came in the same read as the end of the session do not count.
+    pub discarded: u64,
     /// Closed connections by [`CloseReason::index`].
     pub closed: [u64; CloseReason::COUNT],
     /// The time since the start.
@@ -31,11 +34,12 @@ impl fmt::Display for Stats {
         });
         write!(
             f,
-            "accepted {}, refused {}, active {}, echoed {} bytes, closed: {}; {:.1} s",
+            "accepted {}, refused {}, active {}, echoed {} bytes, discarded {} bytes, closed: {}; {:.1} s",
             self.accepted,
             self.refused,
             self.active,
             self.echoed,
+            self.discarded,
             closed.join(", "),
             self.uptime.as_secs_f64()
         )

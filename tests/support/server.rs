@@ -220,7 +220,7 @@ impl Figures {
 
     /// Returns the number of closed connections: the sum over all reasons.
     pub fn closed(&self) -> u64 {
-        let open = ["accepted", "refused", "active", "echoed"];
+        let open = ["accepted", "refused", "active", "echoed", "discarded"];
         let reasons = self.0.iter().filter(|(name, _)| !open.contains(&&***name));
         reasons.map(|(_, count)| count).sum()
     }

@@ -24,6 +24,10 @@ struct World<'a> {
     buffers: &'a mut Buffers,
     backlog: bool,
     stopping: bool,
+    /// The number of bytes that the kernel had received when the server stopped, if the session was open then.
+    received_before_stop: Option<usize>,
+    /// What earlier schedules have added to the counter of discarded bytes.
+    discarded_before: u64,
     now: u64,
     /// The number of runs that may achieve nothing: one for each input.
     excused: usize,
@@ -70,11 +74,13 @@ impl World<'_> {
         if self.connection.timer() == Some(Timer::Frame) {
             steps.push(Step::ClockRunsOut(Timer::Idle));
         }
-        steps.push(if self.stopping {
-            Step::DrainDeadline
+        if self.stopping {
+            steps.push(Step::DrainDeadline);
         } else {
-            Step::Stop
-        });
+            // The system tells the exact number at best, and a generous one at worst.
+            steps.push(Step::Stop(self.machine.queued()));
+            steps.push(Step::Stop(RECEIVE_BUFFER));
+        }
         steps
     }
 
@@ -109,9 +115,11 @@ impl World<'_> {
                 self.checking_frame |= timer == Timer::Frame;
                 self.connection.handle_timeout(timer);
             }
-            Step::Stop => {
+            Step::Stop(queued) => {
                 self.stopping = true;
-                self.connection.handle_shutdown();
+                let is_open = self.connection.state() == State::Open;
+                self.received_before_stop = is_open.then_some(self.machine.peer_sent);
+                self.connection.handle_shutdown(queued);
             }
             Step::DrainDeadline => self.connection.handle_drain_deadline(),
             Step::Peer(step) => {
@@ -249,6 +257,10 @@ impl World<'_> {
             return Err("pending is out of bounds");
         }
         let inbox = connection.inbox.as_ref().map_or(0, |i| i.bytes().len());
+        let discarded = self.buffers.discarded() - self.discarded_before;
+        if connection.received() + discarded != machine.read {
+            return Err("bytes are neither received nor discarded");
+        }
         if inbox > 0 && inbox >= READ_BUFFER + message {
             return Err("the inbox is out of bounds");
         }
@@ -271,10 +283,29 @@ impl World<'_> {
             Progress::SendFin if self.is_untimely() => {
                 Err("a timeout although the input has arrived")
             }
-            Progress::Abort if machine.owed() == 0 => Err("an abort that drops nothing"),
+            Progress::SendFin | Progress::Close if self.has_unechoed_input_of_before_the_stop() => {
+                Err("a clean FIN although input of before the stop is not echoed")
+            }
+            Progress::Abort if machine.owed() == 0 && !self.may_have_unread_input() => {
+                Err("an abort that drops nothing")
+            }
             Progress::Close | Progress::Abort if !self.closed() => Err("closed too early"),
             _ => Ok(()),
         }
+    }
+
+    /// Returns true if the kernel had received whole messages when the server stopped, and they are not echoed.
+    fn has_unechoed_input_of_before_the_stop(&self) -> bool {
+        let machine = &self.machine;
+        let expected = self
+            .received_before_stop
+            .map_or(0, |received| machine.rules.tape.whole[received]);
+        machine.echoed < expected && !machine.reset
+    }
+
+    /// Returns true if the drain deadline has met a connection whose last run had to be followed by another.
+    fn may_have_unread_input(&self) -> bool {
+        self.connection.close_reason() == Some(CloseReason::DrainTimeout) && self.backlog
     }
 
     /// Returns true if a session ends for a silence although the peer was not silent.
@@ -289,7 +320,8 @@ impl World<'_> {
 
     fn check_timers(&self) -> Checked {
         let (machine, connection) = (&self.machine, &self.connection);
-        let is_checking = self.checking_idle || self.checking_frame;
+        let is_stopping = self.stopping && connection.state() == State::Open;
+        let is_checking = self.checking_idle || self.checking_frame || is_stopping;
         let expected = match connection.state() {
             State::Open | State::Finishing | State::Lingering if connection.pending() > 0 => {
                 Some(Timer::Write)
@@ -392,6 +424,7 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
     });
     let mut buffers = Buffers::new(READ_BUFFER);
     let mut play = |choices: &mut Choices, log| {
+        let discarded_before = buffers.discarded();
         let mut world = World {
             machine: Machine::new(rules, choices, log),
             connection: Connection::new(1, Arc::clone(&settings), 0),
@@ -403,6 +436,8 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
             buffers: &mut buffers,
             backlog: false,
             stopping: false,
+            received_before_stop: None,
+            discarded_before,
             now: 0,
             excused: 0,
         };

@@ -402,7 +402,7 @@ mod inbox {
         assert_eq!(drain.ended_by(), CloseReason::Stopped);
 
         let mut stop = Rig::framed(Framing::Line, Script::new().read_gives(b"ab\ncd"));
-        stop.connection.handle_shutdown();
+        stop.connection.handle_shutdown(QUEUED);
         assert_eq!(stop.drive(), Progress::SendFin);
         assert_eq!(stop.socket.written(), b"ab\n");
         assert_eq!(stop.connection.close_reason(), Some(CloseReason::Stopped));
@@ -557,7 +557,7 @@ mod jobs {
         let mut rig = Rig::offloading(socket);
         assert_eq!(rig.ready(readable()), Progress::Offload);
         let message = rig.connection.poll_job().unwrap();
-        rig.connection.handle_shutdown();
+        rig.connection.handle_shutdown(QUEUED);
         assert_eq!(rig.drive(), Progress::Wait);
 
         assert_eq!(rig.complete(&message), Progress::Offload);
@@ -571,7 +571,7 @@ mod jobs {
     fn stop_echoes_input_that_had_to_wait_for_a_job() {
         let mut rig = Rig::with_a_job_in_flight();
         rig.socket = Script::new().read_gives(b"\x02d").read_blocks();
-        rig.connection.handle_shutdown();
+        rig.connection.handle_shutdown(QUEUED);
         assert_eq!(
             rig.drive(),
             Progress::Wait,
@@ -580,16 +580,17 @@ mod jobs {
         assert_eq!(rig.complete(b"\x02a"), Progress::Offload);
         let message = rig.connection.poll_job().unwrap();
         assert_eq!(rig.complete(&message), Progress::Offload);
-        assert_eq!(rig.connection.close_reason(), Some(CloseReason::Stopped));
+        assert_eq!(rig.connection.close_reason(), None, "more may be queued");
         let message = rig.connection.poll_job().unwrap();
-        rig.complete(&message);
+        assert_eq!(rig.complete(&message), Progress::SendFin);
+        assert_eq!(rig.connection.close_reason(), Some(CloseReason::Stopped));
         assert_eq!(rig.socket.written(), b"\x02a\x03bc\x02d");
     }
 
     #[test]
     fn the_drain_deadline_does_not_wait_for_a_worker() {
         let mut rig = Rig::with_a_job_in_flight();
-        rig.connection.handle_shutdown();
+        rig.connection.handle_shutdown(QUEUED);
         assert_ne!(rig.drive(), Progress::SendFin);
         rig.connection.handle_drain_deadline();
         assert_eq!(rig.drive(), Progress::Abort);

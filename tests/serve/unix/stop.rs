@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::support::messages::{MessageStream, in_each_mode};
 use crate::support::unix::{do_not_ignore_hangup, shell};
 use crate::support::{Client, DEADLINE, Data, End, QUIET, Server, time_bound, wait_for, within};
 
@@ -249,6 +250,120 @@ fn fault_s11_a_queued_client_that_finds_no_slot_is_reset_although_it_has_finishe
         drop(served);
         assert_eq!(server.finished().status.code(), Some(0));
     }
+}
+
+/// Requires that the echo of the first `queued` bytes of `stream` is complete and that a FIN follows.
+#[track_caller]
+fn expect_echo_and_fin(client: &Client, stream: &[u8], queued: usize) {
+    let (echo, end) = client.receive_to_end();
+    assert!(echo.len() >= queued, "{} of {queued} bytes", echo.len());
+    assert!(stream.starts_with(&echo), "a wrong byte");
+    assert_eq!(end, End::Fin);
+}
+
+#[test]
+fn fault_s12_a_stop_echoes_everything_that_was_queued_with_small_read_buffers() {
+    const LENGTH: usize = 64 << 10;
+    for (buffer, finished) in [("1", true), ("1k", true), ("1k", false), ("256k", false)] {
+        let mut server = Server::start(&["--read-buffer", buffer]);
+        let clients = [(); 3].map(|()| Client::connect(server.address()));
+        clients.iter().for_each(|client| client.echo(b"hello"));
+        let data = Data::new(6).take(LENGTH);
+        let frozen = server.freeze();
+        for client in &clients {
+            client.send(&data);
+            if finished {
+                client.half_close();
+            }
+        }
+        server.signal(Signal::TERM);
+        drop(frozen);
+        for client in &clients {
+            expect_echo_and_fin(client, &data, LENGTH);
+        }
+        drop(clients);
+        assert_eq!(server.wait().code(), Some(0));
+        assert_eq!(server.finished().figures().get("discarded"), 0);
+    }
+}
+
+#[test]
+fn fault_s12_a_stop_echoes_every_whole_message_that_was_queued() {
+    in_each_mode(|mode| {
+        for buffer in ["1", "1k"] {
+            let mut server = mode.start(&["--read-buffer", buffer, "--drain-timeout", "60s"]);
+            let client = Client::connect(server.address());
+            client.echo(&mode.message(20, 1));
+            let stream = MessageStream::new(mode.framing, 20_000, 9);
+            let unfinished = mode.message(100, 2);
+            let frozen = server.freeze();
+            client.send(&stream.bytes);
+            client.send(&unfinished[..50]);
+            server.signal(Signal::TERM);
+            drop(frozen);
+            client.expect(&stream.bytes);
+            client.expect_fin();
+            drop(client);
+            assert_eq!(server.wait().code(), Some(0));
+        }
+    });
+}
+
+/// The kernel queues as much as `net.core.rmem_max` allows: megabytes on a machine with large buffers.
+#[test]
+#[cfg(target_os = "linux")]
+fn fault_s12_a_stop_echoes_megabytes_that_were_queued() {
+    use crate::support::proc::queues;
+    let data = Data::new(5).take(5 << 20);
+    for buffer in ["1k", "256k"] {
+        let options = ["--read-buffer", buffer, "--socket-buffer", "4m"];
+        let mut server = Server::start(&options);
+        let client = Client::connect(server.address());
+        client.echo(b"hello");
+        let frozen = server.freeze();
+        client.send_bytes_until_blocked(&data);
+        let (_, queued) = queues(server.pid(), server.address().port()).expect("a connection");
+        client.half_close();
+        server.signal(Signal::TERM);
+        drop(frozen);
+        println!("{queued} bytes were queued");
+        expect_echo_and_fin(&client, &data, queued as usize);
+        drop(client);
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn fault_s12_a_drain_deadline_that_leaves_queued_bytes_unread_is_a_reset() {
+    let mut server = Server::start(&["--read-buffer", "1", "--drain-timeout", "0"]);
+    let client = Client::connect(server.address());
+    client.echo(b"hello");
+    let data = Data::new(6).take(64 << 10);
+    let frozen = server.freeze();
+    client.send(&data);
+    server.signal(Signal::TERM);
+    drop(frozen);
+    client.expect_reset();
+    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(server.finished().figures().get("drain timeout"), 1);
+}
+
+#[test]
+fn fault_s12_bytes_that_come_after_the_stop_are_discarded_and_counted() {
+    let mut server = Server::start(&[]);
+    let client = Client::connect(server.address());
+    client.echo(b"hello");
+    server.signal(Signal::TERM);
+    client.expect_fin();
+    client.send(&[1; 1000]);
+    wait_for("1000 discarded bytes", Duration::from_secs(1), || {
+        server.figures().get("discarded") == 1000
+    });
+    client.send(&[1; 100]);
+    drop(client);
+    assert_eq!(server.wait().code(), Some(0));
+    let figures = server.finished().figures();
+    assert_eq!((figures.get("echoed"), figures.get("discarded")), (5, 1100));
 }
 
 #[test]
