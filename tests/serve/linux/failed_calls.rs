@@ -1,5 +1,7 @@
 //! System calls of the server that fail: whom the failure ends, and how.
 
+use rustix::process::Signal;
+
 use crate::support::strace::Strace;
 use crate::support::{Client, DEADLINE, End, Server};
 
@@ -95,7 +97,8 @@ fn fault_w9_a_server_that_cannot_wait_for_events_resets_every_connection() {
     let Some(strace) = Strace::inject("fault_w9 (epoll_wait)", server.pid(), fault) else {
         return;
     };
-    clients[0].send(b"?");
+    // Ends a wait that began before strace was attached.
+    server.signal(Signal::USR1);
     clients.iter().for_each(Client::expect_reset);
     let finished = server.finished();
     assert_eq!(finished.status.code(), Some(1));
