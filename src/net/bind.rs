@@ -1,14 +1,14 @@
 //! The listening sockets: their addresses and their options.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use log::info;
 use mio::net::TcpListener;
 use socket2::{SockRef, Socket};
 
-use super::socket::{new_socket, set_buffer_sizes};
+use super::socket::{new_socket, set_buffer_sizes, tune};
 use super::{Config, Listen, StartError, platform};
 
 /// The number of unanswered keepalive probes after which the kernel gives up a peer.
@@ -80,15 +80,17 @@ pub(super) fn effective_backlog(backlog: u32) -> u32 {
 }
 
 /// Sets the options of a connection's socket. Linux lets accepted sockets inherit them from their listener.
-pub(super) fn set_connection_options(socket: SockRef<'_>, config: &Config) -> io::Result<()> {
-    socket.set_tcp_nodelay(true)?;
+pub(super) fn set_connection_options(socket: SockRef<'_>, config: &Config) {
+    tune("TCP_NODELAY", socket.set_tcp_nodelay(true));
     if let Some(idle) = config.keepalive {
         let Keepalive { idle, interval } = Keepalive::new(idle);
-        platform::set_keepalive(&socket, idle, interval, PROBES)?;
+        for (option, set) in platform::set_keepalive(&socket, idle, interval, PROBES) {
+            tune(option, set);
+        }
     }
-    match UserTimeout::new(config).usual {
-        Some(timeout) => platform::set_user_timeout(&socket, timeout),
-        None => Ok(()),
+    if let Some(timeout) = UserTimeout::new(config).usual {
+        let set = platform::set_user_timeout(&socket, timeout);
+        tune("TCP_USER_TIMEOUT", set);
     }
 }
 
@@ -139,7 +141,10 @@ fn bind_at(address: SocketAddr, only_v6: bool, config: &Config) -> Result<TcpLis
         }
     };
     let socket = new_socket(address).map_err(failed("socket"))?;
-    set_listener_options(&socket, address, only_v6, config).map_err(failed("setsockopt"))?;
+    if address.is_ipv6() {
+        set_only_v6(&socket, address, only_v6).map_err(failed("setsockopt IPV6_V6ONLY"))?;
+    }
+    tune_listener(&socket, config);
     socket.bind(&address.into()).map_err(failed("bind"))?;
     socket
         .listen(config.backlog.try_into().unwrap_or(i32::MAX))
@@ -150,21 +155,29 @@ fn bind_at(address: SocketAddr, only_v6: bool, config: &Config) -> Result<TcpLis
 
 /// Sets the options that must be set before the socket listens: the window scale of its connections depends on them, or
 /// the connections inherit them.
-fn set_listener_options(
-    socket: &Socket,
-    address: SocketAddr,
-    only_v6: bool,
-    config: &Config,
-) -> io::Result<()> {
-    platform::set_restart_option(socket)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(only_v6)?;
-    }
-    set_buffer_sizes(socket, config.socket_buffer)?;
+fn tune_listener(socket: &Socket, config: &Config) {
+    tune("SO_REUSEADDR", platform::set_restart_option(socket));
+    set_buffer_sizes(socket, config.socket_buffer);
     if platform::ACCEPTED_INHERIT_OPTIONS {
-        set_connection_options(SockRef::from(socket), config)?;
+        set_connection_options(SockRef::from(socket), config);
     }
-    Ok(())
+}
+
+/// Sets IPV6_V6ONLY. For the address of all interfaces, and for an IPv4 address in the form of IPv6, the option decides
+/// which clients are served, so it must have this value. For any other address it only tunes.
+fn set_only_v6(socket: &Socket, address: SocketAddr, only_v6: bool) -> io::Result<()> {
+    let is_mapped = |address: Ipv6Addr| address.to_ipv4_mapped().is_some();
+    let decides = match address.ip() {
+        IpAddr::V6(address) => address.is_unspecified() || is_mapped(address),
+        IpAddr::V4(_) => false,
+    };
+    match socket.set_only_v6(only_v6) {
+        Err(error) if decides && socket.only_v6().ok() != Some(only_v6) => Err(error),
+        set => {
+            tune("IPV6_V6ONLY", set);
+            Ok(())
+        }
+    }
 }
 
 #[cfg(test)]

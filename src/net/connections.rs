@@ -180,7 +180,7 @@ impl Connections {
     }
 
     /// Gives an accepted client a slot and runs the new connection. Rejects the client if its address has too many
-    /// connections already, or if its socket cannot be set up. The caller has checked that a slot [is free](Self::is_full).
+    /// connections already, or if its socket cannot be registered. The caller has checked that a slot [is free](Self::is_full).
     pub(super) fn admit(
         &mut self,
         mut socket: TcpStream,
@@ -200,7 +200,8 @@ impl Connections {
             Ok(registration) => registration,
             Err(error) => {
                 self.forget_address(peer);
-                let why = format!("cannot set up its socket: {error}");
+                let hint = platform::register_hint(&error);
+                let why = format!("cannot register its socket with the poll: {error}{hint}");
                 return self.reject(socket, peer, &why, now);
             }
         };
@@ -289,7 +290,7 @@ impl Connections {
 
     fn set_up(&self, socket: &mut TcpStream, key: usize) -> io::Result<Registration> {
         if !platform::ACCEPTED_INHERIT_OPTIONS {
-            bind::set_connection_options(SockRef::from(&*socket), &self.config)?;
+            bind::set_connection_options(SockRef::from(&*socket), &self.config);
         }
         Registration::new(socket, &self.kernel.registry, Token(key))
     }

@@ -9,11 +9,11 @@ use std::{error, fmt, vec};
 
 use mio::net::TcpStream;
 use mio::{Registry, Token};
-use socket2::SockRef;
+use socket2::Socket;
 
 use super::platform;
 use super::registration::Registration;
-use super::socket::{new_socket, set_buffer_sizes};
+use super::socket::{new_socket, set_buffer_sizes, tune};
 use crate::conn::{Readiness, Ready};
 
 /// The address family that [`resolve`] returns.
@@ -92,7 +92,7 @@ pub(crate) enum ConnectStatus {
 }
 
 impl Connecting {
-    /// Starts to connect to `address` and registers the socket as `token`. NODELAY is set.
+    /// Starts to connect to `address` and registers the socket as `token`. NODELAY is set, unless the system refuses that.
     ///
     /// # Errors
     ///
@@ -193,24 +193,36 @@ fn look_up(target: &str) -> io::Result<vec::IntoIter<SocketAddr>> {
 ///
 /// Returns the error of bind(2) if `source` is not an address of this machine.
 pub fn check_source(source: IpAddr) -> io::Result<()> {
-    let socket = new_socket(SocketAddr::new(source, 0))?;
-    platform::bind_without_port(&SockRef::from(&socket), source)
+    let address = SocketAddr::new(source, 0);
+    bind_source(&new_socket(address)?, source)
+}
+
+/// Binds `socket` to the address `source`.
+fn bind_source(socket: &Socket, source: IpAddr) -> io::Result<()> {
+    let set = platform::choose_port_at_connect(socket);
+    tune("IP_BIND_ADDRESS_NO_PORT", set);
+    socket.bind(&SocketAddr::new(source, 0).into())
 }
 
 fn start_connect(address: SocketAddr, options: ConnectOptions) -> io::Result<TcpStream> {
     let socket = new_socket(address)?;
     socket.set_nonblocking(true)?;
-    socket.set_tcp_nodelay(true)?;
-    if !socket.tcp_nodelay()? {
-        return Err(io::Error::other("the system does not set TCP_NODELAY"));
-    }
-    set_buffer_sizes(&socket, options.socket_buffer)?;
+    tune("TCP_NODELAY", set_nodelay(&socket));
+    set_buffer_sizes(&socket, options.socket_buffer);
     if let Some(source) = options.source {
-        platform::bind_without_port(&SockRef::from(&socket), source)?;
+        bind_source(&socket, source)?;
     }
     match socket.connect(&address.into()) {
         Err(error) if !platform::is_connecting(&error) => Err(error),
         Ok(()) | Err(_) => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
+fn set_nodelay(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    match socket.tcp_nodelay()? {
+        true => Ok(()),
+        false => Err(io::Error::other("the system does not set it")),
     }
 }
 

@@ -203,29 +203,61 @@ pub(super) fn set_restart_option(socket: &socket2::Socket) -> io::Result<()> {
     socket.set_reuse_address(cfg!(unix))
 }
 
-/// Makes the kernel probe a peer that was silent for `idle`: `probes` times, `interval` apart. OpenBSD has no interval and
-/// no number per socket. Windows before 10 has no number per socket, and probes ten times.
+/// Makes the kernel probe a peer that was silent for `idle`: `probes` times, `interval` apart. Returns the name and the
+/// result of each option.
+///
+/// OpenBSD has none of the three numbers per socket. Windows before 10 has no number of probes per socket, and probes ten
+/// times.
 pub(super) fn set_keepalive(
-    socket: &socket2::SockRef<'_>,
+    socket: &socket2::Socket,
     idle: Duration,
     interval: Duration,
     probes: u32,
-) -> io::Result<()> {
-    let keepalive = socket2::TcpKeepalive::new().with_time(idle);
-    #[cfg(not(target_os = "openbsd"))]
-    let keepalive = keepalive.with_interval(interval).with_retries(probes);
-    #[cfg(target_os = "openbsd")]
-    let _ = (interval, probes);
-    match socket.set_tcp_keepalive(&keepalive) {
-        // The number of probes is set last, so the times are in force already.
-        Err(error) if is_unknown_option(&error) => Ok(()),
-        set => set,
+) -> impl Iterator<Item = (&'static str, io::Result<()>)> {
+    #[cfg(unix)]
+    {
+        use rustix::net::sockopt;
+        #[cfg(target_os = "openbsd")]
+        let _ = (idle, interval, probes);
+        let results = [
+            ("SO_KEEPALIVE", sockopt::set_socket_keepalive(socket, true)),
+            #[cfg(not(target_os = "openbsd"))]
+            ("TCP_KEEPIDLE", sockopt::set_tcp_keepidle(socket, idle)),
+            #[cfg(not(target_os = "openbsd"))]
+            (
+                "TCP_KEEPINTVL",
+                sockopt::set_tcp_keepintvl(socket, interval),
+            ),
+            #[cfg(not(target_os = "openbsd"))]
+            ("TCP_KEEPCNT", sockopt::set_tcp_keepcnt(socket, probes)),
+        ];
+        results
+            .into_iter()
+            .map(|(option, set)| (option, set.map_err(io::Error::from)))
+    }
+    #[cfg(windows)]
+    {
+        /// WSAENOPROTOOPT.
+        const UNKNOWN_OPTION: Option<i32> = Some(10_042);
+        let keepalive = socket2::TcpKeepalive::new()
+            .with_time(idle)
+            .with_interval(interval)
+            .with_retries(probes);
+        let set = match socket.set_tcp_keepalive(&keepalive) {
+            // The number of probes is set last, so the times are in force already.
+            Err(error) if error.raw_os_error() == UNKNOWN_OPTION => Ok(()),
+            set => set,
+        };
+        std::iter::once(("SIO_KEEPALIVE_VALS", set))
     }
 }
 
-/// Returns true if the system does not know a socket option: `WSAENOPROTOOPT`.
-fn is_unknown_option(error: &io::Error) -> bool {
-    cfg!(windows) && error.raw_os_error() == Some(10_042)
+/// Returns true if setting an option failed because the connection of the socket is dead. Darwin answers `EINVAL` then.
+pub(super) fn is_of_dead_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionReset | ErrorKind::NotConnected
+    ) || cfg!(target_vendor = "apple") && error.kind() == ErrorKind::InvalidInput
 }
 
 /// Makes the kernel give up a peer that acknowledges nothing for `timeout` (TCP_USER_TIMEOUT). The kernel counts
@@ -342,20 +374,19 @@ pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(10_024 | 10_055))
 }
 
-/// Binds `socket` to the address `source`. Linux chooses the port when the socket connects, so that one port can serve
-/// several destinations (IP_BIND_ADDRESS_NO_PORT).
+/// Sets IP_BIND_ADDRESS_NO_PORT: Linux chooses the source port when the socket connects, and not when it is bound, so that
+/// one port can serve several destinations. Other systems do not have the option.
 #[cfg(any(feature = "client", feature = "bench"))]
-pub(super) fn bind_without_port(
-    socket: &socket2::SockRef<'_>,
-    source: std::net::IpAddr,
-) -> io::Result<()> {
+pub(super) fn choose_port_at_connect(socket: &socket2::Socket) -> io::Result<()> {
     #[cfg(all(target_os = "linux", feature = "bench"))]
     {
         use std::os::fd::AsFd;
         let option = nix::sys::socket::sockopt::IpBindAddressNoPort;
         nix::sys::socket::setsockopt(&socket.as_fd(), option, &true)?;
     }
-    socket.bind(&std::net::SocketAddr::new(source, 0).into())
+    #[cfg(not(all(target_os = "linux", feature = "bench")))]
+    let _ = socket;
+    Ok(())
 }
 
 /// How long before an exact time a loop stops waiting and polls repeatedly instead (spins). mio rounds a wait up to a
@@ -375,6 +406,14 @@ pub(super) fn bind_hint(error: &io::Error, port: u16) -> &'static str {
         ErrorKind::AddrNotAvailable if cfg!(windows) => {
             " (no network of this machine has the address assigned)"
         }
+        _ => "",
+    }
+}
+
+/// Returns a hint for a user whose socket cannot be registered, or an empty text.
+pub(super) fn register_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::StorageFull if EPOLL => " (sysctl fs.epoll.max_user_watches)",
         _ => "",
     }
 }

@@ -6,7 +6,6 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown};
 
-use log::debug;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 use socket2::SockRef;
@@ -14,6 +13,7 @@ use socket2::SockRef;
 use super::bind::UserTimeout;
 use super::platform;
 use super::registration::Registration;
+use super::socket::tune;
 use super::timers::{HasTimerNode, NEVER, TimerNode, Timers};
 use crate::conn::{Buffers, Connection, Progress, Timer};
 
@@ -144,9 +144,9 @@ impl Slot {
         let UserTimeout { usual, pending } = kernel.user_timeout;
         if usual != pending
             && let Some(timeout) = if wanted { pending } else { usual }
-            && let Err(error) = platform::set_user_timeout(&SockRef::from(&self.socket), timeout)
         {
-            debug!("cannot set TCP_USER_TIMEOUT of a connection: {error}");
+            let set = platform::set_user_timeout(&SockRef::from(&self.socket), timeout);
+            tune("TCP_USER_TIMEOUT", set);
         }
         Ok(())
     }

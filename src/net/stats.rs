@@ -11,7 +11,7 @@ pub struct Stats {
     /// Clients that were accepted and given a slot.
     pub accepted: u64,
     /// Clients that were refused, because no slot was free, their address had too many connections, or their socket could
-    /// not be set up.
+    /// not be registered with the poll.
     pub refused: u64,
     /// Connections that are open now.
     pub active: u64,

@@ -18,6 +18,7 @@ use mio_echo::load::{self, LatencyHistogram, Outcome, Report, RunError, RunEvent
 use super::exit_code;
 use super::failure::{cannot, fail};
 use super::retrying_stream::RetryingStream;
+use super::warnings;
 use crate::cli::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};
 use display::Display;
 use files::OutputFile;
@@ -46,6 +47,7 @@ fn measure(options: MeasureOptions) -> Result<ExitCode, Box<dyn Error>> {
     let files = ReportFiles::create(&options.report)?;
     let (results, logged) = {
         let mut display = Display::stderr();
+        warnings::pass_to(display.line_writer());
         let on_event = &mut |event: RunEvent| display.handle(event);
         let ready = load::prepare(options.settings, own_server::command, on_event)?;
         match log {

@@ -8,12 +8,14 @@ use mio_echo::client::{self, ExchangeSummary, Failure, Messages};
 use super::exit_code;
 use super::failure::fail;
 use super::retrying_stream::RetryingStream;
-use super::standard_streams::can_read_without_blocking;
+use super::standard_streams::{can_read_without_blocking, write_stderr_bounded};
+use super::warnings;
 use crate::cli::ClientOptions;
 
 /// Runs the client to its end. Threads that read or write the standard streams may still be blocked there. The exit of
 /// the process ends them.
 pub fn run(options: ClientOptions) -> ExitCode {
+    warnings::pass_to(|line| write_stderr_bounded(&format!("mio-echo: {line}")));
     let result = match &options.messages {
         Some(messages) => exchange(&options, messages),
         None => pipe(&options).map(|()| exit_code::FINISHED.into()),

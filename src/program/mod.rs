@@ -13,6 +13,8 @@ mod log_queue;
 mod retrying_stream;
 mod serve;
 mod standard_streams;
+#[cfg(any(feature = "client", feature = "bench"))]
+mod warnings;
 
 #[cfg(feature = "bench")]
 pub use bench::run as bench;

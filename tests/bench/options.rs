@@ -3,6 +3,8 @@
 use crate::bench::{bench, bench_against, measure_expecting, run};
 use crate::faulty::{Damage, DamagingServer, limits_rate, never_answers};
 use crate::support::Server;
+#[cfg(target_os = "linux")]
+use crate::support::strace;
 use crate::support::temp_dir::TempDir;
 
 #[test]
@@ -145,5 +147,28 @@ fn aliases_work_like_their_options() {
     ] {
         let report = crate::bench::measure(server.address(), &format!("{args} -w 0 -c 2"));
         report.expect_all_scheduled(100);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn fault_s10_bench_measures_without_the_options_that_only_tune() {
+    let server = Server::start(&[]);
+    let args = "-c 8 -t 2 -d 300ms -w 0 --socket-buffer 64k --source 127.0.0.1";
+    let command = bench_against(server.address(), args);
+    let fault = "setsockopt:error=ENOPROTOOPT";
+    let Some(command) = strace::run_with("fault_s10 (bench)", fault, &command) else {
+        return;
+    };
+    let finished = run(command, 0);
+    for option in [
+        "TCP_NODELAY",
+        "SO_SNDBUF",
+        "SO_RCVBUF",
+        "IP_BIND_ADDRESS_NO_PORT",
+    ] {
+        let text = format!("cannot set the socket option {option}: ");
+        let lines = finished.log.iter().filter(|line| line.starts_with(&text));
+        assert_eq!(lines.count(), 1, "{option}: {:#?}", finished.log);
     }
 }

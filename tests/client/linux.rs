@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 use crate::program::{ClientProcess, run};
 use crate::scripted_server::serve;
 use crate::support::server::program;
-use crate::support::strace::Strace;
+use crate::support::strace::{self, Strace};
 use crate::support::unix::{as_process_1, send_signal, with_blocked_signals};
 use crate::support::{DEADLINE, Data, QUIET, Server, proc, skip, wait_for};
 
@@ -339,4 +339,25 @@ fn peak_memory(pid: u32) -> u64 {
         .and_then(|n| n.parse::<u64>().ok())
         .expect("VmHWM")
         * 1024
+}
+
+#[test]
+fn fault_s10_a_client_works_without_the_options_that_only_tune() {
+    let server = Server::start(&[]);
+    let mut command = program("client");
+    command.args(["-c", "3", "-m", "hello", &server.address().to_string()]);
+    let fault = "setsockopt:error=ENOPROTOOPT";
+    let Some(mut command) = strace::run_with("fault_s10 (client)", fault, &command) else {
+        return;
+    };
+    let output = command.stdin(Stdio::null()).output().expect("starting");
+    let (replies, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    assert!(replies.ends_with("3 of 3 equal\n"), "{replies}");
+    let warning = "mio-echo: cannot set the socket option TCP_NODELAY: Protocol not available";
+    assert!(errors.starts_with(warning), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
 }

@@ -74,6 +74,35 @@ impl Drop for Strace {
     }
 }
 
+/// Returns a command that runs `command` with `fault` from its first system call on, in all threads. Prints that `test` is
+/// skipped, and returns `None`, if that is not possible.
+pub fn run_with(test: &str, fault: &str, command: &Command) -> Option<Command> {
+    if server_override().is_some() {
+        skip(test, "Wine makes system calls of its own");
+        return None;
+    }
+    let strace = |arguments: &[&str]| {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-o", "/dev/null", "-e", "signal=none"]);
+        strace.args(arguments);
+        strace
+    };
+    match strace(&["true"]).output() {
+        Ok(output) if output.status.success() => {}
+        _ => {
+            skip(test, "strace is not installed or not allowed");
+            return None;
+        }
+    }
+    let mut traced = strace(&["-e", &format!("inject={fault}")]);
+    traced.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        assert!(value.is_none(), "a command sets variables");
+        traced.env_remove(name);
+    }
+    Some(traced)
+}
+
 /// Returns how many of `lines` are calls of one of `names`.
 pub fn count(lines: &[String], names: &[&str]) -> usize {
     lines.iter().filter(|line| is_call(line, names)).count()

@@ -45,6 +45,15 @@ impl Display {
         Self { progress, updates }
     }
 
+    /// Returns a function that shows a line, without waiting, from any thread.
+    pub fn line_writer(&self) -> impl Fn(String) + Send + Sync + use<> {
+        let updates = Arc::clone(&self.updates);
+        move |line| {
+            updates.push(Update::Line(line), CAPACITY);
+            updates.start_thread_if_needed();
+        }
+    }
+
     /// Shows `event`, without waiting.
     pub fn handle(&mut self, event: RunEvent) {
         match self.progress.update(event) {

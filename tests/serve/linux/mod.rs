@@ -10,6 +10,7 @@ mod limits;
 mod listener;
 mod messages;
 mod network;
+mod refused_options;
 mod signals;
 mod tools;
 mod write;
