@@ -108,26 +108,24 @@ impl Client {
             SocketState::Up(connection) => {
                 let awaited_since = connection.session.awaited_since();
                 let reply = awaited_since.map_or(NEVER, |since| since.saturating_add(timeout));
-                reply.min(self.stall_report_at())
+                reply.min(self.stall_report_at(&connection.session))
             }
         }
     }
 
     /// Returns true if the peer has not read for [`STALL_LIMIT`], but only once per client.
     pub fn is_newly_stalled(&mut self, now: u64) -> bool {
-        let is_stalled = self.stall_report_at() <= now;
+        let SocketState::Up(connection) = &self.socket else {
+            return false;
+        };
+        let is_stalled = self.stall_report_at(&connection.session) <= now;
         self.is_stall_reported |= is_stalled;
         is_stalled
     }
 
-    /// Returns when the user must be told that the peer does not read, or [`NEVER`].
-    fn stall_report_at(&self) -> u64 {
-        let blocked_since = match &self.socket {
-            SocketState::Up(connection) if !self.is_stall_reported => {
-                connection.session.blocked_since()
-            }
-            SocketState::Down | SocketState::Connecting(_) | SocketState::Up(_) => None,
-        };
+    /// Returns when the user must be told that the peer of `session` does not read, or [`NEVER`].
+    fn stall_report_at(&self, session: &Session) -> u64 {
+        let blocked_since = session.blocked_since().filter(|_| !self.is_stall_reported);
         blocked_since.map_or(NEVER, |since| since.saturating_add(STALL_LIMIT))
     }
 
