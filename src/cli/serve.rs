@@ -139,6 +139,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "30s", help_heading = TIMEOUTS)]
     frame_timeout: Duration,
 
+    /// Close a connection of this age, however active it is; a client that does not take its echo within 2 s more is
+    /// reset; 0 disables the limit
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "0", help_heading = TIMEOUTS)]
+    session_timeout: Duration,
+
     /// How long to keep accepting connections after the request to stop
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "0", help_heading = STOP)]
     stop_delay: Duration,
@@ -220,6 +225,7 @@ impl ServeArgs {
             idle_timeout: nonzero(self.idle_timeout),
             write_timeout: nonzero(self.write_timeout),
             frame_timeout: nonzero(self.frame_timeout),
+            session_timeout: nonzero(self.session_timeout),
             stop_delay: self.stop_delay,
             drain_timeout: self.drain_timeout,
             keepalive: nonzero(self.keepalive),

@@ -92,7 +92,7 @@ fn every_option_sets_its_own_field() {
         r"-l 127.0.0.1:1 -l len8@:2 --framing line --banner hi\n --max-connections 70000 --when-full close
           --max-per-ip 3 --idle-timeout 4 --write-timeout 5 --stop-delay 6 --drain-timeout 7 --keepalive 8
           --backlog 9 --read-buffer 10 --high-water 11 --socket-buffer 12 --stop-on-eof -vv
-          --frame-timeout 13 --max-message 14 --workers 15 --work-time 16 --offload large",
+          --frame-timeout 13 --session-timeout 17 --max-message 14 --workers 15 --work-time 16 --offload large",
         &[],
     );
     let config = Config {
@@ -107,6 +107,7 @@ fn every_option_sets_its_own_field() {
         idle_timeout: Some(Duration::from_secs(4)),
         write_timeout: Some(Duration::from_secs(5)),
         frame_timeout: Some(Duration::from_secs(13)),
+        session_timeout: Some(Duration::from_secs(17)),
         stop_delay: Duration::from_secs(6),
         drain_timeout: Duration::from_secs(7),
         keepalive: Some(Duration::from_secs(8)),
@@ -191,16 +192,18 @@ fn only_messages_that_may_exceed_the_read_buffer_can_be_large() {
 
 #[test]
 fn zero_disables_a_limit() {
-    let typed = "--idle-timeout 0 --write-timeout 0ms --keepalive 0 --frame-timeout 0s";
+    let typed =
+        "--idle-timeout 0 --write-timeout 0ms --keepalive 0 --frame-timeout 0s --session-timeout 0";
     let config = serve(typed, &[]).config;
     assert_eq!(
         [
             config.idle_timeout,
             config.write_timeout,
             config.keepalive,
-            config.frame_timeout
+            config.frame_timeout,
+            config.session_timeout
         ],
-        [None; 4]
+        [None; 5]
     );
 }
 

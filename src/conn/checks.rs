@@ -17,6 +17,10 @@ pub(super) enum Check {
     IdleTimer,
     /// The frame timer expired: is the message still incomplete? Answered by the last byte of the message.
     FrameTimer,
+    /// The session timer expired: has everything been read that had arrived by then? Stays until the session ends.
+    SessionTimer,
+    /// The session timer expired again: does the peer take what it is owed? Answered by a write that takes everything.
+    SessionGrace,
 }
 
 /// A set of [`Check`]s, in one byte, because a connection must stay small.

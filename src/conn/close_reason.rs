@@ -34,13 +34,15 @@ pub enum CloseReason {
     Truncated,
     /// A message stayed incomplete for the frame timeout.
     FrameTimeout,
+    /// The connection reached the age of the session timeout.
+    SessionTimeout,
     /// A worker panicked on a message of this connection.
     WorkerPanicked,
 }
 
 impl CloseReason {
     /// The number of reasons.
-    pub const COUNT: usize = 13;
+    pub const COUNT: usize = 14;
 
     /// All reasons, in the order of [`index`](Self::index). Reasons that carry details stand here with examples.
     pub const ALL: [Self; Self::COUNT] = [
@@ -59,6 +61,7 @@ impl CloseReason {
         }),
         Self::Truncated,
         Self::FrameTimeout,
+        Self::SessionTimeout,
         Self::WorkerPanicked,
     ];
 
@@ -86,7 +89,8 @@ impl CloseReason {
             Self::BadFrame(_) => (9, "bad frame"),
             Self::Truncated => (10, "truncated"),
             Self::FrameTimeout => (11, "frame timeout"),
-            Self::WorkerPanicked => (12, "worker panicked"),
+            Self::SessionTimeout => (12, "session timeout"),
+            Self::WorkerPanicked => (13, "worker panicked"),
         }
     }
 }

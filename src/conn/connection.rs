@@ -162,6 +162,15 @@ impl Connection {
                 self.pending_checks.insert(Check::WriteTimer);
                 self.readiness.assume_writable();
             }
+            Timer::Session => {
+                let has_expired = self.pending_checks.contains(Check::SessionTimer);
+                self.pending_checks.insert(match has_expired {
+                    false => Check::SessionTimer,
+                    true => Check::SessionGrace,
+                });
+                self.readiness.assume_unread();
+                self.readiness.assume_writable();
+            }
             Timer::Linger => self.enter(Event::LingerExpired),
         }
     }
@@ -238,6 +247,8 @@ impl Connection {
     /// | open otherwise                                            | idle                                    |
     /// | lingering, after our FIN                                  | linger                                  |
     /// | otherwise                                                 | no timer                                |
+    ///
+    /// `net/slot.rs` adds the session timer, which runs until our FIN, whatever the situation is.
     pub fn timer(&self) -> Option<Timer> {
         if self.has_pending_output() {
             Some(Timer::Write)

@@ -12,6 +12,7 @@
 //! | `receive`                 | splits new input into messages and echoes the whole ones                       |
 //! | `resume`                  | echoes messages that had to wait                                               |
 //! | `has_queued_message`      | returns true if a whole message waits for room or a worker, or a worker has it |
+//! | `waits_for_worker`        | returns true if a whole message waits for a worker, or a worker has it         |
 //! | `wants_job`               | returns true if the next message waits to be given to a worker                 |
 //! | `drop_incomplete_message` | drops an incomplete message, and returns true if there was one                 |
 
@@ -173,6 +174,9 @@ impl Connection {
         let is_overdue =
             self.pending_checks.contains(Check::WriteTimer) && self.has_pending_output();
         self.pending_checks.remove(Check::WriteTimer);
+        if self.pending_checks.contains(Check::SessionTimer) {
+            self.expire_session_timer();
+        }
         match self.state {
             State::Open | State::Finishing | State::Lingering if is_overdue => {
                 self.abort(CloseReason::WriteTimeout);
@@ -184,6 +188,8 @@ impl Connection {
                     self.end(CloseReason::Stopped);
                 }
             }
+            // Input of before the timeout is still unread.
+            State::Open if self.pending_checks.contains(Check::SessionTimer) => {}
             State::Open => self.expire_input_timers(),
             State::Finishing if !self.is_owing() => self.enter(Event::Delivered),
             State::Finishing | State::Lingering | State::Closed => {}
@@ -219,6 +225,27 @@ impl Connection {
         };
         self.drop_incomplete_message();
         self.end(reason);
+    }
+
+    /// Ends the session once everything has been read that had arrived when the session timer expired: after a FIN, the
+    /// peer would take the echo of a part for the whole. If the timer has expired a second time, ends the connection if
+    /// the peer does not take what it is owed, or if the peer sends so much that something is always unread.
+    fn expire_session_timer(&mut self) {
+        let has_expired_again = self.pending_checks.contains(Check::SessionGrace);
+        self.pending_checks.remove(Check::SessionGrace);
+        let is_open = self.state == State::Open;
+        let may_have_unread_input = is_open && self.readiness.is_readable();
+        if is_open && !may_have_unread_input {
+            self.drop_incomplete_message();
+            self.end(CloseReason::SessionTimeout);
+        }
+        // While a message waits for a worker, nothing is read. That delay is ours.
+        let is_late =
+            self.has_pending_output() || may_have_unread_input && !self.waits_for_worker();
+        if has_expired_again && is_late && self.state != State::Closed {
+            self.must_abort = true;
+            self.abort(CloseReason::SessionTimeout);
+        }
     }
 
     /// Returns [`Progress::Again`] if another run can read at once. Nothing can be written at once: each write goes on

@@ -129,6 +129,13 @@ impl Connection {
             .is_some_and(|inbox| inbox.state != InboxState::Incomplete)
     }
 
+    /// Returns true if a whole message waits for a worker, or a worker has it.
+    pub(super) fn waits_for_worker(&self) -> bool {
+        self.inbox
+            .as_ref()
+            .is_some_and(|inbox| inbox.waits_for_worker())
+    }
+
     /// Drops the incomplete message in the inbox. Returns true if the inbox had one.
     pub(super) fn drop_incomplete_message(&mut self) -> bool {
         self.inbox

@@ -234,8 +234,8 @@ impl State {
     }
 }
 
-/// The timers of a connection. A connection runs one timer at a time, except that the idle timer runs beside
-/// the frame timer.
+/// The timers of a connection. A connection runs one timer at a time, with two exceptions: the idle timer runs beside
+/// the frame timer, and the session timer runs beside all others.
 ///
 /// Only the linger timer closes a connection without asking the socket. When another timer expires, the next run asks
 /// the socket first: a write or a read that answers `WouldBlock` is the proof that no byte moved.
@@ -252,9 +252,18 @@ pub enum Timer {
     /// so a peer that trickles cannot keep a message open for ever. A pause on our side stops it, and afterwards it
     /// starts anew.
     Frame,
+    /// Runs from the accept until our FIN. No byte restarts it, so a peer that trickles cannot keep a slot for ever. It
+    /// expires a second time a little later: by then the peer must have taken what it is owed.
+    Session,
 }
 
 impl Timer {
     /// All timers, in the order of the variants.
-    pub const ALL: [Self; 4] = [Self::Idle, Self::Write, Self::Linger, Self::Frame];
+    pub const ALL: [Self; 5] = [
+        Self::Idle,
+        Self::Write,
+        Self::Linger,
+        Self::Frame,
+        Self::Session,
+    ];
 }

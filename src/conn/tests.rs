@@ -703,6 +703,83 @@ mod open {
     }
 
     #[test]
+    fn fault_t8_the_session_timer_ends_the_session_once_everything_is_read() {
+        let mut rig = Rig::with_sizes(1, HIGH_WATER, Script::new().read_gives(&pattern(20)));
+        rig.connection.handle_timeout(Timer::Session);
+        assert_eq!(rig.drive(), Progress::Again, "the budget is 16 reads");
+        assert_eq!(rig.drive(), Progress::SendFin);
+        assert_eq!(rig.socket.written(), pattern(20));
+        let reason = rig.connection.close_reason();
+        assert_eq!(reason, Some(CloseReason::SessionTimeout));
+        // No other timer ends a session that ends already.
+        assert_eq!(rig.connection.state(), State::Lingering);
+    }
+
+    #[test]
+    fn fault_t8_a_peer_that_always_sends_is_reset_when_the_session_timer_expires_again() {
+        let mut rig = Rig::with_sizes(1, HIGH_WATER, Script::new().read_gives(&pattern(40)));
+        rig.connection.handle_timeout(Timer::Session);
+        assert_eq!(rig.drive(), Progress::Again);
+        rig.connection.handle_timeout(Timer::Session);
+        assert_eq!(rig.drive(), Progress::Abort);
+        assert_eq!(rig.ended_by(), CloseReason::SessionTimeout);
+    }
+
+    #[test]
+    fn fault_t8_what_the_peer_is_owed_is_delivered_between_the_two_expiries() {
+        for (situation, mut rig) in [
+            ("open, paused", Rig::paused()),
+            ("finishing", Rig::finishing()),
+            ("lingering, owing", Rig::lingering_and_owing()),
+        ] {
+            let owed = rig.connection.pending();
+            let ended_by_peer = rig.connection.state() == State::Finishing;
+            rig.socket = Script::new().write_takes(1).write_blocks();
+            rig.connection.handle_timeout(Timer::Session);
+            assert_eq!(rig.drive(), Progress::Wait, "{situation}");
+
+            // At the second expiry the socket is asked once more, and takes everything.
+            rig.connection.handle_timeout(Timer::Session);
+            let progress = rig.drive();
+            assert_eq!(rig.socket.written().len(), owed, "{situation}");
+            let expected = if ended_by_peer {
+                Progress::Close
+            } else {
+                Progress::SendFin
+            };
+            assert_eq!(progress, expected, "{situation}");
+        }
+    }
+
+    #[test]
+    fn fault_t8_a_peer_that_does_not_take_what_it_is_owed_is_reset() {
+        for (situation, mut rig) in [
+            ("open, paused", Rig::paused()),
+            ("finishing", Rig::finishing()),
+            ("lingering, owing", Rig::lingering_and_owing()),
+        ] {
+            let trickle = Script::new().write_takes(1).write_blocks();
+            rig.socket = trickle.write_takes(1).write_blocks();
+            rig.connection.handle_timeout(Timer::Session);
+            assert_eq!(rig.drive(), Progress::Wait, "{situation}");
+            rig.connection.handle_timeout(Timer::Session);
+            assert_eq!(rig.drive(), Progress::Abort, "{situation}");
+            assert_eq!(rig.ended_by(), CloseReason::SessionTimeout, "{situation}");
+        }
+    }
+
+    #[test]
+    fn a_reset_after_the_session_timeout_keeps_its_own_reason() {
+        let mut rig = Rig::paused();
+        rig.socket = Script::new().write_blocks();
+        rig.connection.handle_timeout(Timer::Session);
+        assert_eq!(rig.drive(), Progress::Wait);
+        rig.connection.handle_timeout(Timer::Session);
+        assert_eq!(rig.ready(error()), Progress::Abort);
+        assert_eq!(rig.ended_by(), CloseReason::Reset);
+    }
+
+    #[test]
     fn bytes_that_arrived_in_time_keep_the_session_even_if_they_take_a_whole_run() {
         let mut rig = Rig::with_sizes(1, HIGH_WATER, Script::new().read_gives(&pattern(16)));
         assert_eq!(rig.timeout(), Progress::Again);

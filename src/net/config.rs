@@ -30,6 +30,9 @@ pub struct Config {
     pub write_timeout: Option<Duration>,
     /// Closes a connection whose message stays incomplete for this long. `None` disables the limit.
     pub frame_timeout: Option<Duration>,
+    /// Ends the session of a connection of this age. The peer then has 2 s to take what it is owed, or is reset. `None`
+    /// disables the limit.
+    pub session_timeout: Option<Duration>,
     /// How long the server goes on accepting after a stop request.
     pub stop_delay: Duration,
     /// How long pending echoes may take after the stop delay.
@@ -98,6 +101,7 @@ impl Default for Config {
             idle_timeout: None,
             write_timeout: Some(Duration::from_secs(30)),
             frame_timeout: Some(Duration::from_secs(30)),
+            session_timeout: None,
             stop_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(5),
             keepalive: Some(Duration::from_secs(60)),

@@ -43,7 +43,7 @@ use super::per_address::PerAddressLimit;
 use super::poll::readiness_of;
 use super::registration::Registration;
 use super::run_queue::RunQueue;
-use super::slot::{Kernel, Slot};
+use super::slot::{CoarseTime, Kernel, Slot};
 use super::socket::reset_on_close;
 use super::timers::{NEVER, TimerNode, Timers};
 use super::workers::{Completion, WorkerPool};
@@ -91,6 +91,7 @@ impl Connections {
                 Timer::Idle => config.idle_timeout,
                 Timer::Write => config.write_timeout,
                 Timer::Frame => config.frame_timeout,
+                Timer::Session => config.session_timeout,
                 Timer::Linger => Some(LINGER),
             }),
             buffers: Buffers::new(config.read_buffer),
@@ -171,7 +172,7 @@ impl Connections {
         while let Some(key) = self.timers.pop_due(&mut self.slots, now) {
             let slot = &mut self.slots[key];
             if let Some(timer) = slot.expired_timer(&self.timers, now) {
-                slot.connection.handle_timeout(timer);
+                slot.handle_timeout(timer, &self.timers, now);
                 self.drive(key, now);
             } else {
                 self.set_timer(key);
@@ -208,12 +209,14 @@ impl Connections {
         let id = self.next_id;
         self.next_id += 1;
         self.stats.accepted += 1;
+        let session_end = self.timers.deadline(Timer::Session, now);
         self.slots.insert(Slot {
             connection: Connection::new(id, Arc::clone(settings), now),
             socket,
             peer: (peer.ip(), peer.port()),
             timer_node: TimerNode::default(),
             registration,
+            session_end: CoarseTime::not_before(session_end),
             in_backlog: false,
             in_offload_queue: false,
             in_worker_pool: false,

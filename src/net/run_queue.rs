@@ -92,7 +92,8 @@ mod tests {
     use mio::{Poll, Token};
 
     use super::super::registration::Registration;
-    use super::super::timers::TimerNode;
+    use super::super::slot::CoarseTime;
+    use super::super::timers::{NEVER, TimerNode};
     use super::*;
     use crate::conn::{Connection, Settings, ShortRead};
 
@@ -108,6 +109,7 @@ mod tests {
             socket,
             peer: (IpAddr::V4(Ipv4Addr::LOCALHOST), 1),
             timer_node: TimerNode::default(),
+            session_end: CoarseTime::not_before(NEVER),
             in_backlog: false,
             in_offload_queue: false,
             in_worker_pool: false,

@@ -25,12 +25,36 @@ pub(super) struct Slot {
     pub peer: (IpAddr, u16),
     pub timer_node: TimerNode,
     pub registration: Registration,
+    /// When the session timer expires. There are 4 bytes for it before a slot takes more than 160.
+    pub session_end: CoarseTime,
     /// True while the connection is in the backlog. A connection is there at most once.
     pub in_backlog: bool,
     /// True while the connection waits for room in the workers' queue. It waits there at most once.
     pub in_offload_queue: bool,
     /// True while the workers have a message of the connection.
     pub in_worker_pool: bool,
+}
+
+/// A time of the loop's clock in 4 bytes: in units of 134 ms, rounded up. [`NEVER`] is a time of its own, and so is every
+/// time after 18 years of a machine that runs without a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CoarseTime(u32);
+
+impl CoarseTime {
+    const UNIT: u64 = 1 << 27;
+
+    /// Returns the first time that is not before `time`, in nanoseconds.
+    pub(super) fn not_before(time: u64) -> Self {
+        Self(u32::try_from(time.div_ceil(Self::UNIT)).unwrap_or(u32::MAX))
+    }
+
+    /// Returns this time in nanoseconds.
+    fn nanoseconds(self) -> u64 {
+        match self.0 {
+            u32::MAX => NEVER,
+            units => u64::from(units) * Self::UNIT,
+        }
+    }
 }
 
 /// What the slots of one loop tell the kernel with.
@@ -108,31 +132,48 @@ impl Slot {
 
     /// Returns the timer that the connection reports, and the earliest deadline of all its running timers.
     pub(super) fn deadline(&self, timers: &Timers) -> (Option<Timer>, u64) {
-        let deadlines = self
-            .running_timers()
-            .map(|(timer, since)| timers.deadline(timer, since));
+        let deadlines = self.deadlines(timers).map(|(_, deadline)| deadline);
         (self.connection.timer(), deadlines.min().unwrap_or(NEVER))
     }
 
     /// Returns the timer that has expired at `now`, or `None` if it was restarted.
     pub(super) fn expired_timer(&self, timers: &Timers, now: u64) -> Option<Timer> {
-        self.running_timers()
-            .find(|(timer, since)| timers.deadline(*timer, *since) <= now)
+        self.deadlines(timers)
+            .find(|(_, deadline)| *deadline <= now)
             .map(|(timer, _)| timer)
     }
 
-    /// Returns the running timers with the times of their start. The idle timer runs beside the frame timer.
-    fn running_timers(&self) -> impl Iterator<Item = (Timer, u64)> {
+    /// Tells the connection that `timer` has expired. If that is the session timer, it expires again after the time of
+    /// the linger timer: so long a peer has to take what it is owed.
+    pub(super) fn handle_timeout(&mut self, timer: Timer, timers: &Timers, now: u64) {
+        if timer == Timer::Session {
+            self.session_end = CoarseTime::not_before(timers.deadline(Timer::Linger, now));
+        }
+        self.connection.handle_timeout(timer);
+    }
+
+    /// Returns the running timers with their deadlines. The idle timer runs beside the frame timer, and the session timer
+    /// beside all but the linger timer, which runs from our FIN on.
+    fn deadlines(&self, timers: &Timers) -> impl Iterator<Item = (Timer, u64)> {
         let connection = &self.connection;
         let since = connection.timer_started();
-        let timers = match (connection.timer(), connection.frame_timer_started()) {
+        let [first, second] = match (connection.timer(), connection.frame_timer_started()) {
             (Some(Timer::Frame), started) => [
                 Some((Timer::Idle, since)),
                 started.map(|since| (Timer::Frame, since)),
             ],
             (timer, _) => [timer.map(|timer| (timer, since)), None],
         };
-        timers.into_iter().flatten()
+        let deadline = |(timer, since)| (timer, timers.deadline(timer, since));
+        let session = (Timer::Session, self.session_end.nanoseconds());
+        let is_session_limited = connection.timer() != Some(Timer::Linger);
+        [
+            first.map(deadline),
+            second.map(deadline),
+            is_session_limited.then_some(session),
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// Registers for WRITABLE if bytes are pending, and for READABLE alone otherwise. Sets the kernel's timeout if that
@@ -186,5 +227,29 @@ impl Write for NormalizedSocket<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_t8_a_coarse_time_is_late_by_at_most_134_ms_and_never_early() {
+        const YEAR: u64 = 365 * 24 * 60 * 60 * 1_000_000_000;
+        for time in [
+            0,
+            1,
+            CoarseTime::UNIT,
+            CoarseTime::UNIT + 1,
+            YEAR,
+            18 * YEAR,
+        ] {
+            let coarse = CoarseTime::not_before(time).nanoseconds();
+            assert!((time..time + 134_300_000).contains(&coarse), "{time}");
+        }
+        for time in [19 * YEAR, NEVER] {
+            assert_eq!(CoarseTime::not_before(time).nanoseconds(), NEVER);
+        }
     }
 }

@@ -58,7 +58,7 @@ pub struct Timers {
 }
 
 impl TimerNode {
-    /// Returns the timer that the node was last set for, even if that timer never expires.
+    /// Returns the timer that the connection reported when the node was last set, even if that timer never expires.
     pub fn timer(&self) -> Option<Timer> {
         self.timer
     }
@@ -93,7 +93,8 @@ impl Timers {
         since.saturating_add(self.periods[timer as usize])
     }
 
-    /// Sets the deadline of the slot at `key`, which replaces its previous deadline.
+    /// Sets the deadline of the slot at `key`, which replaces its previous deadline. `timer` is the timer that the
+    /// connection reports. The deadline may be that of another timer, which runs beside it.
     #[inline(never)]
     pub fn set<T: HasTimerNode>(
         &mut self,
@@ -105,7 +106,7 @@ impl Timers {
         self.remove(slots, key);
         let node = slots[key].timer_node_mut();
         node.timer = timer;
-        if timer.is_some() && deadline != NEVER {
+        if deadline != NEVER {
             node.deadline = deadline;
             self.root = meld(slots, self.root, key as u32);
         }
@@ -257,6 +258,7 @@ mod tests {
                 Timer::Write => 3,
                 Timer::Linger => 2,
                 Timer::Frame => 10,
+                Timer::Session => 20,
             }))
         })
     }
@@ -278,6 +280,7 @@ mod tests {
             (Timer::Write, 3),
             (Timer::Linger, 2),
             (Timer::Frame, 10),
+            (Timer::Session, 20),
         ] {
             assert_eq!(
                 timers.deadline(timer, 5),

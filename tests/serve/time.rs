@@ -1,4 +1,4 @@
-//! The idle, write and frame timeouts.
+//! The idle, write, frame and session timeouts.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -179,4 +179,98 @@ fn fault_t2_500_incomplete_messages_delay_no_other_client() {
 #[cfg_attr(not(feature = "soak"), ignore = "takes long: --features soak")]
 fn fault_t2_5000_incomplete_messages_delay_no_other_client() {
     expect_no_delay_by_incomplete_messages(5_000);
+}
+
+/// A session may end this much later than its timeout: the server counts it in units of 134 ms.
+const SESSION_UNIT: Duration = Duration::from_millis(135);
+
+/// Requires that the reason of every closed connection of `server` is the session timeout.
+#[track_caller]
+fn expect_session_timeouts(server: Server, count: u64) {
+    let finished = server.stop();
+    assert_eq!(finished.figures().get("session timeout"), count);
+    assert_eq!(finished.figures().closed(), count);
+    finished.expect_no_warning();
+}
+
+#[test]
+fn fault_t8_fault_a10_clients_that_drip_hold_their_slots_for_the_session_timeout() {
+    const SLOTS: u64 = 64;
+    let server = Server::start(&["--session-timeout", "1s", "--max-connections", "64"]);
+    let start = Instant::now();
+    let connect = |_| Client::connect(server.address());
+    let dripping: Vec<_> = (0..SLOTS).map(connect).collect();
+    dripping.iter().for_each(|client| client.echo(b"x"));
+    let connected = start.elapsed();
+    thread::scope(|scope| {
+        for client in &dripping {
+            scope.spawn(move || {
+                let mut byte = [0];
+                let end = loop {
+                    assert!(start.elapsed() < DEADLINE, "the server does not close");
+                    // After the timeout the lingering connection discards this byte.
+                    client.send(b"x");
+                    thread::sleep(Duration::from_millis(50));
+                    match client.read_by(&mut byte, Instant::now() + SECOND) {
+                        Ok(1) => {}
+                        end => break end.expect("a byte or a FIN"),
+                    }
+                };
+                let took = start.elapsed();
+                assert_eq!(end, 0);
+                let latest = connected + SECOND + SESSION_UNIT + time_bound(SECOND / 5);
+                assert!(took >= SECOND && took <= latest, "{took:?}");
+                client.half_close();
+            });
+        }
+        let waiting = Client::connect(server.address());
+        waiting.echo(b"a free slot");
+        assert!(start.elapsed() >= SECOND);
+        waiting.expect_fin();
+    });
+    drop(dripping);
+    expect_session_timeouts(server, SLOTS + 1);
+}
+
+#[test]
+fn fault_t8_a_client_that_takes_its_echo_after_the_session_timeout_gets_all_of_it() {
+    let server = Server::start(&["--session-timeout", "1s", "--socket-buffer", "16k"]);
+    let client = Client::connect_with_small_buffers(server.address(), 16 << 10);
+    let start = Instant::now();
+    let data = Data::new(8);
+    let sent = client.send_until_blocked(&mut data.clone(), 1 << 20);
+    thread::sleep((SECOND + SECOND / 2).saturating_sub(start.elapsed()));
+    client.expect_data(&mut data.clone(), sent);
+    client.expect_fin();
+    drop(client);
+    expect_session_timeouts(server, 1);
+}
+
+#[test]
+fn fault_t8_a_client_that_does_not_take_its_echo_is_reset_2_s_after_the_session_timeout() {
+    for half_closes in [false, true] {
+        let options = ["--session-timeout", "1s", "--write-timeout", "0", "-v"];
+        let server = Server::start(&options);
+        let start = Instant::now();
+        let client = Client::connect(server.address());
+        client.send_until_blocked(&mut Data::new(8), 64 << 20);
+        if half_closes {
+            client.half_close();
+        }
+        server.await_log(": session timeout, ");
+        let took = start.elapsed();
+        assert!(took >= 3 * SECOND, "closed too early, after {took:?}");
+        let latest = 3 * (SECOND + SESSION_UNIT) + time_bound(SECOND / 5);
+        assert!(took <= latest, "closed too late, after {took:?}");
+        client.expect_reset();
+        expect_session_timeouts(server, 1);
+    }
+}
+
+#[test]
+fn fault_t8_without_a_session_timeout_no_age_is_too_high() {
+    let server = Server::start(&["--session-timeout", "0"]);
+    let client = Client::connect(server.address());
+    client.expect_silence(2 * SECOND);
+    client.echo(b"still here");
 }

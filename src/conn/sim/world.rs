@@ -24,8 +24,9 @@ struct World<'a> {
     buffers: &'a mut Buffers,
     backlog: bool,
     stopping: bool,
-    /// The number of bytes that the kernel had received when the server stopped, if the session was open then.
-    received_before_stop: Option<usize>,
+    /// The number of bytes that the kernel had received when the server stopped or the session timer expired, if the
+    /// session was open then.
+    received_before_end: Option<usize>,
     /// What earlier schedules have added to the counter of discarded bytes.
     discarded_before: u64,
     now: u64,
@@ -74,6 +75,9 @@ impl World<'_> {
         if self.connection.timer() == Some(Timer::Frame) {
             steps.push(Step::ClockRunsOut(Timer::Idle));
         }
+        if self.connection.timer() != Some(Timer::Linger) {
+            steps.push(Step::ClockRunsOut(Timer::Session));
+        }
         if self.stopping {
             steps.push(Step::DrainDeadline);
         } else {
@@ -113,12 +117,17 @@ impl World<'_> {
             Step::ClockRunsOut(timer) => {
                 self.checking_idle |= timer == Timer::Idle;
                 self.checking_frame |= timer == Timer::Frame;
+                if timer == Timer::Session && self.connection.state() == State::Open {
+                    self.received_before_end
+                        .get_or_insert(self.machine.peer_sent);
+                }
                 self.connection.handle_timeout(timer);
             }
             Step::Stop(queued) => {
                 self.stopping = true;
-                let is_open = self.connection.state() == State::Open;
-                self.received_before_stop = is_open.then_some(self.machine.peer_sent);
+                if self.connection.state() == State::Open {
+                    self.received_before_end = Some(self.machine.peer_sent);
+                }
                 self.connection.handle_shutdown(queued);
             }
             Step::DrainDeadline => self.connection.handle_drain_deadline(),
@@ -283,8 +292,8 @@ impl World<'_> {
             Progress::SendFin if self.is_untimely() => {
                 Err("a timeout although the input has arrived")
             }
-            Progress::SendFin | Progress::Close if self.has_unechoed_input_of_before_the_stop() => {
-                Err("a clean FIN although input of before the stop is not echoed")
+            Progress::SendFin | Progress::Close if self.has_unechoed_input_of_before_the_end() => {
+                Err("a clean FIN although input of before the end is not echoed")
             }
             Progress::Abort if machine.owed() == 0 && !self.may_have_unread_input() => {
                 Err("an abort that drops nothing")
@@ -294,18 +303,20 @@ impl World<'_> {
         }
     }
 
-    /// Returns true if the kernel had received whole messages when the server stopped, and they are not echoed.
-    fn has_unechoed_input_of_before_the_stop(&self) -> bool {
+    /// Returns true if whole messages that the kernel had received before the end are not echoed.
+    fn has_unechoed_input_of_before_the_end(&self) -> bool {
         let machine = &self.machine;
         let expected = self
-            .received_before_stop
+            .received_before_end
             .map_or(0, |received| machine.rules.tape.whole[received]);
         machine.echoed < expected && !machine.reset
     }
 
-    /// Returns true if the drain deadline has met a connection whose last run had to be followed by another.
+    /// Returns true if a deadline has met a connection whose last run had to be followed by another.
     fn may_have_unread_input(&self) -> bool {
-        self.connection.close_reason() == Some(CloseReason::DrainTimeout) && self.backlog
+        use CloseReason::{DrainTimeout, SessionTimeout};
+        let reason = self.connection.close_reason();
+        matches!(reason, Some(DrainTimeout | SessionTimeout)) && self.backlog
     }
 
     /// Returns true if a session ends for a silence although the peer was not silent.
@@ -320,8 +331,8 @@ impl World<'_> {
 
     fn check_timers(&self) -> Checked {
         let (machine, connection) = (&self.machine, &self.connection);
-        let is_stopping = self.stopping && connection.state() == State::Open;
-        let is_checking = self.checking_idle || self.checking_frame || is_stopping;
+        let is_ending = self.received_before_end.is_some() && connection.state() == State::Open;
+        let is_checking = self.checking_idle || self.checking_frame || is_ending;
         let expected = match connection.state() {
             State::Open | State::Finishing | State::Lingering if connection.pending() > 0 => {
                 Some(Timer::Write)
@@ -436,7 +447,7 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
             buffers: &mut buffers,
             backlog: false,
             stopping: false,
-            received_before_stop: None,
+            received_before_end: None,
             discarded_before,
             now: 0,
             excused: 0,
@@ -462,13 +473,14 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
 }
 
 /// The reasons for which a connection can end in every world.
-const ALWAYS: [CloseReason; 6] = [
+const ALWAYS: [CloseReason; 7] = [
     CloseReason::PeerClosed,
     CloseReason::Reset,
     CloseReason::IdleTimeout,
     CloseReason::WriteTimeout,
     CloseReason::Stopped,
     CloseReason::DrainTimeout,
+    CloseReason::SessionTimeout,
 ];
 
 const BAD_FRAME: CloseReason = CloseReason::BadFrame(BadFrame::TooShort {

@@ -525,6 +525,28 @@ mod jobs {
     }
 
     #[test]
+    fn fault_t8_the_session_timeout_waits_for_a_worker_and_drops_an_incomplete_message() {
+        let mut rig = Rig::with_a_job_in_flight();
+        for _ in 0..3 {
+            rig.connection.handle_timeout(Timer::Session);
+            assert_eq!(rig.drive(), Progress::Wait, "the delay is ours");
+        }
+        assert_eq!(rig.complete(b"\x02a"), Progress::Offload);
+        rig.connection.handle_timeout(Timer::Session);
+        assert_eq!(rig.drive(), Progress::Offload, "the delay is ours");
+        assert!(rig.connection.poll_job().is_some());
+        assert_eq!(rig.complete(b"\x03bc"), Progress::SendFin);
+        assert_eq!(rig.socket.written(), b"\x02a\x03bc");
+
+        let mut rig = Rig::framed(Framing::Line, Script::new().read_gives(b"ab"));
+        rig.ready(readable());
+        rig.connection.handle_timeout(Timer::Session);
+        assert_eq!(rig.drive(), Progress::SendFin);
+        let reason = rig.connection.close_reason();
+        assert_eq!(reason, Some(CloseReason::SessionTimeout));
+    }
+
+    #[test]
     fn a_closed_connection_wants_no_job_and_keeps_its_reason() {
         let mut rig = Rig::with_a_job_in_flight();
         rig.ready(error());

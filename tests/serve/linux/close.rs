@@ -9,7 +9,7 @@ use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, time_bound, w
 /// A way for a connection to end: the counted reason, the option of the server, and the actions of the client.
 type Ending = (&'static str, &'static str, fn(Client));
 
-const ENDINGS: [Ending; 6] = [
+const ENDINGS: [Ending; 7] = [
     ("peer finished", "-v", |client| {
         client.echo(b"hello");
         client.half_close();
@@ -25,6 +25,9 @@ const ENDINGS: [Ending; 6] = [
         client.reset();
     }),
     ("idle timeout", "--idle-timeout=300ms", |client| {
+        client.expect_fin();
+    }),
+    ("session timeout", "--session-timeout=300ms", |client| {
         client.expect_fin();
     }),
     ("write timeout", "--write-timeout=300ms", |client| {

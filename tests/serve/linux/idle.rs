@@ -9,7 +9,8 @@ use crate::support::{Client, QUIET, Server, within};
 
 #[test]
 fn fault_t4_an_idle_server_never_wakes_up() {
-    for timeouts in [&[][..], &["--idle-timeout", "1h"][..]] {
+    let hour = ["--idle-timeout", "1h", "--session-timeout", "1h"];
+    for timeouts in [&[][..], &hour[..2], &hour[..]] {
         let server = Server::start(timeouts);
         let clients: Vec<_> = (0..20).map(|_| Client::connect(server.address())).collect();
         clients.iter().for_each(|client| client.echo(b"hello"));
