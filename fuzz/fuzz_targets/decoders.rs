@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use mio_echo::conn::Framing;
-use mio_echo::conn::framing::{BadFrame, Decoder, Decoded};
+use mio_echo::conn::framing::{BadFrame, Decoded, Decoder};
 
 /// The least limit: room for every header.
 const LEAST_LIMIT: usize = 2;
