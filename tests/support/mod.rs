@@ -50,6 +50,11 @@ pub fn time_bound<T: Mul<u32, Output = T>>(figure: T) -> T {
     }
 }
 
+/// Returns true if the server under test runs on Windows: the tests do too, or they drive a server under Wine.
+pub fn serves_on_windows() -> bool {
+    cfg!(windows) || is_set("MIO_ECHO_TEST_SLOW")
+}
+
 fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| value == "1")
 }
