@@ -248,7 +248,8 @@ impl Connection {
     /// | lingering, after our FIN                                  | linger                                  |
     /// | otherwise                                                 | no timer                                |
     ///
-    /// `net/slot.rs` adds the session timer, which runs until our FIN, whatever the situation is.
+    /// `net/slot.rs` adds the session timer, which runs until our FIN, whatever the situation is. `conn/inbox.rs` decides
+    /// between frame, idle and no timer.
     pub fn timer(&self) -> Option<Timer> {
         if self.has_pending_output() {
             Some(Timer::Write)

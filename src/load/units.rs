@@ -7,7 +7,7 @@ pub fn microseconds(duration: Duration) -> f64 {
     duration.as_nanos() as f64 / 1e3
 }
 
-/// Formats a duration exactly, in the largest unit of which it has at least one: `1.5 us`, `90 s`.
+/// Formats a duration exactly, in the largest unit that is not longer than the duration: `1.5 us`, `90 s`.
 pub fn format_duration(duration: Duration) -> String {
     let nanoseconds = duration.as_nanos() as f64;
     let (number, unit) = match duration.as_nanos() {

@@ -19,8 +19,7 @@ use super::log_throttle::LogThrottle;
 use super::timers::{NEVER, nanoseconds};
 
 /// The pause after the process has run out of descriptors or memory, or after a turn in which every accept of a listener
-/// failed. Four attempts a second cost nothing, and a waiting
-/// client does not notice a quarter of a second.
+/// failed. Four attempts a second cost nothing, and a waiting client does not notice a quarter of a second.
 pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(250);
 
 /// The listeners of a server.

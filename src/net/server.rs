@@ -327,6 +327,7 @@ impl Server {
             match self.phase {
                 ServerPhase::Running => {}
                 ServerPhase::StopDelay => {
+                    // `net/acceptor.rs` accepts the queued clients for which slots are free, then closes the listeners.
                     self.acceptor.close(&mut self.connections, self.now);
                     self.connections.shut_down(self.now);
                     self.enter(ServerPhase::Draining, self.config.drain_timeout);
