@@ -72,6 +72,7 @@ pub(super) struct Connections {
     next_id: u64,
     stats: Stats,
     refusals: LogThrottle,
+    failures: LogThrottle,
 }
 
 impl Connections {
@@ -107,6 +108,7 @@ impl Connections {
             next_id: 1,
             stats: Stats::default(),
             refusals: LogThrottle::default(),
+            failures: LogThrottle::default(),
         }
     }
 
@@ -151,7 +153,7 @@ impl Connections {
             let progress = slot.drive(&mut self.buffers, &self.kernel, Token(key), now);
             // Usually there is nothing to do. A restart of the same timer needs no update here: `expire` finds out.
             if progress != Progress::Wait || slot.timer_node.timer() != slot.connection.timer() {
-                self.handle_progress(key, progress);
+                self.handle_progress(key, progress, now);
             }
         }
     }
@@ -249,8 +251,9 @@ impl Connections {
         self.drive_all(now, |slot| slot.connection.handle_drain_deadline());
     }
 
-    /// Resets every connection, because the loop cannot go on.
+    /// Resets every connection, because the loop cannot go on. The caller reports why, so no connection does.
     pub(super) fn fail_all(&mut self, kind: ErrorKind, now: u64) {
+        let _already_reported = self.failures.count(now);
         self.drive_all(now, |slot| slot.connection.handle_error(kind));
     }
 
@@ -310,15 +313,15 @@ impl Connections {
 
     fn drive(&mut self, key: usize, now: u64) {
         let progress = self.slots[key].drive(&mut self.buffers, &self.kernel, Token(key), now);
-        self.handle_progress(key, progress);
+        self.handle_progress(key, progress, now);
     }
 
     /// Does what a run of a connection asks for, and sets the connection's timer.
     #[cold]
-    fn handle_progress(&mut self, key: usize, progress: Progress) {
+    fn handle_progress(&mut self, key: usize, progress: Progress, now: u64) {
         let slot = &mut self.slots[key];
         match progress {
-            Progress::Close | Progress::Abort => return self.close(key, progress),
+            Progress::Close | Progress::Abort => return self.close(key, progress, now),
             Progress::Again if !slot.in_backlog => {
                 slot.in_backlog = true;
                 self.backlog.push(key, &self.slots);
@@ -356,7 +359,7 @@ impl Connections {
 
     /// Frees the slot of a connection and closes its socket, with a reset if `progress` is [`Progress::Abort`].
     #[inline(never)]
-    fn close(&mut self, key: usize, progress: Progress) {
+    fn close(&mut self, key: usize, progress: Progress, now: u64) {
         self.timers.set(&mut self.slots, key, None, NEVER);
         let Slot {
             connection,
@@ -369,6 +372,13 @@ impl Connections {
         let reason = connection.close_reason().unwrap_or(CloseReason::PeerClosed);
         let (id, received, sent) = (connection.id(), connection.received(), connection.sent());
         debug!("conn {id} from {peer}: {reason}, {received} bytes in, {sent} out");
+        if matches!(reason, CloseReason::Failed(_))
+            && let Some(count) = self.failures.count(now)
+        {
+            warn!(
+                "conn {id} from {peer}: {reason} ({count} failed connections since the last such line)"
+            );
+        }
         if in_worker_pool && let Some(offload) = &self.offload {
             offload.workers.withdraw(id);
         }

@@ -110,5 +110,34 @@ fn fault_w9_a_server_that_cannot_wait_for_events_resets_every_connection() {
         last.starts_with("mio-echo: cannot wait for events: "),
         "{last}"
     );
+    finished.expect_no_warning();
     drop(strace);
+}
+
+#[test]
+fn fault_w10_connections_that_fail_are_named_once_in_five_seconds() {
+    for call in ["recvfrom", "sendto"] {
+        let server = Server::start(&[]);
+        let clients: [_; 3] = std::array::from_fn(|_| connect_settled(&server));
+        let fault = format!("{call}:error=EPERM");
+        let Some(strace) = Strace::inject("fault_w10", server.pid(), &fault) else {
+            return;
+        };
+        for client in clients {
+            client.send(b"hello");
+            client.expect_reset();
+        }
+        strace.detach();
+        connect_settled(&server);
+        let warnings = server.stop().log;
+        let warnings: Vec<_> = warnings
+            .iter()
+            .filter(|line| line.contains("WARN"))
+            .collect();
+        assert_eq!(warnings.len(), 1, "{call}: {warnings:#?}");
+        assert!(
+            warnings[0].contains(": failed (permission denied)"),
+            "{call}: {warnings:#?}"
+        );
+    }
 }
