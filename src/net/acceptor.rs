@@ -117,6 +117,7 @@ impl Acceptor {
     /// client does not mistake a FIN for the end of its echo, and a load balancer tries another server.
     pub(super) fn close(&mut self, connections: &mut Connections, now: u64) {
         for mut listener in std::mem::take(&mut self.listeners).into_iter().flatten() {
+            listener.reset_budget();
             // Linux queues one client more than the backlog, and clients that are gone count here too. The bound keeps
             // clients that go on connecting from putting off the stop.
             for _ in 0..2 * (u64::from(listener.backlog) + 1) {
@@ -124,10 +125,13 @@ impl Acceptor {
                     break;
                 }
                 match listener.accept() {
-                    Ok((socket, peer)) => connections.admit(socket, peer, &listener.settings, now),
-                    Err((AcceptError::Transient, _)) => {}
+                    Ok((socket, peer)) => {
+                        listener.reset_budget();
+                        connections.admit(socket, peer, &listener.settings, now);
+                    }
                     Err((AcceptError::Empty, _)) => break,
-                    Err((AcceptError::Exhausted, error)) => {
+                    Err((AcceptError::Transient, _)) if !listener.has_only_failed() => {}
+                    Err((AcceptError::Transient | AcceptError::Exhausted, error)) => {
                         warn!("stopped listening with clients still queued: {error}");
                         break;
                     }

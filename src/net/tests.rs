@@ -182,6 +182,22 @@ fn fault_a8_a_permanent_error_of_the_last_listener_ends_the_server() {
     }
 }
 
+/// EPERM, the answer of a security filter, on every system that has one.
+#[cfg(unix)]
+#[test]
+fn fault_a11_a_stop_gives_a_listener_up_after_a_budget_of_errors() {
+    const FAILURES_AT_HAND: usize = 10_000;
+    let mut server = Server::bind(config()).expect("a free port");
+    server.acceptor.replace_accept(failing_accept);
+    server.handle().stop().expect("a wake");
+    FAILURES.set(VecDeque::from(
+        [Failure::Errno(libc::EPERM); FAILURES_AT_HAND],
+    ));
+    server.run_for_stats().expect("no error");
+    let accepts = FAILURES_AT_HAND - FAILURES.with_borrow(VecDeque::len);
+    assert_eq!(accepts, 64);
+}
+
 #[cfg(debug_assertions)]
 #[test]
 fn fault_a7_a_socket_that_cannot_be_registered_is_reset_without_harm_to_others() {
