@@ -22,7 +22,8 @@ const RESERVED_LISTENERS: usize = 16;
 pub(super) struct Capacity {
     /// The most connections at once.
     pub connections: usize,
-    /// The most descriptors that the process may open. `None` if the system does not limit sockets that way.
+    /// The most descriptors that the process may open. `None` if the system does not limit sockets that way, or does not
+    /// tell the limit.
     pub descriptors: Option<u64>,
 }
 
@@ -37,7 +38,7 @@ impl Capacity {
         let wanted = config.max_connections;
         let others = RESERVED + config.listen.len().saturating_sub(RESERVED_LISTENERS) as u64;
         let needed = wanted.unwrap_or(DEFAULT_CONNECTIONS) as u64 + others;
-        let descriptors = platform::raise_descriptor_limit(needed).map_err(StartError::Poll)?;
+        let descriptors = platform::raise_descriptor_limit(needed);
         Self::within(wanted, others, descriptors)
     }
 
@@ -65,7 +66,7 @@ impl Capacity {
         let memory = self.memory_bound(config).div_ceil(1 << 20);
         let descriptors = match self.descriptors {
             Some(limit) => format!("{limit} descriptors"),
-            None => "unlimited descriptors".into(),
+            None => "no known limit of descriptors".into(),
         };
         format!(
             "up to {connections} connections ({descriptors}); worst case {memory} MiB of process memory if no client reads"

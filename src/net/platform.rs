@@ -322,16 +322,17 @@ pub(crate) fn ephemeral_ports() -> Option<u64> {
 /// Raises the limit of open descriptors to `wanted`, as far as the hard limit and the system (a sandbox) allow.
 ///
 /// Returns the limit that is then in force. `None` means that the system does not limit sockets this way, or that the limit
-/// is not known: a macOS process without a limit of its own is still limited by the system.
-pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<Option<u64>> {
+/// is not known: a sandbox refuses to tell it, or a macOS process without a limit of its own is still limited by the system.
+pub(crate) fn raise_descriptor_limit(wanted: u64) -> Option<u64> {
     #[cfg(unix)]
     return rlimit::increase_nofile_limit(wanted)
         .or_else(|_refused| rlimit::Resource::NOFILE.get_soft())
-        .map(finite);
+        .ok()
+        .and_then(finite);
     #[cfg(windows)]
     {
         let _ = wanted;
-        Ok(None)
+        None
     }
 }
 

@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::support::server::Finished;
+use crate::support::server::{Finished, serve};
 use crate::support::unix::shell;
-use crate::support::{Client, DEADLINE, Server, proc, size_bound, skip, wait_for};
+use crate::support::{Client, DEADLINE, Server, proc, size_bound, skip, strace, wait_for};
 
 /// Requires that the server serves `count` clients at the same time, and returns the clients.
 fn expect_service_of(count: usize, server: &Server) -> Vec<Client> {
@@ -22,6 +22,24 @@ fn fault_l2_a_low_descriptor_limit_is_raised_as_far_as_allowed() {
     command.args(["--max-connections", "100"]);
     let server = Server::spawn(command);
     expect_service_of(100, &server);
+}
+
+#[test]
+fn fault_l5_a_server_that_may_not_ask_for_its_descriptor_limit_serves() {
+    for error in ["EPERM", "ENOSYS"] {
+        let mut command = serve();
+        command.args(["--listen", "127.0.0.1:0", "--stop-on-eof"]);
+        let fault = format!("prlimit64:error={error}");
+        let Some(command) = strace::run_with("fault_l5", &fault, &command) else {
+            return;
+        };
+        let server = Server::spawn(command);
+        expect_service_of(3, &server);
+        let finished = server.stop();
+        finished.expect_no_warning();
+        let first = finished.log.first().expect("a line");
+        assert!(first.contains("(no known limit of descriptors)"), "{first}");
+    }
 }
 
 #[test]
