@@ -8,6 +8,8 @@ use rustix::process::Signal;
 use crate::bench::{Report, bench_against, start};
 use crate::faulty::{RecordingServer, never_answers};
 #[cfg(target_os = "linux")]
+use crate::support::strace::Strace;
+#[cfg(target_os = "linux")]
 use crate::support::unix::do_not_ignore_hangup;
 use crate::support::{DEADLINE, Server, wait_for, within};
 
@@ -85,6 +87,24 @@ fn an_interrupt_before_start_at_measures_nothing() {
     let running = start(bench_against(server.address(), &args));
     running.await_log("waiting ");
     expect_nothing_measured(running, Signal::INT, 130);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn fault_s13_a_signal_whose_handler_cannot_report_it_ends_bench_all_the_same() {
+    const TEST: &str = "fault_s13_a_signal_whose_handler_cannot_report_it_ends_bench_all_the_same";
+    let server = Server::start(&[]);
+    let running = start(bench_against(
+        server.address(),
+        "-c 1 -d 1h -J --start-at next:1h",
+    ));
+    running.await_log("waiting ");
+    let Some(strace) = Strace::inject(TEST, running.pid(), "sendto:error=ENOBUFS") else {
+        return;
+    };
+    running.signal(Signal::INT);
+    running.finished().expect_code(130);
+    drop(strace);
 }
 
 #[test]

@@ -59,3 +59,19 @@ fn fault_s9_an_interrupted_wake_does_not_hold_back_a_lone_reply() {
     drop((strace, client));
     server.stop();
 }
+
+#[test]
+fn fault_s13_a_signal_whose_handler_cannot_report_it_stops_the_server_all_the_same() {
+    const TEST: &str =
+        "fault_s13_a_signal_whose_handler_cannot_report_it_stops_the_server_all_the_same";
+    let mut command = serve();
+    command.args(["--listen", "127.0.0.1:0"]);
+    let server = Server::spawn(command);
+    let Some(strace) = Strace::inject(TEST, server.pid(), "sendto:error=ENOBUFS") else {
+        return;
+    };
+    server.signal(Signal::TERM);
+    let finished = server.finished();
+    assert_eq!(finished.status.code(), Some(0), "{:#?}", finished.log);
+    drop(strace);
+}
