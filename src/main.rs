@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use cli::Command;
 
 fn main() -> ExitCode {
-    program::exit_at_signals();
+    program::prepare_process();
     match cli::parse(env::args_os(), |name| env::var_os(name)) {
         Ok(Command::Help(text)) => program::print_help(&text),
         Ok(Command::Serve(options)) => program::serve(*options),

@@ -139,7 +139,9 @@ impl fmt::Display for Failure {
             Self::Input(error) => write!(f, "cannot read standard input: {error}"),
             Self::Output(error) => write!(f, "cannot write standard output: {error}"),
             Self::Poll(error) => write!(f, "cannot wait for events: {error}"),
-            Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
+            Self::Thread(error) => {
+                write!(f, "cannot start a thread for a standard stream: {error}")
+            }
         }
     }
 }

@@ -8,10 +8,10 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::mpsc::{Receiver, SendError, Sender, channel};
-use std::thread;
 
 use super::Failure;
 use crate::net::Handle;
+use crate::net::threads;
 
 /// The size of a buffer in bytes: few system calls per megabyte, and the capacity of a pipe on Linux.
 const BUFFER_SIZE: usize = 64 * 1024;
@@ -141,7 +141,7 @@ impl EventSender {
 }
 
 fn start(name: &str, run: impl FnOnce() -> Sent + Send + 'static) -> Result<(), Failure> {
-    let never_joined = thread::Builder::new().name(name.into()).spawn(run);
+    let never_joined = threads::spawn(name, run);
     never_joined.map(drop).map_err(Failure::Thread)
 }
 

@@ -10,6 +10,7 @@
 //! | `offload.rs`, `workers.rs` | messages that worker threads process |
 //! | `capacity.rs`, `bind.rs`, `config.rs` | what is decided before the loop starts |
 //! | `signals.rs`, `handle.rs` | how other threads and signals reach the loop |
+//! | `threads.rs` | starting a thread where the system may refuse one |
 //! | `outbound.rs` | connections of the client and the load generator |
 //! | `socket.rs` | what all TCP sockets have in common |
 //! | `platform.rs` | everything that differs between systems |
@@ -36,6 +37,7 @@ pub(crate) mod signals;
 pub(crate) mod slot;
 pub(crate) mod socket;
 mod stats;
+pub mod threads;
 pub mod timers;
 mod workers;
 
@@ -50,5 +52,5 @@ pub use handle::Handle;
 pub use outbound::{ConnectError, ConnectFailure, IpFamily, check_source, resolve};
 pub use platform::BACK_END;
 pub use server::{Outcome, Server};
-pub use signals::exit_at_signals;
+pub use signals::{exit_at_signals, exit_in_signal_handlers};
 pub use stats::Stats;

@@ -13,7 +13,7 @@
 //!   has a handler. [`exit_at_signals`] installs one for the time before [`Signals`] handles the signals.
 
 pub(crate) use system::Signals;
-pub use system::exit_at_signals;
+pub use system::{exit_at_signals, exit_in_signal_handlers};
 
 /// The request of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +46,8 @@ mod system {
     /// The process id of the first process of a PID namespace.
     const FIRST_PROCESS: u32 = 1;
 
-    /// True until [`Signals`] handles the signals: the handlers of [`exit_at_signals`] then do nothing. Handlers belong
-    /// to the process, and so does this value.
+    /// True while the handlers of [`exit_in_signal_handlers`] end the process. They do nothing while [`Signals`] handles
+    /// the signals. Handlers belong to the process, and so does this value.
     static EXITS: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
 
     /// Lets SIGINT, SIGTERM and SIGHUP end this process, until a server or a measurement handles them.
@@ -58,14 +58,23 @@ mod system {
     ///
     /// This is for programs, before they start threads. Errors are ignored: the program can do without these signals.
     pub fn exit_at_signals(exit_code: fn(i32) -> u8) {
-        let signals = stop_signals();
         if process::id() == FIRST_PROCESS {
-            for signal in &signals {
-                let (code, exits) = (exit_code(*signal).into(), Arc::clone(&EXITS));
-                let _ = flag::register_conditional_shutdown(*signal, code, exits);
-            }
+            exit_in_signal_handlers(exit_code);
         }
-        unblock(&signals);
+        unblock(&stop_signals());
+    }
+
+    /// Installs handlers of SIGINT, SIGTERM and SIGHUP that end this process with `exit_code` of the signal's number. A
+    /// SIGHUP that is ignored stays ignored.
+    ///
+    /// This is for a program in which nothing reads the signals of a server or a measurement any more. Errors are ignored:
+    /// nothing better can be done then.
+    pub fn exit_in_signal_handlers(exit_code: fn(i32) -> u8) {
+        EXITS.store(true, Ordering::Relaxed);
+        for signal in stop_signals() {
+            let (code, exits) = (exit_code(signal).into(), Arc::clone(&EXITS));
+            let _ = flag::register_conditional_shutdown(signal, code, exits);
+        }
     }
 
     /// Returns the signals that stop a program.
@@ -205,6 +214,9 @@ mod system {
 
     /// Does nothing: the default action of console events ends every process.
     pub fn exit_at_signals(_: fn(i32) -> u8) {}
+
+    /// Does nothing: the handler of console events cannot be replaced.
+    pub fn exit_in_signal_handlers(_: fn(i32) -> u8) {}
 
     /// The console events: Ctrl-C, Ctrl-Break and the closing of the console.
     pub(crate) struct Signals {

@@ -7,12 +7,13 @@
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::{io, mem, thread};
+use std::{io, mem};
 
 use log::warn;
 
 use super::Handle;
 use super::run_queue::SlotRef;
+use super::threads;
 use crate::conn::WorkerPanicked;
 
 /// The most queued jobs per worker: enough to keep a worker busy during a turn of the loop, and few enough to bound the
@@ -77,9 +78,7 @@ impl WorkerPool {
         let pool = Self { state, capacity };
         for number in 1..=workers {
             let (state, work) = (Arc::clone(&pool.state), Arc::clone(work));
-            thread::Builder::new()
-                .name(format!("worker {number}"))
-                .spawn(move || state.run_jobs(&work))?;
+            threads::spawn(&format!("worker {number}"), move || state.run_jobs(&work))?;
         }
         Ok(pool)
     }

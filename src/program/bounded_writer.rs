@@ -7,7 +7,8 @@
 
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+
+use mio_echo::net::threads;
 
 use super::standard_streams::FLUSH_TIMEOUT;
 
@@ -76,8 +77,7 @@ impl<T: Send + 'static> BoundedWriter<T> {
         let mut state = self.lock();
         if !state.has_thread && !state.waiting.is_empty() {
             let writer = Arc::clone(self);
-            let thread = thread::Builder::new().name(self.thread_name.into());
-            state.has_thread = thread.spawn(move || writer.run()).is_ok();
+            state.has_thread = threads::spawn(self.thread_name, move || writer.run()).is_ok();
         }
     }
 
@@ -100,7 +100,7 @@ impl<T: Send + 'static> BoundedWriter<T> {
             .is_written()
     }
 
-    fn run(&self) -> ! {
+    fn run(&self) {
         loop {
             let (items, lost) = self.take();
             let report = (lost > 0).then(|| (self.about_lost)(lost));

@@ -1,9 +1,7 @@
 //! How a command that failed says so: one line on standard error, and an exit code.
 
 use std::error::Error;
-#[cfg(feature = "bench")]
 use std::fmt::Display;
-#[cfg(feature = "bench")]
 use std::io;
 use std::process::ExitCode;
 
@@ -24,7 +22,6 @@ pub fn refuse(reason: &str) -> ExitCode {
 }
 
 /// Adds to `error` what could not be done, such as "write report.json".
-#[cfg(feature = "bench")]
 pub fn cannot(action: impl Display, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot {action}: {error}"))
 }

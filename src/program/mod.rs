@@ -16,11 +16,18 @@ mod standard_streams;
 #[cfg(any(feature = "client", feature = "bench"))]
 mod warnings;
 
+use mio_echo::net::threads;
+
 #[cfg(feature = "bench")]
 pub use bench::run as bench;
 #[cfg(feature = "client")]
 pub use client::run as client;
-pub use exit_code::exit_at_signals;
 pub use failure::refuse;
 pub use help::print as print_help;
 pub use serve::run as serve;
+
+/// Prepares the process for any command: a signal ends the process, and a thread that fails to begin does not.
+pub fn prepare_process() {
+    exit_code::exit_at_signals();
+    threads::survive_failed_starts();
+}

@@ -4,13 +4,12 @@ use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::thread;
 
 use mio_echo::conn::Framing;
-use mio_echo::net::{Handle, Outcome, Server};
+use mio_echo::net::{Handle, Outcome, Server, threads};
 
 use super::exit_code;
-use super::failure::fail;
+use super::failure::{cannot, fail};
 use super::log_queue::LogQueue;
 use super::standard_streams::{wait_for_end_of_stdin, write_stdout_detached};
 use crate::cli::ServeOptions;
@@ -64,8 +63,7 @@ fn stop_at_end_of_stdin(server: Handle) -> io::Result<()> {
         // If the wake fails, the loop finds the request at its next event.
         let _ = server.stop();
     };
-    thread::Builder::new()
-        .name("stdin".into())
-        .spawn(read_and_stop)
+    threads::spawn("stdin", read_and_stop)
         .map(drop)
+        .map_err(|error| cannot("start a thread for --stop-on-eof", error))
 }

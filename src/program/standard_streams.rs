@@ -8,8 +8,9 @@ use std::os::fd::AsFd as AsStream;
 #[cfg(windows)]
 use std::os::windows::io::AsHandle as AsStream;
 use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::Duration;
+
+use mio_echo::net::threads;
 
 #[cfg(unix)]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -45,7 +46,7 @@ fn write(mut stream: impl Write + AsStream + Send + 'static, text: String) -> Re
     if can_write {
         write();
     } else {
-        let _ = thread::Builder::new().name("output".into()).spawn(write);
+        let _ = threads::spawn("output", write);
     }
     end
 }

@@ -10,6 +10,8 @@ use rustix::process::Signal;
 
 use crate::bench::{Report, bench, bench_against, run};
 use crate::faulty::RecordingServer;
+#[cfg(target_os = "linux")]
+use crate::support::strace::Strace;
 use crate::support::temp_dir::TempDir;
 use crate::support::unix::{fill, full_pipe};
 use crate::support::{DEADLINE, Server, wait_for, within};
@@ -96,6 +98,32 @@ fn a_signal_ends_bench_while_standard_output_is_full() {
         within(Duration::from_millis(500), || running.wait());
         running.finished().expect_code(code);
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn fault_s14_a_signal_ends_bench_although_no_thread_can_wait_for_signals() {
+    let dir = TempDir::new("no-thread");
+    let json = dir.file("out.json");
+    let (_unread, output) = full_pipe();
+    let recording = RecordingServer::start(64);
+    let mut command = bench_against(recording.server().address(), "-c 1 -d 1h -w 0");
+    command.arg("-o").arg(&json);
+    command.stdout(output).stderr(Stdio::piped());
+    let mut running = Server::spawn_without_waiting(command);
+    wait_for("messages", DEADLINE, || !recording.gaps().is_empty());
+    let fault = "clone,clone3:error=EAGAIN";
+    let Some(_strace) = Strace::inject("fault_s14 (signals)", running.pid(), fault) else {
+        return;
+    };
+    running.signal(Signal::INT);
+    // The file is written before the report is printed.
+    wait_for("the end of the measurement", DEADLINE, || {
+        fs::metadata(&json).is_ok_and(|file| file.len() > 0)
+    });
+    running.signal(Signal::TERM);
+    running.wait();
+    running.finished().expect_code(143);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! The worker threads of a run.
 
 use std::io;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use super::control::WorkerSetup;
+use super::error::RunError;
 use super::generator::Generator;
-use crate::net::Handle;
+use crate::net::{Handle, threads};
 
 /// The threads of all workers, running or ended, each with the handle that wakes it.
 pub struct Workers(Vec<(JoinHandle<io::Result<()>>, Handle)>);
@@ -16,18 +17,18 @@ impl Workers {
     /// # Errors
     ///
     /// Fails if the system refuses a thread or a poll.
-    pub fn start(setup: &WorkerSetup) -> io::Result<Self> {
+    pub fn start(setup: &WorkerSetup) -> Result<Self, RunError> {
         let settings = &setup.settings;
-        let threads = settings.threads.min(settings.shard_connections()).max(1);
-        let start = |thread| {
-            let share = settings.share(thread, threads);
+        let count = settings.threads.min(settings.shard_connections()).max(1);
+        let start = |number| {
+            let share = settings.share(number, count);
             let (generator, handle) = Generator::new(setup, share)?;
-            let thread = thread::Builder::new()
-                .name(format!("load {thread}"))
-                .spawn(|| generator.run())?;
-            Ok((thread, handle))
+            let thread = threads::spawn(&format!("load {number}"), || generator.run());
+            let refused =
+                |error| RunError::Failed(format!("cannot start a worker thread: {error}"));
+            Ok((thread.map_err(refused)?, handle))
         };
-        (0..threads).map(start).collect::<io::Result<_>>().map(Self)
+        (0..count).map(start).collect::<Result<_, _>>().map(Self)
     }
 
     /// Returns the number of workers.
@@ -67,6 +68,7 @@ impl Workers {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::thread;
 
     use mio::{Poll, Token, Waker};
 

@@ -8,7 +8,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
+
+use mio_echo::net::threads;
 
 use super::files::{OutputFile, cannot_write, truncate};
 use crate::program::standard_streams::FLUSH_TIMEOUT;
@@ -43,10 +45,9 @@ impl BackgroundFile {
         write: impl FnOnce(SyncSender<()>) -> io::Result<()> + Send + 'static,
     ) -> Self {
         let (written, progress) = mpsc::sync_channel(1);
-        let thread = thread::Builder::new().name("hlog".into());
         Self {
             path,
-            thread: thread.spawn(move || write(written)),
+            thread: threads::spawn("hlog", move || write(written)),
             progress,
         }
     }
@@ -118,6 +119,8 @@ fn too_slow() -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]

@@ -7,10 +7,10 @@
 //! measured.
 
 use std::process;
-use std::thread;
 use std::time::Duration;
 
 use mio_echo::load::{ReadyRun, Results, RunError, RunEvent, SignalWaiter};
+use mio_echo::net::{self, threads};
 
 use crate::program::exit_code;
 
@@ -29,7 +29,7 @@ pub fn run_to_signal(
     results
 }
 
-/// If the system has no thread left, signals have no effect any more.
+/// If the system refuses the thread, a signal ends the process without the grace.
 fn exit_at_signal(mut signals: SignalWaiter) {
     let wait_and_exit = move || {
         let Ok(Some(first)) = signals.next(None) else {
@@ -39,7 +39,7 @@ fn exit_at_signal(mut signals: SignalWaiter) {
         let signal = second.ok().flatten().unwrap_or(first);
         process::exit(exit_code::of_signal(signal).into());
     };
-    let _ = thread::Builder::new()
-        .name("signals".into())
-        .spawn(wait_and_exit);
+    if threads::spawn("signals", wait_and_exit).is_err() {
+        net::exit_in_signal_handlers(exit_code::of_signal);
+    }
 }
