@@ -20,6 +20,7 @@ use super::failure::{cannot, fail};
 use super::retrying_stream::RetryingStream;
 use super::warnings;
 use crate::cli::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};
+use background_writer::BackgroundFile;
 use display::Display;
 use files::OutputFile;
 use interrupted::run_to_signal;
@@ -52,7 +53,7 @@ fn measure(options: MeasureOptions) -> Result<ExitCode, Box<dyn Error>> {
         let ready = load::prepare(options.settings, own_server::command, on_event)?;
         match log {
             None => (run_to_signal(ready, on_event), Ok(())),
-            Some(log) => logged::run(ready, log, on_event),
+            Some(log) => logged::run(ready, BackgroundFile::start(log)?, on_event),
         }
     };
     let results = results?;

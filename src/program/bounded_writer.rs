@@ -2,11 +2,12 @@
 //!
 //! The reader of a stream may stop: a pager that waits, a terminal after Ctrl-S, a full pipe. The thread that runs the
 //! event loop or a measurement must not wait for that reader. So that thread queues an item and goes on, and a second
-//! thread writes the items in order. An item that finds the queue full is lost. The loss is reported
-//! after the items that wait in the queue.
+//! thread writes the items in order. An item that finds the queue full is lost. An item about the loss follows the items
+//! that wait in the queue: a line for a person, or an error that ends a file.
 
-use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::{io, mem};
 
 use mio_echo::net::threads;
 
@@ -16,10 +17,23 @@ use super::standard_streams::FLUSH_TIMEOUT;
 pub struct BoundedWriter<T> {
     thread_name: &'static str,
     write: Box<dyn Fn(T) + Send + Sync>,
-    /// Creates the item that reports how many items were lost.
+    /// Creates the item about the number of lost items.
     about_lost: fn(u64) -> T,
     state: Mutex<State<T>>,
     changed: Condvar,
+    /// The number of items that the thread has written.
+    written: AtomicU64,
+}
+
+/// The result of a flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// All items are written.
+    Written,
+    /// Time ran out, and some items were written in that time.
+    Slow,
+    /// Time ran out, and no item was written in that time.
+    Stalled,
 }
 
 struct State<T> {
@@ -28,6 +42,8 @@ struct State<T> {
     lost: u64,
     /// The thread has taken items, and has not written all of them.
     is_writing: bool,
+    /// Items need not wait for [`BoundedWriter::begin`].
+    has_begun: bool,
     has_thread: bool,
 }
 
@@ -42,6 +58,7 @@ impl<T: Send + 'static> BoundedWriter<T> {
             waiting: Vec::new(),
             lost: 0,
             is_writing: false,
+            has_begun: false,
             has_thread: false,
         };
         Arc::new(Self {
@@ -50,19 +67,23 @@ impl<T: Send + 'static> BoundedWriter<T> {
             about_lost,
             state: Mutex::new(state),
             changed: Condvar::new(),
+            written: AtomicU64::new(0),
         })
     }
 
-    /// Queues `item`, or counts the item as lost if `limit` items wait already. Starts no thread.
-    pub fn push(&self, item: T, limit: usize) {
+    /// Queues `item`, or counts the item as lost if `limit` items wait already. Returns true if the item was queued.
+    pub fn push(self: &Arc<Self>, item: T, limit: usize) -> bool {
         let mut state = self.lock();
-        if state.waiting.len() < limit {
+        let has_room = state.waiting.len() < limit;
+        if has_room {
             state.waiting.push(item);
         } else {
             state.lost += 1;
         }
+        self.start_thread_if_needed(&mut state);
         drop(state);
         self.changed.notify_all();
+        has_room
     }
 
     /// Returns true if `limit` items wait.
@@ -71,40 +92,68 @@ impl<T: Send + 'static> BoundedWriter<T> {
         self.lock().waiting.len() >= limit
     }
 
-    /// Starts the thread, if items wait and there is no thread yet. If the system has no thread left, the items stay
-    /// in the queue, and the next call tries again.
-    pub fn start_thread_if_needed(self: &Arc<Self>) {
-        let mut state = self.lock();
-        if !state.has_thread && !state.waiting.is_empty() {
-            let writer = Arc::clone(self);
-            state.has_thread = threads::spawn(self.thread_name, move || writer.run()).is_ok();
-        }
-    }
-
-    /// Writes the items that wait. For the time before the thread is started.
+    /// Writes the items that wait. For the time before [`begin`](Self::begin).
     pub fn write_waiting(&self) {
         let waiting = mem::take(&mut self.lock().waiting);
         waiting.into_iter().for_each(&self.write);
     }
 
-    /// Starts the thread if needed, and waits until all items are written, for [`FLUSH_TIMEOUT`] at most. Returns true
-    /// if all items are written.
-    pub fn flush(self: &Arc<Self>) -> bool {
-        self.start_thread_if_needed();
-        self.changed
-            .wait_timeout_while(self.lock(), FLUSH_TIMEOUT, |state| {
-                state.has_thread && !state.is_written()
-            })
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .is_written()
+    /// Lets the thread start with the first item. Until then all items wait.
+    pub fn begin(self: &Arc<Self>) {
+        let mut state = self.lock();
+        state.has_begun = true;
+        self.start_thread_if_needed(&mut state);
+    }
+
+    /// Starts the thread before there are items. There must be no thread yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system refuses the thread.
+    #[cfg(feature = "bench")]
+    pub fn start_thread(self: &Arc<Self>) -> io::Result<()> {
+        self.spawn(&mut self.lock())
+    }
+
+    /// Begins if needed, and waits until all items are written, for [`FLUSH_TIMEOUT`] at most.
+    pub fn flush(self: &Arc<Self>) -> Flushed {
+        self.begin();
+        let before = self.written.load(Ordering::Relaxed);
+        let must_wait = |state: &mut State<T>| state.has_thread && !state.is_written();
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), FLUSH_TIMEOUT, must_wait);
+        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        match state.is_written() {
+            true => Flushed::Written,
+            false if self.written.load(Ordering::Relaxed) > before => Flushed::Slow,
+            false => Flushed::Stalled,
+        }
+    }
+
+    /// If the system has no thread left, the items stay in the queue, and the next call tries again.
+    fn start_thread_if_needed(self: &Arc<Self>, state: &mut State<T>) {
+        if state.has_begun && !state.has_thread && !state.waiting.is_empty() {
+            let _ = self.spawn(state);
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, state: &mut State<T>) -> io::Result<()> {
+        let writer = Arc::clone(self);
+        // The thread waits for the lock of `state` before it takes items.
+        let never_joined = threads::spawn(self.thread_name, move || writer.run());
+        state.has_thread = never_joined.is_ok();
+        never_joined.map(drop)
     }
 
     fn run(&self) {
         loop {
             let (items, lost) = self.take();
             let report = (lost > 0).then(|| (self.about_lost)(lost));
-            items.into_iter().chain(report).for_each(&self.write);
+            for item in items.into_iter().chain(report) {
+                (self.write)(item);
+                self.written.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 
@@ -148,19 +197,17 @@ mod tests {
             let _ = gate.lock().expect("one thread").recv();
         };
         let writer = BoundedWriter::new("writer", write, |lost| format!("{lost} lost"));
-        let push = |item: &str| {
-            writer.push(item.into(), 2);
-            writer.start_thread_if_needed();
-        };
+        writer.begin();
+        let push = |item: &str| writer.push(item.into(), 2);
         push("1");
         assert_eq!(items.recv().as_deref(), Ok("1"));
         for item in ["2", "3", "4", "5"] {
             push(item);
         }
         drop(open);
-        assert!(writer.flush());
+        assert_eq!(writer.flush(), Flushed::Written);
         push("6");
-        assert!(writer.flush());
+        assert_eq!(writer.flush(), Flushed::Written);
         let rest: Vec<_> = items.try_iter().collect();
         assert_eq!(rest, ["2", "3", "2 lost", "6"]);
     }
@@ -172,7 +219,7 @@ mod tests {
         let writer = BoundedWriter::new("writer", write, |_| 0);
         writer.push(1, 1);
         writer.write_waiting();
-        assert!(writer.flush());
+        assert_eq!(writer.flush(), Flushed::Written);
         assert_eq!(items.try_iter().collect::<Vec<_>>(), [1]);
     }
 }

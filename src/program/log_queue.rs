@@ -10,13 +10,12 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::{io, thread};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
-use super::bounded_writer::BoundedWriter;
+use super::bounded_writer::{BoundedWriter, Flushed};
 use super::standard_streams::{WRITABLE_PIPE_ROOM, can_write_without_blocking};
 
 /// Lines that may wait. The thread may hold as many more.
@@ -35,7 +34,6 @@ const TARGET: &str = "mio_echo";
 pub struct LogQueue {
     level: LevelFilter,
     lines: Arc<BoundedWriter<LogLine>>,
-    has_started: AtomicBool,
 }
 
 impl LogQueue {
@@ -57,7 +55,6 @@ impl LogQueue {
         Self {
             level,
             lines: BoundedWriter::new(THREAD, write, LogLine::about_lost),
-            has_started: AtomicBool::new(false),
         }
     }
 
@@ -68,14 +65,11 @@ impl LogQueue {
         if can_write_without_blocking(&io::stderr(), WRITABLE_PIPE_ROOM) {
             self.lines.write_waiting();
         }
-        self.has_started.store(true, Ordering::Release);
-        self.lines.start_thread_if_needed();
+        self.lines.begin();
     }
 
-    /// Waits until all lines are written, as long as [`BoundedWriter::flush`] waits. Returns true if all lines are
-    /// written.
-    pub fn flush(&self) -> bool {
-        self.has_started.store(true, Ordering::Release);
+    /// Waits until all lines are written, as long as [`BoundedWriter::flush`] waits.
+    pub fn flush(&self) -> Flushed {
         self.lines.flush()
     }
 }
@@ -94,9 +88,6 @@ impl Log for LogQueue {
                 text: record.args().to_string(),
             };
             self.lines.push(line, capacity(record.level()));
-            if self.has_started.load(Ordering::Acquire) {
-                self.lines.start_thread_if_needed();
-            }
         }
     }
 

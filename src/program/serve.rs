@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use mio_echo::conn::Framing;
 use mio_echo::net::{Handle, Outcome, Server, threads};
 
+use super::bounded_writer::Flushed;
 use super::exit_code;
 use super::failure::{cannot, fail};
 use super::log_queue::LogQueue;
@@ -21,7 +22,7 @@ pub fn run(options: ServeOptions) -> ExitCode {
         Err(error) => return fail(&error),
     };
     let outcome = serve(options, &log);
-    let is_log_written = log.flush();
+    let is_log_written = log.flush() == Flushed::Written;
     match outcome {
         Ok(Outcome::Stopped) => exit_code::FINISHED.into(),
         Ok(Outcome::ListenersFailed) if is_log_written => {

@@ -42,6 +42,7 @@ impl Display {
     /// If the system has no thread left, nothing is shown.
     fn new(progress: Progress, show: impl Fn(Update) + Send + Sync + 'static) -> Self {
         let updates = BoundedWriter::new("display", show, lines_lost);
+        updates.begin();
         Self { progress, updates }
     }
 
@@ -50,7 +51,6 @@ impl Display {
         let updates = Arc::clone(&self.updates);
         move |line| {
             updates.push(Update::Line(line), CAPACITY);
-            updates.start_thread_if_needed();
         }
     }
 
@@ -58,10 +58,11 @@ impl Display {
     pub fn handle(&mut self, event: RunEvent) {
         match self.progress.update(event) {
             Some(Update::Bar { .. }) if self.updates.is_full(CAPACITY) => {}
-            Some(update) => self.updates.push(update, CAPACITY),
+            Some(update) => {
+                self.updates.push(update, CAPACITY);
+            }
             None => {}
         }
-        self.updates.start_thread_if_needed();
     }
 }
 

@@ -8,21 +8,19 @@ use mio_echo::load::hlog::IntervalLog;
 use mio_echo::load::{ReadyRun, Results, RunError, RunEvent, RunPhase};
 
 use super::background_writer::BackgroundFile;
-use super::files::OutputFile;
 use super::interrupted::run_to_signal;
 
 /// A longer line is queued in pieces. Most lines are some kilobytes long.
 const BUFFER: usize = 64 << 10;
 
-/// Measures, writes the intervals to `output`, and passes all events on to `on_event`. A log that fails does not end
+/// Measures, writes the intervals to `file`, and passes all events on to `on_event`. A log that fails does not end
 /// the measurement.
 pub fn run(
     ready: ReadyRun,
-    output: OutputFile,
+    file: BackgroundFile,
     on_event: &mut dyn FnMut(RunEvent),
 ) -> (Result<Results, RunError>, io::Result<()>) {
-    let (file, pieces) = BackgroundFile::start(output);
-    let mut lines = LineWriter::with_capacity(BUFFER, pieces);
+    let mut lines = LineWriter::with_capacity(BUFFER, &file);
     let mut serializer = V2DeflateSerializer::new();
     let mut unopened = Some((&mut lines, &mut serializer));
     // The log is opened when the window begins: the times in the log count from then.

@@ -34,7 +34,7 @@ fn gated() -> (LogQueue, Receiver<String>, Sender<()>) {
         gate: Mutex::new(gate),
     };
     let queue = LogQueue::new(LevelFilter::Debug, sink);
-    queue.has_started.store(true, Ordering::Release);
+    queue.lines.begin();
     (queue, lines, open)
 }
 
@@ -71,7 +71,7 @@ fn lines_are_written_in_order() {
     for text in ["a", "b", "c"] {
         log(&queue, text);
     }
-    assert!(queue.flush());
+    assert_eq!(queue.flush(), Flushed::Written);
     assert_eq!(lines.try_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
 }
 
@@ -82,14 +82,14 @@ fn a_blocked_sink_never_blocks_the_caller_and_lost_lines_are_counted() {
         log_as(&queue, Level::Debug, TARGET, &number.to_string());
     }
     drop(gate);
-    assert!(queue.flush());
+    assert_eq!(queue.flush(), Flushed::Written);
 
     let mut expected: Vec<_> = (0..CAPACITY).map(|number| number.to_string()).collect();
     expected.push("7 log lines lost".into());
     assert_eq!(lines.try_iter().collect::<Vec<_>>(), expected);
 
     log(&queue, "there is room again");
-    assert!(queue.flush());
+    assert_eq!(queue.flush(), Flushed::Written);
     assert_eq!(
         lines.try_iter().collect::<Vec<_>>(),
         ["there is room again"]
@@ -106,7 +106,7 @@ fn lines_of_connections_do_not_crowd_out_the_last_line() {
         log(&queue, &number.to_string());
     }
     drop(gate);
-    assert!(queue.flush());
+    assert_eq!(queue.flush(), Flushed::Written);
 
     let mut expected: Vec<_> = (0..RESERVED).map(|number| number.to_string()).collect();
     expected.push("2 log lines lost".into());
@@ -118,7 +118,7 @@ fn lines_of_connections_do_not_crowd_out_the_last_line() {
 fn a_flush_waits_for_the_line_that_is_being_written() {
     let (queue, _lines, gate) = stuck();
     let opening = thread::spawn(move || drop(gate));
-    assert!(queue.flush());
+    assert_eq!(queue.flush(), Flushed::Written);
     opening.join().unwrap();
 }
 
@@ -126,7 +126,7 @@ fn a_flush_waits_for_the_line_that_is_being_written() {
 fn a_flush_stops_waiting_for_a_blocked_sink() {
     let (queue, _lines, _gate) = stuck();
     let start = Instant::now();
-    assert!(!queue.flush());
+    assert_eq!(queue.flush(), Flushed::Stalled);
     assert!(start.elapsed() >= FLUSH_TIMEOUT);
 }
 
@@ -136,7 +136,7 @@ fn a_panic_of_the_sink_loses_only_one_line() {
     for text in ["panic", "next"] {
         log(&queue, text);
     }
-    assert!(queue.flush());
+    assert_eq!(queue.flush(), Flushed::Written);
     assert_eq!(lines.try_iter().collect::<Vec<_>>(), ["panic", "next"]);
 }
 
@@ -154,7 +154,7 @@ fn other_crates_are_logged_from_warnings_up() {
     ] {
         log_as(&queue, level, target, &format!("{level} {target}"));
     }
-    assert!(queue.flush());
+    assert_eq!(queue.flush(), Flushed::Written);
     let expected = [
         "DEBUG mio_echo::conn",
         "INFO mio_echo",
