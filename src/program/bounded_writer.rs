@@ -4,19 +4,30 @@
 //! event loop or a measurement must not wait for that reader. So that thread queues an item and goes on, and a second
 //! thread writes the items in order. An item that finds the queue full is lost. An item about the loss follows the items
 //! that wait in the queue: a line for a person, or an error that ends a file.
+//!
+//! The system may refuse the second thread. Then the first thread writes the items that the stream takes without blocking.
+//! The other items wait in the queue, and the start of the thread is tried again.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use mio_echo::net::threads;
 
 use super::standard_streams::FLUSH_TIMEOUT;
 
+/// The pause after the system has refused the thread. A failed start costs some system calls, and may leave a thread
+/// behind that never runs.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
 /// The queue and its thread. The thread lives until the process ends.
 pub struct BoundedWriter<T> {
     thread_name: &'static str,
     write: Box<dyn Fn(T) + Send + Sync>,
+    /// Returns true if `write` does not block.
+    can_write: fn(&T) -> bool,
     /// Creates the item about the number of lost items.
     about_lost: fn(u64) -> T,
     state: Mutex<State<T>>,
@@ -34,10 +45,12 @@ pub enum Flushed {
     Slow,
     /// Time ran out, and no item was written in that time.
     Stalled,
+    /// The system refuses the thread, and the stream may block. This number of items is lost.
+    Lost(u64),
 }
 
 struct State<T> {
-    waiting: Vec<T>,
+    waiting: VecDeque<T>,
     /// Items that were lost after the waiting ones.
     lost: u64,
     /// The thread has taken items, and has not written all of them.
@@ -45,6 +58,8 @@ struct State<T> {
     /// Items need not wait for [`BoundedWriter::begin`].
     has_begun: bool,
     has_thread: bool,
+    /// The time at which the system last refused the thread.
+    refused_at: Option<Instant>,
 }
 
 impl<T: Send + 'static> BoundedWriter<T> {
@@ -52,18 +67,21 @@ impl<T: Send + 'static> BoundedWriter<T> {
     pub fn new(
         thread_name: &'static str,
         write: impl Fn(T) + Send + Sync + 'static,
+        can_write: fn(&T) -> bool,
         about_lost: fn(u64) -> T,
     ) -> Arc<Self> {
         let state = State {
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
             lost: 0,
             is_writing: false,
             has_begun: false,
             has_thread: false,
+            refused_at: None,
         };
         Arc::new(Self {
             thread_name,
             write: Box::new(write),
+            can_write,
             about_lost,
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -76,7 +94,7 @@ impl<T: Send + 'static> BoundedWriter<T> {
         let mut state = self.lock();
         let has_room = state.waiting.len() < limit;
         if has_room {
-            state.waiting.push(item);
+            state.waiting.push_back(item);
         } else {
             state.lost += 1;
         }
@@ -92,16 +110,14 @@ impl<T: Send + 'static> BoundedWriter<T> {
         self.lock().waiting.len() >= limit
     }
 
-    /// Writes the items that wait. For the time before [`begin`](Self::begin).
-    pub fn write_waiting(&self) {
-        let waiting = mem::take(&mut self.lock().waiting);
-        waiting.into_iter().for_each(&self.write);
-    }
-
-    /// Lets the thread start with the first item. Until then all items wait.
+    /// Writes the items so far that the stream takes without blocking. From then on, the thread starts when items wait.
+    /// Until this call all items wait.
     pub fn begin(self: &Arc<Self>) {
         let mut state = self.lock();
         state.has_begun = true;
+        if !state.has_thread {
+            self.write_without_blocking(&mut state);
+        }
         self.start_thread_if_needed(&mut state);
     }
 
@@ -117,24 +133,31 @@ impl<T: Send + 'static> BoundedWriter<T> {
 
     /// Begins if needed, and waits until all items are written, for [`FLUSH_TIMEOUT`] at most.
     pub fn flush(self: &Arc<Self>) -> Flushed {
+        self.lock().refused_at = None;
         self.begin();
         let before = self.written.load(Ordering::Relaxed);
         let must_wait = |state: &mut State<T>| state.has_thread && !state.is_written();
         let waited = self
             .changed
             .wait_timeout_while(self.lock(), FLUSH_TIMEOUT, must_wait);
-        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         match state.is_written() {
             true => Flushed::Written,
+            false if !state.has_thread => Flushed::Lost(state.discard()),
             false if self.written.load(Ordering::Relaxed) > before => Flushed::Slow,
             false => Flushed::Stalled,
         }
     }
 
-    /// If the system has no thread left, the items stay in the queue, and the next call tries again.
     fn start_thread_if_needed(self: &Arc<Self>, state: &mut State<T>) {
-        if state.has_begun && !state.has_thread && !state.waiting.is_empty() {
-            let _ = self.spawn(state);
+        if !state.has_begun || state.has_thread || state.is_empty() {
+            return;
+        }
+        let is_pause = state
+            .refused_at
+            .is_some_and(|at| at.elapsed() < RETRY_PAUSE);
+        if is_pause || self.spawn(state).is_err() {
+            self.write_without_blocking(state);
         }
     }
 
@@ -142,7 +165,10 @@ impl<T: Send + 'static> BoundedWriter<T> {
         let writer = Arc::clone(self);
         // The thread waits for the lock of `state` before it takes items.
         let never_joined = threads::spawn(self.thread_name, move || writer.run());
-        state.has_thread = never_joined.is_ok();
+        match never_joined {
+            Ok(_) => state.has_thread = true,
+            Err(_) => state.refused_at = Some(Instant::now()),
+        }
         never_joined.map(drop)
     }
 
@@ -158,16 +184,31 @@ impl<T: Send + 'static> BoundedWriter<T> {
     }
 
     /// Waits for items, and takes them. Returns also how many items were lost after these.
-    fn take(&self) -> (Vec<T>, u64) {
+    fn take(&self) -> (VecDeque<T>, u64) {
         let mut state = self.lock();
         state.is_writing = false;
         self.changed.notify_all();
         let mut state = self
             .changed
-            .wait_while(state, |state| state.waiting.is_empty())
+            .wait_while(state, |state| state.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
         state.is_writing = true;
         (mem::take(&mut state.waiting), mem::take(&mut state.lost))
+    }
+
+    fn write_without_blocking(&self, state: &mut State<T>) {
+        while state.waiting.front().is_some_and(self.can_write)
+            && let Some(item) = state.waiting.pop_front()
+        {
+            (self.write)(item);
+        }
+        if state.waiting.is_empty() && state.lost > 0 {
+            let report = (self.about_lost)(state.lost);
+            if (self.can_write)(&report) {
+                state.lost = 0;
+                (self.write)(report);
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -176,19 +217,31 @@ impl<T: Send + 'static> BoundedWriter<T> {
 }
 
 impl<T> State<T> {
+    /// Returns true if there is nothing to write: neither an item, nor a loss to report.
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.lost == 0
+    }
+
     fn is_written(&self) -> bool {
-        self.waiting.is_empty() && !self.is_writing
+        self.is_empty() && !self.is_writing
+    }
+
+    /// Discards the waiting items. Returns the number of lost items.
+    fn discard(&mut self) -> u64 {
+        let waiting = mem::take(&mut self.waiting).len() as u64;
+        waiting + mem::take(&mut self.lost)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::mpsc::{self, Receiver, Sender};
 
     use super::*;
 
-    #[test]
-    fn a_loss_is_reported_between_the_items_before_and_after_it() {
+    /// A writer that sends each item to a channel, and then blocks until the gate opens. An item of more than one
+    /// character may block its stream.
+    fn gated() -> (Arc<BoundedWriter<String>>, Receiver<String>, Sender<()>) {
         let (written, items) = mpsc::channel();
         let (open, gate) = mpsc::channel::<()>();
         let gate = Mutex::new(gate);
@@ -196,30 +249,69 @@ mod tests {
             written.send(item).expect("a test");
             let _ = gate.lock().expect("one thread").recv();
         };
-        let writer = BoundedWriter::new("writer", write, |lost| format!("{lost} lost"));
-        writer.begin();
-        let push = |item: &str| writer.push(item.into(), 2);
-        push("1");
-        assert_eq!(items.recv().as_deref(), Ok("1"));
-        for item in ["2", "3", "4", "5"] {
-            push(item);
+        let fits = |item: &String| item.len() == 1;
+        let writer = BoundedWriter::new("writer", write, fits, |lost| format!("{lost} lost"));
+        (writer, items, open)
+    }
+
+    /// A writer whose thread was refused a moment ago, and whose gate is open.
+    fn refused() -> (Arc<BoundedWriter<String>>, Receiver<String>) {
+        let (writer, items, _) = gated();
+        writer.lock().refused_at = Some(Instant::now());
+        (writer, items)
+    }
+
+    fn push(writer: &Arc<BoundedWriter<String>>, items: &[&str]) {
+        for item in items {
+            writer.push((*item).into(), 2);
         }
+    }
+
+    #[test]
+    fn a_loss_is_reported_between_the_items_before_and_after_it() {
+        let (writer, items, open) = gated();
+        writer.begin();
+        push(&writer, &["long"]);
+        assert_eq!(items.recv().as_deref(), Ok("long"));
+        push(&writer, &["2", "3", "4", "5"]);
         drop(open);
         assert_eq!(writer.flush(), Flushed::Written);
-        push("6");
+        push(&writer, &["6"]);
         assert_eq!(writer.flush(), Flushed::Written);
         let rest: Vec<_> = items.try_iter().collect();
         assert_eq!(rest, ["2", "3", "2 lost", "6"]);
     }
 
     #[test]
-    fn waiting_items_are_written_without_a_thread() {
-        let (written, items) = mpsc::channel();
-        let write = move |item| written.send(item).expect("a test");
-        let writer = BoundedWriter::new("writer", write, |_| 0);
-        writer.push(1, 1);
-        writer.write_waiting();
+    fn items_wait_for_the_beginning() {
+        let (writer, items) = refused();
+        push(&writer, &["1", "2"]);
+        assert_eq!(items.try_iter().count(), 0);
+        writer.begin();
+        assert_eq!(items.try_iter().collect::<Vec<_>>(), ["1", "2"]);
+    }
+
+    #[test]
+    fn a_refused_thread_leaves_the_items_that_may_block_waiting() {
+        let (writer, items) = refused();
+        writer.begin();
+        push(&writer, &["1", "long", "2", "3", "4"]);
+        assert_eq!(items.try_iter().collect::<Vec<_>>(), ["1"]);
+        // A flush tries to start the thread again.
         assert_eq!(writer.flush(), Flushed::Written);
-        assert_eq!(items.try_iter().collect::<Vec<_>>(), [1]);
+        let rest: Vec<_> = items.try_iter().collect();
+        assert_eq!(rest, ["long", "2", "2 lost"]);
+    }
+
+    #[test]
+    fn a_refused_thread_is_started_after_a_pause() {
+        let (writer, items) = refused();
+        writer.begin();
+        push(&writer, &["long"]);
+        assert_eq!(items.try_iter().count(), 0);
+        let at = Instant::now().checked_sub(RETRY_PAUSE);
+        writer.lock().refused_at = Some(at.expect("the system runs for a second"));
+        push(&writer, &["2"]);
+        assert_eq!(items.recv().as_deref(), Ok("long"));
     }
 }

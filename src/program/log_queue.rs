@@ -4,19 +4,21 @@
 //! So a record is only formatted into a bounded queue. One thread hands the lines to simple_logger, which stamps a line
 //! with the time at which the thread hands it over.
 //!
-//! The thread starts with the first line after the start of the server. A server that logs nothing stays a process of
-//! one thread, in which the C library makes system calls without preparing for a cancellation. A second thread costs
-//! each echo 90 to 100 instructions in user space (350 instead of 250, counted by callgrind with glibc 2.36).
+//! The thread starts with the first line after the start of the server, or at the start if standard error may block: a
+//! terminal, a full pipe. A server that logs nothing stays a process of one thread, in which the C library makes system
+//! calls without preparing for a cancellation. A second thread costs each echo 90 to 100 instructions in user space (350
+//! instead of 250, counted by callgrind with glibc 2.36).
 
+use std::cell::Cell;
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::{io, thread};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
 use super::bounded_writer::{BoundedWriter, Flushed};
-use super::standard_streams::{WRITABLE_PIPE_ROOM, can_write_without_blocking};
+use super::standard_streams::can_write_without_blocking;
 
 /// Lines that may wait. The thread may hold as many more.
 const CAPACITY: usize = 1024;
@@ -25,10 +27,16 @@ const CAPACITY: usize = 1024;
 /// the last line of the server.
 const RESERVED: usize = 64;
 
-const THREAD: &str = "log";
+/// The most bytes of a written line beside its target and its text: the time, the level and punctuation.
+const LINE_OVERHEAD: usize = 64;
 
 /// The log target of this crate.
 const TARGET: &str = "mio_echo";
+
+thread_local! {
+    /// True while this thread writes a line.
+    static IS_WRITING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// The log.
 pub struct LogQueue {
@@ -46,7 +54,7 @@ impl LogQueue {
         let queue = Arc::new(Self::new(level, SimpleLogger::new().with_utc_timestamps()));
         log::set_boxed_logger(Box::new(Arc::clone(&queue))).map_err(io::Error::other)?;
         log::set_max_level(level);
-        silence_panics_of_the_thread();
+        silence_panics_of_writes();
         Ok(queue)
     }
 
@@ -54,17 +62,13 @@ impl LogQueue {
         let write = move |line: LogLine| line.write(&sink);
         Self {
             level,
-            lines: BoundedWriter::new(THREAD, write, LogLine::about_lost),
+            lines: BoundedWriter::new("log", write, LogLine::can_be_written, LogLine::about_lost),
         }
     }
 
     /// Ends the start of the server: from now on the thread writes the lines. The lines so far are written here, unless
-    /// standard error would block.
+    /// standard error may block.
     pub fn end_start(&self) {
-        // The two or three lines of a start are shorter than the room of a writable pipe.
-        if can_write_without_blocking(&io::stderr(), WRITABLE_PIPE_ROOM) {
-            self.lines.write_waiting();
-        }
         self.lines.begin();
     }
 
@@ -92,7 +96,7 @@ impl Log for LogQueue {
     }
 
     fn flush(&self) {
-        Self::flush(self);
+        let _ = Self::flush(self);
     }
 }
 
@@ -112,6 +116,12 @@ impl LogLine {
         }
     }
 
+    /// Returns true if [`write`](Self::write) to standard error does not block.
+    fn can_be_written(&self) -> bool {
+        let length = self.target.len() + self.text.len() + LINE_OVERHEAD;
+        can_write_without_blocking(&io::stderr(), length)
+    }
+
     fn write(&self, sink: &dyn Log) {
         let write = || {
             sink.log(
@@ -123,7 +133,9 @@ impl LogLine {
             );
         };
         // simple_logger panics on a closed pipe. The lines that follow are tried all the same.
+        IS_WRITING.set(true);
         let _ = panic::catch_unwind(AssertUnwindSafe(write));
+        IS_WRITING.set(false);
     }
 }
 
@@ -142,11 +154,11 @@ fn is_ours(target: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// Drops the message of a panic in the thread of the log: the message would go to the stream that caused the panic.
-fn silence_panics_of_the_thread() {
+/// Drops the message of a panic while a line is written: the message would go to the stream that caused the panic.
+fn silence_panics_of_writes() {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
-        if thread::current().name() != Some(THREAD) {
+        if !IS_WRITING.get() {
             report(panic);
         }
     }));

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use log::warn;
 use mio_echo::conn::Framing;
 use mio_echo::net::{Handle, Outcome, Server, threads};
 
@@ -12,7 +13,7 @@ use super::bounded_writer::Flushed;
 use super::exit_code;
 use super::failure::{cannot, fail};
 use super::log_queue::LogQueue;
-use super::standard_streams::{wait_for_end_of_stdin, write_stdout_detached};
+use super::standard_streams::{wait_for_end_of_stdin, write_stderr_bounded, write_stdout_detached};
 use crate::cli::ServeOptions;
 
 /// Serves until a signal, or the end of standard input if that was asked for.
@@ -22,14 +23,20 @@ pub fn run(options: ServeOptions) -> ExitCode {
         Err(error) => return fail(&error),
     };
     let outcome = serve(options, &log);
-    let is_log_written = log.flush() == Flushed::Written;
+    let flushed = log.flush();
+    if let Flushed::Lost(lines) = flushed {
+        write_stderr_bounded(&format!(
+            "mio-echo: {lines} log lines lost: standard error may block, and no thread could be started to wait for it"
+        ));
+    }
+    let has_reader = matches!(flushed, Flushed::Written | Flushed::Lost(_));
     match outcome {
         Ok(Outcome::Stopped) => exit_code::FINISHED.into(),
-        Ok(Outcome::ListenersFailed) if is_log_written => {
+        Ok(Outcome::ListenersFailed) if has_reader => {
             fail(&*Box::<dyn Error>::from("no listener is left"))
         }
         Ok(Outcome::Interrupted { signal }) => exit_code::of_signal(signal).into(),
-        Err(error) if is_log_written => fail(&*error),
+        Err(error) if has_reader => fail(&*error),
         // Standard error has no reader: another line would wait as long again.
         Ok(Outcome::ListenersFailed) | Err(_) => exit_code::FAILED.into(),
     }
@@ -40,10 +47,14 @@ fn serve(options: ServeOptions, log: &LogQueue) -> Result<Outcome, Box<dyn Error
     let framings: Vec<_> = listen.map(|(_, framing)| *framing).collect();
     let mut server = Server::bind(options.config)?;
     server.install_signals()?;
-    // A stopped reader of standard output must not stop the server.
-    write_stdout_detached(start_lines(server.addresses(), &framings));
     if options.stop_on_eof {
         stop_at_end_of_stdin(server.handle())?;
+    }
+    // A stopped reader of standard output must not stop the server.
+    if let Err(error) = write_stdout_detached(&start_lines(server.addresses(), &framings)) {
+        warn!(
+            "start lines lost: standard output may block, and no thread can be started to wait for it: {error}"
+        );
     }
     log.end_start();
     Ok(server.run()?)

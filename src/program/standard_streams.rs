@@ -11,57 +11,121 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use mio_echo::net::threads;
-
 #[cfg(unix)]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+#[cfg(unix)]
+use rustix::io::Errno;
+#[cfg(unix)]
+use socket2::SockRef;
 
 /// How long the end of the program waits at most for the reader of a stream.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The room of a pipe that polls as writable, in bytes: one page.
-pub const WRITABLE_PIPE_ROOM: usize = 4096;
-
 /// Writes the last `line` to standard error, and waits at most [`FLUSH_TIMEOUT`] for its reader. Errors are ignored.
 pub fn write_stderr_bounded(line: &str) {
-    // Nothing is sent: the wait ends with the write, or at its timeout.
-    let _ = write(io::stderr(), format!("{line}\n")).recv_timeout(FLUSH_TIMEOUT);
-}
-
-/// Writes `text` to standard output, and never waits for its reader: if a pipe is full, a thread waits. Errors are
-/// ignored.
-pub fn write_stdout_detached(text: String) {
-    drop(write(io::stdout(), text));
-}
-
-/// Writes `text` here, or in a thread if `stream` would block. The channel is disconnected at the end of the write, or
-/// when the system has no thread left.
-fn write(mut stream: impl Write + AsStream + Send + 'static, text: String) -> Receiver<()> {
-    let can_write = can_write_without_blocking(&stream, text.len());
-    let (writing, end) = mpsc::channel();
-    let write = move || {
-        let _ = stream.write_all(text.as_bytes());
-        let _ = stream.flush();
-        drop(writing);
-    };
-    if can_write {
-        write();
-    } else {
-        let _ = threads::spawn("output", write);
+    let text = format!("{line}\n");
+    match write(io::stderr(), text.as_bytes()) {
+        // Nothing is sent: the wait ends with the write, or at its timeout.
+        Ok(end) => drop(end.recv_timeout(FLUSH_TIMEOUT)),
+        Err(_refused) => write_last_without_thread(text.as_bytes()),
     }
-    end
 }
 
-/// Returns true if a write of `bytes` bytes does not block. The answer for more than [`WRITABLE_PIPE_ROOM`] bytes is
-/// not known, and false.
+/// Does nothing: the stream has got what it takes without blocking.
+#[cfg(unix)]
+fn write_last_without_thread(_: &[u8]) {}
+
+/// Writes `text`, and may block: Windows does not tell, and a failure without a line would be worse.
+#[cfg(windows)]
+fn write_last_without_thread(text: &[u8]) {
+    let _ = io::stderr().write_all(text);
+}
+
+/// Writes `text` to standard output, and never waits for its reader: if a pipe is full, a thread waits. Errors of the
+/// stream are ignored.
+///
+/// # Errors
+///
+/// Fails if the system refuses the thread that would wait. Some of `text` is lost then.
+pub fn write_stdout_detached(text: &str) -> io::Result<()> {
+    write(io::stdout(), text.as_bytes()).map(drop)
+}
+
+/// Writes here what `stream` takes without blocking, and the rest in a thread. The channel is disconnected at the end of
+/// the write.
+///
+/// # Errors
+///
+/// Fails if the system refuses the thread.
+fn write(
+    mut stream: impl Write + AsStream + Send + 'static,
+    text: &[u8],
+) -> io::Result<Receiver<()>> {
+    let written = write_without_blocking(&stream, text);
+    let (writing, end) = mpsc::channel();
+    let rest = text[written..].to_vec();
+    if !rest.is_empty() {
+        let write_rest = move || {
+            let _ = stream.write_all(&rest);
+            let _ = stream.flush();
+            drop(writing);
+        };
+        threads::spawn("output", write_rest)?;
+    }
+    Ok(end)
+}
+
+/// Returns true if a write of `bytes` bytes does not block. The answer for more bytes than [`guaranteed_room`] is not
+/// known, and false.
 #[cfg(unix)]
 pub fn can_write_without_blocking(output: &impl AsStream, bytes: usize) -> bool {
-    bytes <= WRITABLE_PIPE_ROOM && readiness(output, PollFlags::OUT) == PollFlags::OUT
+    bytes <= guaranteed_room(output) && polls_as_writable(output)
 }
 
 /// Returns false: Windows does not tell whether a write would block.
 #[cfg(windows)]
 pub fn can_write_without_blocking(_: &impl AsStream, _: usize) -> bool {
     false
+}
+
+/// Writes as much of `bytes` as `output` takes without blocking. Returns the number of written bytes.
+#[cfg(unix)]
+fn write_without_blocking(output: &impl AsStream, bytes: &[u8]) -> usize {
+    let room = guaranteed_room(output);
+    let mut written = 0;
+    while written < bytes.len() && polls_as_writable(output) {
+        let piece = &bytes[written..bytes.len().min(written + room)];
+        match rustix::io::write(output, piece) {
+            Ok(taken) => written += taken,
+            Err(Errno::INTR) => {}
+            Err(_) => break,
+        }
+    }
+    written
+}
+
+/// Returns 0: Windows does not tell whether a write would block.
+#[cfg(windows)]
+fn write_without_blocking(_: &impl AsStream, _: &[u8]) -> usize {
+    0
+}
+
+/// Returns how many bytes a write takes without blocking if `output` polls as writable.
+///
+/// A pipe takes `PIPE_BUF` bytes, and a file or `/dev/null` never blocks. A socket polls as writable if a third of its send
+/// buffer is free, which also has to hold the kernel's own data.
+#[cfg(unix)]
+fn guaranteed_room(output: &impl AsStream) -> usize {
+    const ENOUGH_FOR_A_SOCKET: usize = 16 * libc::PIPE_BUF;
+    let socket = SockRef::from(output).send_buffer_size();
+    let is_small_socket = socket.is_ok_and(|size| size < ENOUGH_FOR_A_SOCKET);
+    if is_small_socket { 1 } else { libc::PIPE_BUF }
+}
+
+/// Returns true if `output` has room for at least one byte, and no error.
+#[cfg(unix)]
+fn polls_as_writable(output: &impl AsStream) -> bool {
+    readiness(output, PollFlags::OUT) == PollFlags::OUT
 }
 
 /// Returns true if a read does not block: there is input, or the input has ended.

@@ -95,6 +95,14 @@ impl Server {
             .is_none()
     }
 
+    /// Waits for a line of standard output that contains `text`.
+    #[track_caller]
+    pub fn await_output(&self, text: &str) -> String {
+        self.output()
+            .find_from(0, |line| line.contains(text))
+            .unwrap_or_else(|| panic!("no `{text}` on standard output"))
+    }
+
     /// Returns the log so far.
     #[track_caller]
     pub fn log_lines(&self) -> Vec<String> {
@@ -245,7 +253,12 @@ pub fn serve() -> Command {
 /// Returns the command of a subcommand of `mio-echo`. The command does not inherit the `MIO_ECHO_` variables of the
 /// tests.
 pub fn program(subcommand: &str) -> Command {
-    run(env!("CARGO_BIN_EXE_mio-echo"), vec![subcommand.to_owned()])
+    program_at(env!("CARGO_BIN_EXE_mio-echo"), subcommand)
+}
+
+/// Returns the command of a subcommand of a copy of `mio-echo`.
+pub fn program_at(path: &str, subcommand: &str) -> Command {
+    run(path, vec![subcommand.to_owned()])
 }
 
 fn run(program: &str, args: Vec<String>) -> Command {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process;
+use std::{env, process};
 
 /// A directory that is removed, with its files, when this value is dropped.
 pub struct TempDir(PathBuf);
@@ -11,8 +11,22 @@ impl TempDir {
     /// Creates a directory. `test` must be unique among the tests of a program.
     #[track_caller]
     pub fn new(test: &str) -> Self {
-        let name = format!("{test}-{}", process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        Self::new_in(Path::new(env!("CARGO_TARGET_TMPDIR")), test)
+    }
+
+    /// Creates a directory that every user can read. The target directory may be closed to other users.
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    pub fn public(test: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = Self::new_in(&env::temp_dir(), &format!("mio-echo-{test}"));
+        fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o755)).expect("a public directory");
+        dir
+    }
+
+    #[track_caller]
+    fn new_in(parent: &Path, test: &str) -> Self {
+        let path = parent.join(format!("{test}-{}", process::id()));
         fs::create_dir_all(&path).expect("creating a directory");
         Self(path)
     }

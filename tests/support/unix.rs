@@ -84,7 +84,9 @@ pub fn as_process_1(test: &str, inner: &Command) -> Option<Command> {
     wrapped(test, &unshare.split(' ').collect::<Vec<_>>(), inner)
 }
 
-fn wrapped(test: &str, wrapper: &[&str], inner: &Command) -> Option<Command> {
+/// Returns the command that runs `inner` through `wrapper`. Prints that `test` is skipped, and returns `None`, if `wrapper`
+/// does not work.
+pub fn wrapped(test: &str, wrapper: &[&str], inner: &Command) -> Option<Command> {
     let start = || {
         let mut command = Command::new(wrapper[0]);
         command.args(&wrapper[1..]);

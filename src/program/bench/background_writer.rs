@@ -52,7 +52,9 @@ impl BackgroundFile {
                 *output = Err(error);
             }
         };
-        let pieces = BoundedWriter::new("hlog", write, |_| Err(too_slow()));
+        // Only the thread writes.
+        let can_write = |_: &Piece| false;
+        let pieces = BoundedWriter::new("hlog", write, can_write, |_| Err(too_slow()));
         match pieces.start_thread() {
             Ok(()) => Ok(Self { path, file, pieces }),
             Err(error) => Err(cannot_write(&path, cannot("start a thread", error))),
@@ -75,7 +77,7 @@ impl BackgroundFile {
             match self.pieces.flush() {
                 Flushed::Written => break,
                 Flushed::Slow => {}
-                Flushed::Stalled => return Err(too_slow()),
+                Flushed::Stalled | Flushed::Lost(_) => return Err(too_slow()),
             }
         }
         let closed = Ok(Box::new(io::sink()) as Box<_>);

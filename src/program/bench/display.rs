@@ -15,6 +15,7 @@ use mio_echo::load::RunEvent;
 
 use super::progress::{Progress, Update};
 use crate::program::bounded_writer::BoundedWriter;
+use crate::program::standard_streams::can_write_without_blocking;
 
 /// Updates that may wait: some minutes of a bar that moves twice a second.
 const CAPACITY: usize = 1024;
@@ -39,9 +40,9 @@ impl Display {
         Self::new(progress, move |update| show(&bar, update))
     }
 
-    /// If the system has no thread left, nothing is shown.
+    /// If the system refuses the thread, only lines that standard error takes without blocking are shown.
     fn new(progress: Progress, show: impl Fn(Update) + Send + Sync + 'static) -> Self {
-        let updates = BoundedWriter::new("display", show, lines_lost);
+        let updates = BoundedWriter::new("display", show, can_be_shown, lines_lost);
         updates.begin();
         Self { progress, updates }
     }
@@ -69,7 +70,16 @@ impl Display {
 impl Drop for Display {
     fn drop(&mut self) {
         self.updates.push(Update::End, usize::MAX);
-        self.updates.flush();
+        // A line that is not shown by now is lost. The report of the run follows anyhow.
+        let _ = self.updates.flush();
+    }
+}
+
+/// Returns true if `update` is shown without blocking. Only the thread redraws a terminal.
+fn can_be_shown(update: &Update) -> bool {
+    match update {
+        Update::Line(line) => can_write_without_blocking(&io::stderr(), line.len() + 1),
+        Update::Bar { .. } | Update::End => false,
     }
 }
 

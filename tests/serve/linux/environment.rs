@@ -17,17 +17,26 @@ use crate::support::{Client, DEADLINE, QUIET, Server, proc, skip, wait_for};
 
 /// Returns an address without a listener. Another process could take the port before the server does, but that is
 /// unlikely, because the system assigns ports in turn.
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("its address")
 }
 
+/// Waits until a client can connect to `address`, and returns the client.
+#[track_caller]
+pub fn first_client(address: SocketAddr) -> Client {
+    let mut client = None;
+    wait_for("the server listens", DEADLINE, || {
+        client = Client::try_connect(address).ok();
+        client.is_some()
+    });
+    client.expect("a client")
+}
+
 /// Requires that the server echoes for enough clients to overflow an unread pipe with its log, and then stops with 0.
 #[track_caller]
-fn expect_service_and_stop(mut server: Server, address: SocketAddr) {
-    wait_for("the server listens", DEADLINE, || {
-        Client::try_connect(address).is_ok()
-    });
+pub fn expect_service_and_stop(mut server: Server, address: SocketAddr) {
+    first_client(address);
     for _ in 0..1_000 {
         let client = Client::connect(address);
         client.echo(b"hello");

@@ -12,5 +12,6 @@ mod messages;
 mod network;
 mod refused_options;
 mod signals;
+mod threads;
 mod tools;
 mod write;
