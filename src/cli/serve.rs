@@ -50,7 +50,8 @@ SIGINT or SIGTERM.
 
 Signals:
   SIGINT, SIGTERM and SIGHUP stop the server. SIGUSR1 logs the counters. SIGHUP has no effect if it was ignored at the \
-start, as under nohup. Systems other than Linux do not tell that: there SIGHUP keeps the action that it had.";
+start, as under nohup. Systems other than Linux do not tell that: there SIGHUP keeps the action that it had. A \
+server in the background that writes to a terminal under `stty tostop` is suspended by SIGTTOU; redirect its output.";
 
 /// The resolved options of `serve`.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use super::bounded_writer::Flushed;
 use super::exit_code;
 use super::failure::{cannot, fail};
 use super::log_queue::LogQueue;
-use super::standard_streams::{wait_for_end_of_stdin, write_stderr_bounded, write_stdout_detached};
+use super::standard_streams::{wait_for_end_of_stdin, write_stderr_bounded, write_stdout_bounded};
 use crate::cli::ServeOptions;
 
 /// Serves until a signal, or the end of standard input if that was asked for.
@@ -51,7 +51,7 @@ fn serve(options: ServeOptions, log: &LogQueue) -> Result<Outcome, Box<dyn Error
         stop_at_end_of_stdin(server.handle())?;
     }
     // A stopped reader of standard output must not stop the server.
-    if let Err(error) = write_stdout_detached(&start_lines(server.addresses(), &framings)) {
+    if let Err(error) = write_stdout_bounded(&start_lines(server.addresses(), &framings)) {
         warn!(
             "start lines lost: standard output may block, and no thread can be started to wait for it: {error}"
         );

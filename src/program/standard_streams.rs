@@ -2,7 +2,7 @@
 
 #[cfg(all(windows, feature = "client"))]
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 #[cfg(unix)]
 use std::os::fd::AsFd as AsStream;
 #[cfg(windows)]
@@ -31,9 +31,14 @@ pub fn write_stderr_bounded(line: &str) {
     }
 }
 
-/// Does nothing: the stream has got what it takes without blocking.
+/// Writes to a terminal what the terminal takes without blocking. Other streams have got that part of `text` before.
 #[cfg(unix)]
-fn write_last_without_thread(_: &[u8]) {}
+fn write_last_without_thread(text: &[u8]) {
+    let stderr = io::stderr();
+    if stderr.is_terminal() {
+        write_without_blocking(&stderr, text);
+    }
+}
 
 /// Writes `text`, and may block: Windows does not tell, and a failure without a line would be worse.
 #[cfg(windows)]
@@ -41,27 +46,35 @@ fn write_last_without_thread(text: &[u8]) {
     let _ = io::stderr().write_all(text);
 }
 
-/// Writes `text` to standard output, and never waits for its reader: if a pipe is full, a thread waits. Errors of the
-/// stream are ignored.
+/// Writes `text` to standard output. If a reader has made room, this waits at most [`FLUSH_TIMEOUT`] for the write. If
+/// there is no room, a thread waits. Errors of the stream are ignored.
 ///
 /// # Errors
 ///
 /// Fails if the system refuses the thread that would wait. Some of `text` is lost then.
-pub fn write_stdout_detached(text: &str) -> io::Result<()> {
-    write(io::stdout(), text.as_bytes()).map(drop)
+pub fn write_stdout_bounded(text: &str) -> io::Result<()> {
+    let has_room = polls_as_writable(&io::stdout());
+    let end = write(io::stdout(), text.as_bytes())?;
+    if has_room {
+        let _ = end.recv_timeout(FLUSH_TIMEOUT);
+    }
+    Ok(())
 }
 
-/// Writes here what `stream` takes without blocking, and the rest in a thread. The channel is disconnected at the end of
-/// the write.
+/// Writes here what `stream` takes without blocking, and the rest in a thread. Only a thread writes to a terminal. The
+/// channel is disconnected at the end of the write.
 ///
 /// # Errors
 ///
 /// Fails if the system refuses the thread.
 fn write(
-    mut stream: impl Write + AsStream + Send + 'static,
+    mut stream: impl Write + AsStream + IsTerminal + Send + 'static,
     text: &[u8],
 ) -> io::Result<Receiver<()>> {
-    let written = write_without_blocking(&stream, text);
+    let written = match stream.is_terminal() {
+        true => 0,
+        false => write_without_blocking(&stream, text),
+    };
     let (writing, end) = mpsc::channel();
     let rest = text[written..].to_vec();
     if !rest.is_empty() {
@@ -75,11 +88,11 @@ fn write(
     Ok(end)
 }
 
-/// Returns true if a write of `bytes` bytes does not block. The answer for more bytes than [`guaranteed_room`] is not
-/// known, and false.
+/// Returns true if a write of `bytes` bytes does not block. The answer for a terminal, and for more bytes than
+/// [`guaranteed_room`], is not known, and false.
 #[cfg(unix)]
-pub fn can_write_without_blocking(output: &impl AsStream, bytes: usize) -> bool {
-    bytes <= guaranteed_room(output) && polls_as_writable(output)
+pub fn can_write_without_blocking(output: &(impl AsStream + IsTerminal), bytes: usize) -> bool {
+    !output.is_terminal() && bytes <= guaranteed_room(output) && polls_as_writable(output)
 }
 
 /// Returns false: Windows does not tell whether a write would block.
@@ -90,7 +103,7 @@ pub fn can_write_without_blocking(_: &impl AsStream, _: usize) -> bool {
 
 /// Writes as much of `bytes` as `output` takes without blocking. Returns the number of written bytes.
 #[cfg(unix)]
-fn write_without_blocking(output: &impl AsStream, bytes: &[u8]) -> usize {
+fn write_without_blocking(output: &(impl AsStream + IsTerminal), bytes: &[u8]) -> usize {
     let room = guaranteed_room(output);
     let mut written = 0;
     while written < bytes.len() && polls_as_writable(output) {
@@ -112,20 +125,31 @@ fn write_without_blocking(_: &impl AsStream, _: &[u8]) -> usize {
 
 /// Returns how many bytes a write takes without blocking if `output` polls as writable.
 ///
-/// A pipe takes `PIPE_BUF` bytes, and a file or `/dev/null` never blocks. A socket polls as writable if a third of its send
-/// buffer is free, which also has to hold the kernel's own data.
+/// A pipe takes `PIPE_BUF` bytes, and a file or `/dev/null` never blocks. A terminal promises one byte, and shows a line
+/// feed as two. A socket polls as writable if a third of its send buffer is free, which also has to hold the kernel's own
+/// data.
 #[cfg(unix)]
-fn guaranteed_room(output: &impl AsStream) -> usize {
+fn guaranteed_room(output: &(impl AsStream + IsTerminal)) -> usize {
     const ENOUGH_FOR_A_SOCKET: usize = 16 * libc::PIPE_BUF;
     let socket = SockRef::from(output).send_buffer_size();
     let is_small_socket = socket.is_ok_and(|size| size < ENOUGH_FOR_A_SOCKET);
-    if is_small_socket { 1 } else { libc::PIPE_BUF }
+    if output.is_terminal() || is_small_socket {
+        1
+    } else {
+        libc::PIPE_BUF
+    }
 }
 
 /// Returns true if `output` has room for at least one byte, and no error.
 #[cfg(unix)]
 fn polls_as_writable(output: &impl AsStream) -> bool {
     readiness(output, PollFlags::OUT) == PollFlags::OUT
+}
+
+/// Returns false: Windows does not tell whether a write would block.
+#[cfg(windows)]
+fn polls_as_writable(_: &impl AsStream) -> bool {
+    false
 }
 
 /// Returns true if a read does not block: there is input, or the input has ended.

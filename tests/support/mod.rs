@@ -9,6 +9,8 @@ pub mod server;
 #[cfg(target_os = "linux")]
 pub mod strace;
 pub mod temp_dir;
+#[cfg(target_os = "linux")]
+pub mod terminal;
 #[cfg(unix)]
 pub mod unix;
 

@@ -12,6 +12,7 @@ mod messages;
 mod network;
 mod refused_options;
 mod signals;
+mod terminal;
 mod threads;
 mod tools;
 mod write;

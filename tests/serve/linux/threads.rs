@@ -11,6 +11,7 @@ use super::environment::{first_client, free_address};
 use crate::support::server::{program, program_at, serve, server_override};
 use crate::support::strace::Strace;
 use crate::support::temp_dir::TempDir;
+use crate::support::terminal::Terminal;
 use crate::support::unix::wrapped;
 use crate::support::{Client, Server, skip};
 
@@ -112,6 +113,26 @@ fn fault_s14_without_threads_the_log_of_a_server_goes_to_a_file() {
     let log = fs::read_to_string(&path).expect("the log");
     let log: Vec<_> = log.lines().map(str::to_owned).collect();
     expect_last_line(&log);
+}
+
+#[test]
+fn fault_s14_without_threads_a_terminal_gets_the_number_of_lost_lines() {
+    let test = "fault_s14 (terminal)";
+    let (Some(no_threads), Some(terminal)) = (NoThreads::new(test), Terminal::open(test)) else {
+        return;
+    };
+    let mut command = no_threads.command("serve");
+    command.args(["--listen", "127.0.0.1:0"]);
+    command.stdout(Stdio::piped()).stderr(terminal.stream());
+    let server = Server::spawn_without_waiting(command);
+    server.await_output("listening on ");
+    server.signal(Signal::TERM);
+    assert_eq!(server.finished().status.code(), Some(0));
+    let text = terminal.read_to_end();
+    assert!(
+        text.starts_with("mio-echo: 3 log lines lost: ") && text.lines().count() == 1,
+        "{text}"
+    );
 }
 
 #[test]
