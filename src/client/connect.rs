@@ -135,9 +135,7 @@ pub(super) fn wait_until(
     poll: &mut Poll,
     events: &mut Events,
 ) -> Result<(), Failure> {
-    poll::wait(poll, events, poll::timeout_until(deadline, now))
-        .map(|_is_interrupted| ())
-        .map_err(Failure::Poll)
+    poll::wait(poll, events, poll::timeout_until(deadline, now)).map_err(Failure::Poll)
 }
 
 #[cfg(test)]

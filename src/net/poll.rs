@@ -19,7 +19,7 @@ pub(crate) const EVENTS_PER_WAIT: usize = 1024;
 /// Waits until a registered source has an event or `timeout` is over. `None` waits without a limit.
 ///
 /// A wait that a signal interrupts (`EINTR`) returns without events. Callers compute their timeout anew every turn, so
-/// they simply wait again. Returns true if a signal interrupted the wait.
+/// they simply wait again.
 ///
 /// # Errors
 ///
@@ -29,11 +29,10 @@ pub(crate) fn wait(
     poll: &mut Poll,
     events: &mut Events,
     timeout: Option<Duration>,
-) -> io::Result<bool> {
+) -> io::Result<()> {
     match poll.poll(events, timeout) {
-        Ok(()) => Ok(false),
-        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(true),
-        Err(error) => Err(error),
+        Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -244,15 +244,10 @@ impl Server {
             self.start_stop();
         }
         let timeout = self.timeout();
-        match poll::wait(&mut self.poll, &mut self.events, timeout) {
-            Ok(false) => {}
-            // The handler of the signal may have failed to wake the loop: the system had no memory for the message.
-            Ok(true) => self.signals.iter_mut().for_each(Signals::mark_ready),
-            Err(error) => {
-                self.connections.fail_all(error.kind(), self.now);
-                let text = format!("cannot wait for events: {error}");
-                return Err(io::Error::new(error.kind(), text));
-            }
+        if let Err(error) = poll::wait(&mut self.poll, &mut self.events, timeout) {
+            self.connections.fail_all(error.kind(), self.now);
+            let text = format!("cannot wait for events: {error}");
+            return Err(io::Error::new(error.kind(), text));
         }
         self.now = platform::monotonic_now();
         Ok(())

@@ -101,7 +101,9 @@ mod system {
     pub(crate) struct Signals {
         source: signal_hook_mio::v1_0::Signals,
         token: Token,
-        ready: bool,
+        /// Set by each handler, after it has recorded its signal. The handler also makes the descriptor readable, but that
+        /// fails if the system has no memory for the message. Then the signal has at least interrupted the wait of the loop.
+        may_be_pending: Arc<AtomicBool>,
         last_stop: LastStop,
     }
 
@@ -128,6 +130,10 @@ mod system {
             signals.push(SIGUSR1);
             let mut source = signal_hook_mio::v1_0::Signals::new(&signals)?;
             registry.register(&mut source, token, Interest::READABLE)?;
+            let may_be_pending = Arc::default();
+            for signal in &signals {
+                flag::register(*signal, Arc::clone(&may_be_pending))?;
+            }
             // SIGXFSZ would end the process. With a handler, a write over the file size limit (`ulimit -f`) only fails.
             flag::register(SIGXFSZ, Arc::default())?;
             EXITS.store(false, Ordering::Relaxed);
@@ -136,21 +142,22 @@ mod system {
             Ok(Self {
                 source,
                 token,
-                ready: false,
+                may_be_pending,
                 last_stop: LastStop::default(),
             })
         }
 
         /// Records that a signal may be pending.
         pub(crate) fn mark_ready(&mut self) {
-            self.ready = true;
+            self.may_be_pending.store(true, Ordering::Relaxed);
         }
 
         /// Returns the requests since the last call.
         pub(crate) fn take_requests(&mut self, registry: &Registry) -> Vec<SignalRequest> {
-            if !std::mem::take(&mut self.ready) {
+            if !self.may_be_pending.load(Ordering::Relaxed) {
                 return Vec::new();
             }
+            self.may_be_pending.store(false, Ordering::Relaxed);
             let now = platform::monotonic_now();
             let last_stop = &mut self.last_stop;
             let requests = self.source.pending().filter_map(|signal| match signal {
@@ -169,7 +176,9 @@ mod system {
         fn arm(&mut self, registry: &Registry) {
             if platform::EVENTS_DISARM {
                 let armed = registry.reregister(&mut self.source, self.token, Interest::READABLE);
-                self.ready = armed.is_err();
+                if armed.is_err() {
+                    self.mark_ready();
+                }
             }
         }
     }

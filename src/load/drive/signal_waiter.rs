@@ -75,9 +75,8 @@ impl SignalWaiter {
 
     /// Waits for a wake or a signal, at most for `longest`.
     pub(crate) fn wait(&mut self, longest: Option<Duration>) -> io::Result<()> {
-        // The handler of a signal that has interrupted the wait may have failed to report the signal as an event.
-        let is_interrupted = poll::wait(&mut self.poll, &mut self.events, longest)?;
-        if is_interrupted || self.events.iter().any(|event| event.token() == SIGNALS) {
+        poll::wait(&mut self.poll, &mut self.events, longest)?;
+        if self.events.iter().any(|event| event.token() == SIGNALS) {
             self.signals.mark_ready();
         }
         Ok(())
