@@ -13,6 +13,7 @@
 //!   has a handler. [`exit_at_signals`] installs one for the time before [`Signals`] handles the signals.
 
 pub(crate) use system::Signals;
+pub(super) use system::block;
 pub use system::{exit_at_signals, exit_in_signal_handlers};
 
 /// The request of a signal.
@@ -86,14 +87,25 @@ mod system {
         signals
     }
 
-    /// Unblocks `signals` in this thread and in the threads that this thread starts later. The system gives a signal of
-    /// the process to any thread that does not block the signal. An error is ignored: then nothing has changed.
+    /// Unblocks `signals` in this thread. An error is ignored: then nothing has changed.
     fn unblock(signals: &[i32]) {
         let signals = signals.iter().copied().map(Signal::try_from);
         let _ = signals
             .filter_map(Result::ok)
             .collect::<SigSet>()
             .thread_unblock();
+    }
+
+    /// Blocks in this thread the signals that [`Signals`] handles, so that the system gives them to the thread that started
+    /// this one. There they interrupt the wait of the loop. An error is ignored: then any thread may get them.
+    pub(in crate::net) fn block() {
+        let handled = [
+            Signal::SIGINT,
+            Signal::SIGTERM,
+            Signal::SIGHUP,
+            Signal::SIGUSR1,
+        ];
+        let _ = SigSet::from_iter(handled).thread_block();
     }
 
     /// SIGINT, SIGTERM, SIGHUP and SIGUSR1 of this process. A SIGHUP that was ignored before stays ignored. SIGXFSZ is
@@ -226,6 +238,9 @@ mod system {
 
     /// Does nothing: the handler of console events cannot be replaced.
     pub fn exit_in_signal_handlers(_: fn(i32) -> u8) {}
+
+    /// Does nothing: console events have a thread of their own.
+    pub(in crate::net) fn block() {}
 
     /// The console events: Ctrl-C, Ctrl-Break and the closing of the console.
     pub(crate) struct Signals {

@@ -13,6 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::{io, panic};
 
+use super::signals;
+
 /// The channel to a caller of [`spawn`] who waits until the new thread begins or fails.
 static STARTING: Mutex<Option<SyncSender<Result<(), String>>>> = Mutex::new(None);
 
@@ -21,7 +23,7 @@ thread_local! {
     static HAS_BEGUN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Starts a thread, and waits until the thread has begun to run `run`.
+/// Starts a thread, and waits until the thread has begun to run `run`. The thread takes no signals.
 ///
 /// # Errors
 ///
@@ -38,6 +40,7 @@ pub fn spawn<T: Send + 'static>(
     *lock(&STARTING) = Some(report);
     let begin_and_run = || {
         HAS_BEGUN.set(true);
+        signals::block();
         if let Some(caller) = lock(&STARTING).take() {
             let _ = caller.send(Ok(()));
         }

@@ -85,8 +85,23 @@ pub fn runs(pid: u32, name: &str) -> bool {
 /// Returns true if the process ignores `signal`.
 #[track_caller]
 pub fn ignores(pid: u32, signal: Signal) -> bool {
-    let status = read(pid, "status");
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    is_in_mask(&read(pid, "status"), "SigIgn:", signal)
+}
+
+/// Returns how many threads of the process do not block `signal`.
+#[track_caller]
+pub fn takers(pid: u32, signal: Signal) -> usize {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
+    let status = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("status"));
+    let statuses = threads.filter_map(|thread| status(thread.ok()?).ok());
+    statuses
+        .filter(|status| !is_in_mask(status, "SigBlk:", signal))
+        .count()
+}
+
+#[track_caller]
+fn is_in_mask(status: &str, name: &str, signal: Signal) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix(name));
     let mask = u64::from_str_radix(mask.expect("a mask").trim(), 16).expect("in hex");
     mask & 1 << (signal.as_raw() - 1) != 0
 }

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use crate::support::server::serve;
 use crate::support::strace::Strace;
 use crate::support::unix::{do_not_ignore_hangup, with_blocked_signals};
-use crate::support::{Client, Server};
+use crate::support::{Client, Server, proc};
 
 #[test]
 fn fault_s7_signals_that_the_parent_blocks_stop_the_server_all_the_same() {
@@ -74,4 +74,17 @@ fn fault_s13_a_signal_whose_handler_cannot_report_it_stops_the_server_all_the_sa
     let finished = server.finished();
     assert_eq!(finished.status.code(), Some(0), "{:#?}", finished.log);
     drop(strace);
+}
+
+#[test]
+fn fault_s13_only_the_thread_of_the_loop_takes_signals() {
+    let args = ["--framing", "line", "--workers", "2"];
+    let server = Server::start(&args);
+    Client::connect(server.address()).echo(b"hello\n");
+    // The thread of the log starts with this line.
+    server.figures();
+    assert!(proc::threads(server.pid()) > 3);
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::USR1] {
+        assert_eq!(proc::takers(server.pid(), signal), 1, "{signal:?}");
+    }
 }
