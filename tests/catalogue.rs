@@ -54,6 +54,7 @@ fn every_id_in_the_name_of_a_test_has_one_row() {
 fn every_row_has_a_test_or_names_a_file_that_checks_it() {
     let tests = tests_by_id();
     for (id, row) in CATALOGUES.into_iter().flat_map(rows) {
+        assert_eq!(row.split(" |").count(), 5, "{id} has not four cells: {row}");
         let files = files_named_in(&row);
         assert!(
             tests.contains_key(&id) || !files.is_empty(),
@@ -93,6 +94,15 @@ fn every_test_that_the_readme_names_exists() {
         let exists = functions.iter().any(|(_, test)| test.starts_with(prefix));
         assert!(exists, "README.md: there is no {prefix}");
     }
+}
+
+#[test]
+fn a_row_without_tests_keeps_its_other_cells() {
+    let tests = [("file.rs".to_owned(), "fault_x1_name".to_owned())];
+    let tests = BTreeMap::from([("X1".to_owned(), tests.to_vec())]);
+    let row = "| X1 | done | seen | file.rs: `fault_x1_name` |";
+    assert_eq!(with_tests("| X1 | done | seen | |", &tests), row);
+    assert_eq!(with_tests(row, &tests), row);
 }
 
 #[test]
@@ -172,7 +182,9 @@ fn id_of_row(line: &str) -> Option<&str> {
 /// Returns `line` with the tests of its id in the last cell. Other lines, and a row without tests, stay the same.
 fn with_tests(line: &str, tests: &BTreeMap<String, Vec<(String, String)>>) -> String {
     let tests = id_of_row(line).and_then(|id| tests.get(id));
-    let before = line.trim_end_matches(" |").rsplit_once(" | ");
+    let before = line
+        .strip_suffix(" |")
+        .and_then(|row| row.rsplit_once(" |"));
     let (Some(tests), Some((before, _))) = (tests, before) else {
         return line.to_owned();
     };
