@@ -1,7 +1,7 @@
 //! What the loop believes about a socket.
 //!
 //! **An event makes the loop believe that a socket is ready. Only the socket's own answer disproves it: `WouldBlock`,
-//! or, on epoll, a read that came back short.**
+//! or, on epoll, a read that came back short.** At an urgent mark, only a second `WouldBlock` does.
 //!
 //! [`Readiness`] holds these beliefs as *sticky* bits: a set bit stays set until the socket gives such an answer,
 //! however many runs that takes. For example, a connection that pauses at the high-water mark still believes that its
@@ -64,6 +64,7 @@ pub enum ShortRead {
 /// |----------------------|----------------------------------------------|------------------------------------------------|
 /// | `READABLE`           | `record`, `assume_readable`, `assume_unread` | `read_would_block`, `read_came_short`, `clear` |
 /// | `READ_UNTIL_BLOCKED` | `record`, `assume_unread`                    | `read_would_block`, `clear`                    |
+/// | `BLOCK_MAY_BE_FALSE` | `record`, `assume_unread`                    | `read_would_block`, `clear`                    |
 /// | `WRITABLE`           | `new`, `record`, `assume_writable`           | `write_would_block`, `clear`                   |
 /// | `WRITE_CLOSED`       | `record`                                     | `clear`                                        |
 /// | `FAILED`             | `record`                                     | `clear`                                        |
@@ -73,6 +74,9 @@ pub enum ShortRead {
 ///   `read_closed` sets it, because data and a FIN that are queued together cause one event. An event with `priority`
 ///   sets it, because a read stops short at an urgent mark and no further event follows (both measured on Linux).
 ///   `assume_unread` sets it, because input may be queued whose event has not been seen.
+/// - `BLOCK_MAY_BE_FALSE` is set with it, and forbids the conclusion from the next `WouldBlock`. At an urgent mark, Linux
+///   answers a read with `EAGAIN` while a signal is pending, whatever is queued (measured; `tcp_recvmsg_locked` in
+///   net/ipv4/tcp.c). The signal is handled before the next read, so the next read tells the truth.
 /// - `WRITE_CLOSED` and `FAILED` are facts about the socket. Only `clear` removes them, when the connection closes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readiness {
@@ -85,8 +89,12 @@ pub(crate) struct Readiness {
 const READABLE: u8 = 1;
 const WRITABLE: u8 = 2;
 const READ_UNTIL_BLOCKED: u8 = 4;
-const WRITE_CLOSED: u8 = 8;
-const FAILED: u8 = 16;
+const BLOCK_MAY_BE_FALSE: u8 = 8;
+const WRITE_CLOSED: u8 = 16;
+const FAILED: u8 = 32;
+
+/// The bits of a socket that has to be read until it proves that it is empty.
+const UNREAD: u8 = READABLE | READ_UNTIL_BLOCKED | BLOCK_MAY_BE_FALSE;
 
 impl Readiness {
     /// Returns the beliefs about a new socket: its send buffer is empty, and only an event tells whether there is
@@ -104,7 +112,7 @@ impl Readiness {
         self.set(READABLE, ready.readable);
         self.set(WRITABLE, ready.writable);
         let may_stop_short = ready.read_closed | ready.priority;
-        self.set(READABLE | READ_UNTIL_BLOCKED, may_stop_short);
+        self.set(UNREAD, may_stop_short);
         self.set(WRITE_CLOSED, ready.write_closed);
         self.set(FAILED, ready.error);
     }
@@ -120,9 +128,9 @@ impl Readiness {
         self.bits |= READABLE;
     }
 
-    /// Believes that there is input whose event has not been seen. Only `WouldBlock` disproves this.
+    /// Believes that there is input whose event has not been seen. Only a second `WouldBlock` disproves this.
     pub(crate) fn assume_unread(&mut self) {
-        self.bits |= READABLE | READ_UNTIL_BLOCKED;
+        self.bits |= UNREAD;
     }
 
     /// Believes that the socket is writable, without an event. The next write tells whether that is true.
@@ -137,7 +145,10 @@ impl Readiness {
 
     /// Records that a read answered `WouldBlock`.
     pub(crate) fn read_would_block(&mut self) {
-        self.bits &= !(READABLE | READ_UNTIL_BLOCKED);
+        self.bits &= match self.bits & BLOCK_MAY_BE_FALSE {
+            0 => !(READABLE | READ_UNTIL_BLOCKED),
+            _ => !BLOCK_MAY_BE_FALSE,
+        };
     }
 
     /// Records that a read returned fewer bytes than the buffer has room for.

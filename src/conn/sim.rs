@@ -154,6 +154,8 @@ struct Machine<'a> {
 
     /// Every read of this run is interrupted, until the budget is spent.
     interrupting: bool,
+    /// The last read answered `WouldBlock` at an urgent mark, because a signal was pending.
+    was_blocked_falsely: bool,
     /// A write of this run found no room.
     found_no_room: bool,
     /// Bytes that are read now have to be echoed.
@@ -186,6 +188,7 @@ impl<'a> Machine<'a> {
             read_armed: rules.selector == Selector::DrainToRearm,
             write_armed: false,
             interrupting: false,
+            was_blocked_falsely: false,
             found_no_room: false,
             echoing: true,
             to_echo: 0,
@@ -366,10 +369,23 @@ impl<'a> Machine<'a> {
             return Err(ErrorKind::Interrupted.into());
         }
         let mut max = into.len();
-        match self.rare_event(2) {
+        // A second signal would have to come right after the handling of the first one.
+        let was_blocked_falsely = std::mem::take(&mut self.was_blocked_falsely);
+        let is_at_mark = self.inbound.front() == Some(&Item::UrgentMark);
+        match self.rare_event(if is_at_mark && !was_blocked_falsely {
+            3
+        } else {
+            2
+        }) {
             1 => {
                 self.interrupting = true;
                 return Err(ErrorKind::Interrupted.into());
+            }
+            3 => {
+                self.record(|| "a signal is pending at the urgent mark".to_string());
+                self.was_blocked_falsely = true;
+                self.read_armed |= !self.is_edge_triggered();
+                return Err(ErrorKind::WouldBlock.into());
             }
             2 if self.rules.short_read == ShortRead::ProvesNothing => max = 1,
             _ => {}
@@ -377,7 +393,7 @@ impl<'a> Machine<'a> {
         if self.reset {
             return Err(ErrorKind::ConnectionReset.into());
         }
-        if self.inbound.front() == Some(&Item::UrgentMark) {
+        if is_at_mark {
             self.inbound.pop_front();
         }
         let mut got = 0;

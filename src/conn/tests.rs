@@ -463,6 +463,25 @@ mod open {
     }
 
     #[test]
+    fn fault_r10_a_block_at_an_urgent_mark_proves_nothing() {
+        let socket = || Script::new().read_blocks().read_gives(b"after").read_ends();
+        let new =
+            || Rig::with_short_read(READ_BUFFER, HIGH_WATER, ShortRead::ProvesEmpty, socket());
+        let event = Ready {
+            priority: true,
+            ..readable()
+        };
+        let mut rig = new();
+        assert_eq!(rig.ready(event), Progress::Close);
+        assert_eq!(rig.socket.written(), b"after");
+
+        let mut rig = new();
+        rig.connection.handle_shutdown(QUEUED);
+        assert_eq!(rig.drive(), Progress::Close);
+        assert_eq!(rig.socket.written(), b"after");
+    }
+
+    #[test]
     fn fault_w1_partial_writes_lose_nothing() {
         let faults: [fn(Script) -> Script; 3] = [
             |script| script.write_takes(1),
@@ -849,7 +868,8 @@ mod open {
 
     #[test]
     fn stop_echoes_input_that_has_arrived_and_then_lingers() {
-        let socket = Script::new().read_gives(b"data").read_blocks();
+        let socket = Script::new().read_gives(b"data");
+        let socket = socket.read_blocks().read_blocks();
         let mut rig = Rig::new(socket.read_gives(b"too late"));
         rig.connection.handle_shutdown(QUEUED);
         assert_eq!(rig.drive(), Progress::SendFin);

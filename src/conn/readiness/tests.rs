@@ -2,15 +2,17 @@
 
 use super::*;
 
-const BITS: [(&str, u8); 5] = [
+const BITS: [(&str, u8); 6] = [
     ("READABLE", READABLE),
     ("READ_UNTIL_BLOCKED", READ_UNTIL_BLOCKED),
+    ("BLOCK_MAY_BE_FALSE", BLOCK_MAY_BE_FALSE),
     ("WRITABLE", WRITABLE),
     ("WRITE_CLOSED", WRITE_CLOSED),
     ("FAILED", FAILED),
 ];
 
-const ALL_BITS: u8 = READABLE | WRITABLE | READ_UNTIL_BLOCKED | WRITE_CLOSED | FAILED;
+const ALL_BITS: u8 =
+    READABLE | WRITABLE | READ_UNTIL_BLOCKED | BLOCK_MAY_BE_FALSE | WRITE_CLOSED | FAILED;
 
 /// Every set of bits that a socket can have, under both rules for short reads.
 fn all_states() -> impl Iterator<Item = Readiness> {

@@ -141,3 +141,22 @@ fn fault_w10_connections_that_fail_are_named_once_in_five_seconds() {
         );
     }
 }
+
+/// At an urgent mark, Linux answers a read with EAGAIN while a signal is pending, whatever is queued.
+#[test]
+fn fault_r10_a_signal_at_an_urgent_mark_leaves_no_byte_unread() {
+    let server = Server::start(&[]);
+    let client = connect_settled(&server);
+    let fault = "recvfrom:error=EAGAIN:when=1";
+    let Some(strace) = Strace::inject("fault_r10", server.pid(), fault) else {
+        return;
+    };
+    let frozen = server.freeze();
+    client.send_urgent(b'!');
+    client.send(b"after");
+    client.half_close();
+    drop(frozen);
+    client.expect(b"after");
+    client.expect_fin();
+    drop(strace);
+}
