@@ -10,6 +10,7 @@ mod limits;
 mod listener;
 mod messages;
 mod network;
+mod random_clients;
 mod refused_options;
 mod signals;
 mod terminal;
