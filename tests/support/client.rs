@@ -172,7 +172,12 @@ impl Client {
     /// Sends a FIN and stays able to receive.
     #[track_caller]
     pub fn half_close(&self) {
-        self.stream.shutdown(Shutdown::Write).expect("half-closing");
+        self.try_half_close().expect("half-closing");
+    }
+
+    /// Sends a FIN, unless the connection has ended.
+    pub fn try_half_close(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
     }
 
     /// Closes with a reset.
@@ -320,7 +325,16 @@ impl Client {
 
     /// Writes once. Returns the number of bytes that the socket accepted.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(DEADLINE))?;
+        self.write_by(bytes, Instant::now() + DEADLINE)
+    }
+
+    /// Writes once, and fails at `until`. Returns the number of bytes that the socket accepted.
+    pub fn write_by(&self, bytes: &[u8], until: Instant) -> io::Result<usize> {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.stream.set_write_timeout(Some(left))?;
         (&self.stream).write(bytes)
     }
 
@@ -361,6 +375,7 @@ fn is_reset(error: &io::Error) -> bool {
     )
 }
 
-fn is_timeout(error: &io::Error) -> bool {
+/// Returns true if `error` means that a deadline has passed.
+pub fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

@@ -103,6 +103,12 @@ impl Server {
             .unwrap_or_else(|| panic!("no `{text}` on standard output"))
     }
 
+    /// Waits for the first start line. Returns false if the server ends without one.
+    pub fn has_started(&self) -> bool {
+        let is_start_line = |line: &str| line.starts_with("listening on ");
+        self.output().find_from(0, is_start_line).is_some()
+    }
+
     /// Returns the log so far.
     #[track_caller]
     pub fn log_lines(&self) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! Traces the system calls of a running process, or makes them fail.
 
+use std::ffi::OsStr;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -32,7 +33,8 @@ impl Strace {
         Self::attach_with(test, pid, &["-f", "-e", &trace, "-e", &inject])
     }
 
-    fn attach_with(test: &str, pid: u32, args: &[&str]) -> Option<Self> {
+    /// Attaches strace with the arguments `args`. Prints that `test` is skipped, and returns `None`, if that is not possible.
+    pub fn attach_with(test: &str, pid: u32, args: &[impl AsRef<OsStr>]) -> Option<Self> {
         if server_override().is_some() {
             skip(test, "Wine makes system calls of its own");
             return None;
@@ -77,30 +79,35 @@ impl Drop for Strace {
 /// Returns a command that runs `command` with `fault` from its first system call on, in all threads. Prints that `test` is
 /// skipped, and returns `None`, if that is not possible.
 pub fn run_with(test: &str, fault: &str, command: &Command) -> Option<Command> {
+    let inject = format!("inject={fault}");
+    let args = ["-f", "-o", "/dev/null", "-e", &inject];
+    is_usable(test).then(|| traced(&args, command))
+}
+
+/// Returns true if strace works here. Otherwise prints that `test` is skipped.
+pub fn is_usable(test: &str) -> bool {
     if server_override().is_some() {
         skip(test, "Wine makes system calls of its own");
-        return None;
+        return false;
     }
-    let strace = |arguments: &[&str]| {
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-o", "/dev/null", "-e", "signal=none"]);
-        strace.args(arguments);
-        strace
-    };
-    match strace(&["true"]).output() {
-        Ok(output) if output.status.success() => {}
-        _ => {
-            skip(test, "strace is not installed or not allowed");
-            return None;
-        }
+    let tried = traced(&["-f", "-o", "/dev/null"], &Command::new("true")).output();
+    let is_usable = tried.is_ok_and(|output| output.status.success());
+    if !is_usable {
+        skip(test, "strace is not installed or not allowed");
     }
-    let mut traced = strace(&["-e", &format!("inject={fault}")]);
-    traced.arg(command.get_program()).args(command.get_args());
+    is_usable
+}
+
+/// Returns a command that runs `command` under strace, with the arguments `args`.
+pub fn traced(args: &[impl AsRef<OsStr>], command: &Command) -> Command {
+    let mut strace = Command::new("strace");
+    strace.args(["-e", "signal=none"]).args(args);
+    strace.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         assert!(value.is_none(), "a command sets variables");
-        traced.env_remove(name);
+        strace.env_remove(name);
     }
-    Some(traced)
+    strace
 }
 
 /// Returns how many of `lines` are calls of one of `names`.
