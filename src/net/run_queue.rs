@@ -9,12 +9,11 @@ use slab::Slab;
 
 use super::slot::Slot;
 
-/// The most memory of a queue per connection, in bytes: two entries, and two more while the queue grows and is copied.
-pub(super) const RUN_QUEUE_BYTES: usize = 4 * size_of::<SlotRef>();
+/// The most entries of a queue for each connection: its own, and that of a closed connection in the same slot.
+const ENTRIES_PER_CONNECTION: usize = 2;
 
-/// The number of connections that can be queued before the queue allocates (1 KiB are reserved). More than a few at
-/// once are rare.
-const RESERVED: usize = 32;
+/// The memory of a queue per connection, in bytes. A page of it takes no memory before it is used.
+pub(super) const RUN_QUEUE_BYTES: usize = ENTRIES_PER_CONNECTION * size_of::<SlotRef>();
 
 /// Queued connections. A slot has a flag for each queue, so a connection is in a queue at most once.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ impl RunQueue {
     /// Creates a queue for at most `connections` connections.
     pub(super) fn new(connections: usize) -> Self {
         Self {
-            entries: VecDeque::with_capacity(2 * connections.min(RESERVED)),
+            entries: VecDeque::with_capacity(ENTRIES_PER_CONNECTION * connections),
         }
     }
 
@@ -58,18 +57,16 @@ impl RunQueue {
     /// Adds the connection at `key` to the end.
     pub(super) fn push(&mut self, key: usize, slots: &Slab<Slot>) {
         if self.entries.len() == self.entries.capacity() {
-            self.make_room(slots);
+            self.remove_closed(slots);
         }
         let id = slots[key].connection.id();
         self.entries.push_back(SlotRef { key, id });
     }
 
-    /// Removes the entries of closed connections, then reserves as many free places as there are entries, and two for
-    /// the connection that is being added. So this happens seldom, and there are at most two places a connection.
+    /// Removes the entries of closed connections. The others take half of the places at most, so this happens seldom.
     #[cold]
-    fn make_room(&mut self, slots: &Slab<Slot>) {
+    fn remove_closed(&mut self, slots: &Slab<Slot>) {
         self.entries.retain(|entry| entry.is_current(slots));
-        self.entries.reserve_exact(self.entries.len() + 2);
     }
 
     /// Removes the connection that has waited for the longest time, and returns its key.
@@ -79,6 +76,8 @@ impl RunQueue {
                 return Some(entry.key);
             }
         }
+        // The next entries are stored in the first places again, whose pages are in memory.
+        self.entries.clear();
         None
     }
 }
@@ -117,30 +116,12 @@ mod tests {
     }
 
     #[test]
-    fn fault_w6_a_queue_of_few_connections_does_not_allocate() {
-        let poll = Poll::new().expect("a poll");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        for connections in [1, RESERVED] {
-            let (mut slots, mut queue) = (Slab::new(), RunQueue::new(connections));
-            let reserved = queue.entries.capacity();
-            for id in 0..10 * connections as u64 {
-                let key = id as usize % connections;
-                if slots.contains(key) {
-                    slots.remove(key);
-                }
-                let key = slots.insert(slot(id, &poll, &listener));
-                queue.push(key, &slots);
-                assert_eq!(queue.entries.capacity(), reserved);
-            }
-        }
-    }
-
-    #[test]
-    fn fault_w3_closed_connections_do_not_make_a_queue_larger_than_two_places_a_connection() {
+    fn fault_w3_fault_w6_closed_connections_do_not_make_a_queue_larger() {
         const CONNECTIONS: usize = 5;
         let poll = Poll::new().expect("a poll");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let (mut slots, mut queue) = (Slab::new(), RunQueue::new(0));
+        let (mut slots, mut queue) = (Slab::new(), RunQueue::new(CONNECTIONS));
+        let reserved = queue.entries.capacity();
         for id in 0..CONNECTIONS as u64 {
             let key = slots.insert(slot(id, &poll, &listener));
             queue.push(key, &slots);
@@ -150,8 +131,7 @@ mod tests {
             let key = 1 + id as usize % (CONNECTIONS - 1);
             slots[key] = slot(id, &poll, &listener);
             queue.push(key, &slots);
-            let places = queue.entries.capacity();
-            assert!(places <= 2 * CONNECTIONS, "{places} places");
+            assert_eq!(queue.entries.capacity(), reserved);
         }
         let mut served = Vec::new();
         while let Some(key) = queue.pop(&slots) {
