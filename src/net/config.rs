@@ -1,5 +1,6 @@
 //! The configuration of a server.
 
+use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -125,15 +126,34 @@ impl Config {
         self.high_water.saturating_add(added)
     }
 
-    /// Returns the banner for the client at `peer` on connection number `id`.
-    pub(super) fn banner_for(&self, peer: SocketAddr, id: u64) -> String {
-        let banner = self.banner.replace("{peer}", &peer.to_string());
-        banner.replace("{id}", &id.to_string())
+    /// Replaces `text` by the banner for the client at `peer` on connection number `id`.
+    pub(super) fn write_banner(&self, text: &mut String, peer: SocketAddr, id: u64) -> fmt::Result {
+        text.clear();
+        let mut rest = self.banner.as_str();
+        while let Some(at) = rest.find('{') {
+            text.push_str(&rest[..at]);
+            rest = &rest[at..];
+            if let Some(after) = rest.strip_prefix("{peer}") {
+                write!(text, "{peer}")?;
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("{id}") {
+                write!(text, "{id}")?;
+                rest = after;
+            } else {
+                text.push('{');
+                rest = &rest[1..];
+            }
+        }
+        text.push_str(rest);
+        Ok(())
     }
 
     /// Returns the most bytes of a banner. They may all be pending, whatever the high-water mark is.
     pub(super) fn max_banner_len(&self) -> usize {
-        self.banner_for(LONGEST_PEER, u64::MAX).len()
+        let mut longest = String::new();
+        // A string takes every text.
+        let _ = self.write_banner(&mut longest, LONGEST_PEER, u64::MAX);
+        longest.len()
     }
 
     /// Returns the most bytes of a message, or 0 if no listener carries messages.
@@ -151,6 +171,32 @@ impl Config {
             OffloadPolicy::All | OffloadPolicy::Large if self.workers == 0 => Offload::Nothing,
             OffloadPolicy::All => Offload::All,
             OffloadPolicy::Large => Offload::LargerThan(self.read_buffer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_banner_names_the_client_and_the_connection() {
+        let peer = SocketAddr::from(([10, 0, 0, 1], 7));
+        for (template, expected) in [
+            ("", ""),
+            ("hello", "hello"),
+            ("{id}: {peer}, {peer}{id}", "9: 10.0.0.1:7, 10.0.0.1:79"),
+            ("{}{ID}{peer{id}}{", "{}{ID}{peer9}{"),
+        ] {
+            let config = Config {
+                banner: template.into(),
+                ..Config::default()
+            };
+            let mut text = String::from("an earlier banner");
+            config
+                .write_banner(&mut text, peer, 9)
+                .expect("a string takes every text");
+            assert_eq!(text, expected);
         }
     }
 }

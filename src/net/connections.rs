@@ -69,6 +69,8 @@ pub(super) struct Connections {
     per_address: Option<PerAddressLimit>,
     offload: Option<OffloadQueue>,
     config: Arc<Config>,
+    /// The banner of the last client. Its memory is used again.
+    banner: String,
     next_id: u64,
     stats: Stats,
     refusals: LogThrottle,
@@ -104,6 +106,7 @@ impl Connections {
                 .max_per_ip
                 .map(|limit| PerAddressLimit::new(limit, capacity)),
             offload: workers.map(|workers| OffloadQueue::new(workers, capacity)),
+            banner: String::with_capacity(config.max_banner_len()),
             config,
             next_id: 1,
             stats: Stats::default(),
@@ -307,8 +310,11 @@ impl Connections {
         }
         let slot = &mut self.slots[key];
         let (peer, connection) = (SocketAddr::from(slot.peer), &mut slot.connection);
-        let banner = self.config.banner_for(peer, connection.id());
-        connection.greet(banner.as_bytes(), &mut self.buffers);
+        // A string takes every text.
+        let _ = self
+            .config
+            .write_banner(&mut self.banner, peer, connection.id());
+        connection.greet(self.banner.as_bytes(), &mut self.buffers);
     }
 
     fn drive(&mut self, key: usize, now: u64) {
