@@ -9,6 +9,7 @@
 //! | `run_queue.rs`, `timers.rs` | queues of connections and their deadlines |
 //! | `offload.rs`, `workers.rs` | messages that worker threads process |
 //! | `capacity.rs`, `bind.rs`, `config.rs` | what is decided before the loop starts |
+//! | `memory_limit.rs`, `cgroup.rs` | the memory that the process may use |
 //! | `signals.rs`, `handle.rs` | how other threads and signals reach the loop |
 //! | `threads.rs` | starting a thread where the system may refuse one |
 //! | `outbound.rs` | connections of the client and the load generator |
@@ -18,12 +19,14 @@
 mod acceptor;
 mod bind;
 mod capacity;
+mod cgroup;
 mod config;
 pub(crate) mod connections;
 mod error;
 mod handle;
 mod listener;
 mod log_throttle;
+mod memory_limit;
 mod offload;
 #[cfg(any(feature = "client", feature = "bench"))]
 pub(crate) mod outbound;
@@ -48,6 +51,7 @@ pub use capacity::DEFAULT_CONNECTIONS;
 pub use config::{Config, Listen, OffloadPolicy, WhenFull};
 pub use error::StartError;
 pub use handle::Handle;
+pub use memory_limit::{MemoryLimit, MemorySource, resident_memory};
 #[cfg(any(feature = "client", feature = "bench"))]
 pub use outbound::{ConnectError, ConnectFailure, IpFamily, check_source, resolve};
 pub use platform::BACK_END;

@@ -25,6 +25,9 @@ const EPOLL: bool = cfg!(all(
     not(mio_unsupported_force_poll_poll)
 ));
 
+/// True on systems with Linux's `/proc` and cgroups.
+pub(super) const IS_LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
 /// The readiness back end that mio uses in this build.
 pub const BACK_END: &str = if cfg!(windows) {
     "IOCP"
@@ -334,6 +337,34 @@ pub(crate) fn raise_descriptor_limit(wanted: u64) -> Option<u64> {
         let _ = wanted;
         None
     }
+}
+
+/// Returns the physical memory of the machine in bytes, or `None` if the system does not tell.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[allow(
+    clippy::useless_conversion,
+    reason = "the type of the field differs between architectures"
+)]
+pub(super) fn physical_memory() -> Option<u64> {
+    let memory = rustix::system::sysinfo();
+    u64::from(memory.totalram).checked_mul(memory.mem_unit.into())
+}
+
+/// Returns the physical memory of the machine in bytes, or `None` on NetBSD, OpenBSD and other systems that the crate
+/// `sysinfo` does not know.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn physical_memory() -> Option<u64> {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());
+    Some(system.total_memory()).filter(|bytes| *bytes > 0)
+}
+
+/// Returns the limit of the process's address space in bytes (`RLIMIT_AS`), or `None` if there is no limit.
+pub(super) fn address_space_limit() -> Option<u64> {
+    #[cfg(unix)]
+    return rlimit::Resource::AS.get_soft().ok().and_then(finite);
+    #[cfg(windows)]
+    None
 }
 
 /// Returns `limit` unless it means "unlimited".
