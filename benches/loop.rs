@@ -9,7 +9,8 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use mio_echo::conn::framing::{Decoded, Decoder};
 use mio_echo::conn::{
-    Buffers, Connection, Framing, Progress, Ready, Settings, ShortRead, Timer, WriteBuffer,
+    BlockPool, Buffers, Connection, Framing, Progress, Ready, Settings, ShortRead, Timer,
+    WriteBuffer,
 };
 use mio_echo::net::timers::{HasTimerNode, NEVER, TimerNode, Timers};
 use slab::Slab;
@@ -43,13 +44,18 @@ impl Write for Peer {
     }
 }
 
+/// Blocks for one connection, of the size that the server uses without messages.
+fn blocks() -> BlockPool {
+    BlockPool::new(16 * 1024, 1, 0).expect("memory")
+}
+
 /// One event, one read, one echo.
 fn run_of_a_connection(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("run of a connection");
     for (name, len) in [("64 B", 64), ("16 KiB", 16 * 1024)] {
         let settings = Settings::raw(64 * 1024, ShortRead::ProvesEmpty);
         let mut connection = Connection::new(1, Arc::new(settings), 0);
-        let mut buffers = Buffers::new(256 * 1024);
+        let mut buffers = Buffers::new(256 * 1024, blocks()).expect("memory");
         let mut peer = Peer {
             message: vec![b'x'; len],
             unread: 0,
@@ -76,17 +82,17 @@ fn write_buffer(criterion: &mut Criterion) {
     const LEN: usize = 16 * 1024;
     let mut group = criterion.benchmark_group("write buffer");
     let bytes = vec![b'x'; LEN];
-    let mut pool = Vec::new();
+    let mut blocks = blocks();
     group.throughput(Throughput::Bytes(LEN as u64));
-    group.bench_function("push, consume, release", |bencher| {
+    group.bench_function("push, consume", |bencher| {
         bencher.iter(|| {
             let mut buffer = WriteBuffer::default();
-            buffer.push(black_box(&bytes), &mut pool, usize::MAX);
+            buffer.push(black_box(&bytes), &mut blocks).expect("memory");
             while !buffer.is_empty() {
-                let taken = black_box(buffer.front()).len().min(LEN / 4);
-                buffer.consume(taken);
+                let (slices, _) = black_box(buffer.front(&blocks));
+                let taken = slices[0].len().min(LEN / 4);
+                buffer.consume(taken, &mut blocks);
             }
-            buffer.release(&mut pool);
         });
     });
     group.finish();

@@ -40,8 +40,8 @@
 //! - No connection waits for an event that has already been delivered.
 //! - The loop blocks in one place, the wait of the poll. No peer can end it: a peer's failure is a
 //!   [`conn::CloseReason`].
-//! - A connection whose peer keeps up owns no heap memory. A connection whose peer does not keep up owns a bounded
-//!   amount.
+//! - A connection whose peer keeps up holds no memory but its slot. What all other connections hold is bounded by one
+//!   number, and no connection waits for the memory of another.
 //! - A truncated echo never ends with a FIN. If bytes owed to a peer are dropped, the close is a reset.
 //!
 //! # Layers
@@ -57,7 +57,7 @@
 //! - `client` is the echo client, and `load` the load generator. Each can be left out with a feature of the same
 //!   purpose, `client` and `bench`.
 //! - [`net`] has the sockets, the timers, the signals, and all differences between operating systems.
-//! - [`conn`] uses only the standard library, `log` and `memchr`. It names neither `mio`, nor the time, nor an
+//! - [`conn`] uses only the standard library, `log`, `memchr` and `bytemuck`. It names neither `mio`, nor the time, nor an
 //!   operating system.
 //!
 //! # This documentation

@@ -29,9 +29,7 @@ const WARM_UP: usize = if cfg!(windows) { 64 } else { 8 };
 
 const READ_BUFFER: usize = 4096;
 
-/// One byte more than whole pages. A buffer that has reached this mark takes the same number of pages, whatever the
-/// sizes of the reads were.
-const HIGH_WATER: usize = (64 << 10) + 1;
+const HIGH_WATER: usize = 64 << 10;
 
 /// Small, so that a client that does not read soon blocks the server.
 const SOCKET_BUFFER: usize = 16 << 10;

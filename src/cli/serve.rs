@@ -16,7 +16,7 @@ use super::environment::variable_name;
 use super::refusal::refusal;
 use super::values::{
     BOOL, Words, count_in, nonzero, one_of, parse_banner, parse_duration, parse_keepalive,
-    parse_size,
+    parse_memory, parse_size,
 };
 
 /// A larger number is a typing error. A slot takes about 160 bytes from the start.
@@ -158,13 +158,20 @@ pub struct ServeArgs {
           num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = STOP)]
     stop_on_eof: bool,
 
-    /// Buffer that all connections are read into, in bytes
+    /// Buffer that all connections are read into, in bytes; with --workers at most --max-message or 16k, whichever is
+    /// more
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "256k", help_heading = BUFFERS)]
     read_buffer: usize,
 
     /// Stop reading from a client while this many bytes of its echo are pending
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "64k", help_heading = BUFFERS)]
     high_water: usize,
+
+    /// Most memory that connections hold in the process, in bytes: pending echoes, unfinished messages, jobs and replies of
+    /// workers. The kernel's buffers come on top: --socket-buffer bounds them; default: a quarter of the smallest of
+    /// physical memory, the cgroup's limit and the address space limit (ulimit -v)
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory, help_heading = BUFFERS)]
+    max_memory: Option<usize>,
 
     /// SO_SNDBUF and SO_RCVBUF, in bytes; default: the system's autotuning
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = BUFFERS)]
@@ -237,6 +244,7 @@ impl ServeArgs {
             workers: self.workers,
             simulated_work: self.work_time,
             offload: self.offload,
+            max_memory: self.max_memory,
             socket_buffer: self.socket_buffer,
         }
     }

@@ -91,7 +91,7 @@ fn every_option_sets_its_own_field() {
     let serve = serve(
         r"-l 127.0.0.1:1 -l len8@:2 --framing line --banner hi\n --max-connections 70000 --when-full close
           --max-per-ip 3 --idle-timeout 4 --write-timeout 5 --stop-delay 6 --drain-timeout 7 --keepalive 8
-          --backlog 9 --read-buffer 10 --high-water 11 --socket-buffer 12 --stop-on-eof -vv
+          --backlog 9 --read-buffer 10 --high-water 11 --socket-buffer 12 --max-memory 18 --stop-on-eof -vv
           --frame-timeout 13 --session-timeout 17 --max-message 14 --workers 15 --work-time 16 --offload large",
         &[],
     );
@@ -118,6 +118,7 @@ fn every_option_sets_its_own_field() {
         workers: 15,
         simulated_work: Duration::from_secs(16),
         offload: OffloadPolicy::Large,
+        max_memory: Some(18),
         socket_buffer: Some(12),
     };
     assert_eq!(format!("{:?}", serve.config), format!("{config:?}"));
@@ -386,6 +387,7 @@ fn a_variable_sets_an_option() {
             ("MIO_ECHO_MAX_CONNECTIONS", "50k"),
             ("MIO_ECHO_FRAMING", "len16le"),
             ("MIO_ECHO_WORKERS", "3"),
+            ("MIO_ECHO_MAX_MEMORY", "2g"),
             ("MIO_ECHO_WORK_TIME", "5ms"),
             ("MIO_ECHO_STOP_ON_EOF", "1"),
             ("MIO_ECHO_VERBOSE", "2"),
@@ -394,6 +396,7 @@ fn a_variable_sets_an_option() {
     let framings = serve.config.listen.iter().map(|(_, framing)| *framing);
     assert_eq!(framings.collect::<Vec<_>>(), [Framing::Len16Le; 3]);
     assert_eq!(serve.config.workers, 3);
+    assert_eq!(serve.config.max_memory, Some(2 << 30));
     assert_eq!(serve.config.simulated_work, Duration::from_millis(5));
     assert_eq!(serve.config.banner, "hello there ");
     assert_eq!(serve.config.max_connections, Some(50_000));

@@ -68,6 +68,15 @@ pub fn parse_size(text: &str) -> Result<usize, Expected> {
         .ok_or("expected a size from 1 to 1g bytes, such as 64, 16k or 1MiB (k is 1024)")
 }
 
+/// Parses the memory of a process: a size from 1 byte to 1,024 GiB.
+pub fn parse_memory(text: &str) -> Result<usize, Expected> {
+    whole_number(text, binary_prefix)
+        .filter(|bytes| (1..=1 << 40).contains(bytes))
+        // A process of 32 bits has less memory than that in any case.
+        .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+        .ok_or("expected a size from 1 to 1024g bytes, such as 64m, 2g or 512MiB (k is 1024)")
+}
+
 /// Parses a size from 0 bytes to 1 GiB.
 #[cfg(any(feature = "client", feature = "bench"))]
 pub fn parse_size_or_zero(text: &str) -> Result<usize, Expected> {

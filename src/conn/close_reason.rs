@@ -38,11 +38,13 @@ pub enum CloseReason {
     SessionTimeout,
     /// A worker panicked on a message of this connection.
     WorkerPanicked,
+    /// The system refused the memory for bytes of this connection.
+    NoMemory,
 }
 
 impl CloseReason {
     /// The number of reasons.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
 
     /// All reasons, in the order of [`index`](Self::index). Reasons that carry details stand here with examples.
     pub const ALL: [Self; Self::COUNT] = [
@@ -63,6 +65,7 @@ impl CloseReason {
         Self::FrameTimeout,
         Self::SessionTimeout,
         Self::WorkerPanicked,
+        Self::NoMemory,
     ];
 
     /// Returns the position of this reason in [`ALL`](Self::ALL), for arrays of counters.
@@ -91,6 +94,7 @@ impl CloseReason {
             Self::FrameTimeout => (11, "frame timeout"),
             Self::SessionTimeout => (12, "session timeout"),
             Self::WorkerPanicked => (13, "worker panicked"),
+            Self::NoMemory => (14, "no memory"),
         }
     }
 }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use log::trace;
 
+use super::block_pool::OutOfMemory;
 use super::checks::{Check, PendingChecks};
 use super::close_reason::CloseReason;
 use super::inbox::Inbox;
@@ -26,6 +27,9 @@ use super::readiness::{Readiness, Ready};
 use super::settings::Settings;
 use super::write_buffer::{Buffers, WriteBuffer};
 use super::{Event, State, Timer};
+
+/// The start of a frame timer that does not run.
+pub(super) const NOT_RUNNING: u64 = u64::MAX;
 
 /// What the owner of the socket has to do after [`Connection::drive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,17 +65,18 @@ pub struct Connection {
     /// Bytes of the echo that the kernel has not taken.
     pub(super) pending: WriteBuffer,
     /// Input that cannot be echoed yet. A connection without messages never has an inbox.
-    pub(super) inbox: Option<Box<Inbox>>,
+    pub(super) inbox: Option<Inbox>,
     pub(super) received: u64,
     pub(super) sent: u64,
     /// The length of the greeting, which is sent first and is no echo.
-    greeting: u32,
+    greeting: u16,
     /// When the idle, write or linger timer was last started or restarted, in nanoseconds of the loop's clock.
     pub(super) timer_started: u64,
+    /// When the frame timer was started, or [`NOT_RUNNING`]. It means nothing without an inbox.
+    pub(super) frame_timer: u64,
     pub(super) state: State,
     pub(super) session: Session,
     pub(super) readiness: Readiness,
-    pub(super) fin_sent: bool,
     pub(super) pending_checks: PendingChecks,
     /// Something was or may have been lost: owed bytes, or input that was not read. So the close must be a reset.
     pub(super) must_abort: bool,
@@ -118,10 +123,10 @@ impl Connection {
             sent: 0,
             greeting: 0,
             timer_started: now,
+            frame_timer: NOT_RUNNING,
             state: State::Open,
             session: Session::Running,
             readiness,
-            fin_sent: false,
             pending_checks: PendingChecks::default(),
             must_abort: false,
         }
@@ -130,9 +135,10 @@ impl Connection {
     /// Queues a greeting, which precedes the first echo.
     pub fn greet(&mut self, banner: &[u8], buffers: &mut Buffers) {
         if !banner.is_empty() {
-            let max = self.settings.max_pending;
-            self.pending.push(banner, &mut buffers.pool, max);
-            self.greeting = banner.len().try_into().unwrap_or(u32::MAX);
+            if let Err(OutOfMemory) = self.pending.push(banner, &mut buffers.blocks) {
+                self.fail_without_memory();
+            }
+            self.greeting = banner.len().try_into().unwrap_or(u16::MAX);
         }
     }
 
@@ -207,7 +213,6 @@ impl Connection {
 
     /// Records that our FIN went out at `now`.
     pub fn handle_fin_sent(&mut self, now: u64) {
-        self.fin_sent = true;
         self.readiness.record_fin_sent();
         self.timer_started = now;
     }
@@ -248,17 +253,16 @@ impl Connection {
     /// | lingering, after our FIN                                  | linger                                  |
     /// | otherwise                                                 | no timer                                |
     ///
-    /// `net/slot.rs` adds the session timer, which runs until our FIN, whatever the situation is. `conn/inbox.rs` decides
-    /// between frame, idle and no timer.
+    /// `net/slot.rs` adds the session timer, which runs until our FIN, whatever the situation is. `input_timer`
+    /// in `conn/messages.rs` decides between frame, idle and no timer.
     pub fn timer(&self) -> Option<Timer> {
         if self.has_pending_output() {
             Some(Timer::Write)
         } else if self.state == State::Open && self.pending_checks.is_empty() {
-            self.inbox
-                .as_ref()
-                .map_or(Some(Timer::Idle), |inbox| inbox.timer())
+            self.input_timer()
         } else {
-            (self.state == State::Lingering && self.fin_sent).then_some(Timer::Linger)
+            (self.state == State::Lingering && self.readiness.is_fin_sent())
+                .then_some(Timer::Linger)
         }
     }
 
@@ -314,13 +318,6 @@ impl Connection {
         self.has_pending_output() || self.has_queued_message()
     }
 
-    /// Returns true if the connection has a use for input. A lingering connection reads and discards: closing a socket
-    /// with unread input would reset it.
-    pub(super) fn wants_read(&self) -> bool {
-        let has_room = self.pending.len() < self.settings.high_water && !self.has_queued_message();
-        self.state == State::Open && has_room || self.state == State::Lingering
-    }
-
     /// Returns true if everything has been read that the kernel had received when the server stopped.
     pub(super) fn has_read_queue_of_stop(&self) -> bool {
         let has_reached = |end: u32| end.wrapping_sub(self.received as u32) as i32 <= 0;
@@ -358,6 +355,13 @@ impl Connection {
         }
         self.session.end(reason);
         self.enter(Event::Reset);
+    }
+
+    /// Ends the connection because the system refuses the memory for its bytes.
+    #[cold]
+    pub(super) fn fail_without_memory(&mut self) {
+        self.must_abort = true;
+        self.abort(CloseReason::NoMemory);
     }
 
     /// Changes the state. No other method does.

@@ -2,7 +2,7 @@
 //!
 //! The rule of the whole file is `while believed && wanted { one system call }`. *Believed* is what
 //! [`Readiness`](super::readiness::Readiness) says about the socket, *wanted* is what the connection has a use for.
-//! Only [`fill`](Connection::fill) reads from the socket; only [`echo`](Connection::echo) and
+//! Only [`fill`](Connection::fill) reads from the socket; only [`write`](Connection::write) and
 //! [`flush`](Connection::flush) write to it.
 //!
 //! The table lists methods of `conn/messages.rs`. `conn/connection.rs` calls `has_queued_message`, this file the rest:
@@ -18,11 +18,12 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
+use super::block_pool::{BlockPool, OutOfMemory};
 use super::checks::Check;
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Progress};
 use super::framing::Framing;
-use super::write_buffer::{BufferPool, Buffers};
+use super::write_buffer::{Buffers, WriteBuffer};
 use super::{Event, State, Timer};
 
 /// The budget of a run, in bytes: after this many, the run starts no further read. It is one full read buffer of the
@@ -47,39 +48,47 @@ impl Connection {
             return Progress::TakeError;
         }
         if self.has_pending_output() {
-            self.flush(socket, &mut buffers.pool, now);
+            self.flush(socket, &mut buffers.blocks, now);
         }
         if self.inbox.is_some() {
-            self.resume(socket, &mut buffers.pool, now);
+            self.resume(socket, &mut buffers.blocks, now);
         }
         let mut budget = RUN_BYTES;
-        while budget > 0 && self.can_read() {
-            let got = self.fill(socket, buffers, now);
+        while budget > 0
+            && let offer @ 1.. = self.offer(buffers)
+        {
+            let got = self.fill(offer, socket, buffers, now);
             budget = budget.saturating_sub(got.max(READ_COST));
         }
         let is_uneventful =
             self.state == State::Open && self.inbox.is_none() && self.pending_checks.is_empty();
         if is_uneventful {
-            self.wait_or_continue()
+            self.wait_or_continue(buffers)
         } else {
             self.apply_transitions(buffers)
         }
     }
 
-    /// Reads once and echoes the input. Returns the number of bytes read.
-    fn fill(&mut self, socket: &mut (impl Read + Write), buffers: &mut Buffers, now: u64) -> usize {
+    /// Reads once, at most `offer` bytes, and echoes the input. Returns the number of bytes read.
+    fn fill(
+        &mut self,
+        offer: usize,
+        socket: &mut (impl Read + Write),
+        buffers: &mut Buffers,
+        now: u64,
+    ) -> usize {
         let Buffers {
             read,
-            pool,
+            blocks,
             discarded,
         } = buffers;
-        match socket.read(read) {
+        match socket.read(&mut read[..offer]) {
             Ok(0) => {
-                self.handle_peer_fin();
+                self.handle_peer_fin(blocks);
                 0
             }
             Ok(got) => {
-                if got < read.len() {
+                if got < offer {
                     self.readiness.read_came_short();
                 }
                 // `echo` and `receive` restart the idle timer. A lingering connection discards the input.
@@ -87,9 +96,9 @@ impl Connection {
                     self.received += got as u64;
                     self.pending_checks.remove(Check::IdleTimer);
                     if self.settings.framing == Framing::Raw {
-                        self.echo(&read[..got], socket, pool, now);
+                        self.echo(&read[..got], socket, blocks, now);
                     } else {
-                        self.receive(&read[..got], socket, pool, now);
+                        self.receive(&read[..got], socket, blocks, now);
                     }
                 } else {
                     *discarded += got as u64;
@@ -111,38 +120,56 @@ impl Connection {
     #[inline(always)]
     pub(super) fn echo(
         &mut self,
-        mut bytes: &[u8],
+        bytes: &[u8],
         socket: &mut impl Write,
-        pool: &mut BufferPool,
+        blocks: &mut BlockPool,
         now: u64,
     ) {
-        if bytes.is_empty() {
-            return;
+        let taken = self.write(bytes, socket, now);
+        if taken < bytes.len() {
+            self.make_pending(now, |pending| pending.push(&bytes[taken..], blocks));
         }
-        while !self.has_pending_output() && self.readiness.is_writable() {
-            let result = socket.write(bytes);
-            bytes = &bytes[self.record_write(result, now)..];
-            if bytes.is_empty() {
-                return;
-            }
+    }
+
+    /// Writes `bytes`, unless others are pending, until the socket answers `WouldBlock`. Returns how many bytes the
+    /// socket has taken.
+    #[inline(always)]
+    pub(super) fn write(&mut self, bytes: &[u8], socket: &mut impl Write, now: u64) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() && !self.has_pending_output() && self.readiness.is_writable() {
+            let result = socket.write(&bytes[taken..]);
+            taken += self.record_write(result, now);
         }
+        taken
+    }
+
+    /// Appends to the pending bytes what `push` appends.
+    #[inline(always)]
+    pub(super) fn make_pending(
+        &mut self,
+        now: u64,
+        push: impl FnOnce(&mut WriteBuffer) -> Result<(), OutOfMemory>,
+    ) {
         if !self.has_pending_output() {
             self.timer_started = now;
         }
-        self.pending.push(bytes, pool, self.settings.max_pending);
+        if let Err(OutOfMemory) = push(&mut self.pending) {
+            self.fail_without_memory();
+        }
     }
 
     /// Writes pending bytes until all are taken or the socket answers `WouldBlock`. A write that takes only a part of
     /// its bytes proves nothing on any system.
     #[inline(never)]
-    fn flush(&mut self, socket: &mut impl Write, pool: &mut BufferPool, now: u64) {
+    fn flush(&mut self, socket: &mut impl Write, blocks: &mut BlockPool, now: u64) {
         while self.has_pending_output() && self.readiness.is_writable() {
-            let result = socket.write(self.pending.front());
+            let (slices, count) = self.pending.front(blocks);
+            let result = match &slices[..count] {
+                [bytes] => socket.write(bytes),
+                slices => socket.write_vectored(slices),
+            };
             let taken = self.record_write(result, now);
-            self.pending.consume(taken);
-        }
-        if !self.has_pending_output() {
-            self.pending.release(pool);
+            self.pending.consume(taken, blocks);
         }
     }
 
@@ -175,7 +202,7 @@ impl Connection {
             self.pending_checks.contains(Check::WriteTimer) && self.has_pending_output();
         self.pending_checks.remove(Check::WriteTimer);
         if self.pending_checks.contains(Check::SessionTimer) {
-            self.expire_session_timer();
+            self.expire_session_timer(buffers);
         }
         match self.state {
             State::Open | State::Finishing | State::Lingering if is_overdue => {
@@ -190,26 +217,28 @@ impl Connection {
             }
             // Input of before the timeout is still unread.
             State::Open if self.pending_checks.contains(Check::SessionTimer) => {}
-            State::Open => self.expire_input_timers(),
+            State::Open => self.expire_input_timers(buffers),
             State::Finishing if !self.is_owing() => self.enter(Event::Delivered),
             State::Finishing | State::Lingering | State::Closed => {}
         }
         match self.state {
             State::Closed => self.close(buffers),
-            State::Lingering if !self.is_owing() && !self.fin_sent => Progress::SendFin,
+            State::Lingering if !self.is_owing() && !self.readiness.is_fin_sent() => {
+                Progress::SendFin
+            }
             // With `wait_or_continue` in its place, a lingering connection would run again and again only to discard input.
             // Until the worker's completion drives the connection again, our FIN is not due.
             State::Open | State::Finishing | State::Lingering if self.wants_job() => {
                 Progress::Offload
             }
-            State::Open | State::Finishing | State::Lingering => self.wait_or_continue(),
+            State::Open | State::Finishing | State::Lingering => self.wait_or_continue(buffers),
         }
     }
 
     /// Ends the session if the idle timer expired and no byte has moved since, or if the frame timer expired and the
     /// message is still incomplete: when it is complete, `receive` removes the check. Does nothing while input that is believed to be there has not been read.
-    fn expire_input_timers(&mut self) {
-        if self.can_read() {
+    fn expire_input_timers(&mut self, buffers: &mut Buffers) {
+        if self.can_read(buffers) {
             return;
         }
         let unanswered = std::mem::take(&mut self.pending_checks);
@@ -223,20 +252,20 @@ impl Connection {
         } else {
             return;
         };
-        self.drop_incomplete_message();
+        self.drop_incomplete_message(&mut buffers.blocks);
         self.end(reason);
     }
 
     /// Ends the session once everything has been read that had arrived when the session timer expired: after a FIN, the
     /// peer would take the echo of a part for the whole. If the timer has expired a second time, ends the connection if
     /// the peer does not take what it is owed, or if the peer sends so much that something is always unread.
-    fn expire_session_timer(&mut self) {
+    fn expire_session_timer(&mut self, buffers: &mut Buffers) {
         let has_expired_again = self.pending_checks.contains(Check::SessionGrace);
         self.pending_checks.remove(Check::SessionGrace);
         let is_open = self.state == State::Open;
         let may_have_unread_input = is_open && self.readiness.is_readable();
         if is_open && !may_have_unread_input {
-            self.drop_incomplete_message();
+            self.drop_incomplete_message(&mut buffers.blocks);
             self.end(CloseReason::SessionTimeout);
         }
         // While a message waits for a worker, nothing is read. That delay is ours.
@@ -250,8 +279,8 @@ impl Connection {
 
     /// Returns [`Progress::Again`] if another run can read at once. Nothing can be written at once: each write goes on
     /// until nothing is pending or the socket answers `WouldBlock`.
-    fn wait_or_continue(&self) -> Progress {
-        if self.can_read() {
+    fn wait_or_continue(&self, buffers: &Buffers) -> Progress {
+        if self.can_read(buffers) {
             Progress::Again
         } else {
             Progress::Wait
@@ -259,16 +288,51 @@ impl Connection {
     }
 
     /// Returns true if a read is believed to succeed and wanted.
-    fn can_read(&self) -> bool {
-        self.readiness.is_readable() && self.wants_read()
+    fn can_read(&self, buffers: &Buffers) -> bool {
+        self.offer(buffers) > 0
+    }
+
+    /// Returns how many bytes the next read may take: as many as the read buffer has room for, and as there is memory for
+    /// if the socket takes nothing. Returns 0 unless a read is believed to succeed and wanted.
+    #[inline(always)]
+    fn offer(&self, buffers: &Buffers) -> usize {
+        if !self.readiness.is_readable() {
+            return 0;
+        }
+        let holds_nothing =
+            self.state == State::Open && self.inbox.is_none() && !self.has_pending_output();
+        let room = if holds_nothing {
+            buffers.blocks.room_of_one()
+        } else {
+            self.room(&buffers.blocks)
+        };
+        buffers.read.len().min(room)
+    }
+
+    /// Returns how much input the connection has a use for: none above the high-water mark, or while a whole message
+    /// waits. A lingering connection reads and discards: closing a socket with unread input would reset it.
+    #[inline(never)]
+    fn room(&self, blocks: &BlockPool) -> usize {
+        match self.state {
+            State::Open if self.has_queued_message() => 0,
+            State::Open if self.pending.len() >= self.settings.high_water => 0,
+            State::Open => match &self.inbox {
+                Some(inbox) => inbox.room(blocks),
+                None => self.pending.room(blocks),
+            },
+            State::Lingering => usize::MAX,
+            State::Finishing | State::Closed => 0,
+        }
     }
 
     /// Releases what a closed connection holds. If the peer was still owed something, the close is a reset, so that a
     /// truncated echo never looks complete.
     fn close(&mut self, buffers: &mut Buffers) -> Progress {
         self.must_abort |= self.is_owing();
-        self.inbox = None;
-        self.pending.release(&mut buffers.pool);
+        if let Some(inbox) = self.inbox.take() {
+            inbox.release(&mut buffers.blocks);
+        }
+        self.pending.clear(&mut buffers.blocks);
         if self.must_abort {
             Progress::Abort
         } else {
@@ -278,8 +342,8 @@ impl Connection {
 
     /// Records that a read returned 0: the peer has finished sending.
     #[cold]
-    fn handle_peer_fin(&mut self) {
-        if self.drop_incomplete_message() {
+    fn handle_peer_fin(&mut self, blocks: &mut BlockPool) {
+        if self.drop_incomplete_message(blocks) {
             self.session.end(CloseReason::Truncated);
         }
         self.enter(Event::PeerFin);

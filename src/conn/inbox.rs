@@ -1,47 +1,39 @@
 //! Input that cannot be echoed yet.
 //!
 //! An [`Inbox`] exists only while it is needed: a message is incomplete, or whole messages wait for a worker or for
-//! pending bytes. A stream of messages that arrive whole never has one. An inbox holds less than one message plus one
-//! read, because nothing more is read while a whole message waits.
+//! pending bytes. A stream of messages that arrive whole never has one. An inbox is one block, in which the longest
+//! message has room. While it exists, a read is offered no more than the rest of the block, and nothing is read while a
+//! whole message waits.
 
-use super::Timer;
+use std::ops::Range;
+
+use super::block_pool::{Block, BlockPool, OutOfMemory};
 use super::framing::{BadFrame, Decoded, Decoder};
 use super::settings::Settings;
 
-/// Memory grows in steps of this many bytes, so that a message that trickles in is not copied for each of its bytes.
-const INBOX_STEP: usize = 4096;
-
-/// What an inbox takes at most beside one read and one message, in bytes.
-pub(crate) const INBOX_OVERHEAD: usize = size_of::<Inbox>() + INBOX_STEP;
-
 /// Input that was read and not echoed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inbox {
-    bytes: Vec<u8>,
-    /// Offset of the first message. The bytes before it have been consumed.
-    start: usize,
-    decoder: Decoder,
+    block: Block,
+    /// The position of the first message in the block. The bytes before it have been consumed.
+    start: u32,
+    end: u32,
     /// Why the first message cannot be echoed yet.
     pub state: InboxState,
-    /// When the frame timer was started, or `None` while it does not run.
-    pub frame_timer_started: Option<u64>,
 }
 
 /// Why the first message in an inbox cannot be echoed yet.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InboxState {
     /// The end of the message has not arrived.
-    #[default]
-    Incomplete,
-    /// The pending bytes have reached the high-water mark. Whether the message is whole has not been determined. It
-    /// counts as owed, which changes nothing, because the pending bytes are owed as well.
-    AboveHighWater,
+    Incomplete(Decoder),
+    /// The message is whole, and has to wait until fewer bytes are pending. The first so many bytes are the reply of a
+    /// worker, which is echoed as it is.
+    WaitsForRoom(u32),
     /// The message is whole, has this many bytes, and has to be given to a worker.
-    JobWanted(usize),
-    /// A worker has the message that precedes the first one.
-    JobInFlight,
-    /// A worker has returned this reply, which precedes the first message.
-    JobDone(Vec<u8>),
+    JobWanted(u32),
+    /// A worker has a copy of the message, which has this many bytes. Its place is kept for the reply.
+    JobInFlight(u32),
 }
 
 /// Why [`split_messages`] stopped.
@@ -49,94 +41,149 @@ pub(super) enum InboxState {
 pub(super) enum SplitEnd {
     /// The next message does not fit in the room.
     NoRoom,
-    /// The next message is incomplete.
-    Incomplete,
+    /// The next message is incomplete. The decoder knows how far it has searched.
+    Incomplete(Decoder),
     /// The next message has this many bytes and has to be given to a worker.
-    JobWanted(usize),
+    JobWanted(u32),
     /// The next bytes are no message.
     BadFrame(BadFrame),
 }
 
+impl InboxState {
+    /// Returns the state of an inbox whose first message, or the reply in its place, does not fit into the room.
+    pub(super) fn without_room(self) -> Self {
+        match self {
+            Self::WaitsForRoom(reply) => Self::WaitsForRoom(reply),
+            Self::Incomplete(_) | Self::JobWanted(_) | Self::JobInFlight(_) => {
+                Self::WaitsForRoom(0)
+            }
+        }
+    }
+}
+
 impl Inbox {
-    /// Creates an inbox that holds `bytes`, in which `decoder` has searched.
-    pub(super) fn boxed(bytes: &[u8], decoder: Decoder, state: InboxState) -> Box<Self> {
-        Box::new(Self {
-            bytes: bytes.to_vec(),
-            decoder,
+    /// Creates an inbox that holds `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system refuses the memory.
+    pub(super) fn new(
+        bytes: &[u8],
+        state: InboxState,
+        blocks: &mut BlockPool,
+    ) -> Result<Self, OutOfMemory> {
+        let block = blocks.take()?;
+        let mut inbox = Self {
+            block,
+            start: 0,
+            end: 0,
             state,
-            ..Self::default()
-        })
+        };
+        inbox.push(bytes, blocks);
+        Ok(inbox)
     }
 
-    /// Appends new input. This also drops the consumed bytes, at most once a read. Memory grows exactly, by whole
-    /// steps, and never doubles.
-    pub(super) fn push(&mut self, input: &[u8]) {
-        self.bytes.drain(..std::mem::take(&mut self.start));
-        let needed = self.bytes.len() + input.len();
-        if needed > self.bytes.capacity() {
-            self.bytes
-                .reserve_exact(needed.next_multiple_of(INBOX_STEP) - self.bytes.len());
-        }
-        self.bytes.extend_from_slice(input);
+    /// Appends new input, for which there is [room](Self::room). This also drops the consumed bytes, at most once a read.
+    pub(super) fn push(&mut self, input: &[u8], blocks: &mut BlockPool) {
+        let block = blocks.bytes_mut(self.block);
+        block.copy_within(self.range(), 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        let from = self.end as usize;
+        block[from..from + input.len()].copy_from_slice(input);
+        self.end += input.len() as u32;
+    }
+
+    /// Returns how much more input there is room for.
+    pub(super) fn room(&self, blocks: &BlockPool) -> usize {
+        blocks.block_size() - self.len()
+    }
+
+    /// Returns the number of bytes that have not been consumed.
+    pub(super) fn len(&self) -> usize {
+        self.range().len()
     }
 
     /// Returns the bytes that have not been consumed.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[self.start..]
+    pub(super) fn bytes<'a>(&self, blocks: &'a BlockPool) -> &'a [u8] {
+        &blocks.bytes(self.block)[self.range()]
+    }
+
+    /// Returns the block, and the positions in it of the first `n` bytes without the first `skipped`.
+    pub(super) fn part(&self, skipped: usize, n: usize) -> (Block, Range<usize>) {
+        let start = self.start as usize;
+        (self.block, start + skipped..start + n)
     }
 
     /// Splits the bytes that have not been consumed. See [`split_messages`].
-    pub(super) fn split_messages(&mut self, settings: &Settings, room: usize) -> (usize, SplitEnd) {
-        split_messages(settings, &mut self.decoder, &self.bytes[self.start..], room)
+    pub(super) fn split(
+        &self,
+        settings: &Settings,
+        room: usize,
+        blocks: &BlockPool,
+    ) -> (usize, SplitEnd) {
+        let (reply, decoder) = match self.state {
+            InboxState::Incomplete(decoder) => (0, decoder),
+            InboxState::WaitsForRoom(reply) => (reply as usize, Decoder::default()),
+            InboxState::JobWanted(length) => return (0, SplitEnd::JobWanted(length)),
+            InboxState::JobInFlight(_) => return (0, SplitEnd::NoRoom),
+        };
+        let Some(room) = room.checked_sub(reply) else {
+            return (0, SplitEnd::NoRoom);
+        };
+        let (whole, end) = split_messages(settings, decoder, &self.bytes(blocks)[reply..], room);
+        (reply + whole, end)
     }
 
-    /// Drops the first `n` bytes, which are whole messages. The frame timer starts anew for the message after them.
+    /// Drops the first `n` bytes, which are the reply of a worker and whole messages.
     pub(super) fn consume(&mut self, n: usize) {
-        self.start += n;
-        if n > 0 {
-            self.frame_timer_started = None;
+        self.start += n as u32;
+        self.state = InboxState::WaitsForRoom(0);
+    }
+
+    /// Puts the reply of a worker in the place of the message, which has as many bytes.
+    pub(super) fn complete(&mut self, reply: &[u8], blocks: &mut BlockPool) {
+        if let InboxState::JobInFlight(length) = self.state {
+            let (block, place) = self.part(0, length as usize);
+            blocks.bytes_mut(block)[place].copy_from_slice(reply);
+            self.state = InboxState::WaitsForRoom(length);
         }
     }
 
-    /// Returns the timer that runs while no bytes are pending.
-    #[cold]
-    pub(super) fn timer(&self) -> Option<Timer> {
-        if self.waits_for_worker() {
-            return None;
-        }
-        let is_begun = self.frame_timer_started.is_some();
-        Some(if is_begun { Timer::Frame } else { Timer::Idle })
+    /// Returns the block to the pool.
+    pub(super) fn release(self, blocks: &mut BlockPool) {
+        blocks.give(self.block);
     }
 
     /// Returns true if a message has to be given to a worker, or a worker has one.
     pub(super) fn waits_for_worker(&self) -> bool {
         matches!(
             self.state,
-            InboxState::JobWanted(_) | InboxState::JobInFlight
+            InboxState::JobWanted(_) | InboxState::JobInFlight(_)
         )
+    }
+
+    fn range(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
     }
 }
 
-/// Splits `bytes` into messages. Returns how many of the first bytes are whole messages that can be echoed at once, and
-/// why the split stopped. The messages have at most `room` bytes, but a first message always fits.
+/// Splits `bytes`, in which `decoder` has searched, into messages. Returns how many of the first bytes are whole messages
+/// that can be echoed at once, which are at most `room`, and why the split stopped.
 pub(super) fn split_messages(
     settings: &Settings,
-    decoder: &mut Decoder,
+    mut decoder: Decoder,
     bytes: &[u8],
     room: usize,
 ) -> (usize, SplitEnd) {
     let mut whole = 0;
     loop {
         match decoder.decode(settings.framing, &bytes[whole..], settings.max_message) {
-            // This arm precedes the next one because the reply of a worker needs room as well.
-            Decoded::Message(length) if whole > 0 && length > room.saturating_sub(whole) => {
-                return (whole, SplitEnd::NoRoom);
-            }
             Decoded::Message(length) if settings.offload.includes(length) => {
-                return (whole, SplitEnd::JobWanted(length));
+                return (whole, SplitEnd::JobWanted(length as u32));
             }
+            Decoded::Message(length) if length > room - whole => return (whole, SplitEnd::NoRoom),
             Decoded::Message(length) => whole += length,
-            Decoded::Incomplete => return (whole, SplitEnd::Incomplete),
+            Decoded::Incomplete => return (whole, SplitEnd::Incomplete(decoder)),
             Decoded::BadFrame(bad) => return (whole, SplitEnd::BadFrame(bad)),
         }
     }

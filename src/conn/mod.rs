@@ -41,6 +41,9 @@
 //! - *High-water mark*: while this many bytes or more are pending, an open connection reads nothing.
 //! - *Message*: a part of the stream that is echoed only as a whole. The [`Framing`] tells where a message ends.
 //! - *Inbox*: input that cannot be echoed yet. *Job*: a message that a worker thread processes before it is echoed.
+//! - *Block*: the unit of the memory in which pending bytes and inboxes are stored. A connection is guaranteed a few, and
+//!   may take extra ones while there are any. *Offer*: the bytes that a read may return at most. It never exceeds what
+//!   there is memory for, so what was read can always be stored (`conn/block_pool.rs`).
 //! - *Owed*: pending bytes, and whole messages that wait in the inbox or that a worker has.
 //! - *Key*: the number of a connection's slot in the loop, and its token in the poll.
 //! - *Backlog*: the queue of connections whose budget ran out. The queue of a listening socket is the *listen backlog*.
@@ -67,15 +70,15 @@
 //!                         whole, and needs no worker
 //!   socket -> read buffer ----------------------------------------> echo -> socket
 //!                  |                                            ^
-//!                  | incomplete, or has to wait                 | once pending < high water
+//!                  | incomplete, or has to wait                 | once there is room
 //!                  v                                            |
 //!                inbox ------------------ resume ---------------+
 //!                  |                                            |
 //!                  +--- poll_job --> worker --- handle_completion
 //! ```
 //!
-//! An open connection reads nothing while a whole message waits. So the inbox holds less than one message plus one read,
-//! a connection has at most one job in flight, and no message overtakes another. A whole message is owed like a pending
+//! An open connection reads nothing while a whole message waits. So one block is enough for an inbox, a connection has at
+//! most one job in flight, and no message overtakes another. A whole message is owed like a pending
 //! byte: it is delivered before our FIN, and a close that drops it is a reset. Nothing is owed for an incomplete message.
 //! [`Offload`] decides which messages need a worker.
 //!
@@ -144,6 +147,7 @@
 //! ```
 
 // Some modules are `pub(crate)` only so that the tour in `src/lib.rs` can link to them.
+mod block_pool;
 mod checks;
 mod close_reason;
 pub(crate) mod connection;
@@ -163,19 +167,19 @@ mod sim;
 #[cfg(test)]
 mod tests;
 
+pub use block_pool::{BlockPool, OutOfMemory};
 pub use close_reason::CloseReason;
 pub use connection::{Connection, Progress};
 pub use encode::EncodeError;
 #[cfg(feature = "bench")]
 pub(crate) use encode::Overhead;
 pub use framing::{BadFrame, Framing};
-pub(crate) use inbox::INBOX_OVERHEAD;
 pub use messages::WorkerPanicked;
 #[cfg(any(feature = "client", feature = "bench"))]
 pub(crate) use readiness::Readiness;
 pub use readiness::{Ready, ShortRead};
 pub use settings::{Offload, Settings};
-pub use write_buffer::{BufferPool, Buffers, POOLED_BUFFERS, WriteBuffer};
+pub use write_buffer::{Buffers, WriteBuffer};
 
 /// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -122,6 +122,11 @@ impl Readiness {
         self.fatal = FAILED;
     }
 
+    /// Returns true if we have sent a FIN.
+    pub(crate) fn is_fin_sent(self) -> bool {
+        self.fatal & WRITE_CLOSED == 0
+    }
+
     /// Believes that the socket is readable, without an event. The next read tells whether that is true.
     #[cfg(feature = "client")]
     pub(crate) fn assume_readable(&mut self) {
@@ -151,7 +156,7 @@ impl Readiness {
         };
     }
 
-    /// Records that a read returned fewer bytes than the buffer has room for.
+    /// Records that a read returned fewer bytes than it was offered room for.
     pub(crate) fn read_came_short(&mut self) {
         if self.short_read == ShortRead::ProvesEmpty && self.bits & READ_UNTIL_BLOCKED == 0 {
             self.bits &= !READABLE;

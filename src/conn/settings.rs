@@ -8,16 +8,13 @@ use super::readiness::ShortRead;
 pub struct Settings {
     /// High-water mark: while at least this many bytes are pending, the connection reads nothing.
     pub high_water: usize,
-    /// The most bytes that can be pending, apart from a greeting. This is the high-water mark plus the
-    /// read buffer or the longest message, whichever is larger. A write buffer allocates no more than this.
-    pub max_pending: usize,
     /// What a short read proves on this system.
     pub short_read: ShortRead,
     /// How the stream is split into messages.
     pub framing: Framing,
     /// The most bytes that a message may have, header or terminator included.
     pub max_message: usize,
-    /// Which messages a worker processes before they are echoed.
+    /// Which messages a worker processes before they are echoed. If any, see [`Buffers::new`](super::Buffers::new).
     pub offload: Offload,
 }
 
@@ -26,7 +23,6 @@ impl Settings {
     pub fn raw(high_water: usize, short_read: ShortRead) -> Self {
         Self {
             high_water,
-            max_pending: usize::MAX,
             short_read,
             framing: Framing::Raw,
             max_message: usize::MAX,

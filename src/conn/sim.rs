@@ -109,6 +109,10 @@ enum Step {
     // The loop handles its next event, or its backlog.
     Turn,
     SpuriousEvent,
+    /// Other connections take all extra blocks, and keep them.
+    OthersTakeBlocks,
+    /// From now on, the system refuses memory.
+    MemoryRunsOut,
     Peer(PeerStep),
     // The worker.
     Complete,

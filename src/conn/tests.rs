@@ -24,6 +24,12 @@ struct Rig {
     now: u64,
 }
 
+/// Returns a read buffer of `size` bytes, and blocks in which the longest message of most tests has room.
+fn plentiful_buffers(size: usize) -> Buffers {
+    let blocks = BlockPool::new(1 << 16, 2, 8).expect("memory");
+    Buffers::new(size, blocks).expect("memory")
+}
+
 impl Rig {
     fn new(socket: Script) -> Self {
         Self::with_sizes(READ_BUFFER, HIGH_WATER, socket)
@@ -46,7 +52,7 @@ impl Rig {
         Self {
             connection: Connection::new(7, Arc::new(settings), 0),
             socket,
-            buffers: Buffers::new(read_buffer),
+            buffers: plentiful_buffers(read_buffer),
             now: 0,
         }
     }
@@ -677,12 +683,9 @@ mod open {
 
     #[test]
     fn an_empty_greeting_takes_no_buffer() {
-        let mut rig = Rig::paused();
-        rig.run_until_idle();
-        assert_eq!(rig.buffers.pool.len(), 1);
-        let settings = Arc::new(Settings::raw(HIGH_WATER, ShortRead::ProvesEmpty));
-        Connection::new(8, settings, 0).greet(b"", &mut rig.buffers);
-        assert_eq!(rig.buffers.pool.len(), 1);
+        let mut rig = Rig::new(Script::new());
+        rig.connection.greet(b"", &mut rig.buffers);
+        assert_eq!(rig.buffers.blocks.in_use(), 0);
     }
 
     #[test]
@@ -1077,112 +1080,147 @@ mod buffers {
     use super::*;
 
     #[test]
-    fn a_peer_that_keeps_up_takes_no_buffer() {
+    fn a_peer_that_keeps_up_takes_no_block() {
         let mut rig = Rig::new(Script::new().read_gives(&pattern(100)));
         rig.run_until_idle();
-        assert!(rig.buffers.pool.is_empty(), "no buffer was taken");
+        assert_eq!(rig.buffers.blocks.ever_used(), 0);
     }
 
     #[test]
-    fn an_emptied_buffer_returns_to_the_pool() {
+    fn the_blocks_of_delivered_bytes_return_to_the_pool() {
         let mut rig = Rig::paused();
-        assert!(rig.buffers.pool.is_empty());
+        assert_eq!(rig.buffers.blocks.in_use(), 1);
         rig.run_until_idle();
-        assert_eq!(rig.buffers.pool.len(), 1);
+        assert_eq!(rig.buffers.blocks.in_use(), 0);
     }
 
     #[test]
-    fn fault_w5_a_reused_buffer_holds_no_stale_bytes() {
-        let mut rig = Rig::with_sizes(
-            4096,
-            4096,
-            Script::new().read_gives(&[b'A'; 4096]).write_blocks(),
-        );
+    fn a_connection_that_closes_returns_its_blocks() {
+        for mut rig in [
+            Rig::paused(),
+            Rig::framed_with_an_incomplete_message(),
+            Rig::with_a_job_in_flight(),
+        ] {
+            assert_ne!(rig.buffers.blocks.in_use(), 0);
+            rig.ready(error());
+            assert_eq!(rig.connection.state(), State::Closed);
+            assert_eq!(rig.buffers.blocks.in_use(), 0);
+        }
+    }
+
+    #[test]
+    fn fault_w5_a_reused_block_holds_no_stale_bytes() {
+        let socket = Script::new().read_gives(&[b'A'; 4096]).write_blocks();
+        let mut rig = Rig::with_sizes(4096, 4096, socket);
         rig.ready(readable());
         rig.run_until_idle();
-        let capacity = rig.buffers.pool[0].capacity();
 
         let socket = Script::new().read_gives(b"b").write_blocks();
         let mut next = Rig::with_sizes(4096, 4096, socket);
         next.buffers = rig.buffers;
         next.ready(readable());
-        assert!(next.buffers.pool.is_empty(), "the buffer is in use again");
+        assert_eq!(
+            next.buffers.blocks.ever_used(),
+            1,
+            "the block is used again"
+        );
         next.run_until_idle();
         assert_eq!(next.socket.written(), b"b");
-        assert_eq!(next.buffers.pool[0].capacity(), capacity);
     }
 
     #[test]
-    fn the_pool_keeps_at_most_eight_buffers() {
-        let mut pool = Vec::new();
-        let mut buffers: [WriteBuffer; POOLED_BUFFERS + 2] = Default::default();
-        for buffer in &mut buffers {
-            buffer.push(b"data", &mut pool, usize::MAX);
-        }
-        for buffer in &mut buffers {
-            buffer.consume(4);
-            buffer.release(&mut pool);
-        }
-        assert_eq!(pool.len(), POOLED_BUFFERS);
-    }
-
-    #[test]
-    fn a_failed_write_adds_no_buffer_without_memory_to_the_pool() {
-        let mut rig = Rig::paused();
-        rig.socket = Script::new().write_fails(ErrorKind::BrokenPipe);
-        assert_eq!(rig.ready(writable()), Progress::Abort);
-        assert!(rig.buffers.pool.iter().all(|b| b.capacity() > 0));
-    }
-
-    /// Returns the capacity of a buffer that received `first` bytes and then `more`, where at most `max` are expected.
-    fn capacity(first: usize, more: usize, max: usize) -> usize {
-        let (mut buffer, mut pool) = (WriteBuffer::default(), Vec::new());
-        buffer.push(&pattern(first), &mut pool, max);
-        buffer.push(&pattern(more), &mut pool, max);
-        buffer.consume(first + more);
-        buffer.release(&mut pool);
-        pool[0].capacity()
-    }
-
-    #[test]
-    fn memory_grows_by_whole_steps_and_never_doubles() {
-        const STEP: usize = 128 * 1024;
-        for (first, more, expected) in [
-            (1, STEP - 1, STEP),
-            (1, STEP, 2 * STEP),
-            (3 * STEP, 1, 4 * STEP),
-            (1, 1, STEP),
-        ] {
-            assert_eq!(capacity(first, more, usize::MAX), expected);
-        }
-    }
-
-    #[test]
-    fn fault_w3_a_write_buffer_takes_no_more_memory_than_can_be_pending() {
-        const MAX: usize = 320 * 1024;
-        for (first, more, expected) in [(300 * 1024, 1, MAX), (1, MAX - 1, MAX), (MAX, 1, MAX + 1)]
-        {
-            assert_eq!(capacity(first, more, MAX), expected);
-        }
-        assert_eq!(capacity(1, 1, 17 * 1024), 17 * 1024);
-    }
-
-    #[test]
-    fn bytes_keep_their_order_across_the_end_of_the_ring() {
-        let mut pool = Vec::new();
+    fn bytes_keep_their_order_across_blocks() {
+        let mut blocks = BlockPool::new(256, 1, 100).expect("memory");
         let mut buffer = WriteBuffer::default();
         let (mut pushed, mut out) = (0, Vec::<u8>::new());
         let data = pattern(64 * 1024);
         while out.len() < data.len() {
             let more = &data[pushed..(pushed + 1000).min(data.len())];
-            buffer.push(more, &mut pool, usize::MAX);
+            buffer.push(more, &mut blocks).expect("memory");
             pushed += more.len();
-            let front = buffer.front();
-            let n = front.len().min(900);
-            out.extend(&front[..n]);
-            buffer.consume(n);
+            let (slices, count) = buffer.front(&blocks);
+            let front: Vec<u8> = slices[..count]
+                .iter()
+                .flat_map(|slice| slice.to_vec())
+                .collect();
+            let taken = front.len().min(900);
+            out.extend(&front[..taken]);
+            buffer.consume(taken, &mut blocks);
         }
         assert_eq!(out, data);
+        assert_eq!(blocks.in_use(), 0);
+    }
+
+    /// Returns a raw connection of which each block has 8 bytes, and its guaranteed block with 5 bytes pending. There
+    /// are `extra` further blocks.
+    fn with_small_blocks(extra: usize) -> Rig {
+        let socket = Script::new().read_gives(b"hello").write_blocks();
+        let mut rig = Rig::with_sizes(100, 100, socket);
+        rig.buffers.blocks = BlockPool::new(8, 1, extra).expect("memory");
+        assert_eq!(rig.ready(readable()), Progress::Wait);
+        rig.socket.take_calls();
+        rig
+    }
+
+    #[test]
+    fn fault_w3_a_read_is_offered_no_more_than_there_is_memory_for() {
+        for (extra, offered) in [(0, 3), (1, 11), (2, 19)] {
+            let mut rig = with_small_blocks(extra);
+            rig.socket = Script::new().read_gives(&pattern(100));
+            assert_eq!(rig.ready(readable()), Progress::Wait);
+            let read = format!("read({offered}) = {offered}");
+            rig.socket.expect_calls(&[&read]);
+            assert_eq!(rig.connection.pending(), 5 + offered);
+        }
+    }
+
+    #[test]
+    fn fault_w3_a_read_that_fills_a_small_offer_is_not_short() {
+        let mut rig = with_small_blocks(0);
+        rig.socket = Script::new().read_gives(b"abcdef");
+        rig.ready(readable());
+        rig.run_until_idle();
+        assert_eq!(rig.socket.written(), b"helloabcdef");
+    }
+
+    #[test]
+    fn fault_w3_extra_blocks_are_for_every_connection_and_the_guaranteed_one_is_not() {
+        let mut rig = with_small_blocks(1);
+        rig.socket = Script::new().read_gives(&pattern(100));
+        rig.ready(readable());
+        assert_eq!(rig.buffers.blocks.extra_bytes(), 0);
+
+        // Another connection has its own block, and gets everything through it.
+        let data = pattern(50);
+        let mut socket = Script::new().read_gives(&data);
+        for _ in 0..data.len() {
+            socket = socket.write_takes(1).write_blocks();
+        }
+        let mut other = Rig::with_sizes(100, 100, socket);
+        other.buffers = rig.buffers;
+        while other.socket.written().len() < data.len() {
+            other.ready(readable_and_writable());
+        }
+        assert_eq!(other.socket.written(), data);
+    }
+
+    #[test]
+    fn fault_w11_a_refused_block_resets_the_connection() {
+        let socket = Script::new()
+            .read_gives(b"hello")
+            .write_takes(2)
+            .write_blocks();
+        let mut rig = Rig::new(socket.read_ends());
+        rig.buffers.blocks.is_exhausted = true;
+        assert_eq!(rig.ready(readable()), Progress::Abort);
+        assert_eq!(rig.ended_by(), CloseReason::NoMemory);
+
+        let mut rig = Rig::framed_with_an_incomplete_message();
+        rig.socket = Script::new().read_gives(b"c\n").write_blocks();
+        rig.buffers.blocks.is_exhausted = true;
+        assert_eq!(rig.ready(readable()), Progress::Abort);
+        assert_eq!(rig.ended_by(), CloseReason::NoMemory);
+        assert_eq!(rig.buffers.blocks.in_use(), 0);
     }
 }
 

@@ -1,17 +1,13 @@
 //! How many connections a server accepts, and the most memory that they can take. Both are fixed at the start.
-//!
-//! The bound holds because each part is bounded. A server stops reading from a peer whose pending bytes reach the
-//! high-water mark, so at most the mark and one read or one message are pending. Buffers grow to the exact size needed.
 
-use super::per_address::ADDRESS_BYTES;
-use super::run_queue::RUN_QUEUE_BYTES;
-use super::slot::SLOT_BYTES;
-use super::workers::{QUEUE_BYTES, REPLY_BYTES};
+use super::memory_limit::resident_memory;
+use super::memory_needs::MemoryNeeds;
 use super::{Config, StartError, platform};
-use crate::conn::{INBOX_OVERHEAD, POOLED_BUFFERS};
 
 /// The most connections if the configuration sets no number. Their slots take 10 MB.
 pub const DEFAULT_CONNECTIONS: usize = 65_536;
+
+const MIB: u64 = 1 << 20;
 
 /// Descriptors that are not connections: standard streams, the poll, the waker, signals and 16 listeners.
 const RESERVED: u64 = 32;
@@ -22,58 +18,57 @@ const RESERVED_LISTENERS: usize = 16;
 pub(super) struct Capacity {
     /// The most connections at once.
     pub connections: usize,
+    /// The number of connections before the limit of memory has reduced it.
+    without_memory_limit: usize,
     /// The most descriptors that the process may open. `None` if the system does not limit sockets that way, or does not
     /// tell the limit.
-    pub descriptors: Option<u64>,
+    descriptors: Option<u64>,
 }
 
 impl Capacity {
-    /// Raises the descriptor limit as far as needed. If the configuration sets no number of connections, a lower limit
-    /// reduces that number.
+    /// Raises the descriptor limit as far as needed. If the configuration sets no number of connections, the limits of
+    /// descriptors and of memory reduce that number.
     ///
     /// # Errors
     ///
-    /// Returns an error if the limit is too low for the configured number of connections, or for one connection.
-    pub(super) fn claim(config: &Config) -> Result<Self, StartError> {
+    /// Returns an error if a limit is too low for the configured number of connections, or for one connection.
+    pub(super) fn claim(config: &Config, memory: &MemoryNeeds) -> Result<Self, StartError> {
         let wanted = config.max_connections;
         let others = RESERVED + config.listen.len().saturating_sub(RESERVED_LISTENERS) as u64;
         let needed = wanted.unwrap_or(DEFAULT_CONNECTIONS) as u64 + others;
         let descriptors = platform::raise_descriptor_limit(needed);
-        Self::within(wanted, others, descriptors)
-    }
-
-    /// Returns the most memory that the connections can take in the process, in bytes.
-    ///
-    /// The sum has these parts: every connection, and one more, because a growing buffer is copied; the read buffer; the
-    /// buffer pool; and messages of closed connections that workers still have.
-    pub(super) fn memory_bound(&self, config: &Config) -> usize {
-        let connections = self.connections.saturating_add(1);
-        let pending = config.max_pending().max(config.max_banner_len());
-        let orphan = job_bytes(config).saturating_add(QUEUE_BYTES);
-        [
-            connections.saturating_mul(connection_bytes(config, pending)),
-            POOLED_BUFFERS.saturating_mul(pending),
-            config.workers.saturating_mul(orphan),
-            config.read_buffer,
-        ]
-        .into_iter()
-        .fold(0, usize::saturating_add)
+        Self::within_descriptors(wanted, others, descriptors)?.within_memory(wanted, memory)
     }
 
     /// Describes the limits for the log.
-    pub(super) fn describe(&self, config: &Config) -> String {
-        let connections = self.connections;
-        let memory = self.memory_bound(config).div_ceil(1 << 20);
+    pub(super) fn describe(&self, memory: &MemoryNeeds) -> String {
         let descriptors = match self.descriptors {
             Some(limit) => format!("{limit} descriptors"),
             None => "no known limit of descriptors".into(),
         };
+        let lowered = match self.without_memory_limit {
+            before if before > self.connections => {
+                format!("lowered from {before} to fit the memory; ")
+            }
+            _ => String::new(),
+        };
+        let bound = memory.bound(self.connections);
+        let source = match memory.is_limiting(self.connections) {
+            true => memory.limit.source.to_string(),
+            false => "if no client reads".into(),
+        };
+        let in_use = resident_memory().map_or(String::new(), |bytes| {
+            format!(", {} MiB in use now", bytes.div_ceil(MIB))
+        });
         format!(
-            "up to {connections} connections ({descriptors}); worst case {memory} MiB of process memory if no client reads"
+            "up to {} connections ({lowered}{descriptors}); at most {} MiB of process memory ({source}){in_use}; kernel \
+             buffers come on top, up to 9.6 MB for a client that does not read (--socket-buffer)",
+            self.connections,
+            bound.div_ceil(MIB as usize)
         )
     }
 
-    fn within(
+    fn within_descriptors(
         wanted: Option<usize>,
         others: u64,
         descriptors: Option<u64>,
@@ -91,152 +86,145 @@ impl Capacity {
         }
         Ok(Self {
             connections,
+            without_memory_limit: connections,
             descriptors,
         })
     }
-}
 
-/// Returns the most memory of one connection in bytes: its slot, its places in queues, the counter of its address, its
-/// pending bytes, its queued messages and the message that a worker has.
-fn connection_bytes(config: &Config, pending: usize) -> usize {
-    // The backlog, and with workers the queue for them.
-    let queues = if config.workers > 0 { 2 } else { 1 };
-    let address = config.max_per_ip.map_or(0, |_| ADDRESS_BYTES);
-    let inbox = match config.max_message_len() {
-        0 => 0,
-        message => config
-            .read_buffer
-            .saturating_add(message)
-            .saturating_add(INBOX_OVERHEAD),
-    };
-    [pending, inbox, job_bytes(config)].into_iter().fold(
-        SLOT_BYTES + queues * RUN_QUEUE_BYTES + address,
-        usize::saturating_add,
-    )
-}
-
-/// Returns the most memory of a message on its way to a worker and back, in bytes.
-fn job_bytes(config: &Config) -> usize {
-    match config.workers {
-        0 => 0,
-        _ => config.max_message_len().saturating_add(REPLY_BYTES),
+    fn within_memory(
+        self,
+        wanted: Option<usize>,
+        memory: &MemoryNeeds,
+    ) -> Result<Self, StartError> {
+        let default = self
+            .connections
+            .min(memory.connections_with_extra_blocks())
+            .max(1);
+        let connections = wanted.unwrap_or(default);
+        let needed = memory.of_connections(connections);
+        if needed > memory.limit.bytes {
+            return Err(StartError::Memory {
+                connections,
+                needed,
+                limit: memory.limit,
+            });
+        }
+        Ok(Self {
+            connections,
+            ..self
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::memory_limit::{MemoryLimit, MemorySource};
     use super::*;
-    use crate::conn::Framing;
-    use crate::net::Listen;
+
+    const PLENTY: usize = 1 << 40;
+
+    fn within_descriptors(wanted: Option<usize>, limit: Option<u64>) -> Result<usize, String> {
+        Capacity::within_descriptors(wanted, RESERVED, limit)
+            .map(|capacity| capacity.connections)
+            .map_err(|refused| refused.to_string())
+    }
+
+    /// Returns the number of connections of a server that may take `max_memory` bytes.
+    fn within_memory(wanted: Option<usize>, max_memory: usize) -> Result<Capacity, String> {
+        let config = Config {
+            max_memory: Some(max_memory),
+            ..Config::default()
+        };
+        let memory = MemoryNeeds::of(&config);
+        Capacity::within_descriptors(wanted, RESERVED, None)
+            .and_then(|capacity| capacity.within_memory(wanted, &memory))
+            .map_err(|refused| refused.to_string())
+    }
 
     #[test]
     fn without_a_configured_number_the_descriptor_limit_decides() {
-        assert_eq!(
-            Capacity::within(None, RESERVED, Some(1024))
-                .unwrap()
-                .connections,
-            1024 - 32
-        );
-        assert_eq!(
-            Capacity::within(None, RESERVED, Some(1 << 20))
-                .unwrap()
-                .connections,
-            65_536
-        );
-        assert_eq!(
-            Capacity::within(None, RESERVED, None).unwrap().connections,
-            65_536
-        );
-        assert_eq!(
-            Capacity::within(None, RESERVED, Some(33))
-                .unwrap()
-                .connections,
-            1
-        );
-    }
-
-    fn bound(connections: usize, config: &Config) -> usize {
-        let capacity = Capacity {
-            connections,
-            descriptors: None,
-        };
-        capacity.memory_bound(config)
-    }
-
-    #[test]
-    fn the_memory_bound_counts_messages_that_workers_have_of_closed_connections() {
-        let bound = |workers| {
-            let config = Config {
-                listen: vec![(Listen::Wildcard(7), Framing::Line)],
-                max_message: 1 << 20,
-                workers,
-                ..Config::default()
-            };
-            bound(1, &config)
-        };
-        assert_eq!(
-            bound(100) - bound(1),
-            99 * ((1 << 20) + QUEUE_BYTES + REPLY_BYTES)
-        );
-    }
-
-    #[test]
-    fn fault_w3_pending_bytes_are_bounded_by_the_high_water_mark_and_one_read_or_message_or_by_the_banner()
-     {
-        let peer = "{peer}".repeat(100);
-        // "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535" has 47 bytes.
-        for (framing, read_buffer, max_message, banner, pending) in [
-            (Framing::Raw, 5000, 9000, "", 1000 + 5000),
-            (Framing::Line, 5000, 4000, "", 1000 + 5000),
-            (Framing::Line, 5000, 9000, "", 1000 + 9000),
-            (Framing::Raw, 1, 0, "hello", 1000 + 1),
-            (Framing::Raw, 1, 0, &peer, 4700),
+        for (limit, connections) in [
+            (Some(1024), 1024 - 32),
+            (Some(1 << 20), 65_536),
+            (None, 65_536),
+            (Some(33), 1),
         ] {
-            let config = Config {
-                listen: vec![(Listen::Wildcard(7), framing)],
-                high_water: 1000,
-                read_buffer,
-                max_message,
-                banner: banner.into(),
-                ..Config::default()
-            };
-            let inbox = if framing.has_messages() {
-                read_buffer + max_message + INBOX_OVERHEAD
-            } else {
-                0
-            };
-            let each = bound(2, &config) - bound(1, &config);
-            assert_eq!(
-                each,
-                SLOT_BYTES + RUN_QUEUE_BYTES + pending + inbox,
-                "{config:?}"
-            );
+            assert_eq!(within_descriptors(None, limit), Ok(connections));
         }
     }
 
     #[test]
     fn a_descriptor_limit_too_low_for_one_connection_is_an_error() {
-        let refused = Capacity::within(None, RESERVED, Some(32)).unwrap_err();
+        let refused = within_descriptors(None, Some(32)).expect_err("the limit is too low");
         assert_eq!(
-            refused.to_string(),
+            refused,
             "33 descriptors are needed to serve 1 connections at once; the limit is 32 (ulimit -Hn raises it)"
         );
     }
 
     #[test]
     fn fault_l2_a_number_over_the_descriptor_limit_is_an_error_that_names_both_numbers() {
-        assert_eq!(
-            Capacity::within(Some(992), RESERVED, Some(1024))
-                .unwrap()
-                .connections,
-            992
-        );
-        let message = Capacity::within(Some(993), RESERVED, Some(1024))
-            .unwrap_err()
-            .to_string();
+        assert_eq!(within_descriptors(Some(992), Some(1024)), Ok(992));
+        let message = within_descriptors(Some(993), Some(1024)).expect_err("the limit is too low");
         assert!(
             message.contains("993") && message.contains("1025") && message.contains("1024"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn fault_l6_without_a_configured_number_connections_fit_into_half_of_the_memory() {
+        let all = within_memory(None, PLENTY).expect("enough memory");
+        assert_eq!(all.connections, DEFAULT_CONNECTIONS);
+        let few = within_memory(None, 64 << 20).expect("enough memory");
+        let memory = MemoryNeeds::of(&Config {
+            max_memory: Some(64 << 20),
+            ..Config::default()
+        });
+        assert!((1900..2048).contains(&few.connections), "{few:?}");
+        assert!(memory.of_connections(few.connections) <= 33 << 20);
+        let lowered = format!(
+            "up to {} connections (lowered from 65536 to fit",
+            few.connections
+        );
+        let line = few.describe(&memory);
+        assert!(line.starts_with(&lowered), "{line}");
+        assert!(
+            line.contains("at most 64 MiB of process memory (--max-memory)"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn fault_l6_a_configured_number_that_does_not_fit_is_an_error_that_names_both_numbers() {
+        assert!(within_memory(Some(1000), 20 << 20).is_ok());
+        let message = within_memory(Some(2000), 20 << 20).expect_err("too little memory");
+        assert!(
+            message.contains("2000 connections")
+                && message.contains("20971520")
+                && message.contains("--max-memory"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn the_bound_is_what_the_connections_could_use_if_that_is_less_than_the_limit() {
+        let config = Config {
+            max_memory: Some(PLENTY),
+            ..Config::default()
+        };
+        let memory = MemoryNeeds::of(&config);
+        let capacity = Capacity::within_descriptors(Some(10), RESERVED, None).expect("10");
+        let line = capacity.describe(&memory);
+        // 64 KiB and a read of 256 KiB each.
+        assert!(
+            line.contains("at most 4 MiB of process memory (if no client reads)"),
+            "{line}"
+        );
+        let limit = MemoryLimit {
+            bytes: PLENTY,
+            source: MemorySource::Configured,
+        };
+        assert_eq!(memory.limit, limit);
     }
 }

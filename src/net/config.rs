@@ -44,7 +44,8 @@ pub struct Config {
     pub keepalive: Option<Duration>,
     /// The most clients that the kernel queues for a listener. The system may clamp it.
     pub backlog: u32,
-    /// The size of the read buffer in bytes, at least 1. All connections share one.
+    /// The size of the read buffer in bytes, at least 1. All connections share one. With workers it is no longer than the
+    /// longest message or 16 KiB, whichever is more.
     pub read_buffer: usize,
     /// The server stops reading from a peer that has this many bytes pending.
     pub high_water: usize,
@@ -56,6 +57,10 @@ pub struct Config {
     pub simulated_work: Duration,
     /// Which messages go to the workers.
     pub offload: OffloadPolicy,
+    /// The most memory in bytes that connections hold in the process: pending bytes, unfinished messages, jobs and
+    /// replies. The kernel's buffers come on top. `None` means the [default of the
+    /// system](super::MemoryLimit::default_of_system).
+    pub max_memory: Option<usize>,
     /// SO_SNDBUF and SO_RCVBUF in bytes. `None` leaves them to the system's autotuning.
     pub socket_buffer: Option<usize>,
 }
@@ -113,19 +118,13 @@ impl Default for Config {
             workers: 0,
             simulated_work: Duration::ZERO,
             offload: OffloadPolicy::All,
+            max_memory: None,
             socket_buffer: None,
         }
     }
 }
 
 impl Config {
-    /// Returns the most pending bytes of a connection, its banner apart. Nothing is read from a peer at the high-water
-    /// mark, and below the mark one read or one message may be added.
-    pub(super) fn max_pending(&self) -> usize {
-        let added = self.read_buffer.max(self.max_message_len());
-        self.high_water.saturating_add(added)
-    }
-
     /// Replaces `text` by the banner for the client at `peer` on connection number `id`.
     pub(super) fn write_banner(&self, text: &mut String, peer: SocketAddr, id: u64) -> fmt::Result {
         text.clear();

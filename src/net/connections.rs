@@ -46,7 +46,7 @@ use super::run_queue::RunQueue;
 use super::slot::{CoarseTime, Kernel, Slot};
 use super::socket::reset_on_close;
 use super::timers::{NEVER, TimerNode, Timers};
-use super::workers::{Completion, WorkerPool};
+use super::workers::WorkerPool;
 use super::{Config, Stats, bind, platform};
 use crate::conn::{Buffers, CloseReason, Connection, Progress, Settings, Timer};
 
@@ -81,6 +81,7 @@ impl Connections {
     /// Reserves room for `capacity` connections, whose keys are below `capacity`.
     pub(super) fn new(
         capacity: usize,
+        buffers: Buffers,
         registry: Registry,
         workers: Option<WorkerPool>,
         config: Arc<Config>,
@@ -97,7 +98,7 @@ impl Connections {
                 Timer::Session => config.session_timeout,
                 Timer::Linger => Some(LINGER),
             }),
-            buffers: Buffers::new(config.read_buffer),
+            buffers,
             kernel: Kernel {
                 registry,
                 user_timeout: UserTimeout::new(&config),
@@ -125,18 +126,22 @@ impl Connections {
 
     /// Gives the workers' replies to their connections and runs these, then gives the workers new messages.
     pub(super) fn run_completed(&mut self, now: u64) {
-        let Some(offload) = &self.offload else { return };
-        for Completion { slot, outcome } in offload.workers.take_completions() {
-            let key = slot.key;
+        let Some(offload) = &mut self.offload else {
+            return;
+        };
+        let completions = offload.workers.take_completions();
+        for completion in &completions {
             // The connection may have closed since, and its key may belong to another connection.
-            if let Some(slot) = slot.resolve(&mut self.slots) {
+            if let Some(slot) = completion.slot.resolve(&mut self.slots) {
                 slot.in_worker_pool = false;
-                slot.connection.handle_completion(outcome);
-                self.drive(key, now);
+                let reply = completion.outcome.map(|()| &completion.message[..]);
+                slot.connection.handle_completion(reply, &mut self.buffers);
+                self.drive(completion.slot.key, now);
             }
         }
         if let Some(offload) = &mut self.offload {
-            offload.submit_jobs(&mut self.slots);
+            offload.workers.recycle(completions);
+            offload.submit_jobs(&mut self.slots, &self.buffers);
         }
     }
 
@@ -334,7 +339,7 @@ impl Connections {
             }
             Progress::Offload if !slot.in_offload_queue => {
                 if let Some(offload) = &mut self.offload {
-                    offload.push(key, &mut self.slots);
+                    offload.push(key, &mut self.slots, &self.buffers);
                 }
             }
             // `Slot::drive` has sent the FIN or taken the error. Connections in a queue keep their place there.
@@ -385,7 +390,7 @@ impl Connections {
                 "conn {id} from {peer}: {reason} ({count} failed connections since the last such line)"
             );
         }
-        if in_worker_pool && let Some(offload) = &self.offload {
+        if in_worker_pool && let Some(offload) = &mut self.offload {
             offload.workers.withdraw(id);
         }
         self.stats.echoed += connection.echoed();

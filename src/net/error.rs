@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::{error, fmt, io};
 
+use super::memory_limit::MemoryLimit;
 use super::platform;
+use crate::conn::OutOfMemory;
 
 /// The reason why a server cannot start.
 #[derive(Debug)]
@@ -26,6 +28,17 @@ pub enum StartError {
         /// The descriptors that the process may open.
         limit: u64,
     },
+    /// The limit of memory is too low for the configured connections, or for one connection.
+    Memory {
+        /// The configured number of connections, or 1.
+        connections: usize,
+        /// The bytes that they need.
+        needed: usize,
+        /// The bytes that they may take.
+        limit: MemoryLimit,
+    },
+    /// The system refuses the memory for the buffers and the slots.
+    OutOfMemory(OutOfMemory),
     /// The poll cannot be created.
     Poll(io::Error),
     /// A worker thread cannot be started.
@@ -53,6 +66,19 @@ impl fmt::Display for StartError {
                     "{needed} descriptors are needed to serve {connections} connections at once; the limit is {limit} (ulimit -Hn raises it)"
                 )
             }
+            Self::Memory {
+                connections,
+                needed,
+                limit: MemoryLimit { bytes, source },
+            } => {
+                write!(
+                    f,
+                    "{needed} bytes of memory are needed to serve {connections} connections at once; the limit is {bytes} ({source}; --max-memory sets it)"
+                )
+            }
+            Self::OutOfMemory(OutOfMemory) => {
+                f.write_str("the system refuses the memory for the buffers and the slots")
+            }
             Self::Poll(source) => write!(f, "cannot create the poll: {source}"),
             Self::Workers(source) => write!(f, "cannot start a worker thread: {source}"),
         }
@@ -61,3 +87,9 @@ impl fmt::Display for StartError {
 
 /// The message contains the error of the system, so there is no `source` that would repeat it.
 impl error::Error for StartError {}
+
+impl From<OutOfMemory> for StartError {
+    fn from(refused: OutOfMemory) -> Self {
+        Self::OutOfMemory(refused)
+    }
+}

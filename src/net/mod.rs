@@ -9,7 +9,7 @@
 //! | `run_queue.rs`, `timers.rs` | queues of connections and their deadlines |
 //! | `offload.rs`, `workers.rs` | messages that worker threads process |
 //! | `capacity.rs`, `bind.rs`, `config.rs` | what is decided before the loop starts |
-//! | `memory_limit.rs`, `cgroup.rs` | the memory that the process may use |
+//! | `memory_limit.rs`, `cgroup.rs`, `memory_needs.rs` | the most memory that connections may hold, its default, and what it is for |
 //! | `signals.rs`, `handle.rs` | how other threads and signals reach the loop |
 //! | `threads.rs` | starting a thread where the system may refuse one |
 //! | `outbound.rs` | connections of the client and the load generator |
@@ -27,6 +27,7 @@ mod handle;
 mod listener;
 mod log_throttle;
 mod memory_limit;
+mod memory_needs;
 mod offload;
 #[cfg(any(feature = "client", feature = "bench"))]
 pub(crate) mod outbound;

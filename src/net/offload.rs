@@ -8,7 +8,8 @@ use slab::Slab;
 
 use super::run_queue::{RunQueue, SlotRef};
 use super::slot::Slot;
-use super::workers::{Job, WorkerPool};
+use super::workers::WorkerPool;
+use crate::conn::Buffers;
 
 /// The worker threads and the connections that wait for room in their queue.
 pub(super) struct OffloadQueue {
@@ -26,26 +27,23 @@ impl OffloadQueue {
     }
 
     /// Adds a connection that has a message for a worker.
-    pub(super) fn push(&mut self, key: usize, slots: &mut Slab<Slot>) {
+    pub(super) fn push(&mut self, key: usize, slots: &mut Slab<Slot>, buffers: &Buffers) {
         slots[key].in_offload_queue = true;
         self.waiting.push(key, slots);
-        self.submit_jobs(slots);
+        self.submit_jobs(slots, buffers);
     }
 
     /// Gives the workers as many messages as their queue has room for, first come, first served.
-    pub(super) fn submit_jobs(&mut self, slots: &mut Slab<Slot>) {
+    pub(super) fn submit_jobs(&mut self, slots: &mut Slab<Slot>, buffers: &Buffers) {
         while self.workers.has_room()
             && let Some(key) = self.waiting.pop(slots)
         {
             let slot = &mut slots[key];
             slot.in_offload_queue = false;
-            if let Some(message) = slot.connection.poll_job() {
+            let id = slot.connection.id();
+            if let Some(message) = slot.connection.poll_job(buffers) {
                 slot.in_worker_pool = true;
-                let id = slot.connection.id();
-                self.workers.submit(Job {
-                    slot: SlotRef { key, id },
-                    message,
-                });
+                self.workers.submit(SlotRef { key, id }, message);
             }
         }
     }

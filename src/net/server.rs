@@ -66,6 +66,7 @@ use super::acceptor::Acceptor;
 use super::capacity::Capacity;
 use super::connections::{Connections, KEYS_END};
 use super::listener::Listener;
+use super::memory_needs::MemoryNeeds;
 use super::poll::{self, EVENTS_PER_WAIT};
 use super::signals::{SignalRequest, Signals};
 use super::timers::{NEVER, nanoseconds};
@@ -138,15 +139,17 @@ impl Server {
 
     /// Binds like [`bind`](Self::bind), with `work` as the function that workers apply to each message.
     pub(super) fn bind_with(config: Config, work: Work) -> Result<Self, StartError> {
-        let capacity = Capacity::claim(&config)?;
-        info!("{}", capacity.describe(&config));
+        let memory = MemoryNeeds::of(&config);
+        let capacity = Capacity::claim(&config, &memory)?;
+        let buffers = memory.buffers(capacity.connections)?;
+        info!("{}", capacity.describe(&memory));
         let poll = Poll::new().map_err(StartError::Poll)?;
         let registry = poll.registry().try_clone().map_err(StartError::Poll)?;
         let handle = Handle::new(Waker::new(&registry, WAKER).map_err(StartError::Poll)?);
         let listeners = listeners(&config, &registry)?;
         let addresses = listeners.iter().map(|listener| listener.address).collect();
         let workers = (config.workers > 0)
-            .then(|| WorkerPool::start(config.workers, &work, handle.clone()))
+            .then(|| WorkerPool::start(config.workers, config.max_message, &work, handle.clone()))
             .transpose()
             .map_err(StartError::Workers)?;
         let config = Arc::new(config);
@@ -157,6 +160,7 @@ impl Server {
             acceptor: Acceptor::new(listeners, config.when_full),
             connections: Connections::new(
                 capacity.connections,
+                buffers,
                 registry,
                 workers,
                 Arc::clone(&config),
@@ -364,7 +368,6 @@ fn listeners(config: &Config, registry: &Registry) -> Result<Vec<Listener>, Star
         .map(|(index, (listen, framing))| {
             let settings = Settings {
                 high_water: config.high_water,
-                max_pending: config.max_pending(),
                 short_read: platform::SHORT_READ,
                 framing: *framing,
                 max_message: config.max_message,

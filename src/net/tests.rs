@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 
 use super::run_queue::SlotRef;
-use super::workers::{Job, Work, WorkerPool};
+use super::workers::{Work, WorkerPool};
 use super::{Config, Handle, Listen, OffloadPolicy, Outcome, Server, Stats};
 use crate::conn::{CloseReason, Framing};
 
@@ -313,7 +313,7 @@ impl GatedWork {
     fn function(&self) -> Work {
         let Self { gate, seen } = self.clone();
         Arc::new(move |message| {
-            seen.lock().expect("no panic here").push(message.clone());
+            seen.lock().expect("no panic here").push(message.to_vec());
             drop(gate.lock().expect("no panic here"));
             assert!(message != POISON, "a worker panics because a test wants it");
         })
@@ -539,19 +539,15 @@ fn seed_s2_4_the_job_queue_is_bounded() {
     let poll = mio::Poll::new().expect("a poll");
     let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
     let gate = work.shut();
-    let pool = WorkerPool::start(2, &work.function(), Handle::new(waker)).expect("threads");
-    let submit = |id| {
-        let message = Vec::new();
-        let slot = SlotRef { key: 0, id };
-        pool.submit(Job { slot, message });
-    };
-    submit(1);
-    submit(2);
+    let mut pool = WorkerPool::start(2, 1, &work.function(), Handle::new(waker)).expect("threads");
+    let submit = |pool: &mut WorkerPool, id| pool.submit(SlotRef { key: 0, id }, b"!");
+    submit(&mut pool, 1);
+    submit(&mut pool, 2);
     work.await_seen(2);
     let mut queued = 0;
     while pool.has_room() {
         queued += 1;
-        submit(2 + queued);
+        submit(&mut pool, 2 + queued);
     }
     assert_eq!(queued, 32, "16 jobs for each worker");
     pool.withdraw(3);
@@ -565,6 +561,7 @@ fn seed_s2_4_the_job_queue_is_bounded() {
         assert!(Instant::now() < until, "{done:?}");
         let completions = pool.take_completions();
         done.extend(completions.iter().map(|completion| completion.slot.id));
+        pool.recycle(completions);
         thread::sleep(Duration::from_millis(1));
     }
     done.sort_unstable();

@@ -1,8 +1,11 @@
 //! Worker threads: messages go out, replies come back.
 //!
-//! The loop never waits for a worker. The queue of jobs is bounded, and a worker puts its reply where the loop looks
+//! The loop never waits for a worker. The number of jobs is bounded, and a worker puts its reply where the loop looks
 //! before every wait. The worker then wakes the loop, unless another reply was there already: one wake serves a batch
 //! of replies. No thread joins a worker, so a busy worker cannot hold up the end of the process.
+//!
+//! A worker gets a copy of the message, in one of as many buffers as there can be jobs. The buffers are allocated at the
+//! start and used again and again.
 
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
@@ -20,34 +23,36 @@ use crate::conn::WorkerPanicked;
 /// memory.
 const QUEUE_PER_WORKER: usize = 16;
 
-/// The memory of the job queue per worker in bytes, without the messages.
-pub(super) const QUEUE_BYTES: usize = QUEUE_PER_WORKER * size_of::<Job>();
+/// The most jobs per worker: those in the queue and the one that the worker processes. A job whose reply the loop has not
+/// taken counts, too.
+const JOBS_PER_WORKER: usize = QUEUE_PER_WORKER + 1;
 
-/// The most memory of a reply in the lists of replies, in bytes: two places in the list that the loop has taken, and three
-/// in the next list, which grows by doubling and is copied.
-pub(super) const REPLY_BYTES: usize = 5 * size_of::<Completion>();
-
-/// The function that workers apply to each message.
-pub(super) type Work = Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>;
+/// The function that workers apply to each message. The reply has as many bytes as the message, so it has room in the
+/// message's place.
+pub(super) type Work = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
 
 /// Worker threads and the queues to and from them.
 pub(super) struct WorkerPool {
     state: Arc<PoolState>,
-    capacity: usize,
+    /// Buffers without a job. Each has room for the longest message.
+    free_buffers: Vec<Vec<u8>>,
+    /// The list in which the loop takes replies.
+    taken: Vec<Completion>,
 }
 
 /// A message of a connection on its way to a worker.
-pub(super) struct Job {
+struct Job {
     /// The connection. It may have closed by the time of the reply.
-    pub slot: SlotRef,
-    pub message: Vec<u8>,
+    slot: SlotRef,
+    message: Vec<u8>,
 }
 
 /// The result of a job.
 pub(super) struct Completion {
     pub slot: SlotRef,
     /// The reply.
-    pub outcome: Result<Vec<u8>, WorkerPanicked>,
+    pub message: Vec<u8>,
+    pub outcome: Result<(), WorkerPanicked>,
 }
 
 struct PoolState {
@@ -62,20 +67,45 @@ struct Jobs {
     is_closed: bool,
 }
 
+/// Returns the most memory of the jobs of all workers, in bytes.
+pub(super) fn memory_of_jobs(workers: usize, max_message: usize) -> usize {
+    let places = size_of::<Vec<u8>>() + size_of::<Job>() + 2 * size_of::<Completion>();
+    let job = max_message.saturating_add(places);
+    workers.saturating_mul(JOBS_PER_WORKER).saturating_mul(job)
+}
+
 impl WorkerPool {
-    /// Starts `workers` threads that apply `work` to messages and wake the loop of `handle` for their replies.
-    pub(super) fn start(workers: usize, work: &Work, handle: Handle) -> io::Result<Self> {
-        let capacity = workers * QUEUE_PER_WORKER;
+    /// Starts `workers` threads that apply `work` to messages of at most `max_message` bytes and wake the loop of `handle`
+    /// for their replies.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system refuses a thread, or the memory for the jobs.
+    pub(super) fn start(
+        workers: usize,
+        max_message: usize,
+        work: &Work,
+        handle: Handle,
+    ) -> io::Result<Self> {
+        let jobs = workers * JOBS_PER_WORKER;
+        let mut free_buffers = with_capacity(jobs)?;
+        for _ in 0..jobs {
+            free_buffers.push(with_capacity(max_message)?);
+        }
         let state = Arc::new(PoolState {
             jobs: Mutex::new(Jobs {
-                queue: VecDeque::with_capacity(capacity),
+                queue: with_capacity(jobs)?.into(),
                 is_closed: false,
             }),
             changed: Condvar::new(),
-            completions: Mutex::default(),
+            completions: Mutex::new(with_capacity(jobs)?),
             handle,
         });
-        let pool = Self { state, capacity };
+        let pool = Self {
+            state,
+            free_buffers,
+            taken: with_capacity(jobs)?,
+        };
         for number in 1..=workers {
             let (state, work) = (Arc::clone(&pool.state), Arc::clone(work));
             threads::spawn(&format!("worker {number}"), move || state.run_jobs(&work))?;
@@ -83,20 +113,30 @@ impl WorkerPool {
         Ok(pool)
     }
 
-    /// Returns true if the queue has room for another job.
+    /// Returns true if there is room for another job.
     pub(super) fn has_room(&self) -> bool {
-        lock(&self.state.jobs).queue.len() < self.capacity
+        !self.free_buffers.is_empty()
     }
 
     /// Adds a job to the queue. The caller has checked that there is [room](Self::has_room).
-    pub(super) fn submit(&self, job: Job) {
+    pub(super) fn submit(&mut self, slot: SlotRef, message: &[u8]) {
+        let mut buffer = self.free_buffers.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.extend_from_slice(message);
+        let job = Job {
+            slot,
+            message: buffer,
+        };
         lock(&self.state.jobs).queue.push_back(job);
         self.state.changed.notify_one();
     }
 
     /// Removes the job of connection `id`, if no worker has started it.
-    pub(super) fn withdraw(&self, id: u64) {
-        lock(&self.state.jobs).queue.retain(|job| job.slot.id != id);
+    pub(super) fn withdraw(&mut self, id: u64) {
+        let queue = &mut lock(&self.state.jobs).queue;
+        let place = queue.iter().position(|job| job.slot.id == id);
+        let job = place.and_then(|place| queue.remove(place));
+        self.free_buffers.extend(job.map(|job| job.message));
     }
 
     /// Returns true if there are replies.
@@ -104,9 +144,18 @@ impl WorkerPool {
         !lock(&self.state.completions).is_empty()
     }
 
-    /// Takes all replies.
-    pub(super) fn take_completions(&self) -> Vec<Completion> {
-        mem::take(&mut *lock(&self.state.completions))
+    /// Takes all replies. They go to [`recycle`](Self::recycle) afterwards.
+    pub(super) fn take_completions(&mut self) -> Vec<Completion> {
+        let mut taken = mem::take(&mut self.taken);
+        mem::swap(&mut taken, &mut *lock(&self.state.completions));
+        taken
+    }
+
+    /// Makes the buffers of replies free again.
+    pub(super) fn recycle(&mut self, mut completions: Vec<Completion>) {
+        let messages = completions.drain(..).map(|completion| completion.message);
+        self.free_buffers.extend(messages);
+        self.taken = completions;
     }
 }
 
@@ -122,12 +171,10 @@ impl Drop for WorkerPool {
 impl PoolState {
     fn run_jobs(&self, work: &Work) {
         while let Some(Job { slot, mut message }) = self.next_job() {
-            let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-                work(&mut message);
-                message
-            }));
+            let outcome = panic::catch_unwind(AssertUnwindSafe(|| work(&mut message)));
             self.complete(Completion {
                 slot,
+                message,
                 outcome: outcome.map_err(|_reported_by_the_hook| WorkerPanicked),
             });
         }
@@ -150,6 +197,17 @@ impl PoolState {
             warn!("a worker could not wake the loop: {error}");
         }
     }
+}
+
+/// Returns an empty list with room for `capacity` items.
+///
+/// # Errors
+///
+/// Fails if the system refuses the memory.
+fn with_capacity<T>(capacity: usize) -> io::Result<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(capacity)?;
+    Ok(list)
 }
 
 /// Locks `mutex`. The lock cannot be poisoned in the middle of a change: no code that could panic runs under a lock.

@@ -323,6 +323,29 @@ impl Client {
         }
     }
 
+    /// Writes once, and fails with `WouldBlock` if the socket accepts nothing. Returns the number of bytes that the socket
+    /// accepted.
+    pub fn send_without_waiting(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_nonblocking(true)?;
+        let sent = (&self.stream).write(bytes);
+        self.stream.set_nonblocking(false)?;
+        sent
+    }
+
+    /// Reads and discards everything that has arrived.
+    #[track_caller]
+    pub fn discard_input(&self) {
+        while self.has_input() {
+            if self
+                .read_by(&mut [0; CHUNK], Instant::now() + DEADLINE)
+                .expect("receiving")
+                == 0
+            {
+                return;
+            }
+        }
+    }
+
     /// Writes once. Returns the number of bytes that the socket accepted.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.write_by(bytes, Instant::now() + DEADLINE)

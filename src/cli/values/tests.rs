@@ -168,6 +168,34 @@ fn a_size_is_in_bytes_and_k_is_1024() {
 }
 
 #[test]
+fn memory_may_be_larger_than_any_buffer() {
+    for (text, bytes) in [("1", 1), ("64m", 64 << 20), ("1g", 1 << 30)] {
+        assert_eq!(parse_memory(text), Ok(bytes), "{text}");
+    }
+    for (text, bytes) in [("2g", 2_u64 << 30), ("1024GiB", 1 << 40)] {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        assert_eq!(parse_memory(text), Ok(bytes), "{text}");
+    }
+    for text in [
+        "",
+        "0",
+        "0m",
+        "-1",
+        "1.5g",
+        "unlimited",
+        "1t",
+        "1025g",
+        "17179869184g",
+    ] {
+        let refusal = parse_memory(text).expect_err(text);
+        assert!(
+            refusal.starts_with("expected a size from 1 to 1024g bytes"),
+            "{refusal}"
+        );
+    }
+}
+
+#[test]
 fn a_banner_has_four_escapes_and_keeps_its_placeholders() {
     for (text, bytes) in [
         ("", ""),

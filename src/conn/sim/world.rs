@@ -1,5 +1,6 @@
 //! Schedules, the properties that must hold in each, and the tests that play all schedules.
 
+use super::super::block_pool::Block;
 use super::*;
 
 /// A schedule that needs more turns than this until the loop sleeps is spinning.
@@ -7,6 +8,15 @@ const MANY_TURNS: usize = 50;
 
 /// The most bytes that a message may have. The longest valid message of a tape has as many.
 const MAX_MESSAGE: usize = 3;
+
+/// The size of a block: the longest message has room.
+const BLOCK: usize = MAX_MESSAGE;
+
+/// The blocks of one connection: the first of its pending bytes, and its inbox.
+const GUARANTEED: usize = 2;
+
+/// As many extra blocks as a connection can use.
+const EXTRA: usize = 2;
 
 /// The server's loop with its one connection, and the machine around it.
 struct World<'a> {
@@ -22,6 +32,7 @@ struct World<'a> {
     /// The same for the frame timer.
     checking_frame: bool,
     buffers: &'a mut Buffers,
+    blocks_of_others: Vec<Block>,
     backlog: bool,
     stopping: bool,
     /// The number of bytes that the kernel had received when the server stopped or the session timer expired, if the
@@ -63,7 +74,10 @@ impl World<'_> {
             steps.push(Step::Turn);
         }
         if self.machine.rare_events > 0 {
-            steps.push(Step::SpuriousEvent);
+            steps.extend([Step::SpuriousEvent, Step::MemoryRunsOut]);
+            if self.buffers.blocks.extra_bytes() > 0 {
+                steps.push(Step::OthersTakeBlocks);
+            }
         }
         if self.job.is_some() {
             steps.extend([Step::Complete, Step::Panic]);
@@ -107,7 +121,19 @@ impl World<'_> {
                     ..Ready::default()
                 });
             }
-            Step::Complete => self.complete(Ok),
+            Step::OthersTakeBlocks => {
+                self.machine.rare_events -= 1;
+                while let Ok(block) = self.buffers.blocks.take_extra() {
+                    self.blocks_of_others.push(block);
+                }
+                return Ok(());
+            }
+            Step::MemoryRunsOut => {
+                self.machine.rare_events -= 1;
+                self.buffers.blocks.is_exhausted = true;
+                return Ok(());
+            }
+            Step::Complete => self.complete(|reply| Ok(reply)),
             Step::Panic => self.complete(|_| Err(WorkerPanicked)),
             Step::AdmitJob => {
                 self.waiting = false;
@@ -215,18 +241,19 @@ impl World<'_> {
     }
 
     fn submit(&mut self) {
-        if let Some(message) = self.connection.poll_job() {
+        if let Some(message) = self.connection.poll_job(self.buffers) {
             self.machine.record(|| format!("  job {message:?}"));
-            self.job = Some((self.connection.id(), message));
+            self.job = Some((self.connection.id(), message.to_vec()));
         }
     }
 
     /// Lets the worker return its message. The reply is dropped if another connection has taken the slot by now.
-    fn complete(&mut self, outcome: fn(Vec<u8>) -> Result<Vec<u8>, WorkerPanicked>) {
+    fn complete(&mut self, outcome: fn(&[u8]) -> Result<&[u8], WorkerPanicked>) {
         if let Some((id, message)) = self.job.take()
             && id == self.connection.id()
         {
-            self.connection.handle_completion(outcome(message));
+            self.connection
+                .handle_completion(outcome(&message), self.buffers);
         }
     }
 
@@ -265,16 +292,15 @@ impl World<'_> {
         if connection.pending() >= HIGH_WATER + READ_BUFFER.max(message) {
             return Err("pending is out of bounds");
         }
-        let inbox = connection.inbox.as_ref().map_or(0, |i| i.bytes().len());
+        let inbox = connection.inbox.as_ref().map_or(0, |i| i.len());
         let discarded = self.buffers.discarded() - self.discarded_before;
         if connection.received() + discarded != machine.read {
             return Err("bytes are neither received nor discarded");
         }
-        if inbox > 0 && inbox >= READ_BUFFER + message {
+        if inbox > BLOCK {
             return Err("the inbox is out of bounds");
         }
-        let job = self.job.as_ref().map_or(0, |(_, message)| message.len());
-        let stored = connection.pending() + inbox + job;
+        let stored = connection.pending() + inbox;
         let read = machine.to_echo - machine.echoed;
         if !self.closed() && !(machine.owed()..=read).contains(&stored) {
             return Err("bytes are lost");
@@ -295,7 +321,11 @@ impl World<'_> {
             Progress::SendFin | Progress::Close if self.has_unechoed_input_of_before_the_end() => {
                 Err("a clean FIN although input of before the end is not echoed")
             }
-            Progress::Abort if machine.owed() == 0 && !self.may_have_unread_input() => {
+            Progress::Abort
+                if machine.owed() == 0
+                    && !self.may_have_unread_input()
+                    && connection.close_reason() != Some(CloseReason::NoMemory) =>
+            {
                 Err("an abort that drops nothing")
             }
             Progress::Close | Progress::Abort if !self.closed() => Err("closed too early"),
@@ -409,10 +439,25 @@ impl World<'_> {
         Ok(reason)
     }
 
+    /// Returns the blocks of others, and requires that the connection has returned its own.
+    fn check_blocks(&mut self, reason: CloseReason) -> Result<CloseReason, &'static str> {
+        let blocks = &mut self.buffers.blocks;
+        for block in self.blocks_of_others.drain(..) {
+            blocks.give_extra(block);
+        }
+        if reason == CloseReason::NoMemory && !blocks.is_exhausted {
+            return Err("a connection without memory, although the system refused none");
+        }
+        if blocks.in_use() > 0 || blocks.extra_bytes() != EXTRA * BLOCK {
+            return Err("a block is lost");
+        }
+        Ok(reason)
+    }
+
     /// Gives the slot to another connection, and then lets the worker return the job of the first connection.
     fn check_newcomer(&mut self) -> Checked {
         self.connection = Connection::new(2, Arc::clone(self.settings), self.now);
-        self.complete(Ok);
+        self.complete(|reply| Ok(reply));
         let calls = self.machine.calls;
         let progress = self
             .connection
@@ -429,13 +474,14 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
     let settings = Arc::new(Settings {
         framing: rules.framing,
         max_message: MAX_MESSAGE,
-        max_pending: HIGH_WATER - 1 + READ_BUFFER.max(MAX_MESSAGE),
         offload: rules.offload,
         ..Settings::raw(HIGH_WATER, rules.short_read)
     });
-    let mut buffers = Buffers::new(READ_BUFFER);
+    let blocks = BlockPool::new(BLOCK, GUARANTEED, EXTRA).expect("memory");
+    let mut buffers = Buffers::new(READ_BUFFER, blocks).expect("memory");
     let mut play = |choices: &mut Choices, log| {
         let discarded_before = buffers.discarded();
+        buffers.blocks.is_exhausted = false;
         let mut world = World {
             machine: Machine::new(rules, choices, log),
             connection: Connection::new(1, Arc::clone(&settings), 0),
@@ -445,6 +491,7 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
             checking_idle: false,
             checking_frame: false,
             buffers: &mut buffers,
+            blocks_of_others: vec![],
             backlog: false,
             stopping: false,
             received_before_end: None,
@@ -452,7 +499,7 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
             now: 0,
             excused: 0,
         };
-        let outcome = world.play();
+        let outcome = world.play().and_then(|reason| world.check_blocks(reason));
         (outcome, world.machine.log.unwrap_or_default())
     };
     let mut choices = Choices::default();
@@ -473,7 +520,7 @@ fn explore(rules: &Rules) -> Result<[usize; CloseReason::COUNT], String> {
 }
 
 /// The reasons for which a connection can end in every world.
-const ALWAYS: [CloseReason; 7] = [
+const ALWAYS: [CloseReason; 8] = [
     CloseReason::PeerClosed,
     CloseReason::Reset,
     CloseReason::IdleTimeout,
@@ -481,6 +528,7 @@ const ALWAYS: [CloseReason; 7] = [
     CloseReason::Stopped,
     CloseReason::DrainTimeout,
     CloseReason::SessionTimeout,
+    CloseReason::NoMemory,
 ];
 
 const BAD_FRAME: CloseReason = CloseReason::BadFrame(BadFrame::TooShort {

@@ -25,6 +25,12 @@ impl Rig {
         Self::with_settings(settings(framing), READ_BUFFER, socket)
     }
 
+    pub(super) fn framed_with_an_incomplete_message() -> Self {
+        let mut rig = Self::framed(Framing::Line, Script::new().read_gives(b"ab"));
+        assert_eq!(rig.ready(readable()), Progress::Wait);
+        rig
+    }
+
     /// Returns a connection with the len8 framing that gives every message to a worker.
     fn offloading(socket: Script) -> Self {
         Self::offloading_some(Offload::All, socket)
@@ -39,26 +45,32 @@ impl Rig {
     }
 
     /// Returns a connection that has received two messages, and a worker has the first.
-    fn with_a_job_in_flight() -> Self {
+    pub(super) fn with_a_job_in_flight() -> Self {
         let mut rig = Self::offloading(Script::new().read_gives(b"\x02a\x03bc"));
         assert_eq!(rig.ready(readable()), Progress::Offload);
-        assert_eq!(rig.connection.poll_job().unwrap(), b"\x02a");
+        assert_eq!(rig.poll_job().unwrap(), b"\x02a");
         rig.socket.take_calls();
         rig
     }
 
+    /// Returns a copy of the message that a worker has to process.
+    fn poll_job(&mut self) -> Option<Vec<u8>> {
+        self.connection.poll_job(&self.buffers).map(<[u8]>::to_vec)
+    }
+
     /// Lets the worker return `message`, and drives the connection.
     fn complete(&mut self, message: &[u8]) -> Progress {
-        self.connection.handle_completion(Ok(message.to_vec()));
+        self.connection
+            .handle_completion(Ok(message), &mut self.buffers);
         self.drive()
     }
 
     /// Delivers events and completions until everything is read, echoed and taken.
     fn serve(&mut self) -> Progress {
         let mut progress = self.run_until_idle();
-        while let Some(message) = self.connection.poll_job() {
+        while let Some(message) = self.poll_job() {
             assert_eq!(progress, Progress::Offload);
-            self.connection.handle_completion(Ok(message));
+            self.complete(&message);
             progress = self.run_until_idle();
         }
         progress
@@ -346,14 +358,14 @@ mod inbox {
         }
         let settings = Settings {
             max_message: MAX,
-            max_pending: HIGH_WATER + MAX.max(READ_BUFFER),
             ..settings(Framing::Len8)
         };
         let mut rig = Rig::with_settings(settings, READ_BUFFER, socket.read_blocks());
+        rig.buffers.blocks = BlockPool::new(MAX, 2, 1).expect("memory");
         while rig.socket.written().len() < stream.len() {
             rig.ready(readable_and_writable());
-            let waiting = rig.connection.inbox.as_ref().map_or(0, |i| i.bytes().len());
-            assert!(waiting < READ_BUFFER + MAX);
+            let waiting = rig.connection.inbox.as_ref().map_or(0, |i| i.len());
+            assert!(waiting <= MAX);
             assert!(rig.connection.pending() <= HIGH_WATER + MAX.max(READ_BUFFER));
         }
         assert_eq!(rig.socket.written(), stream);
@@ -367,13 +379,9 @@ mod inbox {
             stream.resize(begun + LINE, b'\n');
             stream
         };
-        for (begun, writes) in [
-            (1, &["write(65) = 65"][..]),
-            (63, &["write(65) = 65", "write(62) = 62"]),
-        ] {
+        for begun in [1, 63] {
             let settings = Settings {
                 max_message: LINE,
-                max_pending: 1 + LINE,
                 high_water: 1,
                 ..settings(Framing::Line)
             };
@@ -383,7 +391,7 @@ mod inbox {
             assert_eq!(rig.ready(readable()), Progress::Close);
             let mut calls = rig.socket.take_calls();
             calls.retain(|call| call.starts_with("write"));
-            assert_eq!(calls, writes);
+            assert_eq!(calls, [format!("write({0}) = {0}", begun + LINE)]);
             assert_eq!(rig.socket.written(), stream);
         }
     }
@@ -416,13 +424,13 @@ mod jobs {
     fn nothing_is_read_while_a_job_is_in_flight() {
         let mut rig = Rig::with_a_job_in_flight();
         assert!(!rig.connection.wants_job());
-        assert_eq!(rig.connection.poll_job(), None);
+        assert_eq!(rig.poll_job(), None);
         assert_eq!(rig.ready(readable_and_writable()), Progress::Wait);
         rig.socket.expect_calls(&[]);
 
         assert_eq!(rig.complete(b"\x02a"), Progress::Offload);
         rig.socket.expect_calls(&["write(2) = 2"]);
-        assert_eq!(rig.connection.poll_job().unwrap(), b"\x03bc");
+        assert_eq!(rig.poll_job().unwrap(), b"\x03bc");
         assert_eq!(rig.complete(b"\x03bc"), Progress::Wait);
         rig.socket
             .expect_calls(&["write(3) = 3", "read(16) = WouldBlock"]);
@@ -435,7 +443,7 @@ mod jobs {
         let mut rig = Rig::offloading_some(Offload::LargerThan(3), socket);
         assert_eq!(rig.ready(readable()), Progress::Offload);
         assert_eq!(rig.socket.written(), b"\x02a");
-        assert_eq!(rig.connection.poll_job().unwrap(), b"\x04bcd");
+        assert_eq!(rig.poll_job().unwrap(), b"\x04bcd");
         assert_eq!(rig.ready(readable_and_writable()), Progress::Wait);
         assert_eq!(rig.socket.written(), b"\x02a");
         assert_eq!(rig.complete(b"\x04bcd"), Progress::Offload);
@@ -448,14 +456,14 @@ mod jobs {
         assert_eq!(rig.ready(readable()), Progress::Offload);
         assert_eq!(rig.ready(readable()), Progress::Offload);
         assert!(rig.connection.wants_job());
-        assert_eq!(rig.connection.poll_job().unwrap(), b"\x02a");
+        assert_eq!(rig.poll_job().unwrap(), b"\x02a");
     }
 
     #[test]
     fn the_echo_is_the_reply_of_the_worker() {
         let mut rig = Rig::with_a_job_in_flight();
-        rig.complete(b"something else");
-        assert_eq!(rig.socket.written(), b"something else");
+        rig.complete(b"!?");
+        assert_eq!(rig.socket.written(), b"!?");
     }
 
     #[test]
@@ -463,7 +471,7 @@ mod jobs {
         let socket = Script::new().read_gives(b"\x02a\x04bcd").write_takes(1);
         let mut rig = Rig::offloading_some(Offload::LargerThan(2), socket.write_blocks());
         assert_eq!(rig.ready(readable()), Progress::Offload);
-        let message = rig.connection.poll_job().unwrap();
+        let message = rig.poll_job().unwrap();
         assert_eq!(rig.complete(&message), Progress::Wait);
         assert_eq!(rig.connection.pending(), 5);
         rig.ready(writable());
@@ -477,7 +485,7 @@ mod jobs {
         rig.now = SECOND;
         assert_eq!(rig.ready(readable()), Progress::Offload);
         assert_eq!(rig.connection.timer(), None);
-        let message = rig.connection.poll_job().unwrap();
+        let message = rig.poll_job().unwrap();
         assert_eq!(rig.connection.timer(), None);
 
         rig.now = 100 * SECOND;
@@ -492,7 +500,7 @@ mod jobs {
         let mut rig = Rig::offloading_some(Offload::LargerThan(2), socket);
         rig.now = SECOND;
         assert_eq!(rig.ready(readable()), Progress::Offload);
-        rig.connection.poll_job().unwrap();
+        rig.poll_job().unwrap();
         assert_eq!(rig.connection.timer(), Some(Timer::Write));
         rig.socket = Script::new().write_blocks();
         assert_eq!(rig.timeout(), Progress::Abort);
@@ -502,7 +510,8 @@ mod jobs {
     #[test]
     fn fault_s5_a_panic_of_the_worker_aborts_the_connection() {
         let mut rig = Rig::with_a_job_in_flight();
-        rig.connection.handle_completion(Err(WorkerPanicked));
+        rig.connection
+            .handle_completion(Err(WorkerPanicked), &mut rig.buffers);
         assert_eq!(rig.drive(), Progress::Abort);
         assert_eq!(rig.ended_by(), CloseReason::WorkerPanicked);
         rig.socket.expect_calls(&[]);
@@ -534,7 +543,7 @@ mod jobs {
         assert_eq!(rig.complete(b"\x02a"), Progress::Offload);
         rig.connection.handle_timeout(Timer::Session);
         assert_eq!(rig.drive(), Progress::Offload, "the delay is ours");
-        assert!(rig.connection.poll_job().is_some());
+        assert!(rig.poll_job().is_some());
         assert_eq!(rig.complete(b"\x03bc"), Progress::SendFin);
         assert_eq!(rig.socket.written(), b"\x02a\x03bc");
 
@@ -567,7 +576,7 @@ mod jobs {
         };
         assert_eq!(rig.ready(event), Progress::Wait);
         assert_eq!(rig.complete(b"\x02a"), Progress::Offload);
-        let message = rig.connection.poll_job().unwrap();
+        let message = rig.poll_job().unwrap();
         assert_eq!(rig.complete(&message), Progress::Close);
         assert_eq!(rig.socket.written(), b"\x02a\x03bc");
         assert_eq!(rig.ended_by(), CloseReason::PeerClosed);
@@ -578,12 +587,12 @@ mod jobs {
         let socket = Script::new().read_gives(b"\x02a\x03bc\x02");
         let mut rig = Rig::offloading(socket);
         assert_eq!(rig.ready(readable()), Progress::Offload);
-        let message = rig.connection.poll_job().unwrap();
+        let message = rig.poll_job().unwrap();
         rig.connection.handle_shutdown(QUEUED);
         assert_eq!(rig.drive(), Progress::Wait);
 
         assert_eq!(rig.complete(&message), Progress::Offload);
-        let message = rig.connection.poll_job().unwrap();
+        let message = rig.poll_job().unwrap();
         assert_eq!(rig.complete(&message), Progress::SendFin);
         assert_eq!(rig.socket.written(), b"\x02a\x03bc");
         assert_eq!(rig.connection.close_reason(), Some(CloseReason::Stopped));
@@ -600,10 +609,10 @@ mod jobs {
             "nothing is read while a job is in flight"
         );
         assert_eq!(rig.complete(b"\x02a"), Progress::Offload);
-        let message = rig.connection.poll_job().unwrap();
+        let message = rig.poll_job().unwrap();
         assert_eq!(rig.complete(&message), Progress::Offload);
         assert_eq!(rig.connection.close_reason(), None, "more may be queued");
-        let message = rig.connection.poll_job().unwrap();
+        let message = rig.poll_job().unwrap();
         assert_eq!(rig.complete(&message), Progress::SendFin);
         assert_eq!(rig.connection.close_reason(), Some(CloseReason::Stopped));
         assert_eq!(rig.socket.written(), b"\x02a\x03bc\x02d");
@@ -623,7 +632,7 @@ mod jobs {
     fn a_bad_frame_after_a_job_waits_for_the_job() {
         let mut rig = Rig::offloading(Script::new().read_gives(b"\x02a\x00"));
         assert_eq!(rig.ready(readable()), Progress::Offload);
-        let message = rig.connection.poll_job().unwrap();
+        let message = rig.poll_job().unwrap();
         assert_eq!(rig.drive(), Progress::Wait);
         assert_eq!(rig.connection.state(), State::Open);
         assert_eq!(rig.complete(&message), Progress::SendFin);
@@ -742,7 +751,7 @@ mod frame_timer {
         rig.now = SECOND;
         rig.ready(readable());
         assert_eq!(rig.connection.frame_timer_started(), None);
-        let message = rig.connection.poll_job().unwrap();
+        let message = rig.poll_job().unwrap();
         assert_eq!(rig.connection.frame_timer_started(), None);
 
         rig.now = 9 * SECOND;
@@ -791,7 +800,6 @@ mod properties {
             |(framing, offload, short_read, max_message, high_water)| Settings {
                 framing,
                 max_message,
-                max_pending: high_water + max_message,
                 offload,
                 ..Settings::raw(high_water, short_read)
             },
@@ -844,8 +852,12 @@ mod properties {
     }
 
     /// Serves until the peer's FIN has been read or we have ended the session.
-    fn play(settings: Settings, read_buffer: usize, socket: Script) -> Rig {
+    ///
+    /// A block has room for the longest message and for a read, and there are `extra` blocks beside the guaranteed ones.
+    fn play(settings: Settings, read_buffer: usize, extra: usize, socket: Script) -> Rig {
+        let block_size = settings.max_message.max(read_buffer);
         let mut rig = Rig::with_settings(settings, read_buffer, socket);
+        rig.buffers.blocks = BlockPool::new(block_size, 2, extra).expect("memory");
         while !matches!(rig.serve(), Progress::Close | Progress::SendFin) {}
         rig
     }
@@ -857,6 +869,7 @@ mod properties {
             bodies in vec(vec(any::<u8>(), 0..60), 0..20),
             unfinished in 0usize..60,
             read_buffer in 1usize..64,
+            extra in 0usize..3,
             reads in vec(answer(), 0..60),
             writes in vec(answer(), 0..60),
         ) {
@@ -869,7 +882,7 @@ mod properties {
             };
             let stream = [&messages, begun].concat();
 
-            let rig = play(settings, read_buffer, kernel(&stream, &reads, &writes));
+            let rig = play(settings, read_buffer, extra, kernel(&stream, &reads, &writes));
 
             prop_assert_eq!(rig.socket.written(), messages);
             let reason = match begun {
@@ -890,10 +903,11 @@ mod properties {
             ]),
             noise in vec(prop_oneof![3 => any::<u8>(), 1 => select(b"\0\x01\r\n".to_vec())], 0..500),
             read_buffer in 1usize..64,
+            extra in 0usize..3,
             reads in vec(answer(), 0..60),
         ) {
             let stream = [hello, &noise].concat();
-            let rig = play(settings, read_buffer, kernel(&stream, &reads, &[]));
+            let rig = play(settings, read_buffer, extra, kernel(&stream, &reads, &[]));
             let written = rig.socket.written();
             prop_assert_eq!(written, &stream[..written.len()]);
             match rig.connection.close_reason().unwrap() {

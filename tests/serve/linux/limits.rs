@@ -58,7 +58,7 @@ fn seed_s2_1_unread_greetings_take_no_more_memory_than_the_log_announces() {
     let options = ["--max-connections", &clients, "--banner", &banner];
     let server = Server::start(&[&buffers[..], &options].concat());
     let line = server.await_log("of process memory");
-    let (_, bound) = line.split_once("worst case ").expect("the bound");
+    let (_, bound) = line.split_once("at most ").expect("the bound");
     let (mebibytes, _) = bound.split_once(" MiB").expect("its unit");
     let bound = mebibytes.parse::<u64>().expect("a number") << 20;
 

@@ -8,6 +8,8 @@ mod failed_calls;
 mod idle;
 mod limits;
 mod listener;
+mod memory;
+mod memory_bound;
 mod messages;
 mod network;
 mod random_clients;
