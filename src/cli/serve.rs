@@ -102,7 +102,9 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_keepalive, default_value = "60s", help_heading = CONNECTIONS)]
     keepalive: Duration,
 
-    /// How bytes form messages, for listeners without a prefix: raw, nul, line, crlf, len8, len16 or len16le
+    /// How bytes form messages, for listeners without a prefix: raw (there are none), nul (none, and a NUL ends the
+    /// session), line (ends with LF), crlf (ends with CR LF), len8, len16 or len16le (begins with its length in 1 byte, 2
+    /// bytes, or 2 bytes little-endian; the length includes them)
     #[arg(long, value_name = "FRAMING", value_parser = parse_framing, default_value = "raw", help_heading = MESSAGES)]
     framing: Framing,
 

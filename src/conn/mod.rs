@@ -45,7 +45,8 @@
 //!   may take extra ones while there are any. *Offer*: the bytes that a read may return at most. It never exceeds what
 //!   there is memory for, so what was read can always be stored (`conn/block_pool.rs`).
 //! - *Owed*: pending bytes, and whole messages that wait in the inbox or that a worker has.
-//! - *Key*: the number of a connection's slot in the loop, and its token in the poll.
+//! - *Key*: the number of a connection's slot in the loop, and its token in the poll. A later connection gets the key
+//!   again. *Id*: the number of a connection, which no other connection of the server has.
 //! - *Backlog*: the queue of connections whose budget ran out. The queue of a listening socket is the *listen backlog*.
 //! - *Timer*: starts at some moment and expires after its timeout. A connection tells which timer runs, and the loop
 //!   keeps the deadlines. *Check*: what the next runs have to ask the socket after a timer expired or the server was

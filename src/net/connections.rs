@@ -11,8 +11,13 @@
 //! [`Slot::drive`] in `net/slot.rs` runs a connection: it calls `Connection::drive`, sends the FIN or takes the socket's
 //! error when the connection asks for that (and drives it again), and registers for WRITABLE exactly while bytes are
 //! pending. The [`Progress`] that it returns tells the loop what is left to do. A connection that closes leaves its places
-//! in queues behind: a place holds the key and the connection's number, and is skipped if the slot now has another
-//! connection or none (`net/run_queue.rs`).
+//! in queues behind: a place holds the key and the connection's id, and is skipped if the slot now has another connection
+//! or none (`net/run_queue.rs`).
+//!
+//! With workers, a connection whose message waits for one is in the queue of `net/offload.rs`: `push` adds the connection,
+//! `submit_jobs` gives messages to the workers while they have room, and `is_runnable` returns true if there are replies,
+//! or room for a message that waits. The threads are in `net/workers.rs`: `withdraw` takes the message of a connection
+//! that closes out of their queue.
 //!
 //! # Fresh before backlog
 //!

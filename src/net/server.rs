@@ -133,6 +133,7 @@ impl Server {
     /// Returns an error if an address cannot be listened on, if the process may not open enough descriptors, or if the
     /// poll or a worker thread cannot be created.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        // An echo needs no work. A worker simulates a call that blocks, and replies with the message.
         let simulated_work = config.simulated_work;
         Self::bind_with(config, Arc::new(move |_| thread::sleep(simulated_work)))
     }

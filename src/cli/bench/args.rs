@@ -37,8 +37,8 @@ pub struct BenchArgs {
           help_heading = LOAD)]
     pub duration: Option<Duration>,
 
-    /// Stop when this many messages of the measurement, over all connections, have ended; if --duration is given too, the
-    /// first limit counts; default: no limit
+    /// Stop when this many messages of the measurement, over all connections, were answered or have failed; if --duration
+    /// is given too, the first limit counts; default: no limit
     #[arg(short = 'n', long, value_name = "N", value_parser = count_in(1..=u64::MAX), help_heading = LOAD)]
     pub count: Option<u64>,
 
@@ -106,7 +106,8 @@ pub struct BenchArgs {
           help_heading = MESSAGES)]
     pub size: Sizes,
 
-    /// How bytes form messages, as on the server: raw, line, crlf, len8, len16 or len16le
+    /// How bytes form messages, as on the server: raw (no marks), line (ends with LF), crlf (ends with CR LF), len8, len16
+    /// or len16le (begins with its length in 1 byte, 2 bytes, or 2 bytes little-endian; the length includes them)
     #[arg(long, value_name = "FRAMING", value_parser = values::parse_framing, default_value = "raw",
           help_heading = MESSAGES)]
     pub framing: Framing,
