@@ -158,8 +158,10 @@ struct Machine<'a> {
 
     /// Every read of this run is interrupted, until the budget is spent.
     interrupting: bool,
-    /// The last read answered `WouldBlock` at an urgent mark, because a signal was pending.
-    was_blocked_falsely: bool,
+    /// The number of bytes read when a read answered `WouldBlock` at an urgent mark, because a signal was pending.
+    falsely_blocked_at: Option<u64>,
+    /// A read has found nothing since a timer expired.
+    was_silent: bool,
     /// A write of this run found no room.
     found_no_room: bool,
     /// Bytes that are read now have to be echoed.
@@ -192,7 +194,8 @@ impl<'a> Machine<'a> {
             read_armed: rules.selector == Selector::DrainToRearm,
             write_armed: false,
             interrupting: false,
-            was_blocked_falsely: false,
+            falsely_blocked_at: None,
+            was_silent: false,
             found_no_room: false,
             echoing: true,
             to_echo: 0,
@@ -367,27 +370,29 @@ impl<'a> Machine<'a> {
 
     // The socket.
 
+    /// Returns true if a signal can make a read block although bytes are queued. Linux knows only the last urgent mark. A
+    /// second signal at the same mark would have to come right after the handling of the first one.
+    fn may_block_falsely(&self) -> bool {
+        let marks = self.inbound.len() - self.queued();
+        let is_at_last_mark = marks == 1 && self.inbound.front() == Some(&Item::UrgentMark);
+        is_at_last_mark && self.falsely_blocked_at != Some(self.read)
+    }
+
     fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.peer_may_act();
         if self.interrupting {
             return Err(ErrorKind::Interrupted.into());
         }
         let mut max = into.len();
-        // A second signal would have to come right after the handling of the first one.
-        let was_blocked_falsely = std::mem::take(&mut self.was_blocked_falsely);
         let is_at_mark = self.inbound.front() == Some(&Item::UrgentMark);
-        match self.rare_event(if is_at_mark && !was_blocked_falsely {
-            3
-        } else {
-            2
-        }) {
+        match self.rare_event(if self.may_block_falsely() { 3 } else { 2 }) {
             1 => {
                 self.interrupting = true;
                 return Err(ErrorKind::Interrupted.into());
             }
             3 => {
                 self.record(|| "a signal is pending at the urgent mark".to_string());
-                self.was_blocked_falsely = true;
+                self.falsely_blocked_at = Some(self.read);
                 self.read_armed |= !self.is_edge_triggered();
                 return Err(ErrorKind::WouldBlock.into());
             }
@@ -409,6 +414,7 @@ impl<'a> Machine<'a> {
             self.inbound.pop_front();
         }
         if got == 0 && !self.peer_finished {
+            self.was_silent = true;
             self.read_armed |= !self.is_edge_triggered();
             return Err(ErrorKind::WouldBlock.into());
         }

@@ -141,6 +141,7 @@ impl World<'_> {
                 return Ok(());
             }
             Step::ClockRunsOut(timer) => {
+                self.machine.was_silent = false;
                 self.checking_idle |= timer == Timer::Idle;
                 self.checking_frame |= timer == Timer::Frame;
                 if timer == Timer::Session && self.connection.state() == State::Open {
@@ -351,12 +352,12 @@ impl World<'_> {
 
     /// Returns true if a session ends for a silence although the peer was not silent.
     fn is_untimely(&self) -> bool {
-        let was_silent = match self.connection.close_reason() {
+        let is_checking = match self.connection.close_reason() {
             Some(CloseReason::IdleTimeout) => self.checking_idle,
             Some(CloseReason::FrameTimeout) => self.checking_frame,
             _ => return false,
         };
-        !was_silent || !self.machine.inbound.is_empty()
+        !is_checking || !self.machine.was_silent
     }
 
     fn check_timers(&self) -> Checked {
