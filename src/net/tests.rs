@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream as Client};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -171,13 +171,15 @@ fn fault_a8_a_permanent_error_of_the_last_listener_ends_the_server() {
         let mut server = Server::bind(config).expect("a free port");
         server.acceptor.replace_accept(failing_accept);
         let address = server.addresses()[0];
-        let ended = thread::spawn(move || {
+        let (sender, outcome) = mpsc::channel();
+        thread::spawn(move || {
             FAILURES.set(VecDeque::from([Failure::Errno(errno)]));
-            server.run()
+            sender.send(server.run())
         });
         let client = Client::connect(address).expect("it listens");
-        let outcome = ended.join().expect("no panic").expect("no error");
-        assert_eq!(outcome, Outcome::ListenersFailed);
+        client.set_read_timeout(Some(SOON)).expect("a timeout");
+        let outcome = outcome.recv_timeout(SOON).expect("the server ends");
+        assert_eq!(outcome.expect("no error"), Outcome::ListenersFailed);
         expect_reset(&client);
     }
 }
