@@ -90,6 +90,7 @@ fn fault_w9_a_failure_to_ask_for_no_more_write_events_ends_with_a_reset() {
     client.send(&vec![b'.'; 60_000]);
     client.expect_reset();
     drop(strace);
+    assert_eq!(server.stop().figures().get("failed"), 1);
 }
 
 #[test]
