@@ -21,7 +21,7 @@ const HISTOGRAMS: [&str; 5] = ["response", "wait", "service", "send_lag", "conne
 fn json_is_one_object_with_every_documented_field() {
     let server = Server::start(&[]);
     let report = measure(server.address(), "-c 4 -r 2000 -d 600ms -w 100ms -i 200ms");
-    assert_eq!(report.at("/schema"), 1);
+    assert_eq!(report.at("/schema"), 2);
     for name in ["config", "environment", "verdict", "metrics", "histograms"] {
         assert!(report.at(&format!("/{name}")).is_object(), "{name}");
     }

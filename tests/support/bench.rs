@@ -129,6 +129,12 @@ impl Report {
         count.map_or(0, |count| count.as_u64().expect("a count"))
     }
 
+    /// Returns how often the failure `name` of a connection was counted that ended no message.
+    pub fn connection_failures(&self, name: &str) -> u64 {
+        let count = self.0.pointer(&format!("/metrics/connections/{name}"));
+        count.map_or(0, |count| count.as_u64().expect("a count"))
+    }
+
     /// Returns the number of all errors.
     #[track_caller]
     pub fn total_errors(&self) -> u64 {

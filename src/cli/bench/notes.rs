@@ -18,13 +18,14 @@ Included in service, but not caused by the server.
   >: a lower bound, because messages without a reply count with the time they have waited so far.
 
 Counts and shares of the report:
-  errors: messages and connection attempts that failed, by name. The errors of --slo are the share of errors, corrupted, \
-unanswered and unsent messages in the sum of these and the answered messages.
+  errors: messages that failed, by name. With --churn, a failed connection attempt is a failed message. The errors of \
+--slo are the errors, corrupted, unanswered and unsent messages as a share of all messages that were intended.
   corrupted: replies with a wrong byte.
   unanswered: messages that were sent and had no reply at the end.
   unsent: messages that were due and could not be sent before the end.
   reconnects: connections that were lost and opened again.
-  connections: how many of the requested connections were up, on average.
+  connections: how many of the requested connections were up, on average. In parentheses, by name: connections that \
+failed or were closed while no message was due, and connection attempts that failed.
   busy: share of the time in which the generator worked. Above 90 % the generator may be what is measured.
   spinning: share of the time in which the generator looked for events without sleeping, because a message was due soon.
   CPU: processor time that the generator used per message, in microseconds.

@@ -268,7 +268,7 @@ impl ClientRunner {
             self.connector.first_connect_failed();
         }
         if !self.drop_connection(client, Outcome::Failed(failure), failure) {
-            self.recorder.record_failure(failure, self.now);
+            self.recorder.record_connection_failure(failure, self.now);
         }
     }
 

@@ -217,7 +217,7 @@ impl<'a> Coordinator<'a> {
     fn start_load(&mut self) -> Result<(), RunError> {
         // Wrong bytes before the first message are a result: the server sent a greeting that the settings do not skip.
         if self.totals.connections == 0 && self.totals.metrics.counts.corrupted == 0 {
-            let failures = self.totals.metrics.counts.failures.seen();
+            let failures = self.totals.metrics.counts.connections.seen();
             let failures: Vec<_> = failures
                 .map(|(failure, count)| format!("{failure} ({})", pluralize(count, "time")))
                 .collect();

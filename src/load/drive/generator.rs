@@ -141,7 +141,7 @@ impl Generator {
         match command {
             Command::ReportConnected => self.setup.send(WorkerEvent::Connected {
                 connections: self.clients.runner.connector.established(),
-                metrics: self.clients.runner.recorder.end_interval(now),
+                metrics: self.clients.runner.recorder.end_connects(now),
             }),
             Command::StartLoad(timeline) => self.clients.start_load(&timeline),
             Command::ReportWarmedUp => self.setup.send(WorkerEvent::WarmedUp),

@@ -22,7 +22,7 @@ pub enum Objective {
     Max(Duration),
     /// The mean response time.
     Mean(Duration),
-    /// Failures and unanswered, unsent and corrupted messages in percent of all messages that ended.
+    /// Failed, unanswered, unsent and corrupted messages in percent of all messages that were intended.
     Errors(f64),
 }
 
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_a_share_of_all_that_ended() {
+    fn errors_are_a_share_of_all_messages_that_were_intended() {
         let mut measurement = closed();
         assert!(is_met(&measurement, Objective::Errors(0.000_1)));
         // A reply that arrives after the window does not count towards the rate, and is not an error.
@@ -183,7 +183,7 @@ mod tests {
         measurement.total = Metrics::default();
         assert!(
             !is_met(&measurement, Objective::Errors(100.0)),
-            "no message ended"
+            "no message was intended"
         );
     }
 

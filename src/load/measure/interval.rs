@@ -30,7 +30,8 @@ pub struct IntervalSummary {
     pub seconds: f64,
     /// The number of verified replies that arrived in the interval.
     pub messages: u64,
-    /// The number of failures in the interval, of all kinds. Wrong replies are not failures.
+    /// The number of messages that failed in the interval, by any name. Wrong replies are not failures, and neither are
+    /// connections that failed while no message was due.
     pub errors: u64,
     /// The response times of the messages that ended in the interval. The last interval includes the messages of the
     /// window that ended after it.

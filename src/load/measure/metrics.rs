@@ -44,10 +44,14 @@ pub struct Counts {
     pub messages: u64,
     /// The payload received in the window, in bytes.
     pub bytes: u64,
-    /// The number of failures by name: `refused`, `unreachable`, `unresolved`, `connect_timeout`, `no_source_port`,
-    /// `descriptors`, `self_connect`, `reset`, `closed`, `timeout`, `other`. A failure that did not occur is left out.
+    /// The number of messages of the window that failed, by name: `refused`, `unreachable`, `unresolved`,
+    /// `connect_timeout`, `no_source_port`, `descriptors`, `self_connect`, `reset`, `closed`, `timeout`, `other`. A name
+    /// that did not occur is left out. With churn, a failed connect is a failed message.
     #[serde(rename = "errors")]
     pub failures: Failures,
+    /// The number of connections that failed or were closed while no message was due, and of connects that failed, by
+    /// the same names. They failed before the load or in the window. No message failed with them.
+    pub connections: Failures,
     /// The number of replies that differed from what was sent, in the window and outside.
     pub corrupted: u64,
     /// The first reply that differed; null if there was none.
@@ -121,6 +125,7 @@ impl AddAssign<&Counts> for Counts {
         self.messages += other.messages;
         self.bytes += other.bytes;
         self.failures += &other.failures;
+        self.connections += &other.connections;
         self.corrupted += other.corrupted;
         if self.corruption.is_none() {
             self.corruption.clone_from(&other.corruption);

@@ -17,6 +17,8 @@ pub struct Recorder {
     metrics: Box<Metrics>,
     /// When the current interval started.
     interval_start: u64,
+    /// True if every client has tried to connect.
+    has_connected: bool,
     /// The window, in nanoseconds of the monotonic clock.
     window: Range<u64>,
     /// Which messages [`is_counted`](Self::is_counted) accepts.
@@ -61,6 +63,13 @@ impl Recorder {
             last_counted_end: now,
             ..Self::default()
         }
+    }
+
+    /// Ends the first connects at `now` and returns their metrics. Until the window, connections may come and go
+    /// unrecorded.
+    pub fn end_connects(&mut self, now: u64) -> Box<Metrics> {
+        self.has_connected = true;
+        self.end_interval(now)
     }
 
     /// Starts to record the load, which starts at `now` and is measured in `window`.
@@ -156,10 +165,10 @@ impl Recorder {
         self.metrics.counts.reconnects += u64::from(self.is_recorded(at));
     }
 
-    /// Records a failure at `at` that ended no message.
-    pub fn record_failure(&mut self, failure: Failure, at: u64) {
+    /// Records a failure at `at` of a connection or a connect that ended no message.
+    pub fn record_connection_failure(&mut self, failure: Failure, at: u64) {
         if self.is_recorded(at) {
-            self.metrics.counts.failures[failure] += 1;
+            self.metrics.counts.connections[failure] += 1;
         }
     }
 
@@ -199,9 +208,10 @@ impl Recorder {
         self.metrics.response.record_unfinished(age);
     }
 
-    /// Returns true if an event at `at` that belongs to no message is recorded: before the load, or in the window.
+    /// Returns true if an event at `at` that belongs to no message is recorded: while the clients connect for the first
+    /// time, or in the window.
     fn is_recorded(&self, at: u64) -> bool {
-        self.window.is_empty() || self.window.contains(&at)
+        !self.has_connected || self.window.contains(&at)
     }
 
     fn is_counted(&self, intended: u64) -> bool {

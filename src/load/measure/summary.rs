@@ -97,14 +97,14 @@ impl Summary {
         self.service_us.count
     }
 
-    /// Returns failures and unanswered, unsent and corrupted messages as a share of all messages that ended; `None` if no
-    /// message ended.
+    /// Returns the failed, unanswered, unsent and corrupted messages as a share of all messages that were intended; `None`
+    /// if none was.
     pub fn error_share(&self) -> Option<f64> {
         let counts = &self.counts;
         let unfinished = counts.unanswered + counts.unsent;
         let errors = counts.failures.total() + unfinished + counts.corrupted;
-        let ended = errors + self.answered();
-        (ended > 0).then(|| errors as f64 / ended as f64)
+        let intended = errors + self.answered();
+        (intended > 0).then(|| errors as f64 / intended as f64)
     }
 }
 

@@ -43,7 +43,10 @@ pub fn read(name: &str, json: &str) -> Result<Report, Box<dyn Error>> {
     let no_report = |error: serde_json::Error| format!("{name}: not a report of bench: {error}");
     let Schema { schema } = serde_json::from_str(json).map_err(no_report)?;
     if schema != SCHEMA {
-        return Err(format!("{name}: schema {schema}, expected {SCHEMA}").into());
+        return Err(format!(
+            "{name}: schema {schema}, expected {SCHEMA}: another version of mio-echo wrote the report"
+        )
+        .into());
     }
     Ok(serde_json::from_str(json).map_err(no_report)?)
 }

@@ -26,12 +26,13 @@
 //! - **limited by**: what limits a closed loop. `generator`: a thread is busy for over 90 % of the time. `server`: the
 //!   server uses over 90 % of a core, or, if its CPU time is unknown, replies queue. `neither`: neither of them.
 //! - **achieved**: the share of an open loop's rate that was achieved.
-//! - **errors**: the failures of connections and messages by name, see [`Failure`].
+//! - **errors**: the messages that failed, by name, see [`Failure`]. With churn, a failed connect is a failed message.
 //! - **corrupted**: the replies that differ from what was sent.
 //! - **unanswered**: the messages of the window that were sent and had neither a reply nor a timeout at the end.
 //! - **unsent**: the messages of the window that were never sent.
 //! - **reconnects**: the attempts to replace a connection that was closed or timed out.
-//! - **connections 4 of 8**: on average over the window, 4 of the 8 requested connections were up.
+//! - **connections 4 of 8**: on average over the window, 4 of the 8 requested connections were up. Names in parentheses
+//!   count the connections that failed or were closed while no message was due, and the connects that failed.
 //! - **`-`**: the figure does not exist: there are too few samples, or the system does not tell. A percentile needs ten
 //!   samples above it.
 //! - **`>12.3 s`**: the figure is a lower bound. Messages without a reply count with their age at the end.
@@ -63,8 +64,8 @@ pub use crate::load::measure::summary::{GeneratorSummary, Summary};
 pub use crate::load::measure::usage::ServerUsage;
 use crate::net::BACK_END;
 
-/// The version of the schema.
-pub const SCHEMA: u32 = 1;
+/// The version of the schema. Version 2 counts failures of connections in `connections`, apart from `errors`.
+pub const SCHEMA: u32 = 2;
 
 /// The report of a measurement: the JSON object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 
 use super::schema::{Environment, Report};
 use crate::load::judge::slo::{Objective, ObjectiveResult};
+use crate::load::measure::failure::Failures;
 use crate::load::measure::interval::Interval;
 use crate::load::measure::latency_summary::LatencySummary;
 use crate::load::measure::metrics::Counts;
@@ -110,13 +111,13 @@ fn lower_bound(microseconds: f64) -> String {
 }
 
 fn errors(metrics: &Summary) -> String {
-    let seen = metrics.counts.failures.seen();
-    let seen: Vec<_> = seen
-        .map(|(failure, count)| format!("{failure} {count}"))
-        .collect();
-    let names = match seen.is_empty() {
-        true => "none".into(),
-        false => seen.join(", "),
+    let errors = match names(&metrics.counts.failures) {
+        names if names.is_empty() => "none".into(),
+        names => names,
+    };
+    let failed = match names(&metrics.counts.connections) {
+        names if names.is_empty() => names,
+        names => format!(" ({names})"),
     };
     let Counts {
         corrupted,
@@ -127,9 +128,18 @@ fn errors(metrics: &Summary) -> String {
     } = metrics.counts;
     let (achieved, asked) = (metrics.connections_achieved, metrics.connections_asked);
     format!(
-        "errors: {names}  corrupted {corrupted}  unanswered {unanswered}  unsent {unsent}  reconnects {reconnects}  \
-         connections {achieved} of {asked}"
+        "errors: {errors}  corrupted {corrupted}  unanswered {unanswered}  unsent {unsent}  reconnects {reconnects}  \
+         connections {achieved} of {asked}{failed}"
     )
+}
+
+/// Returns the failures that occurred with their numbers, or an empty text.
+fn names(failures: &Failures) -> String {
+    let seen = failures.seen();
+    let seen: Vec<_> = seen
+        .map(|(failure, count)| format!("{failure} {count}"))
+        .collect();
+    seen.join(", ")
 }
 
 fn system(environment: &Environment) -> String {
@@ -283,6 +293,8 @@ Transfer/sec: 0.13 MB
         let total = &mut measurement.total;
         total.counts.failures[Failure::Timeout] = 1;
         total.counts.failures[Failure::Reset] = 2;
+        total.counts.connections[Failure::Closed] = 7;
+        total.counts.connections[Failure::Refused] = 4;
         (
             total.counts.unanswered,
             total.counts.unsent,
@@ -317,7 +329,7 @@ Transfer/sec: 0.13 MB
                 "send lag   2000    1.0    1.0      1.0      -       -      1.0        1.0",
                 "connect       2      -      -        -      -       -     70.0       60.0",
                 "system: linux -, x86_64, CPUs -; mio-echo 1.2.3 on epoll",
-                "errors: reset 2, timeout 1  corrupted 1  unanswered 10  unsent 11  reconnects 3  connections 1 of 2",
+                "errors: reset 2, timeout 1  corrupted 1  unanswered 10  unsent 11  reconnects 3  connections 1 of 2 (refused 4, closed 7)",
                 "generator: 20 % busy, 10 % spinning, 100.0 us CPU a message",
                 "server: 25 % of a core, 3.5 MB resident memory, - B per connection",
                 "achieved: 100.0 % of 2000 messages/s; generator delay before reading: p99 2.0 us (included in service)",

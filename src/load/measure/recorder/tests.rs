@@ -207,12 +207,17 @@ fn messages_in_flight_are_integrated_over_the_window_alone() {
 }
 
 #[test]
-fn failures_in_the_warm_up_and_after_the_window_are_not_recorded() {
+fn fault_b1_a_failed_connection_is_recorded_at_the_first_connects_and_in_the_window_alone() {
     let mut recorder = Recorder::new(0);
-    recorder.record_failure(Failure::Refused, 10);
+    recorder.record_connection_failure(Failure::Refused, 10);
+    let connects = recorder.end_connects(20);
+    assert_eq!(connects.counts.connections[Failure::Refused], 1);
+    recorder.record_connection_failure(Failure::Closed, 30);
     recorder.start_load(100..200, Counting::All, 50);
     for at in [70, 150, 250] {
-        recorder.record_failure(Failure::Closed, at);
+        recorder.record_connection_failure(Failure::Closed, at);
     }
-    assert_eq!(recorder.end_interval(300).counts.failures.total(), 2);
+    let counts = recorder.end_interval(300).counts;
+    assert_eq!(counts.connections.total(), 1, "the one in the window");
+    assert_eq!(counts.failures.total(), 0, "no message failed");
 }

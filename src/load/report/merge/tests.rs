@@ -296,9 +296,12 @@ fn text_that_is_not_a_report_is_refused() {
     for (json, why) in [
         ("", "x: not a report of bench: EOF"),
         ("{}", "x: not a report of bench: missing field `schema`"),
-        (r#"{"schema":2}"#, "x: schema 2, expected 1"),
-        (r#"{"schema":"1"}"#, r#"x: schema "1", expected 1"#),
-        (r#"{"schema":1}"#, "x: not a report of bench: missing field"),
+        (
+            r#"{"schema":1}"#,
+            "x: schema 1, expected 2: another version of mio-echo wrote the report",
+        ),
+        (r#"{"schema":"1"}"#, r#"x: schema "1", expected 2"#),
+        (r#"{"schema":2}"#, "x: not a report of bench: missing field"),
     ] {
         let refusal = read("x", json).expect_err(json).to_string();
         assert!(refusal.starts_with(why), "{refusal}");

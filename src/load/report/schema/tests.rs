@@ -65,6 +65,7 @@ fn the_json_has_exactly_the_documented_names() {
             "asked_per_sec",
             "bytes",
             "connect_us",
+            "connections",
             "connections_achieved",
             "connections_asked",
             "corrupted",
