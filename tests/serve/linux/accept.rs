@@ -148,11 +148,13 @@ fn fault_a2_a_flood_of_clients_does_not_delay_a_ping() {
 #[test]
 fn fault_a9_an_accept_that_always_fails_does_not_spin() {
     const HELD: Duration = Duration::from_secs(1);
-    // A budget of 64 accepts, then a pause of 250 ms.
-    const ACCEPTS_A_SECOND: usize = 64 * 4;
+    const BUDGET: usize = 64;
+    const PAUSE: Duration = Duration::from_millis(250);
+    const WARNING_EVERY: Duration = Duration::from_secs(5);
     let server = Server::start(&[]);
     let old = Client::connect(server.address());
     old.echo(b"old");
+    let failing = Instant::now();
     let fault = "accept4:error=EPERM";
     let Some(strace) = Strace::inject("fault_a9", server.pid(), fault) else {
         return;
@@ -164,12 +166,16 @@ fn fault_a9_an_accept_that_always_fails_does_not_spin() {
     while start.elapsed() < HELD {
         old.echo(b"ping");
     }
-    let seconds = start.elapsed().as_secs_f64();
     let accepts = count(&strace.detach(), &ACCEPTS);
-    let most = (seconds + 1.0) * ACCEPTS_A_SECOND as f64;
-    assert!(accepts <= most as usize, "{accepts} in {seconds:.1} s");
+    let failed_for = failing.elapsed();
+    let most = |every: Duration| 1 + (failed_for.as_nanos() / every.as_nanos()) as usize;
+    assert!(
+        accepts <= BUDGET * most(PAUSE),
+        "{accepts} in {failed_for:?}"
+    );
     within(Duration::from_secs(1), || waiting.expect(b"?"));
     let finished = server.stop();
     let lines = finished.log.iter();
-    assert_eq!(lines.filter(|line| line.contains("WARN")).count(), 1);
+    let warnings = lines.filter(|line| line.contains("WARN")).count();
+    assert!(warnings <= most(WARNING_EVERY), "{:#?}", finished.log);
 }
