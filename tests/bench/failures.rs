@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::bench::{Report, bench_against, measure, measure_expecting, run, start};
 use crate::faulty::{
-    UnusedAddress, closes_at_once, closes_mid_reply, echoes_once, never_answers, never_reads,
-    resets_mid_reply, serves_only_first,
+    UnusedAddress, closes_at_once, closes_mid_reply, delays_first, echoes_once, never_answers,
+    never_reads, resets_mid_reply, serves_only_first,
 };
 use crate::support::{DEADLINE, Server, time_bound, wait_for};
 
@@ -94,6 +94,24 @@ fn fault_b1_a_refused_reconnect_is_no_failed_message() {
     assert_eq!(report.errors("refused"), 0, "{seen}");
     let ended = report.count("service_us/count") + report.total_errors() + report.count("unsent");
     assert_eq!(ended, 8, "each intended message ends once: {seen}");
+}
+
+#[test]
+fn fault_b2_a_few_lost_messages_leave_the_lower_percentiles_exact() {
+    let server = delays_first(DEADLINE, 64);
+    let args = "-c 4 -r 1200 -d 1s -w 0 --timeout 100ms --slo p50<9s,p90<9s";
+    let report = measure(server.address(), args);
+    let seen = report.without_histograms();
+    assert_eq!(report.errors("timeout"), 1, "{seen}");
+    let lost = report.errors("lost");
+    assert!((1..100).contains(&lost), "{seen}");
+    assert_eq!(report.count("response_us/lower_bounds"), lost + 1, "{seen}");
+    for result in report.at("/slo").as_array().expect("an array") {
+        assert_eq!(
+            (&result["met"], &result["lower_bound"]),
+            (&true.into(), &false.into())
+        );
+    }
 }
 
 #[test]

@@ -15,10 +15,12 @@ fewer than --pipeline unanswered messages, and its socket accepts bytes.
 Included in service, but not caused by the server.
   p50, p90, p99, p99.9, p99.99: this percentage of the messages took no longer. max: the longest. mean: the average.
   -: the number does not exist, for example a percentile with fewer than ten samples above it.
-  >: a lower bound, because messages without a reply count with the time they have waited so far.
+  >: a lower bound. Messages without a reply count as slower than all others, with the time they have waited so far: a \
+percentile among them is a lower bound, and one of them makes max and mean lower bounds.
 
 Counts and shares of the report:
-  errors: messages that failed, by name. With --churn, a failed connection attempt is a failed message. The errors of \
+  errors: messages that failed, by name. With --churn, a failed connection attempt is a failed message. \
+lost: sent on a connection that was given up because another message timed out or had a wrong reply. The errors of \
 --slo are the errors, corrupted, unanswered and unsent messages as a share of all messages that were intended.
   corrupted: replies with a wrong byte.
   unanswered: messages that were sent and had no reply at the end.

@@ -165,10 +165,9 @@ impl Client {
         if unsent.is_some() {
             self.schedule.advance();
         }
-        let at_stage = |stage| move |intended| Message { intended, stage };
-        let unsent = unsent.into_iter().map(at_stage(Stage::Connecting));
-        let unanswered = unanswered.into_iter().flatten();
-        unsent.chain(unanswered.map(at_stage(Stage::Sent)))
+        let stage = Stage::Connecting;
+        let unsent = unsent.map(|intended| Message { intended, stage });
+        unsent.into_iter().chain(unanswered.into_iter().flatten())
     }
 }
 

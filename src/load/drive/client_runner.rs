@@ -267,7 +267,7 @@ impl ClientRunner {
         if self.admission.is_before_load() && !matches!(client.socket, SocketState::Up(_)) {
             self.connector.first_connect_failed();
         }
-        if !self.drop_connection(client, Outcome::Failed(failure), failure) {
+        if !self.drop_connection(client, Outcome::Failed(failure)) {
             self.recorder.record_connection_failure(failure, self.now);
         }
     }
@@ -275,24 +275,38 @@ impl ClientRunner {
     /// Ends the connection of a client after a wrong reply. The later replies cannot be told apart any more.
     fn fail_corrupted(&mut self, client: &mut Client, corruption: Corruption) {
         self.recorder.record_corruption(corruption);
-        self.drop_connection(client, Outcome::Corrupted, Failure::Other);
+        self.drop_connection(client, Outcome::Corrupted);
     }
 
-    /// Ends the oldest message of a connection with `oldest`, and the later ones with `failure`. Returns true if there
-    /// was a message.
-    fn drop_connection(&mut self, client: &mut Client, oldest: Outcome, failure: Failure) -> bool {
+    /// Ends the messages of a connection that has ended with `outcome`. Returns true if there was a message.
+    fn drop_connection(&mut self, client: &mut Client, outcome: Outcome) -> bool {
         if std::mem::replace(&mut client.is_up, false) {
             self.recorder.connection_down(self.now);
         }
-        let mut outcome = oldest;
-        let mut had_message = false;
-        for message in client.fail(self.now) {
+        let mut messages = client.fail(self.now).peekable();
+        let had_message = messages.peek().is_some();
+        if let Some(oldest) = messages.next() {
+            self.recorder.end(oldest, outcome, self.now);
+        }
+        for message in messages {
+            let outcome = self.outcome_after(outcome, message);
             self.recorder.end(message, outcome, self.now);
-            outcome = Outcome::Failed(failure);
-            had_message = true;
         }
         self.arm_timer(client);
         had_message
+    }
+
+    /// Returns how `message` ends if `oldest` is how an older message of its connection ends.
+    fn outcome_after(&self, oldest: Outcome, message: Message) -> Outcome {
+        let has_timed_out = match message.stage {
+            Stage::Sent(at) => at.saturating_add(self.timeout) <= self.now,
+            Stage::Scheduled | Stage::Connecting => false,
+        };
+        match oldest {
+            Outcome::Failed(Failure::Timeout) if !has_timed_out => Outcome::Failed(Failure::Lost),
+            Outcome::Corrupted => Outcome::Failed(Failure::Lost),
+            Outcome::Failed(_) | Outcome::Unfinished => oldest,
+        }
     }
 
     /// With churn: closes a connection whose message was answered, and plans the connect of the next message.

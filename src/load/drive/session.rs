@@ -29,7 +29,7 @@ use std::sync::Arc;
 use super::admission::Admission;
 use crate::conn::{Readiness, Ready};
 use crate::load::measure::failure::Failure;
-use crate::load::measure::message::{Observer, Timestamps};
+use crate::load::measure::message::{Message, Observer, Stage, Timestamps};
 use crate::load::measure::metrics::Corruption;
 use crate::load::plan::payload::{MessageBytes, Payload};
 use crate::load::plan::random::{RngStream, random};
@@ -209,10 +209,13 @@ impl Session {
         }
     }
 
-    /// Ends the session. Returns when the messages without a complete reply were intended, the oldest first.
-    pub fn into_unanswered(self) -> impl ExactSizeIterator<Item = u64> {
+    /// Ends the session. Returns the messages without a complete reply, the oldest first.
+    pub fn into_unanswered(self) -> impl ExactSizeIterator<Item = Message> {
         let messages = self.in_flight.into_iter();
-        messages.map(|message| message.times.intended)
+        messages.map(|InFlight { times, .. }| Message {
+            intended: times.intended,
+            stage: Stage::Sent(times.sent),
+        })
     }
 
     /// Returns the bytes of `message`. Without verification all messages have the same bytes, which stay in the CPU's

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reason::{Reason, ReasonCode};
 use super::throughput::below_rate;
+use crate::load::measure::latency_histogram::LatencyHistogram;
 use crate::load::measure::measurement::Measurement;
 use crate::load::measure::percentile::Percentile;
 
@@ -109,9 +110,9 @@ impl fmt::Display for LimitedBy {
 }
 
 fn late_generator(measurement: &Measurement) -> Option<Reason> {
-    let p99 = Percentile::P99.quantile();
-    let lag = measurement.total.send_lag.value_at(p99)?;
-    let response = measurement.total.response.value_at(p99)?;
+    let p99 = |times: &LatencyHistogram| times.percentile(Percentile::P99, &times.known());
+    let lag = p99(&measurement.total.send_lag)?;
+    let response = p99(&measurement.total.response)?;
     let is_late = lag > LATE && lag as f64 > LATE_SHARE * response as f64;
     Reason::when(is_late, ReasonCode::LateGenerator, || {
         let [lag, response] = [lag, response].map(|time| time as f64 / 1e3);
@@ -175,7 +176,7 @@ fn is_server_at_limit(measurement: &Measurement) -> bool {
     match measurement.server.and_then(|server| server.cpu) {
         Some(cores) => cores > BUSY,
         None => service
-            .value_at(Percentile::P50.quantile())
+            .percentile(Percentile::P50, &service.known())
             .is_some_and(|median| median as f64 > QUEUEING * service.histogram.min() as f64),
     }
 }

@@ -33,6 +33,9 @@ pub enum Failure {
     Closed,
     /// A reply did not arrive in time.
     Timeout,
+    /// The message was in the pipeline of a connection that was given up for another message: that one timed out, or its
+    /// reply was wrong.
+    Lost,
     /// Any other failure, or in a report a kind that this version does not know.
     #[serde(other)]
     Other,

@@ -48,8 +48,10 @@ pub struct IntervalLatency {
     pub p99: Option<f64>,
     /// The longest time; null if there is no sample.
     pub max: Option<f64>,
-    /// The shortest time that is only a lower bound; null if no time is. See [`LatencySummary::bounded_from`].
-    pub bounded_from: Option<f64>,
+    /// The number of samples.
+    pub count: u64,
+    /// The number of samples that are only lower bounds. See [`LatencySummary::lower_bounds`].
+    pub lower_bounds: u64,
 }
 
 impl IntervalSummary {
@@ -65,7 +67,8 @@ impl IntervalSummary {
                 p50: times.p50,
                 p99: times.p99,
                 max: times.max,
-                bounded_from: times.bounded_from,
+                count: times.count,
+                lower_bounds: times.lower_bounds,
             },
         }
     }
@@ -93,7 +96,8 @@ impl IntervalSummary {
                 p50: None,
                 p99: None,
                 max: known(a.max, b.max).reduce(f64::max),
-                bounded_from: known(a.bounded_from, b.bounded_from).reduce(f64::min),
+                count: a.count + b.count,
+                lower_bounds: a.lower_bounds + b.lower_bounds,
             },
             ..*self
         }

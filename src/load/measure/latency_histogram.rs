@@ -1,8 +1,11 @@
 //! A histogram of durations, and what it cannot hold itself: the exact maximum and the lower bounds.
 
+use std::borrow::Cow;
 use std::ops::AddAssign;
 
 use hdrhistogram::Histogram;
+
+use super::percentile::Percentile;
 
 /// The longest duration, in nanoseconds, that a histogram distinguishes: one hour. Longer durations count as an hour.
 pub const LONGEST: u64 = 3_600_000_000_000;
@@ -19,54 +22,80 @@ pub struct LatencyHistogram {
     pub max: u64,
     /// The number of durations that exceed [`LONGEST`].
     pub overflow: u64,
-    /// The shortest duration that is only a lower bound: the message had no answer yet when its age was recorded. Each
-    /// percentile from here on is a lower bound too.
-    pub lower_bound_from: Option<u64>,
+    /// Those of the durations that are only lower bounds: the message had no answer when its age was recorded, or its
+    /// duration exceeds [`LONGEST`]. `None` if there are none, which saves the memory.
+    pub lower_bounds: Option<Histogram<u64>>,
 }
 
 impl LatencyHistogram {
     /// Adds a duration.
     pub fn record(&mut self, nanoseconds: u64) {
+        match nanoseconds > LONGEST {
+            true => self.record_unfinished(nanoseconds),
+            false => self.add(nanoseconds),
+        }
+    }
+
+    /// Adds a duration that is only a lower bound: the age of a message that has no answer.
+    pub fn record_unfinished(&mut self, nanoseconds: u64) {
+        self.add(nanoseconds);
+        let lower_bounds = self.lower_bounds.get_or_insert_with(empty);
+        lower_bounds.saturating_record(nanoseconds);
+    }
+
+    fn add(&mut self, nanoseconds: u64) {
         self.max = self.max.max(nanoseconds);
         self.overflow += u64::from(nanoseconds > LONGEST);
         self.histogram.saturating_record(nanoseconds);
     }
 
-    /// Adds a duration that is only a lower bound: the age of a message that has no answer.
-    pub fn record_unfinished(&mut self, nanoseconds: u64) {
-        self.record(nanoseconds);
-        self.lower_bound_from = least(self.lower_bound_from, Some(nanoseconds));
+    /// Returns the histogram of the durations that are exactly known.
+    pub fn known(&self) -> Cow<'_, Histogram<u64>> {
+        let Some(lower_bounds) = &self.lower_bounds else {
+            return Cow::Borrowed(&self.histogram);
+        };
+        let mut known = self.histogram.clone();
+        known
+            .subtract(lower_bounds)
+            .expect("the lower bounds are among the durations");
+        Cow::Owned(known)
     }
 
-    /// Returns the duration that the share `quantile` of all durations does not exceed; `None` if there are none.
-    pub fn value_at(&self, quantile: f64) -> Option<u64> {
+    /// Returns `percentile` of all durations, of which `known` are known; `None` if there are none.
+    ///
+    /// A duration that is only a lower bound counts as longer than all others. A percentile whose rank is among the
+    /// lower bounds is one itself, see [`Percentile::is_known`]: then each duration counts with what is known of it.
+    pub fn percentile(&self, percentile: Percentile, known: &Histogram<u64>) -> Option<u64> {
+        let count = self.histogram.len();
+        let (durations, rank) = match percentile.is_known(count, count - known.len()) {
+            true => (known, percentile.rank(count)),
+            false => (&self.histogram, percentile.rank(count)),
+        };
+        // Half a rank lower: the histogram rounds up to a whole rank.
+        let quantile = (rank as f64 - 0.5) / durations.len() as f64;
         // The bucket of the histogram may reach beyond the longest duration in it.
-        let value = self.histogram.value_at_quantile(quantile).min(self.max);
-        (!self.histogram.is_empty()).then_some(value)
+        let value = durations.value_at_quantile(quantile).min(self.max);
+        (count > 0).then_some(value)
     }
 
-    /// Returns the duration from which on percentiles are lower bounds. The histogram counts all durations over
-    /// [`LONGEST`] as that, so they are lower bounds too.
-    pub fn first_lower_bound(&self) -> Option<u64> {
-        least(
-            self.lower_bound_from,
-            (self.overflow > 0).then_some(LONGEST),
-        )
+    /// Returns the number of durations that are only lower bounds.
+    pub fn lower_bounds(&self) -> u64 {
+        self.lower_bounds.as_ref().map_or(0, Histogram::len)
     }
 }
 
-fn least(a: Option<u64>, b: Option<u64>) -> Option<u64> {
-    [a, b].into_iter().flatten().min()
+fn empty() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST, DIGITS)
+        .expect("the lower bound is below the upper bound")
 }
 
 impl Default for LatencyHistogram {
     fn default() -> Self {
         Self {
-            histogram: Histogram::new_with_bounds(1, LONGEST, DIGITS)
-                .expect("the lower bound is below the upper bound"),
+            histogram: empty(),
             max: 0,
             overflow: 0,
-            lower_bound_from: None,
+            lower_bounds: None,
         }
     }
 }
@@ -78,6 +107,11 @@ impl AddAssign<&LatencyHistogram> for LatencyHistogram {
             .expect("the histograms have the same bounds");
         self.max = self.max.max(other.max);
         self.overflow += other.overflow;
-        self.lower_bound_from = least(self.lower_bound_from, other.lower_bound_from);
+        if let Some(lower_bounds) = &other.lower_bounds {
+            self.lower_bounds
+                .get_or_insert_with(empty)
+                .add(lower_bounds)
+                .expect("the histograms have the same bounds");
+        }
     }
 }

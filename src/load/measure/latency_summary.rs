@@ -13,7 +13,7 @@ use super::percentile::Percentile;
 pub struct LatencySummary {
     /// The number of samples.
     pub count: u64,
-    /// The shortest time.
+    /// The shortest time of an answered message; null if there is none.
     pub min: Option<f64>,
     /// The median; null if there are fewer than 20 samples.
     pub p50: Option<f64>,
@@ -29,10 +29,11 @@ pub struct LatencySummary {
     pub max: Option<f64>,
     /// The arithmetic mean.
     pub mean: Option<f64>,
-    /// The shortest time that is only a lower bound; null if no time is. A message without an answer enters `response`
-    /// with its age at the end, and a time over an hour counts as an hour. A percentile or `max` is a lower bound if it
-    /// is at least this time. `mean` is a lower bound if this is not null. The text report marks lower bounds with `>`.
-    pub bounded_from: Option<f64>,
+    /// The number of samples that are only lower bounds. A message without an answer enters `response` with its age at
+    /// the end, and a time over an hour counts as an hour. In percentiles, these samples count as longer than all others:
+    /// a percentile is a lower bound if its rank is among theirs, so `p99` is one if this is over 1 % of `count`. `max` and
+    /// `mean` are lower bounds if this is not 0. The text report marks lower bounds with `>`.
+    pub lower_bounds: u64,
     /// The number of samples over an hour. The histogram counts them as an hour.
     pub overflow: u64,
 }
@@ -45,13 +46,14 @@ impl LatencySummary {
         if count == 0 {
             return Self::default();
         }
+        let known = latencies.known();
         let [p50, p90, p99, p99_9, p99_99] = Percentile::ALL.map(|percentile| {
-            let value = latencies.value_at(percentile.quantile())?;
+            let value = latencies.percentile(percentile, &known)?;
             (count >= percentile.samples_needed()).then(|| microseconds(value))
         });
         Self {
             count,
-            min: Some(microseconds(histogram.min().min(max))),
+            min: (!known.is_empty()).then(|| microseconds(known.min().min(max))),
             p50,
             p90,
             p99,
@@ -59,7 +61,7 @@ impl LatencySummary {
             p99_99,
             max: Some(microseconds(max)),
             mean: Some(histogram.mean().round() / 1e3),
-            bounded_from: latencies.first_lower_bound().map(microseconds),
+            lower_bounds: latencies.lower_bounds(),
             overflow: latencies.overflow,
         }
     }
@@ -74,9 +76,14 @@ impl LatencySummary {
         [self.p50, self.p90, self.p99, self.p99_9, self.p99_99]
     }
 
-    /// Returns true if `time`, a percentile or the maximum, is only a lower bound.
-    pub fn is_lower_bound(&self, time: f64) -> bool {
-        self.bounded_from.is_some_and(|bound| time >= bound)
+    /// Returns true if the percentile is only a lower bound.
+    pub fn is_lower_bound(&self, percentile: Percentile) -> bool {
+        !percentile.is_known(self.count, self.lower_bounds)
+    }
+
+    /// Returns true if the maximum and the mean are only lower bounds: a single sample makes them so.
+    pub fn has_lower_bounds(&self) -> bool {
+        self.lower_bounds > 0
     }
 }
 
@@ -134,18 +141,39 @@ mod tests {
     }
 
     #[test]
-    fn times_from_an_unanswered_message_on_are_lower_bounds() {
-        let mut latencies = histogram((0..980).map(|_| 1_000));
-        for age in 0..20 {
-            latencies.record_unfinished(50_000_000 + age);
+    fn fault_b2_a_percentile_is_a_lower_bound_by_its_rank_and_not_by_its_value() {
+        // 20 of 1,000 messages have no answer, and they are younger than every answer is old.
+        let mut latencies = histogram((1..=980).map(|n| 1_000_000 + n * 1_000));
+        for age in 1..=20 {
+            latencies.record_unfinished(age);
         }
         let summary = LatencySummary::of(&latencies);
-        let is_bound = |value: Option<f64>| summary.is_lower_bound(value.expect("a time"));
         assert_eq!(
-            [summary.p50, summary.p99, summary.max].map(is_bound),
-            [false, true, true]
+            [Percentile::P50, Percentile::P90, Percentile::P99].map(|p| summary.is_lower_bound(p)),
+            [false, false, true]
         );
-        assert_eq!(summary.bounded_from, Some(50_000.0));
+        // The 500th and the 900th of the answered messages.
+        for (time, expected) in [(summary.p50, 1_500.0), (summary.p90, 1_900.0)] {
+            let time = time.expect("enough samples");
+            assert!((time - expected).abs() < 1.5, "{time}");
+        }
+        assert_eq!(
+            (summary.lower_bounds, summary.has_lower_bounds()),
+            (20, true)
+        );
+        let min = summary.min.expect("an answer");
+        assert!((1_000.0..1_002.0).contains(&min), "{min}");
+    }
+
+    #[test]
+    fn fault_b2_without_an_answer_there_is_no_shortest_time() {
+        let mut latencies = LatencyHistogram::default();
+        latencies.record_unfinished(5_000);
+        let summary = LatencySummary::of(&latencies);
+        assert_eq!(
+            (summary.count, summary.min, summary.max),
+            (1, None, Some(5.0))
+        );
     }
 
     #[test]
@@ -153,8 +181,8 @@ mod tests {
         let mut latencies = histogram([2 * LONGEST]);
         latencies.record_unfinished(3 * LONGEST);
         let summary = LatencySummary::of(&latencies);
-        assert_eq!((summary.overflow, summary.bounded_from), (2, Some(3_600e6)));
-        assert!(summary.is_lower_bound(summary.max.expect("a maximum")));
+        assert_eq!((summary.overflow, summary.lower_bounds), (2, 2));
+        assert!(summary.is_lower_bound(Percentile::P50) && summary.has_lower_bounds());
     }
 
     proptest! {

@@ -95,7 +95,7 @@ impl Measurement {
     pub fn achieved_rate(&self) -> Option<AchievedRate> {
         let target = self.target_rate?;
         let (messages, window) = (self.total.counts.messages as f64, self.window.as_secs_f64());
-        let first = Duration::from_nanos(self.total.response.histogram.min()).as_secs_f64();
+        let first = Duration::from_nanos(self.total.response.known().min()).as_secs_f64();
         let seconds = match target.stops_at_count {
             false => window,
             // No more is achieved than the number of messages allows.

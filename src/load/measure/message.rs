@@ -29,8 +29,8 @@ pub enum Stage {
     Scheduled,
     /// With churn: a connect was started for the message, and the message was not sent.
     Connecting,
-    /// The socket accepted at least one byte of the message.
-    Sent,
+    /// The socket accepted at least one byte of the message, the first one at this time.
+    Sent(u64),
 }
 
 /// How a message ended without a reply that is right.

@@ -45,7 +45,7 @@ pub struct Counts {
     /// The payload received in the window, in bytes.
     pub bytes: u64,
     /// The number of messages of the window that failed, by name: `refused`, `unreachable`, `unresolved`,
-    /// `connect_timeout`, `no_source_port`, `descriptors`, `self_connect`, `reset`, `closed`, `timeout`, `other`. A name
+    /// `connect_timeout`, `no_source_port`, `descriptors`, `self_connect`, `reset`, `closed`, `timeout`, `lost`, `other`. A name
     /// that did not occur is left out. With churn, a failed connect is a failed message.
     #[serde(rename = "errors")]
     pub failures: Failures,

@@ -32,6 +32,16 @@ impl Percentile {
         1.0 - 1.0 / self.name_and_rarity().1 as f64
     }
 
+    /// Returns the rank of the percentile among `count` samples in ascending order, from 1.
+    pub fn rank(self, count: u64) -> u64 {
+        ((self.quantile() * count as f64).ceil() as u64).max(1)
+    }
+
+    /// Returns true if the percentile of `count` samples is known, where the longest `lower_bounds` are only lower bounds.
+    pub fn is_known(self, count: u64, lower_bounds: u64) -> bool {
+        self.rank(count) <= count - lower_bounds
+    }
+
     /// Returns the number of samples from which on the percentile is reported: ten of them lie above it.
     pub fn samples_needed(self) -> u64 {
         SAMPLES_ABOVE * self.name_and_rarity().1

@@ -181,13 +181,13 @@ impl Recorder {
     /// Records that `message` ended at `at` without a reply that is right.
     ///
     /// A message without a reply stays in the response histogram at its age, as a lower bound. A message whose
-    /// connection failed is only counted, unless the failure is a timeout.
+    /// connection failed is only counted, unless the load generator gave the connection up.
     pub fn end(&mut self, message: Message, outcome: Outcome, at: u64) {
         let Message { intended, stage } = message;
         match stage {
             Stage::Scheduled => {}
             Stage::Connecting => self.close(intended, at),
-            Stage::Sent => self.close_sent(intended, at),
+            Stage::Sent(_) => self.close_sent(intended, at),
         }
         if !self.window.contains(&intended) {
             return;
@@ -197,11 +197,12 @@ impl Recorder {
             (Outcome::Corrupted, _) => return,
             (Outcome::Failed(failure), _) => {
                 counts.failures[failure] += 1;
-                if !matches!(failure, Failure::Timeout | Failure::ConnectTimeout) {
+                let has_age = [Failure::Timeout, Failure::ConnectTimeout, Failure::Lost];
+                if !has_age.contains(&failure) {
                     return;
                 }
             }
-            (Outcome::Unfinished, Stage::Sent) => counts.unanswered += 1,
+            (Outcome::Unfinished, Stage::Sent(_)) => counts.unanswered += 1,
             (Outcome::Unfinished, Stage::Scheduled | Stage::Connecting) => counts.unsent += 1,
         }
         let age = at.saturating_sub(intended);

@@ -35,7 +35,9 @@
 //!   count the connections that failed or were closed while no message was due, and the connects that failed.
 //! - **`-`**: the figure does not exist: there are too few samples, or the system does not tell. A percentile needs ten
 //!   samples above it.
-//! - **`>12.3 s`**: the figure is a lower bound. Messages without a reply count with their age at the end.
+//! - **`>12.3 s`**: the figure is a lower bound. Messages without a reply have no known time, and count as slower than all
+//!   others. A percentile that lies among them is a lower bound, computed with their age at the end. The longest time and
+//!   the mean are lower bounds if there is one such message.
 //! - **VALID**, **SUSPECT**: the verdict. SUSPECT names the reasons not to trust the figures.
 //!
 //! [`Failure`]: crate::load::Failure
@@ -101,7 +103,8 @@ pub struct Report {
     /// The intervals of the window in order. In a sum of reports: empty if the shards have different intervals.
     pub intervals: Vec<IntervalSummary>,
     /// The histograms of `response`, `wait`, `service`, `send_lag`, `connect` and `turn`, in nanoseconds: base64 of
-    /// HdrHistogram's V2 encoding with DEFLATE.
+    /// HdrHistogram's V2 encoding with DEFLATE. If some of the samples are only lower bounds, `response_lower_bounds` is
+    /// the histogram of those alone, and the like for the others.
     pub histograms: BTreeMap<String, String>,
 }
 
@@ -144,6 +147,12 @@ impl Report {
     ) -> Self {
         let metrics = Summary::of(measurement);
         let histograms = measurement.total.histograms().into_iter();
+        let histograms = histograms.flat_map(|(name, latencies)| {
+            let all = (name.to_owned(), &latencies.histogram);
+            let lower_bounds = latencies.lower_bounds.as_ref();
+            let lower_bounds = lower_bounds.map(|bounds| (lower_bounds_of(name), bounds));
+            [Some(all), lower_bounds].into_iter().flatten()
+        });
         Self {
             schema: SCHEMA,
             config,
@@ -160,7 +169,7 @@ impl Report {
             server: measurement.server,
             intervals: measurement.intervals.clone(),
             histograms: histograms
-                .map(|(name, latencies)| (name.into(), histogram::encode(&latencies.histogram)))
+                .map(|(name, histogram)| (name, histogram::encode(histogram)))
                 .collect(),
         }
     }
@@ -242,18 +251,30 @@ fn latency_histogram(
     name: &str,
     summary: &LatencySummary,
 ) -> Result<LatencyHistogram, Box<dyn Error>> {
+    let in_histogram = |error: Box<dyn Error>| format!("the histogram of {name}: {error}");
+    let decode = |text: &String| histogram::decode(text).map_err(in_histogram);
     let text = report
         .histograms
         .get(name)
         .ok_or_else(|| format!("no histogram of {name}"))?;
-    let histogram =
-        histogram::decode(text).map_err(|error| format!("the histogram of {name}: {error}"))?;
+    let histogram = decode(text)?;
+    let lower_bounds = report.histograms.get(&lower_bounds_of(name));
+    let lower_bounds = lower_bounds.map(decode).transpose()?;
+    if let Some(lower_bounds) = &lower_bounds {
+        let subtracted = histogram.clone().subtract(lower_bounds);
+        subtracted.map_err(|_| in_histogram("it lacks some of its lower bounds".into()))?;
+    }
     Ok(LatencyHistogram {
         histogram,
         max: summary.max.map_or(0, nanoseconds),
         overflow: summary.overflow,
-        lower_bound_from: summary.bounded_from.map(nanoseconds),
+        lower_bounds,
     })
+}
+
+/// Returns the name of the histogram of the samples of the histogram `name` that are only lower bounds.
+fn lower_bounds_of(name: &str) -> String {
+    format!("{name}_lower_bounds")
 }
 
 fn seconds(seconds: f64) -> Duration {

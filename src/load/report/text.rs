@@ -8,6 +8,7 @@ use crate::load::measure::interval::Interval;
 use crate::load::measure::latency_summary::LatencySummary;
 use crate::load::measure::metrics::Counts;
 use crate::load::measure::metrics::hex;
+use crate::load::measure::percentile::Percentile;
 use crate::load::measure::summary::{GeneratorSummary, Summary};
 use crate::load::measure::usage::ServerUsage;
 use crate::load::units::{format_decimal, format_microseconds, pluralize};
@@ -43,8 +44,8 @@ pub fn interval_line(interval: &Interval) -> String {
     let end = (interval.start + interval.length).as_secs_f64();
     let rate = metrics.counts.messages as f64 / interval.length.as_secs_f64();
     let response = LatencySummary::of(&metrics.response);
-    let times = [response.p50, response.p99, response.max];
-    let [p50, p99, max] = times.map(|figure| time(&response, figure, " us"));
+    let [p50, p99] = [Percentile::P50, Percentile::P99].map(|p| percentile(&response, p, " us"));
+    let max = max_or_mean(&response, response.max, " us");
     let errors = metrics.counts.failures.total();
     format!("{end:.1} s  {rate:.1} messages/s  p50 {p50}  p99 {p99}  max {max}  errors {errors}")
 }
@@ -79,13 +80,9 @@ fn table(metrics: &Summary) -> Vec<String> {
 }
 
 fn row(name: &str, latency: &LatencySummary) -> [String; 9] {
-    let cell = |figure| time(latency, figure, "");
-    let [p50, p90, p99, p999, p9999] = latency.percentiles().map(cell);
-    let mean = match latency.mean {
-        Some(mean) if latency.bounded_from.is_some() => lower_bound(mean),
-        mean => number(mean, 1),
-    };
-    let (count, max) = (latency.count.to_string(), cell(latency.max));
+    let [p50, p90, p99, p999, p9999] = Percentile::ALL.map(|p| percentile(latency, p, ""));
+    let [max, mean] = [latency.max, latency.mean].map(|time| max_or_mean(latency, time, ""));
+    let count = latency.count.to_string();
     [name.into(), count, p50, p90, p99, p999, p9999, max, mean]
 }
 
@@ -98,12 +95,22 @@ fn aligned(row: &[String], widths: &[usize]) -> String {
     numbers.fold(name, |line, cell| line + &cell)
 }
 
-fn time(latency: &LatencySummary, time: Option<f64>, unit: &str) -> String {
-    match time {
-        Some(time) if latency.is_lower_bound(time) => lower_bound(time),
-        Some(time) => format!("{time:.1}{unit}"),
-        None => NO_FIGURE.into(),
+fn percentile(latency: &LatencySummary, percentile: Percentile, unit: &str) -> String {
+    match latency.percentile(percentile) {
+        Some(time) if latency.is_lower_bound(percentile) => lower_bound(time),
+        time => exact(time, unit),
     }
+}
+
+fn max_or_mean(latency: &LatencySummary, time: Option<f64>, unit: &str) -> String {
+    match time {
+        Some(time) if latency.has_lower_bounds() => lower_bound(time),
+        time => exact(time, unit),
+    }
+}
+
+fn exact(time: Option<f64>, unit: &str) -> String {
+    time.map_or_else(|| NO_FIGURE.into(), |time| format!("{time:.1}{unit}"))
 }
 
 fn lower_bound(microseconds: f64) -> String {
@@ -185,7 +192,7 @@ fn limit(report: &Report) -> String {
         (None, Some(limit)) => format!("limited by: {limit}"),
         (None, None) => format!("limited by: {NO_FIGURE}"),
     };
-    let turn = time(&metrics.turn_us, metrics.turn_us.p99, " us");
+    let turn = percentile(&metrics.turn_us, Percentile::P99, " us");
     format!("{limit}; generator delay before reading: p99 {turn} (included in service)")
 }
 
@@ -246,7 +253,6 @@ mod tests {
     use crate::load::judge::slo::Slo;
     use crate::load::measure::failure::Failure;
     use crate::load::measure::metrics::{Corruption, Metrics};
-    use crate::load::measure::percentile::Percentile;
     use crate::load::testing::{closed_loop, interval, open_loop};
 
     /// Gives the report a known environment.

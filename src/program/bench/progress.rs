@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mio_echo::load::{Interval, IntervalSummary, RunEvent, RunPhase, interval_line};
+use mio_echo::load::schema::LatencySummary;
+use mio_echo::load::{Interval, IntervalSummary, Percentile, RunEvent, RunPhase, interval_line};
 
 /// Turns events into updates of the screen.
 #[derive(Debug)]
@@ -101,11 +102,9 @@ fn interval_figures(interval: &Interval) -> String {
         1.0 => "second".into(),
         seconds => format!("{seconds:.1} s"),
     };
-    let times = &summary.response_us;
-    let [p50, p99] = [times.p50, times.p99].map(|time| match time {
-        Some(time) if times.bounded_from.is_some_and(|bound| time >= bound) => {
-            format!(">{}", with_unit(time))
-        }
+    let times = LatencySummary::of(&interval.metrics.response);
+    let [p50, p99] = [Percentile::P50, Percentile::P99].map(|p| match times.percentile(p) {
+        Some(time) if times.is_lower_bound(p) => format!(">{}", with_unit(time)),
         Some(time) => with_unit(time),
         None => "-".into(),
     });

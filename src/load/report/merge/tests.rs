@@ -105,8 +105,8 @@ fn a_lower_bound_of_a_shard_is_one_of_the_sum() {
         .report
         .metrics
         .response_us;
-    assert_eq!(us.bounded_from, Some(5_000_000.0));
-    assert!(us.is_lower_bound(us.max.expect("a maximum")));
+    assert_eq!((us.lower_bounds, us.max), (1, Some(5_000_000.0)));
+    assert!(us.has_lower_bounds() && !us.is_lower_bound(Percentile::P99));
 }
 
 #[test]

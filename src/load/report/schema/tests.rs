@@ -87,8 +87,8 @@ fn the_json_has_exactly_the_documented_names() {
         ]
     );
     let row = [
-        "bounded_from",
         "count",
+        "lower_bounds",
         "max",
         "mean",
         "min",
@@ -116,7 +116,7 @@ fn the_json_has_exactly_the_documented_names() {
     );
     assert_eq!(
         keys(&json["intervals"][0]["response_us"]),
-        ["bounded_from", "max", "p50", "p99"]
+        ["count", "lower_bounds", "max", "p50", "p99"]
     );
     assert_eq!(
         keys(&json["histograms"]),
@@ -229,7 +229,14 @@ fn a_figure_that_does_not_exist_is_null() {
 
 #[test]
 fn a_report_that_was_read_equals_the_report_that_was_written() {
-    for mut report in [full(), Report::new(&closed_loop(), None)] {
+    let mut unanswered = closed_loop();
+    for age in [1_000, 9_000_000] {
+        let response = &mut unanswered.measurement.total.response;
+        response.record_unfinished(age);
+    }
+    let unanswered = Report::new(&unanswered, None);
+    assert_eq!(unanswered.metrics.response_us.lower_bounds, 2);
+    for mut report in [full(), Report::new(&closed_loop(), None), unanswered] {
         let read: Report = serde_json::from_str(&report.to_json()).expect("a report");
         report.slo.clear();
         assert_eq!(read, report, "reading drops the objectives");
@@ -247,6 +254,22 @@ fn computed_again(report: Report) -> Report {
         &measurement,
         None,
     )
+}
+
+#[test]
+fn lower_bounds_that_are_not_among_the_samples_are_refused() {
+    let mut results = closed_loop();
+    results.measurement.total.wait.record_unfinished(5_000);
+    let mut report = Report::new(&results, None);
+    let lower_bounds = report.histograms["wait_lower_bounds"].clone();
+    report
+        .histograms
+        .insert("turn_lower_bounds".into(), lower_bounds);
+    let error = report.measurement().expect_err("no such sample");
+    assert_eq!(
+        error.to_string(),
+        "the histogram of turn: it lacks some of its lower bounds"
+    );
 }
 
 #[test]
