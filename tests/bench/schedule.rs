@@ -1,6 +1,6 @@
 //! Response times start at the scheduled send, so a stall of the server is measured in full and under the right name.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::bench::{Report, bench_against, measure, run};
 use crate::faulty::{RecordingServer, delays_every, delays_first, limits_rate, stalls_once};
@@ -183,6 +183,34 @@ fn count_at_a_rate_takes_the_scheduled_time() {
         "{}",
         report.number("achieved")
     );
+}
+
+#[test]
+fn fault_b3_the_end_of_a_run_takes_no_time_for_each_unsent_message() {
+    let server = Server::start(&[]);
+    for arrival in ["constant", "poisson"] {
+        let start = Instant::now();
+        let args = format!("-c 4 -t 2 -r 100m --arrival {arrival} -d 2s -w 0");
+        let report = measure(server.address(), &args);
+        let took = start.elapsed();
+        let end = Duration::from_secs(2) + time_bound(Duration::from_secs(1));
+        assert!(took < end, "{took:?}");
+        let seen = report.without_histograms();
+        let sent = report.count("service_us/count") + report.count("unanswered");
+        let (intended, spread) = match arrival {
+            "constant" => (200_000_000, 0),
+            // Five standard deviations.
+            _ => (200_000_000, 5 * 14_143),
+        };
+        let ended = sent + report.count("unsent");
+        assert!(ended.abs_diff(intended) <= spread, "{ended}: {seen}");
+        let count = report.count("response_us/count");
+        assert_eq!(count, ended, "{seen}");
+        // Nearly all are unsent, so their ages are spread evenly.
+        let p50 = report.percentile("response", 50.0);
+        let middle = Duration::from_secs(1);
+        assert!(p50 >= middle * 9 / 10, "{p50:?}: {seen}");
+    }
 }
 
 #[test]

@@ -65,8 +65,18 @@ impl Admission {
     /// Takes a message that is intended at `intended` from the quota.
     pub fn take(&mut self, intended: u64) {
         if intended >= self.window.start {
-            self.quota = self.quota.map(|quota| quota.saturating_sub(1));
+            self.take_many(1);
         }
+    }
+
+    /// Takes `count` messages of the window from the quota.
+    pub fn take_many(&mut self, count: u64) {
+        self.quota = self.quota.map(|quota| quota.saturating_sub(count));
+    }
+
+    /// Returns how many messages of the window may still start.
+    pub fn quota(&self) -> u64 {
+        self.quota.unwrap_or(u64::MAX)
     }
 
     /// Returns true if the number of messages is limited and all of them have started.

@@ -134,16 +134,21 @@ impl ClientRunner {
         if self.recorder.window().is_empty() {
             return;
         }
-        while let Some(intended) = client.schedule.next_of_open_loop()
+        self.record_unstarted(&mut client.schedule);
+    }
+
+    /// Records the messages of the window that are still in the `schedule`. They may be hundreds of millions, so those of
+    /// the same age are recorded at once.
+    fn record_unstarted(&mut self, schedule: &mut Schedule) {
+        let window = self.recorder.window();
+        schedule.take_before(window.start, u64::MAX);
+        while let Some(intended) = schedule.next_of_open_loop()
             && self.admission.belongs_to_load(intended)
         {
-            self.admission.take(intended);
-            let message = Message {
-                intended,
-                stage: Stage::Scheduled,
-            };
-            self.recorder.end(message, Outcome::Unfinished, self.now);
-            client.schedule.advance();
+            let end = self.recorder.same_age_until(intended, self.now);
+            let count = schedule.take_before(end.min(window.end), self.admission.quota());
+            self.admission.take_many(count);
+            self.recorder.end_unstarted(intended, count, self.now);
         }
     }
 
@@ -300,7 +305,7 @@ impl ClientRunner {
     fn outcome_after(&self, oldest: Outcome, message: Message) -> Outcome {
         let has_timed_out = match message.stage {
             Stage::Sent(at) => at.saturating_add(self.timeout) <= self.now,
-            Stage::Scheduled | Stage::Connecting => false,
+            Stage::Connecting => false,
         };
         match oldest {
             Outcome::Failed(Failure::Timeout) if !has_timed_out => Outcome::Failed(Failure::Lost),

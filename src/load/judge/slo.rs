@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_lower_bound_does_not_meet_an_objective() {
         let mut measurement = closed();
-        measurement.total.response.record_unfinished(100);
+        measurement.total.response.record_unfinished(100, 1);
         let far = Duration::from_secs(9);
         for percentile in [Percentile::P50, Percentile::P99] {
             assert!(is_met(&measurement, Objective::Percentile(percentile, far)));

@@ -31,22 +31,32 @@ impl LatencyHistogram {
     /// Adds a duration.
     pub fn record(&mut self, nanoseconds: u64) {
         match nanoseconds > LONGEST {
-            true => self.record_unfinished(nanoseconds),
-            false => self.add(nanoseconds),
+            true => self.record_unfinished(nanoseconds, 1),
+            false => self.add(nanoseconds, 1),
         }
     }
 
-    /// Adds a duration that is only a lower bound: the age of a message that has no answer.
-    pub fn record_unfinished(&mut self, nanoseconds: u64) {
-        self.add(nanoseconds);
+    /// Adds a duration that is only a lower bound, `count` times: the age of messages that have no answer.
+    pub fn record_unfinished(&mut self, nanoseconds: u64, count: u64) {
+        self.add(nanoseconds, count);
         let lower_bounds = self.lower_bounds.get_or_insert_with(empty);
-        lower_bounds.saturating_record(nanoseconds);
+        lower_bounds.saturating_record_n(nanoseconds, count);
     }
 
-    fn add(&mut self, nanoseconds: u64) {
+    /// Returns the shortest duration that counts as the same as `nanoseconds`.
+    pub fn shortest_equivalent(&self, nanoseconds: u64) -> u64 {
+        match nanoseconds > LONGEST {
+            true => LONGEST + 1,
+            false => self.histogram.lowest_equivalent(nanoseconds),
+        }
+    }
+
+    fn add(&mut self, nanoseconds: u64, count: u64) {
         self.max = self.max.max(nanoseconds);
-        self.overflow += u64::from(nanoseconds > LONGEST);
-        self.histogram.saturating_record(nanoseconds);
+        if nanoseconds > LONGEST {
+            self.overflow += count;
+        }
+        self.histogram.saturating_record_n(nanoseconds, count);
     }
 
     /// Returns the histogram of the durations that are exactly known.

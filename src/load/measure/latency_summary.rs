@@ -145,7 +145,7 @@ mod tests {
         // 20 of 1,000 messages have no answer, and they are younger than every answer is old.
         let mut latencies = histogram((1..=980).map(|n| 1_000_000 + n * 1_000));
         for age in 1..=20 {
-            latencies.record_unfinished(age);
+            latencies.record_unfinished(age, 1);
         }
         let summary = LatencySummary::of(&latencies);
         assert_eq!(
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn fault_b2_without_an_answer_there_is_no_shortest_time() {
         let mut latencies = LatencyHistogram::default();
-        latencies.record_unfinished(5_000);
+        latencies.record_unfinished(5_000, 1);
         let summary = LatencySummary::of(&latencies);
         assert_eq!(
             (summary.count, summary.min, summary.max),
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn times_over_an_hour_are_lower_bounds() {
         let mut latencies = histogram([2 * LONGEST]);
-        latencies.record_unfinished(3 * LONGEST);
+        latencies.record_unfinished(3 * LONGEST, 1);
         let summary = LatencySummary::of(&latencies);
         assert_eq!((summary.overflow, summary.lower_bounds), (2, 2));
         assert!(summary.is_lower_bound(Percentile::P50) && summary.has_lower_bounds());

@@ -25,8 +25,6 @@ pub struct Message {
 /// How far a message got before it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The message was due and nothing was started for it.
-    Scheduled,
     /// With churn: a connect was started for the message, and the message was not sent.
     Connecting,
     /// The socket accepted at least one byte of the message, the first one at this time.

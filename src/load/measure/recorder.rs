@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::message::{Message, Observer, Outcome, Stage, Timestamps};
 use super::metrics::{Corruption, Metrics, busy};
 use crate::net::platform;
+use crate::net::timers::NEVER;
 
 /// The recorder of one worker.
 #[derive(Debug, Default)]
@@ -185,7 +186,6 @@ impl Recorder {
     pub fn end(&mut self, message: Message, outcome: Outcome, at: u64) {
         let Message { intended, stage } = message;
         match stage {
-            Stage::Scheduled => {}
             Stage::Connecting => self.close(intended, at),
             Stage::Sent(_) => self.close_sent(intended, at),
         }
@@ -203,10 +203,27 @@ impl Recorder {
                 }
             }
             (Outcome::Unfinished, Stage::Sent(_)) => counts.unanswered += 1,
-            (Outcome::Unfinished, Stage::Scheduled | Stage::Connecting) => counts.unsent += 1,
+            (Outcome::Unfinished, Stage::Connecting) => counts.unsent += 1,
         }
         let age = at.saturating_sub(intended);
-        self.metrics.response.record_unfinished(age);
+        self.metrics.response.record_unfinished(age, 1);
+    }
+
+    /// Records at `at` that `count` messages of the window were due and never started. Their age is that of the first,
+    /// which was intended at `intended`; see [`same_age_until`](Self::same_age_until).
+    pub fn end_unstarted(&mut self, intended: u64, count: u64, at: u64) {
+        self.metrics.counts.unsent += count;
+        let age = at.saturating_sub(intended);
+        self.metrics.response.record_unfinished(age, count);
+    }
+
+    /// Returns until when messages may be intended that have the same age at `at`, to the digits of the histogram, as a
+    /// message that is intended at `intended`.
+    pub fn same_age_until(&self, intended: u64, at: u64) -> u64 {
+        match at.saturating_sub(intended) {
+            0 => NEVER,
+            age => at - self.metrics.response.shortest_equivalent(age) + 1,
+        }
     }
 
     /// Returns true if an event at `at` that belongs to no message is recorded: while the clients connect for the first

@@ -8,6 +8,9 @@
 use super::random::{RngStream, random};
 use super::settings::{Arrival, Load, RunSettings};
 
+/// From how many expected messages on the number of messages of a Poisson process is drawn at once.
+const MANY: f64 = 16.0;
+
 /// The schedule of one connection.
 #[derive(Clone, Debug, Default)]
 pub enum Schedule {
@@ -94,6 +97,51 @@ impl Schedule {
         }
     }
 
+    /// Takes the messages that are due before `end` off the schedule, but at most `limit`, and returns their number.
+    ///
+    /// The time that this takes does not depend on the number. If a Poisson process has [`MANY`] messages or more before
+    /// `end`, their number is drawn, and not their times.
+    pub fn take_before(&mut self, end: u64, limit: u64) -> u64 {
+        let mut taken = self.take_many_before(end).min(limit);
+        while taken < limit && self.next_of_open_loop().is_some_and(|due| due < end) {
+            self.advance();
+            taken += 1;
+        }
+        taken
+    }
+
+    /// Takes all messages that are due before `end` off the schedule, except for a few, and returns their number.
+    fn take_many_before(&mut self, end: u64) -> u64 {
+        match self {
+            Self::Closed | Self::ClosedChurn { .. } => 0,
+            Self::Constant {
+                start,
+                number,
+                connections,
+                gap,
+            } => {
+                let numbers = end.saturating_sub(*start) as f64 / *gap - *number as f64;
+                // The quotient is rounded, so the last few are left.
+                let taken = (numbers / *connections as f64 - 2.0).max(0.0) as u64;
+                *number += taken * *connections;
+                taken
+            }
+            Self::Poisson {
+                next,
+                mean_gap,
+                random,
+            } => {
+                let expected = (end as f64 - *next) / *mean_gap;
+                if expected < MANY {
+                    return 0;
+                }
+                // The process has no memory, so it may go on at `end`.
+                *next = end as f64 + exponential(random, *mean_gap);
+                1 + poisson(random, expected)
+            }
+        }
+    }
+
     /// Takes the next message off the schedule.
     pub fn advance(&mut self) {
         match self {
@@ -110,6 +158,14 @@ impl Schedule {
             } => *next += exponential(random, *mean_gap),
         }
     }
+}
+
+/// Draws how many messages of a Poisson process are due in a time in which `expected` are, at least [`MANY`]. The normal
+/// distribution is close enough.
+fn poisson(random: &mut fastrand::Rng, expected: f64) -> u64 {
+    let radius = (2.0 * exponential(random, 1.0)).sqrt();
+    let normal = radius * (std::f64::consts::TAU * random.f64()).cos();
+    (expected + expected.sqrt() * normal).round().max(0.0) as u64
 }
 
 /// Draws an exponentially distributed number.
@@ -193,6 +249,65 @@ mod tests {
             (share - (-1.0_f64).exp()).abs() < 0.01,
             "the share {share} of gaps is longer than the mean"
         );
+    }
+
+    #[test]
+    fn fault_b3_messages_are_taken_off_a_constant_schedule_at_once_and_exactly() {
+        for gap in [1e9 / 3.0, 1e9 / 7_919.0, 0.7] {
+            let schedule = Schedule::Constant {
+                start: SECOND,
+                number: 3,
+                connections: 4,
+                gap,
+            };
+            for end in [0, SECOND, SECOND + 1, SECOND + 12_345, 3 * SECOND / 2] {
+                let mut one_by_one = schedule.clone();
+                let mut at_once = schedule.clone();
+                let mut count = 0;
+                while count < 100_000 && one_by_one.next_due().is_some_and(|due| due < end) {
+                    one_by_one.advance();
+                    count += 1;
+                }
+                if count < 100_000 {
+                    assert_eq!(at_once.take_before(end, u64::MAX), count, "{gap} {end}");
+                    assert_eq!(at_once.next_due(), one_by_one.next_due(), "{gap} {end}");
+                }
+                let limit = count / 2;
+                assert_eq!(schedule.clone().take_before(end, limit), limit);
+            }
+        }
+        let mut long = constant(0);
+        assert_eq!(
+            long.take_before(1_000_000 * SECOND, u64::MAX),
+            250 * 999_999
+        );
+    }
+
+    #[test]
+    fn fault_b3_messages_are_taken_off_a_poisson_schedule_at_once_with_the_right_spread() {
+        // In each millisecond 40 messages are expected.
+        let mut schedule = Schedule::Poisson {
+            next: 0.0,
+            mean_gap: 25_000.0,
+            random: fastrand::Rng::with_seed(7),
+        };
+        let count = |end: u64| schedule.take_before(end * 1_000_000, u64::MAX) as f64;
+        let counts: Vec<_> = (1..=10_000).map(count).collect();
+        let mean = counts.iter().sum::<f64>() / 10_000.0;
+        // Five standard errors: each count has the variance 40.
+        assert!(
+            (mean - 40.0).abs() < 5.0 * (40.0_f64 / 10_000.0).sqrt(),
+            "{mean}"
+        );
+        let squares = counts.iter().map(|count| (count - mean).powi(2));
+        let dispersion = squares.sum::<f64>() / 9_999.0 / mean;
+        assert!((dispersion - 1.0).abs() < 0.1, "{dispersion}");
+        // Times of few messages are those that the schedule had anyway.
+        let mut few = schedule.clone();
+        let mut one_by_one = times(schedule, 10_000_300_000).len() as u64;
+        assert_eq!(few.take_before(10_000_300_000, u64::MAX), one_by_one);
+        one_by_one = 3;
+        assert_eq!(few.take_before(20 * SECOND, one_by_one), 3, "the limit");
     }
 
     #[test]

@@ -306,7 +306,7 @@ Transfer/sec: 0.13 MB
             total.counts.unsent,
             total.counts.reconnects,
         ) = (10, 11, 3);
-        (0..21).for_each(|_| total.response.record_unfinished(12_345_678_901));
+        (0..21).for_each(|_| total.response.record_unfinished(12_345_678_901, 1));
         total.counts.corrupted = 1;
         total.counts.corruption = Some(Corruption {
             connection: 2,
@@ -393,7 +393,7 @@ Transfer/sec: 0.13 MB
             "3.5 s  2000.0 messages/s  p50 200.1 us  p99 298.2 us  max 300.0 us  errors 0"
         );
         interval.metrics = Metrics::default();
-        interval.metrics.response.record_unfinished(2_500_000);
+        interval.metrics.response.record_unfinished(2_500_000, 1);
         assert_eq!(
             interval_line(&interval),
             "3.5 s  0.0 messages/s  p50 -  p99 -  max >2.5 ms  errors 0"

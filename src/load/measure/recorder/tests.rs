@@ -162,7 +162,7 @@ fn a_message_without_a_reply_stays_in_the_histogram_as_a_lower_bound() {
         send(&mut recorder, intended);
         end_sent(&mut recorder, intended, outcome, at);
     }
-    recorder.end(message(150, Stage::Scheduled), Outcome::Unfinished, 220);
+    recorder.end_unstarted(150, 1, 220);
     let metrics = recorder.end_interval(220);
     assert_eq!((metrics.counts.unanswered, metrics.counts.unsent), (1, 1));
     assert_eq!(

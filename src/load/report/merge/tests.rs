@@ -95,7 +95,7 @@ fn percentiles_are_those_of_all_messages() {
 fn a_lower_bound_of_a_shard_is_one_of_the_sum() {
     let mut unanswered = shard_of(closed_loop(), 1);
     let response = &mut unanswered.measurement.total.response;
-    response.record_unfinished(5_000_000_000);
+    response.record_unfinished(5_000_000_000, 1);
     let reports = vec![
         ("a".into(), Report::new(&shard_of(closed_loop(), 0), None)),
         ("b".into(), Report::new(&unanswered, None)),

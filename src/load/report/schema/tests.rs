@@ -232,7 +232,7 @@ fn a_report_that_was_read_equals_the_report_that_was_written() {
     let mut unanswered = closed_loop();
     for age in [1_000, 9_000_000] {
         let response = &mut unanswered.measurement.total.response;
-        response.record_unfinished(age);
+        response.record_unfinished(age, 1);
     }
     let unanswered = Report::new(&unanswered, None);
     assert_eq!(unanswered.metrics.response_us.lower_bounds, 2);
@@ -259,7 +259,7 @@ fn computed_again(report: Report) -> Report {
 #[test]
 fn lower_bounds_that_are_not_among_the_samples_are_refused() {
     let mut results = closed_loop();
-    results.measurement.total.wait.record_unfinished(5_000);
+    results.measurement.total.wait.record_unfinished(5_000, 1);
     let mut report = Report::new(&results, None);
     let lower_bounds = report.histograms["wait_lower_bounds"].clone();
     report
