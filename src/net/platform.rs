@@ -341,13 +341,9 @@ pub(crate) fn raise_descriptor_limit(wanted: u64) -> Option<u64> {
 
 /// Returns the physical memory of the machine in bytes, or `None` if the system does not tell.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-#[allow(
-    clippy::useless_conversion,
-    reason = "the type of the field differs between architectures"
-)]
 pub(super) fn physical_memory() -> Option<u64> {
-    let memory = rustix::system::sysinfo();
-    u64::from(memory.totalram).checked_mul(memory.mem_unit.into())
+    let memory = nix::sys::sysinfo::sysinfo().ok()?;
+    Some(memory.ram_total())
 }
 
 /// Returns the physical memory of the machine in bytes, or `None` on NetBSD, OpenBSD and other systems that the crate
