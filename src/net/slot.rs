@@ -3,7 +3,7 @@
 //! [`Slot::drive`] does what the connection asks for and what a transport of reads and writes cannot do: it sends the
 //! FIN, it takes the error of a dead socket, and it arms and disarms WRITABLE. The connection makes every decision.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown};
 
 use mio::net::TcpStream;
@@ -223,6 +223,12 @@ impl Write for NormalizedSocket<'_> {
     #[inline(always)]
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
         self.0.write(from).map_err(platform::normalize_error)
+    }
+
+    fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0
+            .write_vectored(from)
+            .map_err(platform::normalize_error)
     }
 
     fn flush(&mut self) -> io::Result<()> {
