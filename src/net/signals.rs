@@ -14,6 +14,8 @@
 
 pub(crate) use system::Signals;
 pub(super) use system::block;
+#[cfg(feature = "bench")]
+pub(crate) use system::keep_exit_statuses;
 pub use system::{exit_at_signals, exit_in_signal_handlers};
 
 /// The request of a signal.
@@ -75,6 +77,17 @@ mod system {
         for signal in stop_signals() {
             let (code, exits) = (exit_code(signal).into(), Arc::clone(&EXITS));
             let _ = flag::register_conditional_shutdown(signal, code, exits);
+        }
+    }
+
+    /// Lets the system keep the exit status of a child until this process asks for it. If the program was started with
+    /// SIGCHLD ignored, the system would drop it, and a caught signal is not ignored. An error is ignored: then the status
+    /// may be unknown.
+    #[cfg(feature = "bench")]
+    pub(crate) fn keep_exit_statuses() {
+        use signal_hook::consts::SIGCHLD;
+        if platform::ignores_signal(SIGCHLD) != Some(false) {
+            let _ = flag::register(SIGCHLD, Arc::default());
         }
     }
 
@@ -238,6 +251,10 @@ mod system {
 
     /// Does nothing: the handler of console events cannot be replaced.
     pub fn exit_in_signal_handlers(_: fn(i32) -> u8) {}
+
+    /// Does nothing: the system keeps the exit status of a child.
+    #[cfg(feature = "bench")]
+    pub(crate) fn keep_exit_statuses() {}
 
     /// Does nothing: console events have a thread of their own.
     pub(in crate::net) fn block() {}

@@ -79,10 +79,33 @@ fn the_own_server_speaks_the_measured_framing() {
 #[test]
 #[cfg(target_os = "linux")]
 fn an_own_server_that_was_killed_is_reported() {
+    check_killed_server(bench(UNTIL_THE_SERVER_ENDS));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn fault_b4_a_killed_server_is_reported_if_bench_was_started_with_sigchld_ignored() {
+    let ignored = crate::support::unix::wrapped(
+        "fault_b4_a_killed_server_is_reported_if_bench_was_started_with_sigchld_ignored",
+        &["env", "--ignore-signal=CHLD"],
+        &bench(UNTIL_THE_SERVER_ENDS),
+    );
+    if let Some(ignored) = ignored {
+        check_killed_server(ignored);
+    }
+}
+
+#[cfg(target_os = "linux")]
+const UNTIL_THE_SERVER_ENDS: &str = "-c 2 -n 1000000000 -w 0 -i 50ms --timeout 300ms -J";
+
+/// Kills the server of `bench` and checks that the report says so.
+#[cfg(target_os = "linux")]
+#[track_caller]
+fn check_killed_server(bench: std::process::Command) {
     use rustix::process::{Pid, Signal, kill_process};
 
     use crate::support::proc::children;
-    let running = crate::bench::start(bench("-c 2 -n 1000000000 -w 0 -i 50ms --timeout 300ms -J"));
+    let running = crate::bench::start(bench);
     // The first lines are the address of the server and two intervals.
     running.await_log_from(3, "");
     let servers = children(running.pid());

@@ -18,6 +18,18 @@ use crate::support::temp_dir::TempDir;
 const HISTOGRAMS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
 
 #[test]
+fn fault_b4_a_rest_of_the_window_is_part_of_the_last_interval() {
+    let server = Server::start(&[]);
+    let report = measure(server.address(), "-c 1 -w 0 -d 1040ms -i 500ms");
+    let intervals = report.at("/intervals").as_array().expect("an array");
+    assert_eq!(intervals.len(), 2, "{intervals:?}");
+    let seconds = intervals[1]["seconds"].as_f64().expect("a number");
+    assert!(seconds >= 0.54, "{seconds}");
+    let messages = intervals.iter().filter_map(|one| one["messages"].as_u64());
+    assert_eq!(messages.sum::<u64>(), report.count("messages"));
+}
+
+#[test]
 fn json_is_one_object_with_every_documented_field() {
     let server = Server::start(&[]);
     let report = measure(server.address(), "-c 4 -r 2000 -d 600ms -w 100ms -i 200ms");

@@ -5,7 +5,9 @@
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
+
+use crate::net::signals::keep_exit_statuses;
 
 /// A running server process. Dropping the value kills the process.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ impl ChildServer {
     /// Fails if the command cannot be started, or if its first line is not `listening on ADDR`.
     pub fn start(mut command: Command) -> io::Result<Self> {
         keep_terminal_signals_away(&mut command);
+        keep_exit_statuses();
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -49,9 +52,12 @@ impl ChildServer {
         self.address
     }
 
-    /// Returns the exit status if the server has ended.
-    pub fn exit_status(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+    /// Returns the exit status, in words for the user, if the server has ended.
+    pub fn exit_status(&mut self) -> Option<String> {
+        match self.child.try_wait() {
+            Ok(status) => status.map(|status| status.to_string()),
+            Err(error) => Some(format!("its exit status is unknown: {error}")),
+        }
     }
 
     /// Returns the process id of the server.

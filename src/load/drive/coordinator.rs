@@ -12,6 +12,7 @@ use super::child_server::ChildServer;
 use super::control::{Timeline, WorkerEvent, WorkerSetup};
 use super::error::RunError;
 use super::event::{RunEvent, RunPhase};
+use super::held_interval::HeldInterval;
 use super::intervals::{CollectedInterval, IntervalCollector};
 use super::prepare::ReadyRun;
 use super::signal_waiter::SignalWaiter;
@@ -60,6 +61,7 @@ struct Coordinator<'a> {
     worker_events: mpsc::Receiver<WorkerEvent>,
     usage: UsageMeter,
     collector: IntervalCollector,
+    held_interval: HeldInterval,
     totals: Totals,
     /// The number of the signal that stopped the run.
     signal: Option<i32>,
@@ -90,6 +92,7 @@ impl<'a> Coordinator<'a> {
             worker_events: events,
             usage: UsageMeter::new(run.server.as_ref().map(ChildServer::pid)),
             collector: IntervalCollector::default(),
+            held_interval: HeldInterval::new(&run.settings),
             totals: Totals::default(),
             signal: None,
             is_measuring: false,
@@ -108,6 +111,7 @@ impl<'a> Coordinator<'a> {
             let ended = self.workers.ended();
             self.handle_worker_events()?;
             self.check_window_end();
+            self.report_held_interval();
             // A worker that ended without a `Finished` event has failed. The others need not go on.
             if ended > self.collector.finished_workers() {
                 self.stop_workers();
@@ -116,6 +120,8 @@ impl<'a> Coordinator<'a> {
         }
         self.workers.join()?;
         self.usage.record_window_end();
+        let last = self.held_interval.take();
+        self.report(last);
         self.results()
     }
 
@@ -131,7 +137,10 @@ impl<'a> Coordinator<'a> {
     fn wait(&mut self) -> io::Result<()> {
         let now = platform::monotonic_now();
         let until_end = match self.usage.has_window_end() {
-            false => Duration::from_nanos(self.planned_window_end().saturating_sub(now)),
+            false => {
+                let next = self.planned_window_end().min(self.held_interval_due());
+                Duration::from_nanos(next.saturating_sub(now))
+            }
             true => TICK,
         };
         self.signals.wait(Some(TICK.min(until_end)))
@@ -285,9 +294,36 @@ impl<'a> Coordinator<'a> {
                     length,
                     metrics,
                 };
-                self.totals.intervals.push(IntervalSummary::of(&interval));
-                (self.on_event)(RunEvent::IntervalFinished(&interval));
+                let whole = self.held_interval.replace(interval);
+                self.report(whole);
             }
+        }
+    }
+
+    /// Reports the held interval if no rest can follow it.
+    fn report_held_interval(&mut self) {
+        if platform::monotonic_now() >= self.held_interval_due() {
+            let whole = self.held_interval.take();
+            self.report(whole);
+        }
+    }
+
+    /// Returns when the held interval is known to be whole, or [`NEVER`] if the end of the window decides it.
+    fn held_interval_due(&self) -> u64 {
+        let timeline = self.setup.control.timeline.get();
+        let due = timeline.zip(self.held_interval.due());
+        match due {
+            Some((timeline, due)) if self.signal.is_none() && !self.usage.has_window_end() => {
+                timeline.window_start + nanoseconds(due)
+            }
+            Some(_) | None => NEVER,
+        }
+    }
+
+    fn report(&mut self, interval: Option<Interval>) {
+        if let Some(interval) = interval {
+            self.totals.intervals.push(IntervalSummary::of(&interval));
+            (self.on_event)(RunEvent::IntervalFinished(&interval));
         }
     }
 

@@ -28,6 +28,7 @@ pub mod coordinator;
 pub mod error;
 pub mod event;
 pub mod generator;
+mod held_interval;
 pub mod intervals;
 pub mod phases;
 pub mod prepare;

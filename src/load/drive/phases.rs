@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use super::control::Timeline;
+use super::held_interval::shortest_interval;
 use crate::load::plan::settings::{Load, RunSettings};
 use crate::net::timers::{NEVER, nanoseconds};
 
@@ -87,6 +88,7 @@ pub enum Command {
 pub struct Phases {
     phase: WorkerPhase,
     interval: u64,
+    shortest_interval: Duration,
     timeout: u64,
     /// The length of the schedule of a limited number of messages, the same for all workers. A gap follows the last
     /// message, as it follows every message. 0 in a closed loop.
@@ -107,6 +109,7 @@ impl Phases {
         Self {
             phase: WorkerPhase::Connecting,
             interval: nanoseconds(settings.interval),
+            shortest_interval: shortest_interval(settings),
             timeout: nanoseconds(settings.timeout),
             schedule_length,
             intervals_started: 0,
@@ -208,11 +211,16 @@ impl Phases {
         timeline.window_start.saturating_add(self.schedule_length)
     }
 
-    /// Returns when the next interval starts, or [`NEVER`] after the last one.
+    /// Returns when the next interval starts, or [`NEVER`] after the last one. What is too short for an interval belongs to
+    /// the one before.
     fn next_interval_start(&self, timeline: &Timeline) -> u64 {
         let offset = self.interval.saturating_mul(self.intervals_started as u64);
         let start = timeline.window_start.saturating_add(offset);
-        match start < timeline.window_end {
+        let shortest = match self.intervals_started {
+            0 => 1,
+            _ => nanoseconds(self.shortest_interval),
+        };
+        match start.saturating_add(shortest) <= timeline.window_end {
             true => start,
             false => NEVER,
         }

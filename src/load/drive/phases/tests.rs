@@ -94,6 +94,27 @@ fn every_interval_ends_at_its_own_time_even_if_a_turn_is_late() {
 }
 
 #[test]
+fn fault_b4_a_rest_of_the_window_belongs_to_the_interval_before() {
+    for (window_end, last_interval) in [(5_000, 2), (5_099, 2), (5_100, 3), (2_001, 0)] {
+        let mut phases = loaded(None);
+        phases.phase = WorkerPhase::Loaded(Timeline {
+            window_end,
+            ..TIMELINE
+        });
+        let idle = Facts {
+            is_idle: true,
+            ..facts()
+        };
+        let last = commands(&mut phases, window_end, &idle).pop();
+        assert_eq!(
+            last,
+            Some(Command::Finish { last_interval }),
+            "{window_end}"
+        );
+    }
+}
+
+#[test]
 fn draining_ends_with_the_last_reply_or_with_the_timeout() {
     for (is_idle, at) in [(true, 5_100), (false, 5_500)] {
         let mut phases = loaded(None);
