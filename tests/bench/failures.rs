@@ -271,3 +271,20 @@ fn churn_counts_an_extra_byte_as_corruption_and_goes_on() {
     let seconds = report.number("seconds");
     assert!(seconds >= 0.3, "{seconds}");
 }
+
+#[test]
+#[cfg_attr(
+    not(feature = "soak"),
+    ignore = "takes longer than 5 seconds: --features soak"
+)]
+fn fault_b5_many_peers_that_do_not_read_are_one_line() {
+    let server = never_reads();
+    let args = "-c 300 -t 2 -d 7s -w 0 -s 32MiB --socket-buffer 16k";
+    let finished = run(bench_against(server.address(), args), 1);
+    let lines = finished.log.iter();
+    let lines: Vec<_> = lines
+        .filter(|line| line.contains("the peer is not reading"))
+        .collect();
+    // All stop reading at once, but one may be seen before the others.
+    assert!((1..=2).contains(&lines.len()), "{lines:#?}");
+}

@@ -92,9 +92,7 @@ impl ClientRunner {
     pub fn run_timer(&mut self, client: &mut Client) {
         client.timer_at = NEVER;
         if client.is_newly_stalled(self.now) {
-            self.setup.send(WorkerEvent::PeerStalled {
-                connection: client.connection_number,
-            });
+            self.setup.send(WorkerEvent::PeerStalled);
         }
         if client.deadline(self.timeout) > self.now {
             return self.arm_timer(client);

@@ -53,10 +53,7 @@ pub enum WorkerEvent {
         metrics: Box<Metrics>,
     },
     /// The peer of a connection does not read.
-    PeerStalled {
-        /// The number of the connection, from 1.
-        connection: u64,
-    },
+    PeerStalled,
     /// The worker has finished. No other event follows.
     Finished(WorkerSummary),
 }

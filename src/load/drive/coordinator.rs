@@ -16,6 +16,7 @@ use super::held_interval::HeldInterval;
 use super::intervals::{CollectedInterval, IntervalCollector};
 use super::prepare::ReadyRun;
 use super::signal_waiter::SignalWaiter;
+use super::stalls::Stalls;
 use super::totals::Totals;
 use super::workers::Workers;
 use crate::load::measure::interval::{Interval, IntervalSummary};
@@ -62,6 +63,7 @@ struct Coordinator<'a> {
     usage: UsageMeter,
     collector: IntervalCollector,
     held_interval: HeldInterval,
+    stalls: Stalls,
     totals: Totals,
     /// The number of the signal that stopped the run.
     signal: Option<i32>,
@@ -93,6 +95,7 @@ impl<'a> Coordinator<'a> {
             usage: UsageMeter::new(run.server.as_ref().map(ChildServer::pid)),
             collector: IntervalCollector::default(),
             held_interval: HeldInterval::new(&run.settings),
+            stalls: Stalls::default(),
             totals: Totals::default(),
             signal: None,
             is_measuring: false,
@@ -120,6 +123,7 @@ impl<'a> Coordinator<'a> {
         }
         self.workers.join()?;
         self.usage.record_window_end();
+        self.report_stalls();
         let last = self.held_interval.take();
         self.report(last);
         self.results()
@@ -152,6 +156,16 @@ impl<'a> Coordinator<'a> {
             self.latest_tick = now;
             let elapsed = Duration::from_nanos(now.saturating_sub(self.phase_start));
             (self.on_event)(RunEvent::Tick(elapsed));
+            self.report_stalls();
+        }
+    }
+
+    fn report_stalls(&mut self) {
+        if let Some(count) = self.stalls.take_report() {
+            let connections = pluralize(count, "connection");
+            (self.on_event)(RunEvent::Note(format!(
+                "no progress for 5 s on {connections}: the peer is not reading"
+            )));
         }
     }
 
@@ -207,11 +221,7 @@ impl<'a> Coordinator<'a> {
                     self.collector.add(index, end, &metrics);
                     self.take_complete_intervals();
                 }
-                WorkerEvent::PeerStalled { connection } => {
-                    (self.on_event)(RunEvent::Note(format!(
-                        "connection {connection}: no progress for 5 s: the peer is not reading"
-                    )))
-                }
+                WorkerEvent::PeerStalled => self.stalls.add(),
                 WorkerEvent::Finished(summary) => {
                     self.collector.worker_finished(summary.intervals);
                     self.take_complete_intervals();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::child_server::ChildServer;
 use super::error::RunError;
 use super::event::RunEvent;
-use crate::load::plan::settings::{Close, RunSettings, Target};
+use crate::load::plan::settings::{Close, Load, RunSettings, Target};
 use crate::load::units::format_decimal;
 use crate::net::{check_source, platform, resolve};
 
@@ -110,6 +110,19 @@ fn choose_address(target: &str, settings: &RunSettings) -> Result<SocketAddr, Ru
     Ok(*first.unwrap_or(&addresses[last]))
 }
 
+/// Returns how long the load of `settings` lasts at most, with its warm-up.
+fn load_length(settings: &RunSettings) -> Duration {
+    let messages = match (settings.load, settings.stop.messages) {
+        (Load::Open { rate, .. }, Some(messages)) => {
+            Duration::try_from_secs_f64(messages as f64 / rate).ok()
+        }
+        (Load::Open { .. }, None) | (Load::Closed, _) => None,
+    };
+    let window = [settings.stop.duration, messages].into_iter().flatten();
+    let window = window.min().unwrap_or(Duration::MAX);
+    window.saturating_add(settings.warmup)
+}
+
 /// Warns if churn will need more ports than the system has. A connection closed by a FIN occupies its port for
 /// [`TIME_WAIT`]. A connection closed by a reset does not.
 fn warn_of_port_shortage(settings: &RunSettings, on_event: &mut dyn FnMut(RunEvent)) {
@@ -121,12 +134,56 @@ fn warn_of_port_shortage(settings: &RunSettings, on_event: &mut dyn FnMut(RunEve
         return;
     };
     let sources = settings.sources.len().max(1) as u64;
-    let needed = (rate * TIME_WAIT.as_secs_f64()) as u64;
+    let needed = (rate * TIME_WAIT.min(load_length(settings)).as_secs_f64()) as u64;
     if needed > ports * sources {
         let rate = format_decimal(rate, 3);
         on_event(RunEvent::Note(format!(
             "{rate} connections/s will keep {needed} ports in TIME_WAIT, and {sources} source addresses have {ports} \
              ports each: use more source addresses, or close with a reset"
         )));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::testing::open_loop;
+
+    /// Returns the number of warnings before a run with churn that ends after `seconds` or `messages`.
+    fn warnings(rate: f64, seconds: Option<u64>, messages: Option<u64>) -> usize {
+        let mut settings = open_loop().settings;
+        settings.churn = true;
+        settings.stop.duration = seconds.map(Duration::from_secs);
+        settings.stop.messages = messages;
+        if let Load::Open { rate: settings, .. } = &mut settings.load {
+            *settings = rate;
+        }
+        let mut warnings = 0;
+        warn_of_port_shortage(&settings, &mut |_| warnings += 1);
+        warnings
+    }
+
+    #[test]
+    fn fault_b5_a_run_is_warned_only_of_ports_that_it_needs() {
+        let Some(ports) = platform::ephemeral_ports() else {
+            return;
+        };
+        // All ports in 30 seconds. The warm-up lasts half a second.
+        let rate = ports as f64 / 30.0;
+        for (seconds, messages, expected) in [
+            (Some(1), None, 0),
+            (Some(29), None, 0),
+            (Some(31), None, 1),
+            (None, Some(ports / 2), 0),
+            (None, Some(2 * ports), 1),
+            (Some(1), Some(2 * ports), 0),
+            (None, None, 1),
+        ] {
+            let found = warnings(rate, seconds, messages);
+            assert_eq!(found, expected, "{seconds:?} {messages:?}");
+        }
+        // A port is free after a minute.
+        assert_eq!(warnings(ports as f64 / 61.0, Some(1_000), None), 0);
+        assert_eq!(warnings(ports as f64 / 59.0, Some(1_000), None), 1);
     }
 }
