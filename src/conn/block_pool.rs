@@ -31,8 +31,10 @@ use bytemuck::allocation::try_zeroed_slice_box;
 /// and the system frees every block of more than 1 MiB at once.
 const REGION_SIZE: usize = if cfg!(windows) { 4 << 20 } else { 64 << 20 };
 
-/// The last region is kept when it is empty if at most this many of its bytes were ever used.
+/// The last region is kept when it is empty if at most this many of its bytes were ever used, and at most one of
+/// [`KEPT_PART`] of all blocks: little may stay when all peers have left.
 const KEPT_BYTES: usize = 4 << 20;
+const KEPT_PART: usize = 12;
 
 /// The system refuses memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct BlockPool {
     blocks_per_region: usize,
     /// As many regions as all blocks need. Blocks are numbered through all regions, allocated or not.
     regions: Vec<Region>,
+    /// The last region is kept if at most this many of its blocks were used.
+    kept_blocks: usize,
     /// The size of one block and of the extra blocks that no connection has taken. This is one number because each run of
     /// a connection needs it.
     room_of_one: usize,
@@ -88,6 +92,7 @@ impl BlockPool {
             block_size,
             blocks_per_region,
             regions,
+            kept_blocks: (KEPT_BYTES / block_size).min(blocks / KEPT_PART),
             room_of_one: extra.saturating_add(1).saturating_mul(block_size),
             #[cfg(test)]
             is_exhausted: false,
@@ -150,7 +155,7 @@ impl BlockPool {
         let (place, index) = self.locate(block);
         let region = &mut self.regions[place];
         region.give(index);
-        let may_keep = region.ever_used * self.block_size <= KEPT_BYTES;
+        let may_keep = region.ever_used <= self.kept_blocks;
         if region.in_use == 0 && !(may_keep && self.allocated().count() == 1) {
             self.regions[place] = Region::default();
         }
@@ -338,11 +343,16 @@ mod tests {
 
     #[test]
     fn the_last_region_is_kept_if_few_of_its_blocks_were_used() {
-        let mut pool = BlockPool::new(BLOCK, PER_REGION, 0).expect("memory");
-        for _ in 0..10 {
-            let blocks = take(&mut pool, KEPT_BYTES / BLOCK);
+        for (total, kept) in [(PER_REGION, KEPT_BYTES / BLOCK), (KEPT_PART, 1)] {
+            let mut pool = BlockPool::new(BLOCK, total, 0).expect("memory");
+            for _ in 0..10 {
+                let blocks = take(&mut pool, kept);
+                blocks.into_iter().for_each(|block| pool.give(block));
+                assert_eq!((allocated(&pool), pool.ever_used()), (1, kept));
+            }
+            let blocks = take(&mut pool, kept + 1);
             blocks.into_iter().for_each(|block| pool.give(block));
-            assert_eq!((allocated(&pool), pool.ever_used()), (1, 4));
+            assert_eq!(allocated(&pool), 0);
         }
     }
 
