@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::bench::{Report, bench_against, measure, measure_expecting, run, start};
 use crate::faulty::{
-    UnusedAddress, closes_at_once, closes_mid_reply, delays_first, echoes_once, never_answers,
-    never_reads, resets_mid_reply, serves_only_first,
+    UnusedAddress, closes_at_once, closes_mid_reply, delays_first, drips, echoes_once,
+    never_answers, never_reads, resets_mid_reply, serves_only_first,
 };
 use crate::support::{DEADLINE, Server, time_bound, wait_for};
 
@@ -112,6 +112,17 @@ fn fault_b2_a_few_lost_messages_leave_the_lower_percentiles_exact() {
             (&true.into(), &false.into())
         );
     }
+}
+
+#[test]
+fn fault_b6_a_reply_that_makes_progress_does_not_time_out() {
+    // A reply takes three times the timeout, and a run without an end of a message would count as stalled after two.
+    let server = drips(64, 8, Duration::from_millis(400));
+    let args = "-c 2 -n 2 -w 0 --timeout 1s";
+    let report = measure(server.address(), args);
+    report.expect_all(2);
+    let longest = report.percentile("response", 100.0);
+    assert!(longest >= Duration::from_millis(3_200), "{longest:?}");
 }
 
 #[test]

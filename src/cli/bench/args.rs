@@ -120,8 +120,8 @@ pub struct BenchArgs {
     #[arg(long, help_heading = MESSAGES)]
     pub no_verify: bool,
 
-    /// Limit of a connection attempt, and of a reply (from the first byte of the message); what takes longer is an error,
-    /// and the connection is opened again
+    /// Limit of a connection attempt, and of the time in which no byte of the oldest unanswered message is sent or comes
+    /// back; what takes longer is an error, and the connection is opened again
     #[arg(long, value_name = "DUR", value_parser = values::parse_positive_duration, default_value = "10s",
           help_heading = TIMEOUTS)]
     pub timeout: Duration,

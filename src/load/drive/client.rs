@@ -113,6 +113,14 @@ impl Client {
         }
     }
 
+    /// Returns when the connection last transferred a part of a message that was not its end; 0 if it did not.
+    pub fn progressed_at(&self) -> u64 {
+        match &self.socket {
+            SocketState::Down | SocketState::Connecting(_) => 0,
+            SocketState::Up(connection) => connection.session.progressed_at(),
+        }
+    }
+
     /// Returns true if the peer has not read for [`STALL_LIMIT`], but only once per client.
     pub fn is_newly_stalled(&mut self, now: u64) -> bool {
         let SocketState::Up(connection) = &self.socket else {

@@ -50,7 +50,7 @@ impl Clients {
         self.runner.admission.is_exhausted() && self.runner.recorder.is_idle()
     }
 
-    /// Returns true if messages of the quota are overdue and no message has ended for a long time.
+    /// Returns true if messages of the quota are overdue, and for a long time no message has ended or made progress.
     pub fn is_stalled(&self) -> bool {
         let is_long_ago = |time| self.runner.now.saturating_sub(time) > self.stall_limit;
         // The walk over all clients is left to workers in which no message ends.
@@ -60,6 +60,10 @@ impl Clients {
                 .clients
                 .iter()
                 .any(|client| is_long_ago(client.schedule.next_due().unwrap_or(0)))
+            && self
+                .clients
+                .iter()
+                .all(|client| is_long_ago(client.progressed_at()))
     }
 
     /// Records an event and queues its client. Performs no I/O.

@@ -99,6 +99,8 @@ pub struct Session {
     connect_lag: u64,
     /// The time since which the socket has accepted no bytes, if the latest write was blocked.
     blocked_since: Option<u64>,
+    /// When a part of the greeting or of the oldest message was transferred that was not its end.
+    progressed_at: u64,
     load: SessionLoad,
     random: fastrand::Rng,
 }
@@ -133,6 +135,7 @@ impl Session {
             room_since: VecDeque::new(),
             connect_lag,
             blocked_since: None,
+            progressed_at: 0,
             load,
             random: random(settings.seed, RngStream::Sizes, number),
         }
@@ -201,12 +204,19 @@ impl Session {
         self.has_sent_all() && self.in_flight.is_empty()
     }
 
-    /// Returns the time since which the peer owes bytes: the greeting, or the reply to the oldest message.
+    /// Returns the time since which the peer makes no progress that it owes: with the greeting, or with the oldest message,
+    /// of which bytes are accepted or come back. A large message on a slow network takes long, and does not time out.
     pub fn awaited_since(&self) -> Option<u64> {
-        match self.greeting_left {
+        let since = match self.greeting_left {
             0 => self.in_flight.front().map(|message| message.times.sent),
             _ => Some(self.sendable_since),
-        }
+        };
+        since.map(|since| since.max(self.progressed_at))
+    }
+
+    /// Returns when a part of the greeting or of the oldest message was transferred that was not its end; 0 if never.
+    pub fn progressed_at(&self) -> u64 {
+        self.progressed_at
     }
 
     /// Ends the session. Returns the messages without a complete reply, the oldest first.

@@ -34,7 +34,7 @@ pub struct RunSettings {
     pub warmup: Duration,
     /// How often metrics are shown, and the length of the intervals in the results.
     pub interval: Duration,
-    /// How long a connect or a reply may take.
+    /// How long a connect, a reply, or a part of a reply or of a message may take.
     pub timeout: Duration,
     /// Connects per second before the load. `None`: as fast as they are answered, 256 at a time.
     pub connect_rate: Option<f64>,

@@ -54,6 +54,20 @@ pub fn delays_first(delay: Duration, size: usize) -> FaultyServer {
     })
 }
 
+/// Starts a server that echoes each message of `size` bytes in `pieces` equal parts, with `gap` before each.
+pub fn drips(size: usize, pieces: usize, gap: Duration) -> FaultyServer {
+    FaultyServer::start(move |mut connection| {
+        connection.stream.set_nodelay(true)?;
+        loop {
+            let message = connection.message(size)?;
+            for piece in message.chunks(size / pieces) {
+                thread::sleep(gap);
+                connection.stream.write_all(piece)?;
+            }
+        }
+    })
+}
+
 /// How much lost time a server of limited rate may catch up, after a busy machine has delayed the server.
 const CATCH_UP: Duration = Duration::from_millis(20);
 

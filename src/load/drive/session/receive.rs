@@ -84,6 +84,9 @@ impl Session {
             }
             bytes = rest;
         }
+        if self.received > 0 || self.greeting_left > 0 {
+            self.progressed_at = at;
+        }
         Ok(())
     }
 

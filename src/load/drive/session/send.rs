@@ -24,7 +24,12 @@ impl Session {
                     return Ok(());
                 }
                 match self.write_some(socket, &message, message.size - self.unwritten, observer)? {
-                    Some(length) => self.unwritten -= length,
+                    Some(length) => {
+                        self.unwritten -= length;
+                        if self.in_flight.len() == 1 {
+                            self.progressed_at = observer.now();
+                        }
+                    }
                     None => return Ok(()),
                 }
             } else if !self.can_send() || !self.send_next(socket, schedule, admission, observer)? {

@@ -410,3 +410,20 @@ proptest! {
         prop_assert_eq!(written.clone(), harness.bytes(0, written.len()));
     }
 }
+
+#[test]
+fn fault_b6_progress_of_the_oldest_message_restarts_its_timeout() {
+    let mut harness = Harness::new(100, 1);
+    harness.drive(&mut Script::new());
+    assert_eq!(harness.session.awaited_since(), Some(100), "sent");
+    for (range, at) in [(0..40, 250), (40..70, 400)] {
+        harness.readable(at);
+        let bytes = harness.bytes(range.start, range.len());
+        harness.drive(&mut Script::new().read_gives(&bytes));
+        assert_eq!(harness.session.awaited_since(), Some(at), "progress");
+    }
+    harness.readable(500);
+    let end = harness.bytes(70, 30);
+    harness.drive(&mut Script::new().read_gives(&end));
+    assert_eq!(harness.session.awaited_since(), Some(500), "the next one");
+}
