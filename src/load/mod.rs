@@ -26,7 +26,7 @@
 //!   lower bounds ([`recorder`]).
 //! - **Every byte is compared** with what was sent, at any depth of the pipeline ([`payload`]).
 //! - **Figures are added, never averaged**: a worker fills one [`Metrics`] per interval, and percentiles are computed
-//!   from the sum.
+//!   from the sum. A worker has two of them, so the memory is bounded by the number of threads.
 
 mod drive;
 mod judge;

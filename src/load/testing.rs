@@ -43,7 +43,8 @@ pub fn interval() -> Interval {
     Interval {
         start: Duration::ZERO,
         length: Duration::from_secs(1),
-        metrics: metrics(),
+        response: metrics().response,
+        counts: metrics().counts,
     }
 }
 

@@ -188,7 +188,7 @@ fn a_count_that_a_dead_server_cannot_reach_does_not_hang() {
     let server = Server::start(&[]);
     let bench = start(bench_against(
         server.address(),
-        "-c 4 -n 1000000000 -w 0 -i 50ms --timeout 500ms",
+        "-c 4 -n 1000000000 -w 0 -i 100ms --timeout 500ms",
     ));
     bench.await_log("");
     drop(server);

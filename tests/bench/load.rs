@@ -200,3 +200,15 @@ fn a_rate_is_printed_with_enough_digits() {
         );
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn fault_b7_the_memory_of_bench_is_bounded_by_its_threads() {
+    let server = Server::start(&[]);
+    let args = "-c 16 -t 16 -r 100 -i 100ms -d 1h -w 0";
+    let bench = crate::bench::start(bench_against(server.address(), args));
+    bench.await_log_from(20, " messages/s ");
+    let memory = crate::support::proc::memory(bench.pid());
+    // About 4 MB for each thread.
+    assert!(memory < 16 * 4_000_000 + 20_000_000, "{memory}");
+}

@@ -96,7 +96,7 @@ fn fault_b4_a_killed_server_is_reported_if_bench_was_started_with_sigchld_ignore
 }
 
 #[cfg(target_os = "linux")]
-const UNTIL_THE_SERVER_ENDS: &str = "-c 2 -n 1000000000 -w 0 -i 50ms --timeout 300ms -J";
+const UNTIL_THE_SERVER_ENDS: &str = "-c 2 -n 1000000000 -w 0 -i 100ms --timeout 300ms -J";
 
 /// Kills the server of `bench` and checks that the report says so.
 #[cfg(target_os = "linux")]

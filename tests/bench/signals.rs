@@ -112,7 +112,7 @@ fn an_interrupt_before_the_first_reply_ends_bench() {
     let server = never_answers();
     let mut running = start(bench_against(
         server.address(),
-        "-c 1 -d 1h -w 0 -i 50ms --timeout 1h",
+        "-c 1 -d 1h -w 0 -i 100ms --timeout 1h",
     ));
     running.await_log("");
     running.signal(Signal::INT);
@@ -143,7 +143,7 @@ fn an_interrupt_before_every_connection_is_up_ends_bench() {
 #[test]
 fn a_second_signal_ends_bench_at_once() {
     let server = Server::start(&[]);
-    let mut running = start(bench_against(server.address(), "-c 4 -d 1h -w 0 -i 50ms"));
+    let mut running = start(bench_against(server.address(), "-c 4 -d 1h -w 0 -i 100ms"));
     running.await_log_from(2, "");
     running.signal(Signal::INT);
     // The kernel may merge two signals that are sent closer together.
@@ -156,7 +156,7 @@ fn a_second_signal_ends_bench_at_once() {
 #[test]
 fn the_message_of_a_second_signal_matches_the_first() {
     let server = Server::start(&[]);
-    let mut running = start(bench_against(server.address(), "-c 4 -d 1h -w 0 -i 50ms"));
+    let mut running = start(bench_against(server.address(), "-c 4 -d 1h -w 0 -i 100ms"));
     running.await_log_from(2, "");
     // When bench goes on, both signals are pending.
     for signal in [Signal::STOP, Signal::INT, Signal::TERM, Signal::CONT] {
@@ -182,7 +182,7 @@ fn the_message_of_a_second_signal_matches_the_first() {
 fn an_interrupted_bench_ends_its_own_server() {
     use crate::bench::bench;
     use crate::support::proc::children;
-    let mut running = start(bench("-c 2 -d 1h -w 0 -i 50ms"));
+    let mut running = start(bench("-c 2 -d 1h -w 0 -i 100ms"));
     running.await_log_from(3, "");
     let servers = children(running.pid());
     assert_eq!(servers.len(), 1);

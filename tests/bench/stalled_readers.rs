@@ -22,7 +22,7 @@ const END: Duration = Duration::from_millis(2000);
 #[test]
 fn a_full_standard_error_does_not_delay_the_run_or_its_end() {
     let (_unread, error) = full_pipe();
-    let mut command = bench("-c 2 -d 300ms -w 0 -i 10ms -J");
+    let mut command = bench("-c 2 -d 300ms -w 0 -i 100ms -J");
     command.stdout(Stdio::piped()).stderr(error);
     let finished = within(END, || Server::spawn_without_waiting(command).finished());
     finished.expect_code(0);
@@ -45,7 +45,7 @@ fn a_full_standard_error_does_not_delay_a_failure() {
 fn a_signal_ends_a_run_with_a_full_standard_error() {
     let (_unread, error) = full_pipe();
     let recording = RecordingServer::start(64);
-    let mut command = bench_against(recording.server().address(), "-c 2 -d 1h -w 0 -i 10ms -J");
+    let mut command = bench_against(recording.server().address(), "-c 2 -d 1h -w 0 -i 100ms -J");
     command.stdout(Stdio::piped()).stderr(error);
     let running = Server::spawn_without_waiting(command);
     wait_for("messages", DEADLINE, || !recording.gaps().is_empty());
@@ -65,7 +65,7 @@ fn a_stalled_hlog_reader_fails_in_one_line_and_the_report_is_printed() {
     let ends = File::options().read(true).write(true).open(&fifo);
     let unread = ends.expect("opening the pipe");
     fill(&unread);
-    let mut command = bench("-c 2 -d 300ms -w 0 -i 50ms -J");
+    let mut command = bench("-c 2 -d 300ms -w 0 -i 100ms -J");
     command.arg("--hlog").arg(&fifo);
     let finished = within(END, || run(command, 1));
     Report::of(&finished).expect_no_failure();

@@ -56,7 +56,7 @@ pub struct BenchArgs {
     #[arg(short, long, value_name = "N", value_parser = values::parse_pipeline, help_heading = LOAD)]
     pub pipeline: Option<usize>,
 
-    /// Threads that share the connections
+    /// Threads that share the connections; each takes about 4 MB of memory
     #[arg(short, long, value_name = "N", value_parser = values::parse_threads, default_value = "1",
           help_heading = LOAD)]
     pub threads: usize,
@@ -140,12 +140,12 @@ pub struct BenchArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_start_time, help_heading = SHARDS)]
     pub start_at: Option<SystemTime>,
 
-    /// Time between two prints of figures while the measurement runs, 10ms or longer
+    /// Time between two prints of figures while the measurement runs, 100ms or longer
     #[arg(short, long, value_name = "DUR", value_parser = values::parse_interval, default_value = "1s",
           help_heading = OUTPUT)]
     pub interval: Duration,
 
-    /// Write the histograms of each interval to this file (HdrHistogram log 1.2); default: no file
+    /// Write the response times of each interval to this file (HdrHistogram log 1.2); default: no file
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub hlog: Option<PathBuf>,
 

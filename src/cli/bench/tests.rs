@@ -227,7 +227,7 @@ fn contradictions_are_refused_in_one_line() {
     for (typed, line) in [
         (
             "-i 0",
-            "invalid value '0' for '--interval <DUR>': expected a duration from 10ms",
+            "invalid value '0' for '--interval <DUR>': expected a duration from 100ms",
         ),
         (
             "-d 0",

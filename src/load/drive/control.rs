@@ -49,8 +49,10 @@ pub enum WorkerEvent {
         index: usize,
         /// When the interval ended.
         end: u64,
-        /// The metrics of the interval.
-        metrics: Box<Metrics>,
+        /// The metrics of the interval. `None` if they will be part of the next interval.
+        metrics: Option<Box<Metrics>>,
+        /// Takes the metrics back, empty.
+        tallies: mpsc::Sender<Box<Metrics>>,
     },
     /// The peer of a connection does not read.
     PeerStalled,

@@ -63,6 +63,7 @@ struct Coordinator<'a> {
     usage: UsageMeter,
     collector: IntervalCollector,
     held_interval: HeldInterval,
+    is_merge_reported: bool,
     stalls: Stalls,
     totals: Totals,
     /// The number of the signal that stopped the run.
@@ -95,6 +96,7 @@ impl<'a> Coordinator<'a> {
             usage: UsageMeter::new(run.server.as_ref().map(ChildServer::pid)),
             collector: IntervalCollector::default(),
             held_interval: HeldInterval::new(&run.settings),
+            is_merge_reported: false,
             stalls: Stalls::default(),
             totals: Totals::default(),
             signal: None,
@@ -217,8 +219,15 @@ impl<'a> Coordinator<'a> {
                     index,
                     end,
                     metrics,
+                    tallies,
                 } => {
-                    self.collector.add(index, end, &metrics);
+                    self.collector.add(index, end, metrics.as_deref());
+                    if let Some(mut metrics) = metrics {
+                        self.totals.metrics += &metrics;
+                        metrics.reset();
+                        // A worker that has finished needs no metrics any more.
+                        let _ = tallies.send(metrics);
+                    }
                     self.take_complete_intervals();
                 }
                 WorkerEvent::PeerStalled => self.stalls.add(),
@@ -288,13 +297,20 @@ impl<'a> Coordinator<'a> {
         timeline.map_or(NEVER, |timeline| timeline.window_end)
     }
 
-    /// Adds complete intervals to the total and keeps their summaries. Their histograms are dropped here: an hour of
-    /// intervals would fill the memory.
+    /// Keeps the summaries of complete intervals. Their histograms are dropped here: an hour of intervals would fill the
+    /// memory.
     fn take_complete_intervals(&mut self) {
         while let Some((index, interval)) = self.collector.pop_complete(self.workers.count()) {
-            let CollectedInterval { end, metrics, .. } = interval;
+            let CollectedInterval {
+                end,
+                response,
+                counts,
+                ..
+            } = interval;
+            if interval.is_merged {
+                self.report_merge();
+            }
             self.totals.window_end = end;
-            self.totals.metrics += &metrics;
             let start = self.setup.settings.interval * index as u32;
             let length = self.since_window_start(end).saturating_sub(start);
             // A load that was stopped in its warm-up reports an interval without a length.
@@ -302,11 +318,21 @@ impl<'a> Coordinator<'a> {
                 let interval = Interval {
                     start,
                     length,
-                    metrics,
+                    response: response.unwrap_or_default(),
+                    counts,
                 };
                 let whole = self.held_interval.replace(interval);
                 self.report(whole);
             }
+        }
+    }
+
+    fn report_merge(&mut self) {
+        if !std::mem::replace(&mut self.is_merge_reported, true) {
+            (self.on_event)(RunEvent::Note(
+                "some intervals are longer than asked: adding up the figures takes too long"
+                    .to_owned(),
+            ));
         }
     }
 

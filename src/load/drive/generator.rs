@@ -20,6 +20,8 @@ use mio::{Events, Poll, Token, Waker};
 use super::clients::Clients;
 use super::control::{WorkerEvent, WorkerSetup, WorkerSummary};
 use super::phases::{Command, Facts, Phases, WorkerPhase};
+use super::tallies::Tallies;
+use crate::load::measure::metrics::Metrics;
 use crate::load::plan::share::WorkerShare;
 use crate::net::poll::{self, EVENTS_PER_WAIT, timeout_until};
 use crate::net::timers::{NEVER, nanoseconds};
@@ -33,6 +35,7 @@ pub struct Generator {
     setup: WorkerSetup,
     clients: Clients,
     phases: Phases,
+    tallies: Tallies,
     /// True if the latest turn found nothing to do.
     is_idle_turn: bool,
 }
@@ -51,6 +54,7 @@ impl Generator {
             setup: setup.clone(),
             clients: Clients::new(setup, share, poll),
             phases: Phases::new(&setup.settings),
+            tallies: Tallies::new(),
             is_idle_turn: false,
         };
         Ok((generator, handle))
@@ -152,17 +156,26 @@ impl Generator {
     }
 
     fn end_interval(&mut self, index: usize, end: u64) {
+        let recorder = &mut self.clients.runner.recorder;
+        let empty = self.tallies.take();
+        let metrics = empty.map(|empty| recorder.start_interval(end, empty));
+        self.send_interval(index, end, metrics);
+    }
+
+    fn send_interval(&mut self, index: usize, end: u64, metrics: Option<Box<Metrics>>) {
         self.setup.send(WorkerEvent::IntervalEnded {
             index,
             end,
-            metrics: self.clients.runner.recorder.end_interval(end),
+            metrics,
+            tallies: self.tallies.sender.clone(),
         });
     }
 
     fn finish(&mut self, last_interval: usize) {
         self.clients.finish();
         let window_end = self.clients.runner.recorder.window().end;
-        self.end_interval(last_interval, window_end);
+        let metrics = self.clients.runner.recorder.end_interval(window_end);
+        self.send_interval(last_interval, window_end, Some(metrics));
         let recorder = &self.clients.runner.recorder;
         let established = self.clients.runner.connector.established() as f64;
         let summary = WorkerSummary {

@@ -37,7 +37,8 @@ impl HeldInterval {
         match &mut self.interval {
             Some(interval) if next.length < self.shortest => {
                 interval.length += next.length;
-                interval.metrics += &next.metrics;
+                interval.response += &next.response;
+                interval.counts += &next.counts;
                 None
             }
             Some(_) | None => self.interval.replace(next),
@@ -77,7 +78,7 @@ mod tests {
         assert!(held.replace(next(1_000, 99_999_999)).is_none(), "a rest");
         let whole = held.take().expect("an interval");
         assert_eq!(whole.length, Duration::from_nanos(1_099_999_999));
-        assert_eq!(whole.metrics.counts.messages, 4_000, "the sum of both");
+        assert_eq!(whole.counts.messages, 4_000, "the sum of both");
         assert!(held.due().is_none());
 
         assert!(held.replace(next(0, 1_000_000_000)).is_none());

@@ -35,6 +35,7 @@ pub mod prepare;
 pub mod session;
 pub mod signal_waiter;
 pub mod stalls;
+pub mod tallies;
 pub mod timer_queue;
 pub mod totals;
 pub mod workers;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::latency_histogram::LatencyHistogram;
 use super::latency_summary::LatencySummary;
-use super::metrics::Metrics;
+use super::metrics::Counts;
 
 /// The largest difference, in seconds, between the starts or lengths of intervals that count as the same interval.
 const ALIGNMENT: f64 = 0.001;
@@ -17,8 +18,10 @@ pub struct Interval {
     pub start: Duration,
     /// The length of the interval.
     pub length: Duration,
-    /// The figures.
-    pub metrics: Metrics,
+    /// The response times of the messages that ended in the interval.
+    pub response: LatencyHistogram,
+    /// The counts.
+    pub counts: Counts,
 }
 
 /// The summary of an interval of the window. It holds no histogram: those of an hour would fill the memory.
@@ -57,12 +60,12 @@ pub struct IntervalLatency {
 impl IntervalSummary {
     /// Computes the summary of `interval`.
     pub fn of(interval: &Interval) -> Self {
-        let times = LatencySummary::of(&interval.metrics.response);
+        let times = LatencySummary::of(&interval.response);
         Self {
             start_s: interval.start.as_secs_f64(),
             seconds: interval.length.as_secs_f64(),
-            messages: interval.metrics.counts.messages,
-            errors: interval.metrics.counts.failures.total(),
+            messages: interval.counts.messages,
+            errors: interval.counts.failures.total(),
             response_us: IntervalLatency {
                 p50: times.p50,
                 p99: times.p99,

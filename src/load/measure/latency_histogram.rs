@@ -88,6 +88,12 @@ impl LatencyHistogram {
         (count > 0).then_some(value)
     }
 
+    /// Removes all durations, and keeps the memory.
+    pub fn reset(&mut self) {
+        self.histogram.reset();
+        (self.max, self.overflow, self.lower_bounds) = (0, 0, None);
+    }
+
     /// Returns the number of durations that are only lower bounds.
     pub fn lower_bounds(&self) -> u64 {
         self.lower_bounds.as_ref().map_or(0, Histogram::len)

@@ -92,6 +92,23 @@ impl Metrics {
         ]
     }
 
+    /// Sets all figures to 0, and keeps the memory.
+    pub fn reset(&mut self) {
+        let mut empty = Self::default();
+        for (mine, kept) in [
+            (&mut self.response, &mut empty.response),
+            (&mut self.wait, &mut empty.wait),
+            (&mut self.service, &mut empty.service),
+            (&mut self.send_lag, &mut empty.send_lag),
+            (&mut self.connect, &mut empty.connect),
+            (&mut self.turn, &mut empty.turn),
+        ] {
+            std::mem::swap(mine, kept);
+            kept.reset();
+        }
+        *self = empty;
+    }
+
     /// Returns the share of the time in which the workers were busy; `None` if no time passed.
     pub fn busy(&self) -> Option<f64> {
         busy(self.polling.saturating_add(self.spinning), self.elapsed)

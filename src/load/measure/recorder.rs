@@ -108,12 +108,17 @@ impl Recorder {
 
     /// Ends the current interval at `now` and returns its metrics.
     pub fn end_interval(&mut self, now: u64) -> Box<Metrics> {
+        self.start_interval(now, Box::default())
+    }
+
+    /// Ends the current interval at `now`, returns its metrics, and records the next one in `empty`.
+    pub fn start_interval(&mut self, now: u64, empty: Box<Metrics>) -> Box<Metrics> {
         self.integrate(now);
         self.metrics.elapsed = self.time_in_window(self.interval_start, now);
         self.interval_start = now;
         self.elapsed += self.metrics.elapsed;
         self.idle += self.metrics.polling + self.metrics.spinning;
-        std::mem::take(&mut self.metrics)
+        std::mem::replace(&mut self.metrics, empty)
     }
 
     /// Returns the busy share of the intervals that ended, from 0 to 1. Returns `None` if they have no length.

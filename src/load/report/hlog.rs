@@ -1,4 +1,4 @@
-//! The histograms of each interval as an HdrHistogram log, format 1.2: one line per histogram, tagged with its name.
+//! The response times of each interval as an HdrHistogram log, format 1.2: one line per interval, with a tag.
 
 use std::io::{self, Write};
 use std::time::SystemTime;
@@ -12,6 +12,9 @@ use crate::load::measure::interval::Interval;
 
 /// The nanoseconds in a millisecond: the log gives maxima in milliseconds, and the histograms are in nanoseconds.
 const MAX_DIVISOR: f64 = 1e6;
+
+/// The tag of the lines.
+const RESPONSE: &str = "response";
 
 /// An HdrHistogram log that grows with each interval.
 pub struct IntervalLog<'a, W: Write> {
@@ -38,26 +41,24 @@ impl<'a, W: Write> IntervalLog<'a, W> {
         Ok(Self { log })
     }
 
-    /// Adds the histograms of `interval`.
+    /// Adds the response times of `interval`.
     ///
     /// # Errors
     ///
     /// When writing to the output fails.
     pub fn write(&mut self, interval: &Interval) -> io::Result<()> {
-        let Interval {
-            start,
-            length,
-            metrics,
-        } = interval;
-        for (name, latencies) in metrics.histograms() {
-            self.log
-                .write_histogram(&latencies.histogram, *start, *length, Tag::new(name))
-                .map_err(|error| match error {
-                    IntervalLogWriterError::IoError(error) => error,
-                    IntervalLogWriterError::SerializeError(error) => io::Error::other(error),
-                })?;
-        }
-        Ok(())
+        let response = &interval.response.histogram;
+        self.log
+            .write_histogram(
+                response,
+                interval.start,
+                interval.length,
+                Tag::new(RESPONSE),
+            )
+            .map_err(|error| match error {
+                IntervalLogWriterError::IoError(error) => error,
+                IntervalLogWriterError::SerializeError(error) => io::Error::other(error),
+            })
     }
 }
 
@@ -69,17 +70,19 @@ mod tests {
 
     use super::super::histogram::decode;
     use super::*;
-    use crate::load::measure::metrics::Metrics;
+    use crate::load::measure::latency_histogram::LatencyHistogram;
+    use crate::load::measure::metrics::Counts;
     use crate::load::testing::interval;
 
     #[test]
-    fn each_histogram_of_each_interval_can_be_read_again() {
+    fn the_histogram_of_each_interval_can_be_read_again() {
         let intervals = [
             interval(),
             Interval {
                 start: Duration::from_secs(1),
                 length: Duration::from_millis(250),
-                metrics: Metrics::default(),
+                response: LatencyHistogram::default(),
+                counts: Counts::default(),
             },
         ];
         let began = UNIX_EPOCH + Duration::from_millis(1_800_000_000_500);
@@ -109,18 +112,16 @@ mod tests {
             assert!([LogEntry::StartTime(time), LogEntry::BaseTime(time)].contains(&entry));
         }
         for interval in &intervals {
-            for (name, latencies) in interval.metrics.histograms() {
-                let Some(LogEntry::Interval(entry)) = entries.next() else {
-                    panic!("no line for {name}");
-                };
-                assert_eq!(entry.tag(), Tag::new(name));
-                assert_eq!(
-                    (entry.start_timestamp(), entry.duration()),
-                    (interval.start, interval.length)
-                );
-                let read = decode(entry.encoded_histogram()).expect("a histogram");
-                assert_eq!(read, latencies.histogram, "{name}");
-            }
+            let Some(LogEntry::Interval(entry)) = entries.next() else {
+                panic!("no line");
+            };
+            assert_eq!(entry.tag(), Tag::new(RESPONSE));
+            assert_eq!(
+                (entry.start_timestamp(), entry.duration()),
+                (interval.start, interval.length)
+            );
+            let read = decode(entry.encoded_histogram()).expect("a histogram");
+            assert_eq!(read, interval.response.histogram);
         }
         assert_eq!(entries.next(), None);
     }

@@ -40,13 +40,12 @@ pub fn text(report: &Report) -> String {
 
 /// Returns an interval on one line, without a line break.
 pub fn interval_line(interval: &Interval) -> String {
-    let metrics = &interval.metrics;
     let end = (interval.start + interval.length).as_secs_f64();
-    let rate = metrics.counts.messages as f64 / interval.length.as_secs_f64();
-    let response = LatencySummary::of(&metrics.response);
+    let rate = interval.counts.messages as f64 / interval.length.as_secs_f64();
+    let response = LatencySummary::of(&interval.response);
     let [p50, p99] = [Percentile::P50, Percentile::P99].map(|p| percentile(&response, p, " us"));
     let max = max_or_mean(&response, response.max, " us");
-    let errors = metrics.counts.failures.total();
+    let errors = interval.counts.failures.total();
     format!("{end:.1} s  {rate:.1} messages/s  p50 {p50}  p99 {p99}  max {max}  errors {errors}")
 }
 
@@ -252,6 +251,7 @@ mod tests {
     use super::*;
     use crate::load::judge::slo::Slo;
     use crate::load::measure::failure::Failure;
+    use crate::load::measure::latency_histogram::LatencyHistogram;
     use crate::load::measure::metrics::{Corruption, Metrics};
     use crate::load::testing::{closed_loop, interval, open_loop};
 
@@ -392,8 +392,9 @@ Transfer/sec: 0.13 MB
             interval_line(&interval),
             "3.5 s  2000.0 messages/s  p50 200.1 us  p99 298.2 us  max 300.0 us  errors 0"
         );
-        interval.metrics = Metrics::default();
-        interval.metrics.response.record_unfinished(2_500_000, 1);
+        interval.counts = Counts::default();
+        interval.response = LatencyHistogram::default();
+        interval.response.record_unfinished(2_500_000, 1);
         assert_eq!(
             interval_line(&interval),
             "3.5 s  0.0 messages/s  p50 -  p99 -  max >2.5 ms  errors 0"

@@ -102,7 +102,7 @@ fn interval_figures(interval: &Interval) -> String {
         1.0 => "second".into(),
         seconds => format!("{seconds:.1} s"),
     };
-    let times = LatencySummary::of(&interval.metrics.response);
+    let times = LatencySummary::of(&interval.response);
     let [p50, p99] = [Percentile::P50, Percentile::P99].map(|p| match times.percentile(p) {
         Some(time) if times.is_lower_bound(p) => format!(">{}", with_unit(time)),
         Some(time) => with_unit(time),
@@ -134,19 +134,21 @@ fn with_separators(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mio_echo::load::Metrics;
+    use mio_echo::load::{Counts, LatencyHistogram};
 
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn interval(messages: u64) -> Interval {
-        let mut metrics = Metrics::default();
-        metrics.counts.messages = messages;
         Interval {
             start: Duration::ZERO,
             length: SECOND,
-            metrics,
+            response: LatencyHistogram::default(),
+            counts: Counts {
+                messages,
+                ..Counts::default()
+            },
         }
     }
 
