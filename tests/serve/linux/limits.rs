@@ -115,13 +115,16 @@ fn fault_l2_more_than_16_listeners_reduce_the_maximum() {
 }
 
 #[test]
-fn fault_w4_an_idle_connection_costs_at_most_200_bytes() {
+fn fault_w4_an_idle_connection_costs_at_most_160_bytes() {
     const CONNECTIONS: u64 = 10_000;
-    // With poll(2), mio keeps a table of its own.
-    const EACH: u64 = if cfg!(mio_unsupported_force_poll_poll) {
-        400
-    } else {
-        200
+    // With poll(2), mio keeps a table of its own. In a debug build, mio's socket takes 12 bytes more.
+    const EACH: u64 = match (
+        cfg!(mio_unsupported_force_poll_poll),
+        cfg!(debug_assertions),
+    ) {
+        (true, _) => 400,
+        (false, true) => 176,
+        (false, false) => 160,
     };
     let Ok(20_000..) = rlimit::increase_nofile_limit(20_000) else {
         return skip("fault_w4", "fewer than 20,000 descriptors");
@@ -134,6 +137,7 @@ fn fault_w4_an_idle_connection_costs_at_most_200_bytes() {
         .collect();
     server.await_active(CONNECTIONS, DEADLINE);
     let each = proc::memory(server.pid()).saturating_sub(before) / CONNECTIONS;
+    println!("{each} bytes per connection");
     assert!(each <= EACH, "{each} bytes per connection");
     // A reset leaves no socket in TIME_WAIT. Otherwise 10,000 ports would be missing for the other tests.
     clients.into_iter().for_each(Client::reset);
