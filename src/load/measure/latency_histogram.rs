@@ -90,7 +90,10 @@ impl LatencyHistogram {
 
     /// Removes all durations, and keeps the memory.
     pub fn reset(&mut self) {
-        self.histogram.reset();
+        // Clearing an empty histogram would only make its pages resident.
+        if !self.histogram.is_empty() {
+            self.histogram.reset();
+        }
         (self.max, self.overflow, self.lower_bounds) = (0, 0, None);
     }
 
@@ -118,6 +121,9 @@ impl Default for LatencyHistogram {
 
 impl AddAssign<&LatencyHistogram> for LatencyHistogram {
     fn add_assign(&mut self, other: &LatencyHistogram) {
+        if other.histogram.is_empty() {
+            return;
+        }
         self.histogram
             .add(&other.histogram)
             .expect("the histograms have the same bounds");
