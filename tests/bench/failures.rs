@@ -99,13 +99,17 @@ fn fault_b1_a_refused_reconnect_is_no_failed_message() {
 #[test]
 fn fault_b2_a_few_lost_messages_leave_the_lower_percentiles_exact() {
     let server = delays_first(DEADLINE, 64);
-    let args = "-c 4 -r 1200 -d 1s -w 0 --timeout 100ms --slo p50<9s,p90<9s";
+    let args = "-c 4 -r 1200 -d 2s -w 0 --timeout 500ms --slo p50<9s";
     let report = measure(server.address(), args);
     let seen = report.without_histograms();
-    assert_eq!(report.errors("timeout"), 1, "{seen}");
-    let lost = report.errors("lost");
-    assert!((1..100).contains(&lost), "{seen}");
-    assert_eq!(report.count("response_us/lower_bounds"), lost + 1, "{seen}");
+    let [timeouts, lost] = ["timeout", "lost"].map(|name| report.errors(name));
+    assert!(timeouts >= 1 && lost >= 1, "{seen}");
+    let unfinished = report.count("unanswered") + report.count("unsent");
+    assert_eq!(
+        report.count("response_us/lower_bounds"),
+        timeouts + lost + unfinished,
+        "{seen}"
+    );
     for result in report.at("/slo").as_array().expect("an array") {
         assert_eq!(
             (&result["met"], &result["lower_bound"]),
