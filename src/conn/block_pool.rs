@@ -32,9 +32,10 @@ use bytemuck::allocation::try_zeroed_slice_box;
 const REGION_SIZE: usize = if cfg!(windows) { 4 << 20 } else { 64 << 20 };
 
 /// The last region is kept when it is empty if at most this many of its bytes were ever used, and at most one of
-/// [`KEPT_PART`] of all blocks: little may stay when all peers have left.
+/// [`KEPT_PART`] of all blocks, or [`LEAST_KEPT_BYTES`]: little may stay when all peers have left.
 const KEPT_BYTES: usize = 4 << 20;
 const KEPT_PART: usize = 12;
+const LEAST_KEPT_BYTES: usize = 64 << 10;
 
 /// The system refuses memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,9 @@ impl BlockPool {
             block_size,
             blocks_per_region,
             regions,
-            kept_blocks: (KEPT_BYTES / block_size).min(blocks / KEPT_PART),
+            kept_blocks: (blocks / KEPT_PART)
+                .max(LEAST_KEPT_BYTES / block_size)
+                .min(KEPT_BYTES / block_size),
             room_of_one: extra.saturating_add(1).saturating_mul(block_size),
             #[cfg(test)]
             is_exhausted: false,
