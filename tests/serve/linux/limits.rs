@@ -117,13 +117,14 @@ fn fault_l2_more_than_16_listeners_reduce_the_maximum() {
 #[test]
 fn fault_w4_an_idle_connection_costs_at_most_160_bytes() {
     const CONNECTIONS: u64 = 10_000;
-    // With poll(2), mio keeps a table of its own. In a debug build, mio's socket takes 12 bytes more.
+    // With poll(2), mio keeps a table of its own. In a debug build, its socket takes 12 bytes more, and other
+    // tests run beside this one.
     const EACH: u64 = match (
         cfg!(mio_unsupported_force_poll_poll),
         cfg!(debug_assertions),
     ) {
         (true, _) => 400,
-        (false, true) => 176,
+        (false, true) => 200,
         (false, false) => 160,
     };
     let Ok(20_000..) = rlimit::increase_nofile_limit(20_000) else {
