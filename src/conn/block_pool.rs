@@ -25,6 +25,7 @@ use std::mem;
 use std::num::NonZeroU32;
 use std::ops::Range;
 
+use bytemuck::Zeroable;
 use bytemuck::allocation::try_zeroed_slice_box;
 
 /// The size of a region in bytes, unless one block is larger. On Windows a region counts as used memory from the start,
@@ -262,7 +263,7 @@ impl Region {
     fn allocate(block_size: usize, blocks: usize) -> Result<Self, OutOfMemory> {
         Ok(Self {
             bytes: zeroed(block_size.saturating_mul(blocks))?,
-            next: try_zeroed_slice_box(blocks).map_err(|()| OutOfMemory)?,
+            next: zeroed(blocks)?,
             ..Self::default()
         })
     }
@@ -286,13 +287,13 @@ impl Region {
     }
 }
 
-/// Allocates zeroed bytes. The standard library would abort the process if the system refused them.
+/// Allocates `length` zeroed items. The standard library would abort the process if the system refused the memory.
 ///
 /// # Errors
 ///
 /// Fails if the system refuses the memory.
-pub(super) fn zeroed(size: usize) -> Result<Box<[u8]>, OutOfMemory> {
-    try_zeroed_slice_box(size).map_err(|()| OutOfMemory)
+pub(super) fn zeroed<T: Zeroable>(length: usize) -> Result<Box<[T]>, OutOfMemory> {
+    try_zeroed_slice_box(length).map_err(|()| OutOfMemory)
 }
 
 #[cfg(test)]
@@ -386,6 +387,6 @@ mod tests {
     #[test]
     fn fault_w11_a_pool_that_the_system_refuses_is_an_error() {
         assert!(BlockPool::new(1 << 62, 1, 0).is_err());
-        assert_eq!(zeroed(1 << 62), Err(OutOfMemory));
+        assert_eq!(zeroed::<u8>(1 << 62), Err(OutOfMemory));
     }
 }
