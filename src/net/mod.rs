@@ -52,7 +52,7 @@ pub use capacity::DEFAULT_CONNECTIONS;
 pub use config::{Config, Listen, OffloadPolicy, WhenFull};
 pub use error::StartError;
 pub use handle::Handle;
-pub use memory_limit::{MemoryLimit, MemorySource, resident_memory};
+pub use memory_limit::{MemoryLimit, MemorySource};
 #[cfg(any(feature = "client", feature = "bench"))]
 pub use outbound::{ConnectError, ConnectFailure, IpFamily, check_source, resolve};
 pub use platform::BACK_END;
