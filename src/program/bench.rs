@@ -17,7 +17,7 @@ use mio_echo::load::{self, LatencyHistogram, Outcome, Report, RunError, RunEvent
 
 use super::exit_code;
 use super::failure::{cannot, fail};
-use super::retrying_stream::RetryingStream;
+use super::standard_streams::stdout;
 use super::warnings;
 use crate::cli::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};
 use background_writer::BackgroundFile;
@@ -43,7 +43,8 @@ pub fn run(command: BenchCommand) -> ExitCode {
 }
 
 fn measure(options: MeasureOptions) -> Result<ExitCode, Box<dyn Error>> {
-    // A file that cannot be written is an error before the measurement, not after it.
+    // An output that cannot be written is an error before the measurement, not after it.
+    let output = report_output()?;
     let log = options.hlog.map(OutputFile::create).transpose()?;
     let files = ReportFiles::create(&options.report)?;
     let (results, logged) = {
@@ -59,7 +60,7 @@ fn measure(options: MeasureOptions) -> Result<ExitCode, Box<dyn Error>> {
     let results = results?;
     let report = Report::new(&results, options.report.slo.as_ref());
     let response = &results.measurement.total.response;
-    let code = publish(&report, response, files, &options.report);
+    let code = publish(&report, response, files, output, &options.report);
     logged?;
     code
 }
@@ -76,7 +77,13 @@ fn merge(options: MergeOptions) -> Result<ExitCode, Box<dyn Error>> {
     let merged = load::merge(reports, options.report.slo.as_ref())?;
     // The files are opened after the inputs were read: an output may replace an input.
     let files = ReportFiles::create(&options.report)?;
-    publish(&merged.report, &merged.response, files, &options.report)
+    publish(
+        &merged.report,
+        &merged.response,
+        files,
+        report_output()?,
+        &options.report,
+    )
 }
 
 /// Writes the report to all its outputs. An output that fails does not keep the report from the others: a measurement
@@ -85,6 +92,7 @@ fn publish(
     report: &Report,
     response: &LatencyHistogram,
     files: ReportFiles,
+    output: impl Write,
     options: &ReportOptions,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let json = files
@@ -93,22 +101,30 @@ fn publish(
     let hgrm = files
         .hgrm
         .map(|hgrm| hgrm.write(|file| load::hgrm::write(file, response)));
-    print(report, options)?;
+    print(report, output, options)?;
     json.into_iter().chain(hgrm).collect::<Result<(), _>>()?;
     Ok(code_of(report.outcome(), options).into())
 }
 
-fn print(report: &Report, options: &ReportOptions) -> io::Result<()> {
+/// Returns standard output, for the report.
+fn report_output() -> io::Result<impl Write> {
+    stdout().map_err(cannot_print)
+}
+
+fn print(report: &Report, mut output: impl Write, options: &ReportOptions) -> io::Result<()> {
     let text = if options.json {
         report.to_json()
     } else {
         load::text(report)
     };
-    let mut output = RetryingStream(io::stdout().lock());
     output
         .write_all(text.as_bytes())
         .and_then(|()| output.flush())
-        .map_err(|error| cannot("print the report", error))
+        .map_err(cannot_print)
+}
+
+fn cannot_print(error: io::Error) -> io::Error {
+    cannot("print the report", error)
 }
 
 fn code_of(outcome: Outcome, options: &ReportOptions) -> u8 {

@@ -7,8 +7,7 @@ use mio_echo::client::{self, ExchangeSummary, Failure, Messages};
 
 use super::exit_code;
 use super::failure::fail;
-use super::retrying_stream::RetryingStream;
-use super::standard_streams::{can_read_without_blocking, write_stderr_bounded};
+use super::standard_streams::{can_read_without_blocking, stdin, stdout, write_stderr_bounded};
 use super::warnings;
 use crate::cli::ClientOptions;
 
@@ -24,22 +23,22 @@ pub fn run(options: ClientOptions) -> ExitCode {
 }
 
 fn pipe(options: &ClientOptions) -> Result<(), Failure> {
-    let input = RetryingStream(io::stdin());
+    let input = stdin().map_err(Failure::Input)?;
     let can_read = || can_read_without_blocking(&io::stdin());
-    client::pipe(&options.config, input, output(options), can_read)
+    client::pipe(&options.config, input, output(options)?, can_read)
 }
 
 /// Returns standard output, or a sink with `--quiet`.
-fn output(options: &ClientOptions) -> Box<dyn Write + Send> {
+fn output(options: &ClientOptions) -> Result<Box<dyn Write + Send>, Failure> {
     if options.quiet {
-        Box::new(io::sink())
+        Ok(Box::new(io::sink()))
     } else {
-        Box::new(RetryingStream(io::stdout()))
+        Ok(Box::new(stdout().map_err(Failure::Output)?))
     }
 }
 
 fn exchange(options: &ClientOptions, messages: &Messages) -> Result<ExitCode, Failure> {
-    let mut output = BufWriter::new(output(options));
+    let mut output = BufWriter::new(output(options)?);
     let mut summary = client::exchange(&options.config, messages, &mut output)?;
     for (connection, failure) in &summary.failures {
         let _ = writeln!(io::stderr(), "mio-echo: connection {connection}: {failure}");

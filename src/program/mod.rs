@@ -9,7 +9,6 @@ mod exit_code;
 mod failure;
 mod help;
 mod log_queue;
-#[cfg(any(feature = "client", feature = "bench"))]
 mod retrying_stream;
 mod serve;
 mod standard_streams;

@@ -13,7 +13,7 @@ use super::bounded_writer::Flushed;
 use super::exit_code;
 use super::failure::{cannot, fail};
 use super::log_queue::LogQueue;
-use super::standard_streams::{wait_for_end_of_stdin, write_stderr_bounded, write_stdout_bounded};
+use super::standard_streams::{stdin, wait_for_end, write_stderr_bounded, write_stdout_bounded};
 use crate::cli::ServeOptions;
 
 /// Serves until a signal, or the end of standard input if that was asked for.
@@ -52,9 +52,7 @@ fn serve(options: ServeOptions, log: &LogQueue) -> Result<Outcome, Box<dyn Error
     }
     // A stopped reader of standard output must not stop the server.
     if let Err(error) = write_stdout_bounded(&start_lines(server.addresses(), &framings)) {
-        warn!(
-            "start lines lost: standard output may block, and no thread can be started to wait for it: {error}"
-        );
+        warn!("start lines lost: {error}");
     }
     log.end_start();
     Ok(server.run()?)
@@ -70,8 +68,9 @@ fn start_lines(addresses: &[SocketAddr], framings: &[Framing]) -> String {
 }
 
 fn stop_at_end_of_stdin(server: Handle) -> io::Result<()> {
+    let input = stdin().map_err(|error| cannot("read standard input", error))?;
     let read_and_stop = move || {
-        wait_for_end_of_stdin();
+        wait_for_end(input);
         // If the wake fails, the loop finds the request at its next event.
         let _ = server.stop();
     };

@@ -2,7 +2,7 @@
 
 #[cfg(all(windows, feature = "client"))]
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Stdin, Stdout, Write};
 #[cfg(unix)]
 use std::os::fd::AsFd as AsStream;
 #[cfg(windows)]
@@ -14,12 +14,51 @@ use mio_echo::net::threads;
 #[cfg(unix)]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 #[cfg(unix)]
+use rustix::fs::{OFlags, fcntl_getfl};
+#[cfg(unix)]
 use rustix::io::Errno;
 #[cfg(unix)]
 use socket2::SockRef;
 
+use super::retrying_stream::RetryingStream;
+
 /// How long the end of the program waits at most for the reader of a stream.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Returns standard input.
+///
+/// # Errors
+///
+/// Fails if the descriptor is not open for reading. The standard library takes it for a stream that has ended.
+pub fn stdin() -> io::Result<RetryingStream<Stdin>> {
+    let stream = io::stdin();
+    #[cfg(unix)]
+    check_access(&stream, OFlags::RDONLY)?;
+    Ok(RetryingStream(stream))
+}
+
+/// Returns standard output.
+///
+/// # Errors
+///
+/// Fails if the descriptor is not open for writing. The standard library discards what is written to it.
+pub fn stdout() -> io::Result<RetryingStream<Stdout>> {
+    let stream = io::stdout();
+    #[cfg(unix)]
+    check_access(&stream, OFlags::WRONLY)?;
+    Ok(RetryingStream(stream))
+}
+
+/// Fails if `stream` is open neither in the mode `wanted` nor for reading and writing. A stream whose mode is not known
+/// passes.
+#[cfg(unix)]
+fn check_access(stream: &impl AsStream, wanted: OFlags) -> io::Result<()> {
+    let is_wrong = |flags: OFlags| ![wanted, OFlags::RDWR].contains(&(flags & OFlags::ACCMODE));
+    match fcntl_getfl(stream) {
+        Ok(flags) if is_wrong(flags) => Err(Errno::BADF.into()),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
 
 /// Writes the last `line` to standard error, and waits at most [`FLUSH_TIMEOUT`] for its reader. Errors are ignored.
 pub fn write_stderr_bounded(line: &str) {
@@ -47,30 +86,39 @@ fn write_last_without_thread(text: &[u8]) {
 }
 
 /// Writes `text` to standard output. If a reader has made room, this waits at most [`FLUSH_TIMEOUT`] for the write. If
-/// there is no room, a thread waits. Errors of the stream are ignored.
+/// there is no room, a thread waits, and errors of the stream are ignored.
 ///
 /// # Errors
 ///
-/// Fails if the system refuses the thread that would wait. Some of `text` is lost then.
+/// Fails if the stream fails while this waits, or if the system refuses the thread that would wait. Some of `text` is
+/// lost then.
 pub fn write_stdout_bounded(text: &str) -> io::Result<()> {
-    let has_room = polls_as_writable(&io::stdout());
-    let end = write(io::stdout(), text.as_bytes())?;
-    if has_room {
-        let _ = end.recv_timeout(FLUSH_TIMEOUT);
+    let explain = |what, error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"));
+    let failed = |error| explain("cannot write standard output", error);
+    let refused = |error| {
+        let what = "standard output may block, and no thread can be started to wait for it";
+        explain(what, error)
+    };
+    let RetryingStream(stream) = stdout().map_err(failed)?;
+    let has_room = polls_as_writable(&stream);
+    let end = write(stream, text.as_bytes()).map_err(refused)?;
+    match has_room.then(|| end.recv_timeout(FLUSH_TIMEOUT)) {
+        Some(Ok(written)) => written.map_err(failed),
+        // All is written, the wait has timed out, or nothing was to be waited for.
+        Some(Err(_)) | None => Ok(()),
     }
-    Ok(())
 }
 
 /// Writes here what `stream` takes without blocking, and the rest in a thread. Only a thread writes to a terminal. The
-/// channel is disconnected at the end of the write.
+/// thread sends its result. The channel is disconnected at the end of the write.
 ///
 /// # Errors
 ///
 /// Fails if the system refuses the thread.
 fn write(
-    mut stream: impl Write + AsStream + IsTerminal + Send + 'static,
+    stream: impl Write + AsStream + IsTerminal + Send + 'static,
     text: &[u8],
-) -> io::Result<Receiver<()>> {
+) -> io::Result<Receiver<io::Result<()>>> {
     let written = match stream.is_terminal() {
         true => 0,
         false => write_without_blocking(&stream, text),
@@ -79,9 +127,10 @@ fn write(
     let rest = text[written..].to_vec();
     if !rest.is_empty() {
         let write_rest = move || {
-            let _ = stream.write_all(&rest);
-            let _ = stream.flush();
-            drop(writing);
+            let mut stream = RetryingStream(stream);
+            let result = stream.write_all(&rest).and_then(|()| stream.flush());
+            // An error means that nobody waits.
+            let _ = writing.send(result);
         };
         threads::spawn("output", write_rest)?;
     }
@@ -178,8 +227,9 @@ fn readiness(stream: &impl AsStream, wanted: PollFlags) -> PollFlags {
 
 /// Reads standard input until it ends or fails. `WouldBlock` does not end it: another process that shares the stream
 /// may have made it non-blocking.
-pub fn wait_for_end_of_stdin() {
-    let mut input = io::stdin().lock();
+pub fn wait_for_end(stdin: RetryingStream<Stdin>) {
+    // A wait in poll(2) costs nothing, unlike the retries of the stream.
+    let mut input = stdin.0.lock();
     let mut discarded = [0; 1024];
     loop {
         match input.read(&mut discarded).map_err(|error| error.kind()) {

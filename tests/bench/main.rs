@@ -29,4 +29,6 @@ mod shards;
 mod signals;
 #[cfg(unix)]
 mod stalled_readers;
+#[cfg(target_os = "linux")]
+mod streams;
 mod verification;

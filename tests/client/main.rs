@@ -14,3 +14,5 @@ mod messages;
 mod pipe;
 mod program;
 mod scripted_server;
+#[cfg(target_os = "linux")]
+mod streams;

@@ -15,6 +15,7 @@ mod network;
 mod random_clients;
 mod refused_options;
 mod signals;
+mod streams;
 mod terminal;
 mod threads;
 mod tools;
