@@ -19,7 +19,7 @@ mod tests;
 mod values;
 
 #[cfg(feature = "bench")]
-pub use bench::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};
+pub use bench::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions, descriptor_of};
 #[cfg(feature = "client")]
 pub use client::ClientOptions;
 pub use parse::{Command, parse};

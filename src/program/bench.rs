@@ -16,13 +16,13 @@ use std::process::ExitCode;
 use mio_echo::load::{self, LatencyHistogram, Outcome, Report, RunError, RunEvent};
 
 use super::exit_code;
-use super::failure::{cannot, fail};
+use super::failure::{cannot, fail, refuse};
 use super::standard_streams::stdout;
 use super::warnings;
 use crate::cli::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};
 use background_writer::BackgroundFile;
 use display::Display;
-use files::OutputFile;
+use files::{OutputFile, refuse_shared};
 use interrupted::run_to_signal;
 
 /// Runs `command` to its end.
@@ -47,6 +47,9 @@ fn measure(options: MeasureOptions) -> Result<ExitCode, Box<dyn Error>> {
     let output = report_output()?;
     let log = options.hlog.map(OutputFile::create).transpose()?;
     let files = ReportFiles::create(&options.report)?;
+    if let Err(reason) = refuse_shared(&files.with(log.as_ref())) {
+        return Ok(refuse(&reason));
+    }
     let (results, logged) = {
         let mut display = Display::stderr();
         warnings::pass_to(display.line_writer());
@@ -77,6 +80,9 @@ fn merge(options: MergeOptions) -> Result<ExitCode, Box<dyn Error>> {
     let merged = load::merge(reports, options.report.slo.as_ref())?;
     // The files are opened after the inputs were read: an output may replace an input.
     let files = ReportFiles::create(&options.report)?;
+    if let Err(reason) = refuse_shared(&files.with(None)) {
+        return Ok(refuse(&reason));
+    }
     publish(
         &merged.report,
         &merged.response,
@@ -151,5 +157,11 @@ impl ReportFiles {
             json: create(&options.output)?,
             hgrm: create(&options.hgrm)?,
         })
+    }
+
+    /// Returns all files, and `other`.
+    fn with<'a>(&'a self, other: Option<&'a OutputFile>) -> Vec<&'a OutputFile> {
+        let files = [self.json.as_ref(), self.hgrm.as_ref(), other];
+        files.into_iter().flatten().collect()
     }
 }

@@ -43,7 +43,7 @@ pub struct MergeOptions {
 // first line of the help.
 #[derive(Args, Clone, Debug)]
 pub struct ReportOptions {
-    /// Write the report to this file as JSON; default: no file
+    /// Write the report to this file as JSON; `-` is standard output, without the text of the report; default: no file
     #[arg(short, long, value_name = "FILE", help_heading = OUTPUT)]
     pub output: Option<PathBuf>,
 

@@ -9,8 +9,9 @@ use mio_echo::net::IpFamily;
 
 use super::args::{BenchArgs, BenchSubcommand};
 use super::options::{BenchCommand, MeasureOptions};
+use super::outputs::resolve_outputs;
 use super::sources::Sources;
-use super::validate::{refuse_shared_file, validate};
+use super::validate::validate;
 use super::values;
 use crate::cli::refusal::refusal;
 
@@ -31,8 +32,8 @@ impl BenchArgs {
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<BenchCommand, clap::Error> {
         let resolved = match self.subcommand {
-            Some(BenchSubcommand::Merge(options)) => {
-                refuse_shared_file(&options.report, None).map(|()| BenchCommand::Merge(options))
+            Some(BenchSubcommand::Merge(mut options)) => {
+                resolve_outputs(&mut options.report, None).map(|()| BenchCommand::Merge(options))
             }
             None => resolve_measurement(self, variable)
                 .map(Box::new)
@@ -43,7 +44,7 @@ impl BenchArgs {
 }
 
 fn resolve_measurement(
-    args: BenchArgs,
+    mut args: BenchArgs,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<MeasureOptions, String> {
     let shard = args
@@ -51,6 +52,7 @@ fn resolve_measurement(
         .map(|shard| shard.resolve(variable))
         .transpose()?;
     validate(&args, shard)?;
+    resolve_outputs(&mut args.report, args.hlog.as_ref())?;
     let settings = RunSettings {
         family: family(&args),
         stop: stop_condition(&args),

@@ -298,6 +298,26 @@ fn contradictions_are_refused_in_one_line() {
             "invalid value 'a' for an output: expected a file of its own",
         ),
         (
+            "-o /dev/fd/3 --hlog /proc/self/fd/3",
+            "invalid value '/dev/fd/3' for an output: expected a file of its own",
+        ),
+        (
+            "-o /dev/stdout",
+            "invalid value '/dev/stdout' for an output: expected a stream of its own, and the report is on standard output",
+        ),
+        (
+            "-J -o -",
+            "invalid value '-' for an output: expected a stream of its own",
+        ),
+        (
+            "-o - --hgrm /dev/fd/1",
+            "invalid value '/dev/fd/1' for an output: expected a stream of its own",
+        ),
+        (
+            "merge b.json --hgrm -",
+            "invalid value '-' for an output: expected a stream of its own",
+        ),
+        (
             "-o --strict",
             "a value is required for '--output <FILE>' but none was supplied",
         ),
@@ -332,6 +352,14 @@ fn contradictions_are_refused_in_one_line() {
     ] {
         settings(fine);
     }
+}
+
+#[test]
+fn the_output_of_a_hyphen_is_the_report_as_json_on_standard_output() {
+    let report = measure("-o -").report;
+    assert_eq!((report.output, report.json), (None, true));
+    let report = measure("-o ./-").report;
+    assert_eq!((report.output, report.json), (Some("./-".into()), false));
 }
 
 #[test]

@@ -1,14 +1,11 @@
 //! Checks options of `bench` that are valid one by one and contradict each other.
 
-use std::path::{self, PathBuf};
-
 use mio_echo::load::Shard;
 
 use super::args::BenchArgs;
-use super::options::ReportOptions;
 use super::sources::Sources;
 use super::values;
-use crate::cli::refusal::{escape_control, refuse};
+use crate::cli::refusal::refuse;
 
 /// Checks that the options of `args` do not contradict each other.
 ///
@@ -53,29 +50,5 @@ pub fn validate(args: &BenchArgs, shard: Option<Shard>) -> Result<(), String> {
     let skipped = args.skip.filter(|bytes| *bytes > 0);
     let without_target = skipped.filter(|_| args.target.is_none());
     let expected = "expected with HOST:PORT only, because the child server sends no greeting";
-    refuse(without_target, "--skip", expected)?;
-
-    refuse_shared_file(&args.report, args.hlog.as_ref())
-}
-
-/// Checks that each output has its own file. Two spellings of one path are found; links are not followed.
-///
-/// # Errors
-///
-/// When two outputs share a file.
-pub fn refuse_shared_file(report: &ReportOptions, hlog: Option<&PathBuf>) -> Result<(), String> {
-    let given = [report.output.as_ref(), report.hgrm.as_ref(), hlog];
-    let mut files: Vec<_> = given
-        .into_iter()
-        .flatten()
-        .map(|path| (path::absolute(path).ok(), path))
-        .collect();
-    files.sort();
-    match files.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        None => Ok(()),
-        Some(pair) => Err(format!(
-            "invalid value '{}' for an output: expected a file of its own for each of --output, --hgrm, --hlog",
-            escape_control(&pair[0].1.to_string_lossy())
-        )),
-    }
+    refuse(without_target, "--skip", expected)
 }

@@ -11,9 +11,10 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::files::{OutputFile, cannot_write, truncate};
+use super::files::{OutputFile, cannot_write};
 use crate::program::bounded_writer::{BoundedWriter, Flushed};
 use crate::program::failure::cannot;
+use crate::program::retrying_stream::RetryingStream;
 
 /// Pieces of text that may wait.
 const CAPACITY: usize = 1024;
@@ -36,9 +37,8 @@ impl BackgroundFile {
     ///
     /// Fails if the file cannot be truncated, or if the system refuses the thread.
     pub fn start(output: OutputFile) -> io::Result<Self> {
-        let (path, file) = output.into_parts();
-        truncate(&file).map_err(|error| cannot_write(&path, error))?;
-        Self::start_with(path, Box::new(file))
+        let (path, file) = output.into_emptied()?;
+        Self::start_with(path, Box::new(RetryingStream(file)))
     }
 
     fn start_with(path: PathBuf, file: Box<dyn Write + Send>) -> io::Result<Self> {

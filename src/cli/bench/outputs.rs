@@ -1,0 +1,69 @@
+//! The outputs of `bench`: which of them are streams, and that each has a file or a stream of its own.
+
+use std::path::{self, Path, PathBuf};
+
+use super::options::ReportOptions;
+use crate::cli::refusal::escape_control;
+
+/// The descriptor of standard output.
+const STDOUT: u32 = 1;
+
+/// Returns the number of the open descriptor that `path` names: 1 for `-` and `/dev/stdout`, 3 for `/dev/fd/3`.
+pub fn descriptor_of(path: &Path) -> Option<u32> {
+    let name = path.to_str()?;
+    match name {
+        "-" => Some(STDOUT),
+        _ if cfg!(windows) => None,
+        "/dev/stdin" => Some(0),
+        "/dev/stdout" => Some(STDOUT),
+        "/dev/stderr" => Some(2),
+        _ => {
+            let folders = ["/dev/fd/", "/proc/self/fd/"];
+            let number = folders
+                .iter()
+                .find_map(|folder| name.strip_prefix(folder))?;
+            number.parse().ok()
+        }
+    }
+}
+
+/// Turns `--output -` into `--json`: the report as JSON takes the place of its text on standard output.
+///
+/// # Errors
+///
+/// When two outputs share a file or a stream. The report on standard output is an output too. Two spellings of one path
+/// are found; links are not followed.
+pub fn resolve_outputs(report: &mut ReportOptions, hlog: Option<&PathBuf>) -> Result<(), String> {
+    if !report.json && report.output.as_deref() == Some(Path::new("-")) {
+        report.output = None;
+        report.json = true;
+    }
+    let given = [report.output.as_ref(), report.hgrm.as_ref(), hlog];
+    let key = |path: &PathBuf| match descriptor_of(path) {
+        Some(number) => (Some(number), None),
+        None => (None, path::absolute(path).ok()),
+    };
+    let mut outputs: Vec<_> = given
+        .into_iter()
+        .flatten()
+        .map(|path| (key(path), path))
+        .collect();
+    outputs.sort();
+    let refuse = |path: &Path, expected: &str| {
+        let path = escape_control(&path.to_string_lossy());
+        Err(format!(
+            "invalid value '{path}' for an output: expected {expected}"
+        ))
+    };
+    if let Some((_, path)) = outputs.iter().find(|(key, _)| key.0 == Some(STDOUT)) {
+        let expected = "a stream of its own, and the report is on standard output (--output - prints it as JSON)";
+        return refuse(path, expected);
+    }
+    match outputs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        None => Ok(()),
+        Some(pair) => refuse(
+            pair[0].1,
+            "a file of its own for each of --output, --hgrm, --hlog",
+        ),
+    }
+}
