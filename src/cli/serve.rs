@@ -73,7 +73,8 @@ pub struct ServeArgs {
         short, long, value_name = "ADDR:PORT", value_parser = parse_listener, default_value = "127.0.0.1:7007",
         help_heading = CONNECTIONS,
         help = "Listen on this address, [FRAMING@]ADDR:PORT; may be repeated. ADDR is an IP literal, [IPv6] or *. \
-                `*`, `:PORT` and a bare `PORT` listen on every interface"
+                `*`, `:PORT` and a bare `PORT` listen on every interface. The line `listening on ADDR:PORT FRAMING` ends with \
+                `both-families` if an IPv6 listener of every interface takes IPv4 too"
     )]
     listen: Vec<ListenArg>,
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 
 use super::platform;
 use crate::conn::Settings;
@@ -35,6 +36,8 @@ pub(super) struct Listener {
     socket: TcpListener,
     /// The address, for messages. A listener that has failed cannot be asked any more.
     pub address: SocketAddr,
+    /// True if this is the IPv6 address of all interfaces, and clients of IPv4 are accepted too.
+    pub takes_both_families: bool,
     accept: Accept,
     accept_ready: bool,
     budget: usize,
@@ -58,8 +61,12 @@ impl Listener {
         token: Token,
     ) -> io::Result<Self> {
         registry.register(&mut socket, token, Interest::READABLE)?;
+        let address = socket.local_addr()?;
+        let only_v6 = || SockRef::from(&socket).only_v6();
+        let is_ipv6_wildcard = address.is_ipv6() && address.ip().is_unspecified();
         Ok(Self {
-            address: socket.local_addr()?,
+            address,
+            takes_both_families: is_ipv6_wildcard && only_v6().is_ok_and(|only_v6| !only_v6),
             socket,
             accept: TcpListener::accept,
             accept_ready: false,

@@ -86,6 +86,8 @@ pub struct Server {
     pub(super) acceptor: Acceptor,
     connections: Connections,
     addresses: Vec<SocketAddr>,
+    /// For each address, true if the listener accepts both families.
+    takes_both_families: Vec<bool>,
     handle: Handle,
     signals: Option<Signals>,
     config: Arc<Config>,
@@ -149,6 +151,10 @@ impl Server {
         let handle = Handle::new(Waker::new(&registry, WAKER).map_err(StartError::Poll)?);
         let listeners = listeners(&config, &registry)?;
         let addresses = listeners.iter().map(|listener| listener.address).collect();
+        let both = listeners
+            .iter()
+            .map(|listener| listener.takes_both_families);
+        let takes_both_families = both.collect();
         let workers = (config.workers > 0)
             .then(|| WorkerPool::start(config.workers, config.max_message, &work, handle.clone()))
             .transpose()
@@ -156,6 +162,7 @@ impl Server {
         let config = Arc::new(config);
         Ok(Self {
             addresses,
+            takes_both_families,
             poll,
             events: Events::with_capacity(EVENTS_PER_WAIT),
             acceptor: Acceptor::new(listeners, config.when_full),
@@ -181,6 +188,12 @@ impl Server {
     /// Returns the addresses of the listeners in the order of the configuration, with the ports that the system chose.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Returns for each of [`addresses`](Self::addresses) true if its listener accepts clients of IPv6 and of IPv4. Only the
+    /// IPv6 address of all interfaces can.
+    pub fn takes_both_families(&self) -> &[bool] {
+        &self.takes_both_families
     }
 
     /// Returns a handle that stops this server from any thread.

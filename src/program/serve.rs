@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use log::warn;
@@ -51,7 +50,7 @@ fn serve(options: ServeOptions, log: &LogQueue) -> Result<Outcome, Box<dyn Error
         stop_at_end_of_stdin(server.handle())?;
     }
     // A stopped reader of standard output must not stop the server.
-    if let Err(error) = write_stdout_bounded(&start_lines(server.addresses(), &framings)) {
+    if let Err(error) = write_stdout_bounded(&start_lines(&server, &framings)) {
         warn!("start lines lost: {error}");
     }
     log.end_start();
@@ -59,11 +58,17 @@ fn serve(options: ServeOptions, log: &LogQueue) -> Result<Outcome, Box<dyn Error
 }
 
 /// One line for each listener, in the order of the command line.
-fn start_lines(addresses: &[SocketAddr], framings: &[Framing]) -> String {
-    addresses
-        .iter()
+fn start_lines(server: &Server, framings: &[Framing]) -> String {
+    let listeners = server.addresses().iter().zip(server.takes_both_families());
+    listeners
         .zip(framings)
-        .map(|(address, framing)| format!("listening on {address} {framing}\n"))
+        .map(|((address, takes_both_families), framing)| {
+            let coverage = match takes_both_families {
+                true => " both-families",
+                false => "",
+            };
+            format!("listening on {address} {framing}{coverage}\n")
+        })
         .collect()
 }
 

@@ -1,14 +1,14 @@
 //! Start lines, environment variables, the log, the banner, and options that are refused at the start.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::Command;
 
 use mio_echo::conn::Framing;
 use mio_echo::net::{self, Config, Listen, StartError};
 
 use crate::support::server::{Finished, serve};
-use crate::support::{Client, Server};
+use crate::support::{Client, Server, skip};
 
 /// Runs `mio-echo serve` with `args` to its end.
 #[track_caller]
@@ -71,6 +71,42 @@ fn start_lines_have_the_order_of_the_options_and_name_the_ports() {
         );
         words[2].parse::<SocketAddr>().expect("an address");
     }
+}
+
+#[test]
+fn fault_s19_a_start_line_tells_whether_a_listener_takes_both_families() {
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return skip("fault_s19", "no IPv6");
+    }
+    let mut command = serve();
+    for listener in ["[::]:0", "*:0", "[::1]:0", "0.0.0.0:0"] {
+        command.args(["--listen", listener]);
+    }
+    command.arg("--stop-on-eof");
+    let server = Server::spawn_with_listeners(command, 4);
+    let port_of_ipv4 = server.addresses()[3].port();
+    for (address, both) in server.addresses().iter().zip([true, true, false, false]) {
+        let line = server.await_output(&format!("listening on {address} "));
+        let coverage = if both { " both-families" } else { "" };
+        assert_eq!(line, format!("listening on {address} raw{coverage}"));
+        if both {
+            Client::connect((Ipv4Addr::LOCALHOST, address.port()).into()).echo(b"hello");
+            Client::connect((Ipv6Addr::LOCALHOST, address.port()).into()).echo(b"hello");
+        }
+    }
+    server.stop();
+
+    // Beside an IPv4 listener of its port, an IPv6 listener takes IPv6 alone.
+    let mut command = serve();
+    for host in ["0.0.0.0", "[::]"] {
+        command.args(["--listen", &format!("{host}:{port_of_ipv4}")]);
+    }
+    command.arg("--stop-on-eof");
+    let server = Server::spawn_with_listeners(command, 2);
+    let output = server.stop().output;
+    let expected =
+        ["0.0.0.0", "[::]"].map(|host| format!("listening on {host}:{port_of_ipv4} raw"));
+    assert_eq!(output, expected);
 }
 
 #[test]
