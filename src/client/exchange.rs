@@ -43,7 +43,8 @@ pub fn exchange(
 ) -> Result<ExchangeSummary, Failure> {
     let target = Target::resolve(config)?;
     // If the limit stays too low, connecting fails and says so.
-    let _ = platform::raise_descriptor_limit(messages.connections as u64 + OTHER_DESCRIPTORS);
+    let others = OTHER_DESCRIPTORS + platform::inherited_descriptors();
+    let _ = platform::raise_descriptor_limit(messages.connections as u64 + others);
     let output = ReplyWriter::new(output);
     let exchange = Exchange {
         messages,

@@ -6,6 +6,7 @@ use std::{error, fmt, io};
 
 use crate::conn::EncodeError;
 use crate::net::ConnectError;
+use crate::net::outbound::explain_attempts;
 
 /// The reason why a connection, or the client as a whole, failed.
 #[derive(Debug)]
@@ -123,7 +124,7 @@ impl fmt::Display for Failure {
                 write!(
                     f,
                     "cannot connect to {target}: {}",
-                    explain(attempts, target)
+                    explain_attempts(attempts, target)
                 )
             }
             Self::NoGreeting(bytes) => write!(f, "closed early ({bytes} of the greeting)"),
@@ -143,16 +144,6 @@ impl fmt::Display for Failure {
                 write!(f, "cannot start a thread for a standard stream: {error}")
             }
         }
-    }
-}
-
-/// Explains each attempt. The address is left out if `target` is the address.
-fn explain(attempts: &[(SocketAddr, ConnectError)], target: &str) -> String {
-    match attempts {
-        [(address, error)] if address.to_string() == target => error.to_string(),
-        _ => join(attempts, "; ", |(address, error)| {
-            format!("{address} {error}")
-        }),
     }
 }
 

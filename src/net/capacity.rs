@@ -34,7 +34,8 @@ impl Capacity {
     /// Returns an error if a limit is too low for the configured number of connections, or for one connection.
     pub(super) fn claim(config: &Config, memory: &MemoryNeeds) -> Result<Self, StartError> {
         let wanted = config.max_connections;
-        let others = RESERVED + config.listen.len().saturating_sub(RESERVED_LISTENERS) as u64;
+        let more_listeners = config.listen.len().saturating_sub(RESERVED_LISTENERS) as u64;
+        let others = RESERVED + more_listeners + platform::inherited_descriptors();
         let needed = wanted.unwrap_or(DEFAULT_CONNECTIONS) as u64 + others;
         let descriptors = platform::raise_descriptor_limit(needed);
         Self::within_descriptors(wanted, others, descriptors)?.within_memory(wanted, memory)

@@ -19,7 +19,8 @@ pub struct Config {
     /// number of the connection. An empty text sends nothing.
     pub banner: String,
     /// The most connections at once. `None` means 65,536, or the descriptor limit less 32, whichever is less. Each
-    /// listener over 16 takes one more descriptor.
+    /// listener over 16 takes one more descriptor, and so does each descriptor that the process has inherited, where the
+    /// system tells that (Linux).
     pub max_connections: Option<usize>,
     /// What happens to a client that connects while all slots are taken.
     pub when_full: WhenFull,

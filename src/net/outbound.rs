@@ -252,6 +252,18 @@ impl ConnectError {
     }
 }
 
+/// Explains each attempt to connect to `target`. The address is left out if it is the target.
+pub(crate) fn explain_attempts(attempts: &[(SocketAddr, ConnectError)], target: &str) -> String {
+    match attempts {
+        [(address, error)] if address.to_string() == target => error.to_string(),
+        _ => {
+            let explain =
+                |(address, error): &(SocketAddr, ConnectError)| format!("{address} {error}");
+            attempts.iter().map(explain).collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
 impl From<io::Error> for ConnectError {
     fn from(source: io::Error) -> Self {
         let failure = match source.kind() {

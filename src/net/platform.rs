@@ -339,6 +339,17 @@ pub(crate) fn raise_descriptor_limit(wanted: u64) -> Option<u64> {
     }
 }
 
+/// Returns how many descriptors the process has inherited beside its three standard streams. Only Linux tells, in /proc;
+/// elsewhere this is 0.
+pub(crate) fn inherited_descriptors() -> u64 {
+    /// The standard streams, and the descriptor that reads the directory.
+    const OWN: u64 = 4;
+    match std::fs::read_dir("/proc/self/fd") {
+        Ok(open) if IS_LINUX => (open.count() as u64).saturating_sub(OWN),
+        Ok(_) | Err(_) => 0,
+    }
+}
+
 /// Returns the physical memory of the machine in bytes, or `None` if the system does not tell.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn physical_memory() -> Option<u64> {

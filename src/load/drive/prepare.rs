@@ -10,6 +10,7 @@ use super::error::RunError;
 use super::event::RunEvent;
 use crate::load::plan::settings::{Close, Load, RunSettings, Target};
 use crate::load::units::format_decimal;
+use crate::net::outbound::explain_attempts;
 use crate::net::{check_source, platform, resolve};
 
 /// How long a closed connection occupies its port (Linux: TCP_TIMEWAIT_LEN).
@@ -74,7 +75,8 @@ pub fn prepare(
 fn claim_descriptors(settings: &RunSettings) -> Result<(), RunError> {
     let connections = settings.shard_connections() as u64;
     let threads = settings.threads as u64;
-    let needed = connections + threads * DESCRIPTORS_PER_THREAD + RESERVED_DESCRIPTORS;
+    let others = RESERVED_DESCRIPTORS + platform::inherited_descriptors();
+    let needed = connections + threads * DESCRIPTORS_PER_THREAD + others;
     if let Some(limit) = platform::raise_descriptor_limit(needed)
         && limit < needed
     {
@@ -97,17 +99,36 @@ fn check_sources(settings: &RunSettings) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Returns the first address of `target` that accepts a connection.
-///
-/// The last address is not tried: if that address refuses too, the run itself reports the failure.
+/// Returns the first address of `target` that accepts a connection. A lone address is not tried: if it refuses, the run
+/// itself reports the failure.
 fn choose_address(target: &str, settings: &RunSettings) -> Result<SocketAddr, RunError> {
     let addresses = resolve(target, settings.family)
         .map_err(|error| RunError::Failed(format!("cannot resolve {target}: {error}")))?;
-    let accepts =
-        |address: &&SocketAddr| TcpStream::connect_timeout(address, settings.timeout).is_ok();
-    let last = addresses.len() - 1;
-    let first = addresses[..last].iter().find(accepts);
-    Ok(*first.unwrap_or(&addresses[last]))
+    match addresses[..] {
+        [address] => Ok(address),
+        _ => first_that_accepts(target, &addresses, settings.timeout),
+    }
+}
+
+/// # Errors
+///
+/// Fails if no address accepts a connection, and names each with its error.
+fn first_that_accepts(
+    target: &str,
+    addresses: &[SocketAddr],
+    timeout: Duration,
+) -> Result<SocketAddr, RunError> {
+    let mut attempts = Vec::new();
+    for address in addresses.iter().copied() {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(_) => return Ok(address),
+            Err(error) => attempts.push((address, error.into())),
+        }
+    }
+    let attempts = explain_attempts(&attempts, target);
+    Err(RunError::Failed(format!(
+        "cannot connect to {target}: {attempts}"
+    )))
 }
 
 /// Returns how long the load of `settings` lasts at most, with its warm-up.
@@ -146,6 +167,8 @@ fn warn_of_port_shortage(settings: &RunSettings, on_event: &mut dyn FnMut(RunEve
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
     use super::*;
     use crate::load::testing::open_loop;
 
@@ -185,5 +208,26 @@ mod tests {
         // A port is free after a minute.
         assert_eq!(warnings(ports as f64 / 61.0, Some(1_000), None), 0);
         assert_eq!(warnings(ports as f64 / 59.0, Some(1_000), None), 1);
+    }
+
+    #[test]
+    fn fault_m1_a_target_without_an_open_address_is_named_with_every_address_and_its_error() {
+        let listener = || {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+            let address = listener.local_addr().expect("its address");
+            (listener, address)
+        };
+        let (first, second, (open, third)) = (listener().1, listener().1, listener());
+        let timeout = Duration::from_secs(20);
+        let choose = |addresses: &[_]| first_that_accepts("name:7", addresses, timeout);
+        let chosen = choose(&[first, third, second]);
+        assert_eq!(chosen.ok(), Some(third));
+        drop(open);
+        let refused = choose(&[first, second]).expect_err("both are closed");
+        let refused = refused.to_string();
+        let start = format!("cannot connect to name:7: {first} refused: ");
+        assert!(refused.starts_with(&start), "{refused}");
+        let other = format!("; {second} refused: ");
+        assert!(refused.contains(&other), "{refused}");
     }
 }

@@ -1,5 +1,6 @@
 //! Descriptor limits, and the memory of many connections.
 
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -181,5 +182,27 @@ fn fault_l4_a_million_connections_do_not_grow_the_memory() {
     );
     assert!(proc::descriptors(server.pid()) <= descriptors + THREADS);
     thread::sleep(Duration::from_millis(10));
+    server.stop().expect_no_warning();
+}
+
+#[test]
+fn fault_l7_a_server_serves_as_many_clients_as_it_promises_although_it_has_inherited_descriptors() {
+    // bash numbers the descriptors from 10 on, which other shells refuse.
+    let script = r#"for _ in {1..200}; do exec {n}</dev/null; done; ulimit -n 256; exec "$0" "$@""#;
+    let mut command = Command::new("bash");
+    let serve = serve();
+    command.args(["-c", script]).arg(serve.get_program());
+    command.args(serve.get_args());
+    command.args(["--listen", "127.0.0.1:0", "--stop-on-eof"]);
+    if Command::new("bash").args(["-c", "true"]).status().is_err() {
+        return skip("fault_l7", "no bash");
+    }
+    let server = Server::spawn(command);
+    let line = server.await_log("up to ");
+    let (_, promised) = line.split_once("up to ").expect("a number");
+    let (promised, _) = promised.split_once(' ').expect("a number");
+    let promised: usize = promised.parse().expect("a number");
+    assert!((1..56).contains(&promised), "{line}");
+    drop(expect_service_of(promised, &server));
     server.stop().expect_no_warning();
 }
