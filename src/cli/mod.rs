@@ -22,6 +22,6 @@ mod values;
 pub use bench::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions, descriptor_of};
 #[cfg(feature = "client")]
 pub use client::ClientOptions;
-pub use parse::{Command, parse};
+pub use parse::{Command, parse, unknown_variables};
 pub use refusal::escape_control;
 pub use serve::ServeOptions;

@@ -66,6 +66,16 @@ pub fn parse(
     }
 }
 
+/// Returns a line for each variable of `variables` that looks like an option of `serve` and is none.
+pub fn unknown_variables(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
+    environment::unknown_variables(&serve_options(), variables)
+}
+
+/// Returns a command with the options of `serve`.
+fn serve_options() -> clap::Command {
+    ServeArgs::augment_args(clap::Command::new(SERVE))
+}
+
 fn try_parse(
     arguments: impl IntoIterator<Item = OsString>,
     variable: impl Fn(&str) -> Option<OsString>,
@@ -74,8 +84,7 @@ fn try_parse(
     let mut command = Cli::command();
     let typed = command.try_get_matches_from_mut(&arguments)?;
     if let Some(typed) = typed.subcommand_matches(SERVE) {
-        let serve = ServeArgs::augment_args(clap::Command::new(SERVE));
-        let set = environment::arguments(&serve, typed, &variable)?;
+        let set = environment::arguments(&serve_options(), typed, &variable)?;
         arguments.splice(AFTER_SUBCOMMAND..AFTER_SUBCOMMAND, set);
     }
     let matches = command.try_get_matches_from(arguments)?;

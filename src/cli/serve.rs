@@ -42,7 +42,8 @@ BOOL is true, 1, false or 0; the option without a value means true.
 
 Environment:
   Every option --a-b is also a variable MIO_ECHO_A_B. The command line wins. An empty variable is unset. Blanks separate \
-the items of a list. MIO_ECHO_VERBOSE is 0, 1 or 2.
+the items of a list. MIO_ECHO_VERBOSE is 0, 1 or 2. Another variable MIO_ECHO_* is warned about, unless it is one that \
+Kubernetes sets for a service.
 
 Exit code:
   0 stopped, 1 could not start or run, 2 command line refused, 129, 130 or 143 ended by a second SIGHUP, \
@@ -78,7 +79,8 @@ pub struct ServeArgs {
     )]
     listen: Vec<ListenArg>,
 
-    /// Most connections at once; default: 65,536, or the limit of descriptors less 32 if that is less
+    /// Most connections at once; default: 65,536, or the limit of descriptors less 32, and less those that the server
+    /// has inherited, if that is less
     #[arg(long, value_name = "N", value_parser = count_in(1..=MOST_CONNECTIONS), help_heading = CONNECTIONS)]
     max_connections: Option<usize>,
 

@@ -1,5 +1,6 @@
 //! `mio-echo serve`: runs the server from its first log line to its exit code.
 
+use std::env;
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use super::exit_code;
 use super::failure::{cannot, fail};
 use super::log_queue::LogQueue;
 use super::standard_streams::{stdin, wait_for_end, write_stderr_bounded, write_stdout_bounded};
-use crate::cli::ServeOptions;
+use crate::cli::{ServeOptions, unknown_variables};
 
 /// Serves until a signal, or the end of standard input if that was asked for.
 pub fn run(options: ServeOptions) -> ExitCode {
@@ -21,6 +22,9 @@ pub fn run(options: ServeOptions) -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(&error),
     };
+    for line in unknown_variables(env::vars_os()) {
+        warn!("{line}");
+    }
     let outcome = serve(options, &log);
     let flushed = log.flush();
     if let Flushed::Lost(lines) = flushed {

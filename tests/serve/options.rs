@@ -139,6 +139,22 @@ fn variables_set_options_and_the_command_line_wins() {
 }
 
 #[test]
+fn fault_m2_a_misspelt_variable_is_warned_about() {
+    let mut command = serve();
+    command.env("MIO_ECHO_MAX_CONECTIONS", "5");
+    command.env("MIO_ECHO_SERVICE_HOST", "10.0.0.1");
+    command.env("MIO_ECHO_PORT", "tcp://10.0.0.1:7");
+    command.args(["--listen", "127.0.0.1:0", "--stop-on-eof"]);
+    let log = Server::spawn(command).stop().log;
+    let warnings: Vec<_> = log.iter().filter(|line| line.contains(" WARN ")).collect();
+    let [line] = warnings[..] else {
+        panic!("not one warning: {log:#?}");
+    };
+    let expected = "no option has the variable MIO_ECHO_MAX_CONECTIONS; the nearest name is MIO_ECHO_MAX_CONNECTIONS";
+    assert!(line.ends_with(expected), "{line}");
+}
+
+#[test]
 fn a_bad_value_is_refused_in_one_line_that_names_it() {
     let refused = |args: &[&str], texts: &[&str]| {
         let finished = run(args);
