@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 /// Returns the number of open descriptors.
@@ -10,6 +11,23 @@ use rustix::process::Signal;
 pub fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd"))
         .expect("the descriptors")
+        .count()
+}
+
+/// Returns how many descriptors, beside the standard streams, a program inherits from this process.
+#[track_caller]
+pub fn inheritable() -> usize {
+    let is_kept = |number: &u32| {
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}"));
+        let flags = info.ok().and_then(|info| {
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+            u32::from_str_radix(flags?.trim(), 8).ok()
+        });
+        flags.is_some_and(|flags| !OFlags::from_bits_retain(flags).contains(OFlags::CLOEXEC))
+    };
+    let open = fs::read_dir("/proc/self/fd").expect("the descriptors");
+    open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|number| *number > 2 && is_kept(number))
         .count()
 }
 
