@@ -13,9 +13,9 @@ use super::conversation::{Conversation, Received};
 use super::reply_writer::ReplyWriter;
 use super::socket::ClientSocket;
 use super::{Config, ExchangeSummary, Failure, Messages};
-use crate::net::platform;
 use crate::net::poll::EVENTS_PER_WAIT;
 use crate::net::timers::NEVER;
+use crate::net::{platform, poll};
 
 /// The size of the read buffer in bytes. A larger reply takes several reads.
 const READ_BUFFER: usize = 64 * 1024;
@@ -49,7 +49,7 @@ pub fn exchange(
     let exchange = Exchange {
         messages,
         target,
-        poll: Poll::new().map_err(Failure::Poll)?,
+        poll: poll::new().map_err(Failure::Poll)?,
         connections: Vec::new(),
         ready: VecDeque::new(),
         connecting: 0,

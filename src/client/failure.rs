@@ -53,7 +53,7 @@ pub enum Failure {
     Input(io::Error),
     /// Standard output cannot be written.
     Output(io::Error),
-    /// The poll failed.
+    /// The poll failed. The error names the operation.
     Poll(io::Error),
     /// A thread cannot be started.
     Thread(io::Error),
@@ -139,7 +139,7 @@ impl fmt::Display for Failure {
             Self::Encode(error) => write!(f, "the framing cannot carry the message: {error}"),
             Self::Input(error) => write!(f, "cannot read standard input: {error}"),
             Self::Output(error) => write!(f, "cannot write standard output: {error}"),
-            Self::Poll(error) => write!(f, "cannot wait for events: {error}"),
+            Self::Poll(error) => error.fmt(f),
             Self::Thread(error) => {
                 write!(f, "cannot start a thread for a standard stream: {error}")
             }

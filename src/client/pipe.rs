@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Token};
 
 use super::connect::{Target, connect, wait_until};
 use super::socket::ClientSocket;
 use super::stdio::{BUFFERS, Buffer, Stdio, StdioEvent};
 use super::{ByteCount, Config, Failure};
-use crate::net::Handle;
+use crate::net::poll;
 use crate::net::timers::NEVER;
 
 const SERVER: Token = Token(0);
@@ -35,12 +35,11 @@ pub fn pipe(
     output: impl Write + Send + 'static,
     is_readable: impl Fn() -> bool,
 ) -> Result<(), Failure> {
-    let mut poll = Poll::new().map_err(Failure::Poll)?;
+    let (mut poll, handle) = poll::with_waker(WAKER).map_err(Failure::Poll)?;
     let mut events = Events::with_capacity(EVENTS);
-    let waker = Waker::new(poll.registry(), WAKER).map_err(Failure::Poll)?;
     let target = Target::resolve(config)?;
     let socket = connect(&target, &mut poll, &mut events, SERVER)?;
-    let (stdio, free) = Stdio::start(Handle::new(waker), input, output)?;
+    let (stdio, free) = Stdio::start(handle, input, output)?;
     let pipe = Pipe {
         socket,
         stdio,

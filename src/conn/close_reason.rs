@@ -2,10 +2,80 @@
 //!
 //! A failure of a peer is a value, and never an error that leaves the loop: no peer can end the server.
 
-use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::{fmt, num::NonZeroI32};
 
 use super::framing::BadFrame;
+
+/// A system call on a socket, as an error names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketCall {
+    /// A read of input.
+    Read,
+    /// A write of output.
+    Write,
+    /// A change of the registration with the poll.
+    Register,
+    /// The shutdown that sends a FIN.
+    Shutdown,
+    /// The error was reported by an event, or by another socket.
+    Unknown,
+}
+
+/// The error of a system call on a socket. Many errors, such as ENOBUFS and EIO, have a number and a text, and no
+/// kind of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketError {
+    call: SocketCall,
+    kind: ErrorKind,
+    /// The number of the error, if the system has reported it.
+    number: Option<NonZeroI32>,
+}
+
+impl SocketError {
+    /// An example for [`CloseReason::ALL`].
+    const EXAMPLE: Self = Self {
+        call: SocketCall::Unknown,
+        kind: ErrorKind::Other,
+        number: None,
+    };
+
+    /// Creates the error that `call` has returned.
+    #[cold]
+    pub fn new(call: SocketCall, error: &io::Error) -> Self {
+        Self {
+            call,
+            kind: error.kind(),
+            number: error.raw_os_error().and_then(NonZeroI32::new),
+        }
+    }
+}
+
+impl From<ErrorKind> for SocketError {
+    fn from(kind: ErrorKind) -> Self {
+        Self {
+            kind,
+            ..Self::EXAMPLE
+        }
+    }
+}
+
+impl fmt::Display for SocketError {
+    /// Writes the call and the text of the system.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.call {
+            SocketCall::Read => "read: ",
+            SocketCall::Write => "write: ",
+            SocketCall::Register => "registration with the poll: ",
+            SocketCall::Shutdown => "shutdown: ",
+            SocketCall::Unknown => "",
+        })?;
+        match self.number {
+            Some(number) => io::Error::from_raw_os_error(number.get()).fmt(f),
+            None => self.kind.fmt(f),
+        }
+    }
+}
 
 /// Why a connection ended. A connection has exactly one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +87,7 @@ pub enum CloseReason {
     /// The kernel gave the peer up: it answered no keepalive probe, or acknowledged no byte for too long.
     NoAnswer,
     /// A read or a write failed for a reason on our side, for example because the system was out of buffers.
-    Failed(ErrorKind),
+    Failed(SocketError),
     /// No byte moved in either direction for the idle timeout.
     IdleTimeout,
     /// Bytes were pending, and the socket took no byte for the write timeout.
@@ -51,7 +121,7 @@ impl CloseReason {
         Self::PeerClosed,
         Self::Reset,
         Self::NoAnswer,
-        Self::Failed(ErrorKind::Other),
+        Self::Failed(SocketError::EXAMPLE),
         Self::IdleTimeout,
         Self::WriteTimeout,
         Self::Stopped,
@@ -103,21 +173,21 @@ impl fmt::Display for CloseReason {
     /// Writes the words of [`explain`](Self::explain), and the details if the reason has any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(kind) => write!(f, "failed ({kind})"),
+            Self::Failed(error) => write!(f, "failed ({error})"),
             Self::BadFrame(bad) => write!(f, "bad frame ({bad})"),
             reason => f.write_str(reason.explain()),
         }
     }
 }
 
-impl From<ErrorKind> for CloseReason {
+impl From<SocketError> for CloseReason {
     /// Tells a dead connection, which has many names, from a failure on our side. mio's poll(2) back end reports
     /// `NotFound` for a socket that it has already dropped because the connection is dead.
     ///
     /// A kernel that gives a peer up reports `TimedOut`, or in its place the last ICMP error about the peer, such as
     /// `HostUnreachable` (tcp(7)).
-    fn from(kind: ErrorKind) -> Self {
-        match kind {
+    fn from(error: SocketError) -> Self {
+        match error.kind {
             ErrorKind::ConnectionReset
             | ErrorKind::ConnectionAborted
             | ErrorKind::BrokenPipe
@@ -127,7 +197,27 @@ impl From<ErrorKind> for CloseReason {
             | ErrorKind::HostUnreachable
             | ErrorKind::NetworkUnreachable
             | ErrorKind::NetworkDown => Self::NoAnswer,
-            kind => Self::Failed(kind),
+            _ => Self::Failed(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn fault_m3_an_error_without_a_kind_is_named_with_its_call_and_the_text_of_the_system() {
+        for (number, text) in [
+            (105, "No buffer space available (os error 105)"),
+            (5, "Input/output error (os error 5)"),
+        ] {
+            let error = io::Error::from_raw_os_error(number);
+            let reason = CloseReason::from(SocketError::new(SocketCall::Write, &error));
+            assert_eq!(reason.to_string(), format!("failed (write: {text})"));
+        }
+        let reason = CloseReason::from(SocketError::from(ErrorKind::WriteZero));
+        assert_eq!(reason.to_string(), "failed (write zero)");
     }
 }

@@ -21,7 +21,7 @@ use log::trace;
 
 use super::block_pool::OutOfMemory;
 use super::checks::{Check, PendingChecks};
-use super::close_reason::CloseReason;
+use super::close_reason::{CloseReason, SocketError};
 use super::inbox::Inbox;
 use super::readiness::{Readiness, Ready};
 use super::settings::Settings;
@@ -219,8 +219,8 @@ impl Connection {
 
     /// Records that a system call of the owner failed. The connection ends as after a read or a write that fails: the
     /// error tells whether the connection is dead or the failure is on our side.
-    pub fn handle_error(&mut self, kind: ErrorKind) {
-        self.fail(kind);
+    pub fn handle_error(&mut self, error: impl Into<SocketError>) {
+        self.fail(error.into());
     }
 
     /// Closes the connection, whose socket is dead and has an error of this kind: the answer to [`Progress::TakeError`].
@@ -230,8 +230,9 @@ impl Connection {
     /// that the peer no longer answers.
     #[cold]
     pub fn handle_taken_error(&mut self, kind: ErrorKind) {
-        let is_reset = CloseReason::from(kind) == CloseReason::Reset;
-        self.fail(if is_reset { kind } else { ErrorKind::TimedOut });
+        let is_reset = CloseReason::from(SocketError::from(kind)) == CloseReason::Reset;
+        let kind = if is_reset { kind } else { ErrorKind::TimedOut };
+        self.fail(kind.into());
     }
 
     /// Returns true if the kernel has to report when the socket is writable: exactly while bytes are pending. So
@@ -341,8 +342,8 @@ impl Connection {
 
     /// Ends the connection because a system call failed or an event reported a failure.
     #[cold]
-    pub(super) fn fail(&mut self, kind: ErrorKind) {
-        let reason = CloseReason::from(kind);
+    pub(super) fn fail(&mut self, error: SocketError) {
+        let reason = CloseReason::from(error);
         if matches!(reason, CloseReason::Failed(_)) {
             // Input may still be unread. If we closed with our FIN, the peer would take the echo so far for the whole.
             self.must_abort = true;

@@ -20,7 +20,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use super::block_pool::{BlockPool, OutOfMemory};
 use super::checks::Check;
-use super::close_reason::CloseReason;
+use super::close_reason::{CloseReason, SocketCall, SocketError};
 use super::connection::{Connection, Progress};
 use super::framing::Framing;
 use super::write_buffer::{Buffers, WriteBuffer};
@@ -109,7 +109,7 @@ impl Connection {
                 match error.kind() {
                     ErrorKind::WouldBlock => self.readiness.read_would_block(),
                     ErrorKind::Interrupted => {}
-                    kind => self.fail(kind),
+                    _ => self.fail(SocketError::new(SocketCall::Read, &error)),
                 }
                 0
             }
@@ -175,8 +175,8 @@ impl Connection {
 
     /// Records the result of a write. Returns the number of bytes that the socket took.
     fn record_write(&mut self, result: io::Result<usize>, now: u64) -> usize {
-        let kind = match result {
-            Ok(0) => ErrorKind::WriteZero,
+        let error = match result {
+            Ok(0) => ErrorKind::WriteZero.into(),
             Ok(taken) => {
                 self.sent += taken as u64;
                 self.timer_started = now;
@@ -184,12 +184,12 @@ impl Connection {
                 self.pending_checks.remove(Check::IdleTimer);
                 return taken;
             }
-            Err(error) => error.kind(),
+            Err(error) => error,
         };
-        match kind {
+        match error.kind() {
             ErrorKind::WouldBlock => self.readiness.write_would_block(),
             ErrorKind::Interrupted => {}
-            kind => self.fail(kind),
+            _ => self.fail(SocketError::new(SocketCall::Write, &error)),
         }
         0
     }

@@ -169,7 +169,7 @@ mod sim;
 mod tests;
 
 pub use block_pool::{BlockPool, OutOfMemory};
-pub use close_reason::CloseReason;
+pub use close_reason::{CloseReason, SocketCall, SocketError};
 pub use connection::{Connection, Progress};
 pub use encode::EncodeError;
 #[cfg(feature = "bench")]

@@ -342,7 +342,10 @@ mod in_every_state {
         let failure = ErrorKind::OutOfMemory;
         let mut failed = Rig::new(Script::new().read_gives(b"data").write_fails(failure));
         assert_eq!(failed.ready(readable()), Progress::Abort);
-        assert_eq!(failed.ended_by(), CloseReason::Failed(failure));
+        assert_eq!(
+            failed.ended_by(),
+            CloseReason::Failed(SocketError::new(SocketCall::Write, &failure.into()))
+        );
 
         let mut reset = Rig::paused();
         reset.connection.handle_error(ErrorKind::NotFound);
@@ -356,7 +359,7 @@ mod in_every_state {
         for (situation, mut rig) in Rig::in_every_situation() {
             rig.connection.handle_error(ErrorKind::OutOfMemory);
             assert_eq!(rig.drive(), Progress::Abort, "{situation}");
-            let failed = CloseReason::Failed(ErrorKind::OutOfMemory);
+            let failed = CloseReason::Failed(ErrorKind::OutOfMemory.into());
             assert_eq!(rig.ended_by(), failed, "{situation}");
         }
     }
@@ -579,7 +582,10 @@ mod open {
         for kind in [ErrorKind::OutOfMemory, ErrorKind::Other] {
             let mut rig = Rig::new(Script::new().read_gives(b"data").write_fails(kind));
             assert_eq!(rig.ready(readable()), Progress::Abort);
-            assert_eq!(rig.ended_by(), CloseReason::Failed(kind));
+            assert_eq!(
+                rig.ended_by(),
+                CloseReason::Failed(SocketError::new(SocketCall::Write, &kind.into()))
+            );
         }
         for kind in [
             ErrorKind::BrokenPipe,
@@ -605,7 +611,10 @@ mod open {
 
         let mut rig = Rig::new(Script::new().read_fails(ErrorKind::Other));
         assert_eq!(rig.ready(readable()), Progress::Abort);
-        assert_eq!(rig.ended_by(), CloseReason::Failed(ErrorKind::Other));
+        assert_eq!(
+            rig.ended_by(),
+            CloseReason::Failed(SocketError::new(SocketCall::Read, &ErrorKind::Other.into()))
+        );
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub enum StartError {
     },
     /// The system refuses the memory for the buffers and the slots.
     OutOfMemory(OutOfMemory),
-    /// The poll cannot be created.
+    /// The poll, its waker or the registration of a listener is refused. The error names which.
     Poll(io::Error),
     /// A worker thread cannot be started.
     Workers(io::Error),
@@ -79,7 +79,7 @@ impl fmt::Display for StartError {
             Self::OutOfMemory(OutOfMemory) => {
                 f.write_str("the system refuses the memory for the buffers and the slots")
             }
-            Self::Poll(source) => write!(f, "cannot create the poll: {source}"),
+            Self::Poll(source) => source.fmt(f),
             Self::Workers(source) => write!(f, "cannot start a worker thread: {source}"),
         }
     }

@@ -12,6 +12,7 @@ use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
 use super::platform;
+use super::poll::explain;
 use crate::conn::Settings;
 
 /// Accepts of one listener in one turn, so that a flood of new clients does not starve the connections.
@@ -60,8 +61,18 @@ impl Listener {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        registry.register(&mut socket, token, Interest::READABLE)?;
-        let address = socket.local_addr()?;
+        let address = socket
+            .local_addr()
+            .map_err(explain("cannot read the address of a listener"))?;
+        registry
+            .register(&mut socket, token, Interest::READABLE)
+            .map_err(|error| {
+                let hint = platform::register_hint(&error);
+                let text = format!(
+                    "cannot register the listener on {address} with the poll: {error}{hint}"
+                );
+                io::Error::new(error.kind(), text)
+            })?;
         let only_v6 = || SockRef::from(&socket).only_v6();
         let is_ipv6_wildcard = address.is_ipv6() && address.ip().is_unspecified();
         Ok(Self {

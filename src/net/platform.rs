@@ -435,11 +435,15 @@ pub(crate) const SPIN: Duration = Duration::from_micros(if cfg!(windows) { 16_00
 
 /// Returns a hint for a user whose address cannot be bound, or an empty text.
 pub(super) fn bind_hint(error: &io::Error, port: u16) -> &'static str {
+    // For port 0 the system chooses a port, which needs no privilege.
+    let is_privileged = (1..1024).contains(&port);
     match error.kind() {
-        ErrorKind::PermissionDenied if cfg!(target_os = "linux") && port < 1024 => {
+        ErrorKind::PermissionDenied if cfg!(target_os = "linux") && is_privileged => {
             " (setcap cap_net_bind_service=+ep on the program, or sysctl net.ipv4.ip_unprivileged_port_start, grants it)"
         }
-        ErrorKind::PermissionDenied if cfg!(unix) && port < 1024 => " (ports below 1024 need root)",
+        ErrorKind::PermissionDenied if cfg!(unix) && is_privileged => {
+            " (ports below 1024 need root)"
+        }
         // The message of Windows does not name the cause.
         ErrorKind::AddrInUse if cfg!(windows) => " (the address is in use)",
         ErrorKind::AddrNotAvailable if cfg!(windows) => {
@@ -467,6 +471,15 @@ mod tests {
         assert_eq!(finite(1024), Some(1024));
         assert_eq!(finite(rlimit::INFINITY), None);
         assert_eq!(finite(u64::MAX), None);
+    }
+
+    #[test]
+    fn fault_m3_the_hint_about_privileges_is_for_ports_that_need_one() {
+        let refused = ErrorKind::PermissionDenied.into();
+        for (port, has_hint) in [(0, false), (1, true), (1023, true), (1024, false)] {
+            let hint = bind_hint(&refused, port);
+            assert_eq!(!hint.is_empty(), has_hint && cfg!(unix), "{port}: {hint}");
+        }
     }
 
     #[test]

@@ -7,14 +7,40 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use mio::event::Event;
-use mio::{Events, Poll};
+use mio::{Events, Poll, Token, Waker};
 
+use super::Handle;
 use super::platform::LONGEST_WAIT;
 use super::timers::NEVER;
 use crate::conn::Ready;
 
 /// Most events that one wait returns. The buffer takes 12 KiB on Linux; events that do not fit come with the next wait.
 pub(crate) const EVENTS_PER_WAIT: usize = 1024;
+
+/// Creates a poll and its waker, which reports its wakes as `token`.
+///
+/// # Errors
+///
+/// Fails if the system refuses one of them. The error names which.
+pub(crate) fn with_waker(token: Token) -> io::Result<(Poll, Handle)> {
+    let poll = new()?;
+    let waker = Waker::new(poll.registry(), token).map_err(explain("cannot create the waker"))?;
+    Ok((poll, Handle::new(waker)))
+}
+
+/// Creates a poll.
+///
+/// # Errors
+///
+/// Fails if the system refuses the poll. The error says that.
+pub(crate) fn new() -> io::Result<Poll> {
+    Poll::new().map_err(explain("cannot create the poll"))
+}
+
+/// Returns a function that puts `what` failed before the text of an error.
+pub(crate) fn explain(what: &'static str) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+}
 
 /// Waits until a registered source has an event or `timeout` is over. `None` waits without a limit.
 ///
@@ -23,7 +49,7 @@ pub(crate) const EVENTS_PER_WAIT: usize = 1024;
 ///
 /// # Errors
 ///
-/// Returns the error of the poll itself. No peer can cause one.
+/// Returns the error of the poll itself, with the operation. No peer can cause one.
 #[inline]
 pub(crate) fn wait(
     poll: &mut Poll,
@@ -31,7 +57,9 @@ pub(crate) fn wait(
     timeout: Option<Duration>,
 ) -> io::Result<()> {
     match poll.poll(events, timeout) {
-        Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
+        Err(error) if error.kind() != ErrorKind::Interrupted => {
+            Err(explain("cannot wait for events")(error))
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }

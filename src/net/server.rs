@@ -60,7 +60,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use log::info;
-use mio::{Events, Poll, Registry, Token, Waker};
+use mio::{Events, Poll, Registry, Token};
 
 use super::acceptor::Acceptor;
 use super::capacity::Capacity;
@@ -146,9 +146,11 @@ impl Server {
         let capacity = Capacity::claim(&config, &memory)?;
         let buffers = memory.buffers(capacity.connections)?;
         info!("{}", capacity.describe(&memory));
-        let poll = Poll::new().map_err(StartError::Poll)?;
-        let registry = poll.registry().try_clone().map_err(StartError::Poll)?;
-        let handle = Handle::new(Waker::new(&registry, WAKER).map_err(StartError::Poll)?);
+        let (poll, handle) = poll::with_waker(WAKER).map_err(StartError::Poll)?;
+        let registry = poll.registry().try_clone();
+        let registry = registry
+            .map_err(poll::explain("cannot clone the poll"))
+            .map_err(StartError::Poll)?;
         let listeners = listeners(&config, &registry)?;
         let addresses = listeners.iter().map(|listener| listener.address).collect();
         let both = listeners
@@ -211,7 +213,8 @@ impl Server {
     ///
     /// Returns an error if the system refuses a signal handler or the poll cannot wait for signals.
     pub fn install_signals(&mut self) -> io::Result<()> {
-        let signals = Signals::install(self.poll.registry(), SIGNALS, self.handle())?;
+        let signals = Signals::install(self.poll.registry(), SIGNALS, self.handle())
+            .map_err(poll::explain("cannot handle signals"))?;
         self.signals = Some(signals);
         Ok(())
     }
@@ -264,8 +267,7 @@ impl Server {
         let timeout = self.timeout();
         if let Err(error) = poll::wait(&mut self.poll, &mut self.events, timeout) {
             self.connections.fail_all(error.kind(), self.now);
-            let text = format!("cannot wait for events: {error}");
-            return Err(io::Error::new(error.kind(), text));
+            return Err(error);
         }
         self.now = platform::monotonic_now();
         Ok(())

@@ -15,7 +15,7 @@ use super::platform;
 use super::registration::Registration;
 use super::socket::tune;
 use super::timers::{HasTimerNode, NEVER, TimerNode, Timers};
-use crate::conn::{Buffers, Connection, Progress, Timer};
+use crate::conn::{Buffers, Connection, Progress, SocketCall, SocketError, Timer};
 
 /// A connection, its socket and its places in the loop's queues.
 pub(super) struct Slot {
@@ -114,7 +114,8 @@ impl Slot {
             Progress::Wait | Progress::Again | Progress::Offload => {
                 let changed = self.change_write_interest(kernel, token);
                 if let Err(error) = &changed {
-                    self.connection.handle_error(error.kind());
+                    self.connection
+                        .handle_error(SocketError::new(SocketCall::Register, error));
                 }
                 changed.is_err()
             }
@@ -204,7 +205,10 @@ impl Slot {
     fn send_fin(&mut self, now: u64) {
         match self.socket.shutdown(Shutdown::Write) {
             Ok(()) => self.connection.handle_fin_sent(now),
-            Err(error) => self.connection.handle_error(error.kind()),
+            Err(error) => {
+                let error = SocketError::new(SocketCall::Shutdown, &error);
+                self.connection.handle_error(error);
+            }
         }
     }
 }

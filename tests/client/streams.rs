@@ -81,3 +81,17 @@ fn fault_s16_help_that_cannot_be_printed_is_a_failure() {
         assert_eq!(output.status.code(), Some(0), "{output:?}");
     }
 }
+
+#[test]
+fn fault_m3_a_refused_waker_is_named() {
+    let server = Server::start(&[]);
+    let (client, address) = (env!("CARGO_BIN_EXE_mio-echo"), server.address());
+    // The standard streams and the poll are open.
+    let script = format!("ulimit -n 4; exec {client} client {address}");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).stdin(Stdio::null());
+    expect_line(
+        command,
+        "cannot create the waker: Too many open files (os error 24)",
+    );
+}

@@ -15,7 +15,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Token};
 
 use super::clients::Clients;
 use super::control::{WorkerEvent, WorkerSetup, WorkerSummary};
@@ -47,8 +47,7 @@ impl Generator {
     ///
     /// Fails if the system refuses a poll or a waker.
     pub fn new(setup: &WorkerSetup, share: WorkerShare) -> io::Result<(Self, Handle)> {
-        let poll = Poll::new()?;
-        let handle = Handle::new(Waker::new(poll.registry(), WAKER)?);
+        let (poll, handle) = poll::with_waker(WAKER)?;
         let generator = Self {
             events: Events::with_capacity(EVENTS_PER_WAIT),
             setup: setup.clone(),

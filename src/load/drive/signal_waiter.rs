@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Token};
 
 use crate::net::signals::{SignalRequest, Signals};
 use crate::net::timers::{NEVER, nanoseconds};
@@ -33,10 +33,10 @@ impl SignalWaiter {
     ///
     /// Fails if the system refuses the handlers or a poll.
     pub fn install() -> io::Result<Self> {
-        let poll = Poll::new()?;
-        let handle = Handle::new(Waker::new(poll.registry(), WAKER)?);
+        let (poll, handle) = poll::with_waker(WAKER)?;
         Ok(Self {
-            signals: Signals::install(poll.registry(), SIGNALS, handle.clone())?,
+            signals: Signals::install(poll.registry(), SIGNALS, handle.clone())
+                .map_err(poll::explain("cannot handle signals"))?,
             poll,
             events: Events::with_capacity(4),
             handle,

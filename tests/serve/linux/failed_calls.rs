@@ -161,3 +161,23 @@ fn fault_r10_a_signal_at_an_urgent_mark_leaves_no_byte_unread() {
     client.expect_fin();
     drop(strace);
 }
+
+#[test]
+fn fault_m3_a_failed_write_is_named_with_its_call_and_the_text_of_the_system() {
+    for (number, text) in [
+        ("ENOBUFS", "No buffer space available (os error 105)"),
+        ("EIO", "Input/output error (os error 5)"),
+    ] {
+        let server = Server::start(&[]);
+        let client = connect_settled(&server);
+        let fault = format!("sendto:error={number}");
+        let Some(strace) = Strace::inject("fault_m3", server.pid(), &fault) else {
+            return;
+        };
+        client.send(b"hello");
+        let line = server.await_log(" WARN ");
+        assert!(line.contains(&format!("failed (write: {text})")), "{line}");
+        client.expect_reset();
+        drop(strace);
+    }
+}
