@@ -1,4 +1,4 @@
-//! The memory limit of the control groups (cgroups) of this process, on Linux.
+//! The control groups (cgroups) of this process, on Linux: where their directories are, and the memory limit.
 //!
 //! A process belongs to one cgroup of each hierarchy. The limits of that cgroup and of all its ancestors hold. Version 2
 //! has one hierarchy for all resources. Version 1 may have one for each resource. A system may mount both versions.
@@ -13,11 +13,12 @@
 //! directories that exist count then, up to the top of the mount.
 
 use std::fs;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// A larger limit is no limit. Version 1 writes the largest multiple of a page below 2^63 if there is none.
 const UNLIMITED: u64 = 1 << 62;
 
+/// The version of a hierarchy.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Version {
     V1,
@@ -33,7 +34,14 @@ impl Version {
     }
 }
 
-/// The mount of a hierarchy that may limit memory.
+/// The process's cgroup of one hierarchy with its ancestors, as one mount shows them.
+pub(crate) struct Ancestry {
+    version: Version,
+    /// The directories of the cgroups, from the process's cgroup to the top of the mount. Some may not exist.
+    pub(crate) directories: Vec<PathBuf>,
+}
+
+/// The mount of a hierarchy that may have the controller.
 struct Mount<'a> {
     version: Version,
     /// The path of the cgroup at the top of the mount.
@@ -45,27 +53,45 @@ struct Mount<'a> {
 /// Returns the smallest memory limit of the process's cgroups and their ancestors, in bytes, or `None` if nothing is
 /// limited. `root` is the root directory, or a directory of a test with the same layout.
 pub(super) fn memory_limit(root: &Path) -> Option<u64> {
-    let read = |file| fs::read(root.join(file)).ok();
-    let (cgroups, mounts) = (read("proc/self/cgroup")?, read("proc/self/mountinfo")?);
+    let limits = ancestries(root, "memory").into_iter().filter_map(|found| {
+        let file = found.version.limit_file();
+        let directories = found.directories.iter();
+        directories
+            .filter_map(|dir| read_limit(&dir.join(file)))
+            .min()
+    });
+    limits.min()
+}
+
+/// Returns the process's cgroups that `controller` may control: one for each mount that shows one. A hierarchy of version
+/// 2 is among them even if its cgroups do not have the controller.
+pub(crate) fn ancestries(root: &Path, controller: &str) -> Vec<Ancestry> {
+    let read = |file| fs::read(root.join(file)).unwrap_or_default();
+    let (cgroups, mounts) = (read("proc/self/cgroup"), read("proc/self/mountinfo"));
     let (cgroups, mounts) = (
         String::from_utf8_lossy(&cgroups),
         String::from_utf8_lossy(&mounts),
     );
-    let mounts: Vec<_> = mounts.lines().filter_map(parse_mount).collect();
-    let paths = cgroups.lines().filter_map(parse_cgroup);
+    let mounts: Vec<_> = mounts
+        .lines()
+        .filter_map(|line| parse_mount(line, controller))
+        .collect();
+    let paths = cgroups
+        .lines()
+        .filter_map(|line| parse_cgroup(line, controller));
     paths
-        .filter_map(|(version, path)| limit_in_hierarchy(root, version, path, &mounts))
-        .min()
+        .flat_map(|(version, path)| in_hierarchy(root, version, path, &mounts))
+        .collect()
 }
 
 /// Parses a line of `/proc/self/cgroup`: number of the hierarchy, controllers, path. Version 2 has number 0 and names no
 /// controllers.
-fn parse_cgroup(line: &str) -> Option<(Version, &Path)> {
+fn parse_cgroup<'a>(line: &'a str, controller: &str) -> Option<(Version, &'a Path)> {
     let (number, rest) = line.split_once(':')?;
     let (controllers, path) = rest.split_once(':')?;
     let version = match (number, controllers) {
         ("0", "") => Version::V2,
-        _ if controllers.split(',').any(|name| name == "memory") => Version::V1,
+        _ if controllers.split(',').any(|name| name == controller) => Version::V1,
         _ => return None,
     };
     Some((version, Path::new(path)))
@@ -73,13 +99,20 @@ fn parse_cgroup(line: &str) -> Option<(Version, &Path)> {
 
 /// Parses a line of `/proc/self/mountinfo`: number, parent, device, root, mount point, options, any number of further
 /// fields, a hyphen, type, source, options of the file system. See proc_pid_mountinfo(5).
-fn parse_mount(line: &str) -> Option<Mount<'_>> {
+fn parse_mount<'a>(line: &'a str, controller: &str) -> Option<Mount<'a>> {
     let (mount, file_system) = line.split_once(" - ")?;
     let mut mount = mount.split(' ').skip(3);
     let mut file_system = file_system.split(' ');
     let version = match file_system.next()? {
         "cgroup2" => Version::V2,
-        "cgroup" if file_system.nth(1)?.split(',').any(|name| name == "memory") => Version::V1,
+        "cgroup"
+            if file_system
+                .nth(1)?
+                .split(',')
+                .any(|name| name == controller) =>
+        {
+            Version::V1
+        }
         _ => return None,
     };
     Some(Mount {
@@ -89,25 +122,20 @@ fn parse_mount(line: &str) -> Option<Mount<'_>> {
     })
 }
 
-/// Returns the smallest limit of the cgroup `path` and its ancestors.
+/// Returns the cgroup `path` and its ancestors, for each mount that shows them.
 ///
 /// A mount shows a part of the hierarchy. Mounts that do not show `path` count only if no other mount shows `path`.
-fn limit_in_hierarchy(
-    root: &Path,
-    version: Version,
-    path: &Path,
-    mounts: &[Mount<'_>],
-) -> Option<u64> {
+fn in_hierarchy(root: &Path, version: Version, path: &Path, mounts: &[Mount<'_>]) -> Vec<Ancestry> {
     let mounts = || mounts.iter().filter(|mount| mount.version == version);
     let showing = mounts().filter_map(|mount| Some((mount, path_below(mount, path)?)));
     let mut found: Vec<_> = showing.collect();
     if found.is_empty() {
         found = mounts().map(|mount| (mount, Path::new(""))).collect();
     }
+    let found = found.into_iter();
     found
-        .into_iter()
-        .filter_map(|(mount, below)| limit_up_to_mount(root, mount, below))
-        .min()
+        .map(|(mount, below)| up_to_mount(root, mount, below))
+        .collect()
 }
 
 /// Returns the path of the cgroup `path` below the mount point, or `None` if the mount does not show the cgroup. The path
@@ -118,14 +146,15 @@ fn path_below<'a>(mount: &Mount<'_>, path: &'a Path) -> Option<&'a Path> {
     is_below.then_some(below)
 }
 
-/// Returns the smallest limit of the cgroup at `below` and its ancestors in `mount`.
-fn limit_up_to_mount(root: &Path, mount: &Mount<'_>, below: &Path) -> Option<u64> {
+/// Returns the cgroup at `below` and its ancestors in `mount`.
+fn up_to_mount(root: &Path, mount: &Mount<'_>, below: &Path) -> Ancestry {
     let top = root.join(mount.point.trim_start_matches('/'));
     let leaf = top.join(below);
     let directories = leaf.ancestors().take_while(|dir| dir.starts_with(&top));
-    directories
-        .filter_map(|dir| read_limit(&dir.join(mount.version.limit_file())))
-        .min()
+    Ancestry {
+        version: mount.version,
+        directories: directories.map(Path::to_path_buf).collect(),
+    }
 }
 
 /// Reads a file with a limit. `None` means no limit, no such file or no number: version 2 writes `max` for no limit, and
@@ -137,7 +166,7 @@ fn read_limit(file: &Path) -> Option<u64> {
 
 /// Directories that are laid out like `/`.
 #[cfg(test)]
-pub(super) mod testing {
+pub(crate) mod testing {
     use std::path::{Path, PathBuf};
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::{env, fs, process};

@@ -19,7 +19,7 @@
 mod acceptor;
 mod bind;
 mod capacity;
-mod cgroup;
+pub(crate) mod cgroup;
 mod config;
 pub(crate) mod connections;
 mod error;
