@@ -47,6 +47,7 @@ pub use judge::reason::{Reason, ReasonCode};
 pub use judge::slo::{Objective, ObjectiveResult, Slo};
 pub use judge::verdict::{LimitedBy, Verdict};
 pub use measure::failure::{Failure, Failures};
+pub use measure::interference::Interference;
 pub use measure::interval::{Interval, IntervalSummary};
 pub use measure::latency_histogram::{DIGITS, LONGEST, LatencyHistogram};
 pub use measure::measurement::{AchievedRate, Measurement, Results, TargetRate};

@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::conn::Framing;
+use crate::load::measure::interference::Interference;
 use crate::load::measure::interval::{Interval, IntervalSummary};
 use crate::load::measure::measurement::{Measurement, Results, TargetRate};
 use crate::load::measure::metrics::Metrics;
@@ -32,6 +33,7 @@ pub fn open_loop() -> Results {
     results.measurement.server = Some(ServerUsage {
         cpu_s: Some(0.25),
         cpu: Some(0.25),
+        busiest_thread: Some(0.25),
         rss_bytes: Some(3_500_000),
         bytes_per_connection: None,
     });
@@ -62,9 +64,22 @@ fn results(settings: RunSettings) -> Results {
             busiest: Some(0.2),
             generator_cpu: Some(Duration::from_millis(200)),
             server: None,
+            interference: interference(),
             interrupted: None,
         },
         settings,
+    }
+}
+
+fn interference() -> Interference {
+    Interference {
+        others_cores: Some(0.01),
+        cpus: Some(2),
+        stolen: Some(0.0),
+        throttled: None,
+        generator_wait: Some(0.001),
+        server_wait: None,
+        others_include_server: false,
     }
 }
 

@@ -88,12 +88,14 @@ impl<'a> Coordinator<'a> {
             worker_events: sender,
             coordinator: signals.handle(),
         };
+        // The meter reads the memory of the server before the workers open connections.
+        let usage = UsageMeter::new(run.server_process());
         Ok(Self {
             signals,
             on_event,
             workers: Workers::start(&setup)?,
             worker_events: events,
-            usage: UsageMeter::new(run.server.as_ref().map(ChildServer::pid)),
+            usage,
             collector: IntervalCollector::default(),
             held_interval: HeldInterval::new(&run.settings),
             is_merge_reported: false,
@@ -390,6 +392,7 @@ impl<'a> Coordinator<'a> {
                 busiest: self.totals.busiest,
                 generator_cpu: self.usage.generator_cpu(),
                 server: self.usage.server(self.totals.connections, window),
+                interference: self.usage.interference(),
                 interrupted: self.signal,
             },
             settings: Arc::unwrap_or_clone(self.setup.settings),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::child_server::ChildServer;
 use super::error::RunError;
 use super::event::RunEvent;
+use crate::load::measure::machine::ServerProcess;
 use crate::load::plan::settings::{Close, Load, RunSettings, Target};
 use crate::load::units::format_decimal;
 use crate::net::outbound::explain_attempts;
@@ -29,6 +30,20 @@ pub struct ReadyRun {
     pub(super) address: SocketAddr,
     /// The server, if the run has started one itself.
     pub(super) server: Option<ChildServer>,
+}
+
+impl ReadyRun {
+    /// Returns what is known of the process of the server.
+    pub(super) fn server_process(&self) -> ServerProcess {
+        let own = self.server.as_ref().map(ChildServer::pid);
+        // A source address is an address of this machine.
+        let is_local = || check_source(self.address.ip()).is_ok();
+        match own {
+            Some(pid) => ServerProcess::Known(pid),
+            None if is_local() => ServerProcess::Unknown,
+            None => ServerProcess::Elsewhere,
+        }
+    }
 }
 
 /// Checks that a run with `settings` is possible, and finds or starts its server.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::AddAssign;
 use std::time::{Duration, SystemTime};
 
+use super::interference::Interference;
 use super::interval::IntervalSummary;
 use super::metrics::Metrics;
 use super::usage::ServerUsage;
@@ -47,6 +48,8 @@ pub struct Measurement {
     pub generator_cpu: Option<Duration>,
     /// The usage of the server that was started for the run; `None` if no server was started.
     pub server: Option<ServerUsage>,
+    /// The interference of the machine in the window.
+    pub interference: Interference,
     /// The number of the signal that ended the run early.
     pub interrupted: Option<i32>,
 }
@@ -137,6 +140,7 @@ impl AddAssign for Measurement {
             .map(|(a, b)| a + b);
         let servers = self.server.zip(other.server);
         self.server = servers.map(|(a, b)| a.sum(b, self.window));
+        self.interference = self.interference.sum(other.interference);
         self.interrupted = self.interrupted.or(other.interrupted);
         self.intervals = IntervalSummary::add_all(&self.intervals, &other.intervals);
     }

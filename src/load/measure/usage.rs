@@ -1,9 +1,12 @@
-//! The CPU time and memory of processes, as far as the system tells.
+//! The usage of the machine, of the generator and of the server in the window, as far as the system tells.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+
+use super::interference::{Interference, MachineSample};
+use super::machine::{MachineMeter, ServerProcess};
 
 /// The usage of the server that was started for the run: `server` in the JSON report. A figure is null if the system
 /// does not tell it.
@@ -13,6 +16,9 @@ pub struct ServerUsage {
     pub cpu_s: Option<f64>,
     /// `cpu_s` divided by the length of the window: 1 is one core.
     pub cpu: Option<f64>,
+    /// The CPU time in the window of the thread that used most, divided by the length of the window; null in a sum of
+    /// reports.
+    pub busiest_thread: Option<f64>,
     /// The resident memory at the end of the window, in bytes.
     pub rss_bytes: Option<u64>,
     /// The resident memory that each connection added until all connections were up, in bytes; null in a sum of
@@ -20,31 +26,23 @@ pub struct ServerUsage {
     pub bytes_per_connection: Option<f64>,
 }
 
-/// Reads the usage of the generator and of the server that it started, at the moments that matter.
+/// Reads the usage of the machine, of the generator and of the server, at the moments that matter.
 #[derive(Debug)]
 pub struct UsageMeter {
-    /// The process of the server, if the run started one.
-    server: Option<u32>,
-    server_idle: ProcessUsage,
-    server_connected: ProcessUsage,
-    window_start: Option<UsageSample>,
-    window_end: Option<UsageSample>,
+    server: ServerProcess,
+    machine: MachineMeter,
+    server_idle: Option<u64>,
+    server_connected: Option<u64>,
+    window_start: Option<MachineSample>,
+    window_end: Option<WindowEnd>,
 }
 
-/// The usage of both processes at one moment.
+/// What is read at the end of the window.
 #[derive(Clone, Copy, Debug)]
-struct UsageSample {
-    generator: ProcessUsage,
-    server: ProcessUsage,
-}
-
-/// The usage of a process up to some moment. A figure is `None` if the system does not tell it.
-#[derive(Clone, Copy, Debug, Default)]
-struct ProcessUsage {
-    /// The CPU time of all threads, in user space and in the kernel.
-    cpu: Option<Duration>,
-    /// The resident memory in bytes.
-    rss: Option<u64>,
+struct WindowEnd {
+    sample: MachineSample,
+    busiest_server_thread: Option<Duration>,
+    server_rss: Option<u64>,
 }
 
 impl ServerUsage {
@@ -54,6 +52,7 @@ impl ServerUsage {
         Self {
             cpu_s,
             cpu: cores(cpu_s, window),
+            busiest_thread: None,
             rss_bytes: self.rss_bytes.zip(other.rss_bytes).map(|(a, b)| a + b),
             bytes_per_connection: None,
         }
@@ -61,12 +60,13 @@ impl ServerUsage {
 }
 
 impl UsageMeter {
-    /// Returns a meter of this process and of the process `server`, to which no connection is open yet.
-    pub fn new(server: Option<u32>) -> Self {
+    /// Returns a meter of this process and of the server, to which no connection is open yet.
+    pub fn new(server: ServerProcess) -> Self {
         Self {
             server,
-            server_idle: ProcessUsage::of(server),
-            server_connected: ProcessUsage::default(),
+            machine: MachineMeter::new(server),
+            server_idle: resident_memory(server),
+            server_connected: None,
             window_start: None,
             window_end: None,
         }
@@ -74,17 +74,31 @@ impl UsageMeter {
 
     /// Records that all connections are up.
     pub fn record_connected(&mut self) {
-        self.server_connected = ProcessUsage::of(self.server);
+        self.server_connected = resident_memory(self.server);
     }
 
-    /// Records the start of the window. Only the first call counts.
+    /// Records the start of the window, and starts the first lap. Only the first call counts.
     pub fn record_window_start(&mut self) {
-        self.window_start = self.window_start.or_else(|| Some(self.sample()));
+        if self.window_start.is_none() {
+            self.window_start = Some(self.machine.start_window());
+        }
     }
 
-    /// Records the end of the window. Only the first call counts.
+    /// Returns the interference since the previous lap or the start of the window.
+    #[expect(dead_code, reason = "the parts of the window will use it")]
+    pub fn lap(&mut self) -> Interference {
+        self.machine.lap()
+    }
+
+    /// Records the end of the window. Only the first call counts. The current lap goes on.
     pub fn record_window_end(&mut self) {
-        self.window_end = self.window_end.or_else(|| Some(self.sample()));
+        if self.window_end.is_none() {
+            self.window_end = Some(WindowEnd {
+                sample: self.machine.sample(),
+                busiest_server_thread: self.machine.busiest_server_thread(),
+                server_rss: resident_memory(self.server),
+            });
+        }
     }
 
     /// Returns true if the end of the window is recorded.
@@ -92,61 +106,51 @@ impl UsageMeter {
         self.window_end.is_some()
     }
 
-    /// Returns the CPU time of this process in the window.
-    pub fn generator_cpu(&self) -> Option<Duration> {
-        let (start, end) = (self.window_start?.generator, self.window_end?.generator);
-        end.cpu_since(start)
+    /// Returns the interference of the machine in the window.
+    pub fn interference(&self) -> Interference {
+        let window = self.window_start.zip(self.window_end);
+        window.map_or_else(Interference::default, |(start, end)| {
+            end.sample.since(&start)
+        })
     }
 
-    /// Returns the usage of the server with `connections` connections in a window of this length; `None` if no server
-    /// was started.
+    /// Returns the CPU time of this process in the window.
+    pub fn generator_cpu(&self) -> Option<Duration> {
+        let (start, end) = (self.window_start?, self.window_end?.sample);
+        end.generator.cpu_since(start.generator)
+    }
+
+    /// Returns the usage of the server with `connections` connections in a window of this length; `None` if its process
+    /// is unknown.
     pub fn server(&self, connections: usize, window: Duration) -> Option<ServerUsage> {
-        self.server?;
+        self.server.pid()?;
         let samples = self.window_start.zip(self.window_end);
-        let cpu = samples.and_then(|(start, end)| end.server.cpu_since(start.server));
+        let cpu = samples.and_then(|(start, end)| end.sample.server.cpu_since(&start.server));
         let cpu_s = cpu.map(|cpu| cpu.as_secs_f64());
-        let memory = self.server_idle.rss.zip(self.server_connected.rss);
+        let busiest = samples.and_then(|(_, end)| end.busiest_server_thread);
+        let memory = self.server_idle.zip(self.server_connected);
         Some(ServerUsage {
             cpu_s,
             cpu: cores(cpu_s, window),
-            rss_bytes: self.window_end.and_then(|end| end.server.rss),
+            busiest_thread: cores(busiest.map(|cpu| cpu.as_secs_f64()), window),
+            rss_bytes: self.window_end.and_then(|end| end.server_rss),
             bytes_per_connection: memory.map(|(idle, connected)| {
                 connected.saturating_sub(idle) as f64 / connections.max(1) as f64
             }),
         })
     }
-
-    fn sample(&self) -> UsageSample {
-        UsageSample {
-            generator: ProcessUsage::of(Some(std::process::id())),
-            server: ProcessUsage::of(self.server),
-        }
-    }
 }
 
-impl ProcessUsage {
-    /// Returns the usage of the process `pid` up to now. Without a process, no figure exists.
-    fn of(pid: Option<u32>) -> Self {
-        let Some(pid) = pid.filter(|_| sysinfo::IS_SUPPORTED_SYSTEM) else {
-            return Self::default();
-        };
-        let pid = Pid::from_u32(pid);
-        let figures = ProcessRefreshKind::nothing().with_cpu().with_memory();
-        let mut system = System::new();
-        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, figures);
-        let process = system.process(pid);
-        Self {
-            cpu: process.map(|process| Duration::from_millis(process.accumulated_cpu_time())),
-            // A process that has ended stays listed, without memory, until its parent has waited for it.
-            rss: process
-                .map(|process| process.memory())
-                .filter(|rss| *rss > 0),
-        }
-    }
-
-    fn cpu_since(self, earlier: Self) -> Option<Duration> {
-        Some(self.cpu?.saturating_sub(earlier.cpu?))
-    }
+/// Returns the resident memory of the server in bytes; `None` if its process is unknown or the system does not tell.
+fn resident_memory(server: ServerProcess) -> Option<u64> {
+    let pid = server.pid().filter(|_| sysinfo::IS_SUPPORTED_SYSTEM)?;
+    let pid = Pid::from_u32(pid);
+    let figures = ProcessRefreshKind::nothing().with_memory();
+    let mut system = System::new();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, figures);
+    // A process that has ended stays listed, without memory, until its parent has waited for it.
+    let memory = system.process(pid)?.memory();
+    Some(memory).filter(|rss| *rss > 0)
 }
 
 fn cores(cpu_s: Option<f64>, window: Duration) -> Option<f64> {

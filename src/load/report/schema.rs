@@ -57,6 +57,7 @@ use crate::load::judge::hints::hints;
 use crate::load::judge::outcome::Outcome;
 use crate::load::judge::slo::{ObjectiveResult, Slo};
 use crate::load::judge::verdict::{LimitedBy, Verdict};
+pub use crate::load::measure::interference::Interference;
 pub use crate::load::measure::interval::{IntervalLatency, IntervalSummary};
 use crate::load::measure::latency_histogram::LatencyHistogram;
 pub use crate::load::measure::latency_summary::LatencySummary;
@@ -100,6 +101,9 @@ pub struct Report {
     pub generator: GeneratorSummary,
     /// The usage of the server that was started for the measurement; null if no server was started.
     pub server: Option<ServerUsage>,
+    /// What the rest of the machine did to the measurement. Reports of earlier versions do not tell.
+    #[serde(default)]
+    pub interference: Interference,
     /// The intervals of the window in order. In a sum of reports: empty if the shards have different intervals.
     pub intervals: Vec<IntervalSummary>,
     /// The histograms of `response`, `wait`, `service`, `send_lag`, `connect` and `turn`, in nanoseconds: base64 of
@@ -167,6 +171,7 @@ impl Report {
             metrics,
             generator: GeneratorSummary::of(measurement),
             server: measurement.server,
+            interference: measurement.interference,
             intervals: measurement.intervals.clone(),
             histograms: histograms
                 .map(|(name, histogram)| (name, histogram::encode(histogram)))
@@ -196,6 +201,7 @@ impl Report {
             busiest: None,
             generator_cpu: self.generator.cpu_s.map(seconds),
             server: self.server,
+            interference: self.interference,
             interrupted: self.interrupted,
         })
     }

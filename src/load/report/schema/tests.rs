@@ -47,6 +47,7 @@ fn the_json_has_exactly_the_documented_names() {
             "generator",
             "hints",
             "histograms",
+            "interference",
             "interrupted",
             "intervals",
             "limited_by",
