@@ -136,7 +136,25 @@ fn the_json_has_exactly_the_documented_names() {
     );
     assert_eq!(
         keys(&json["server"]),
-        ["bytes_per_connection", "cpu", "cpu_s", "rss_bytes"]
+        [
+            "busiest_thread",
+            "bytes_per_connection",
+            "cpu",
+            "cpu_s",
+            "rss_bytes"
+        ]
+    );
+    assert_eq!(
+        keys(&json["interference"]),
+        [
+            "cpus",
+            "generator_wait",
+            "others_cores",
+            "others_include_server",
+            "server_wait",
+            "stolen",
+            "throttled"
+        ]
     );
     assert_eq!(
         keys(&json["generator"]),
