@@ -31,11 +31,15 @@ failed or were closed while no message was due, and connection attempts that fai
   busy: share of the time in which the generator worked. Above 90 % the generator may be what is measured.
   spinning: share of the time in which the generator looked for events without sleeping, because a message was due soon.
   CPU: processor time that the generator used per message, in microseconds.
+  machine: others used: processor time of this machine less that of the generator, the server and interrupts; 1 is one \
+core. stolen: share of the processor time that the hypervisor gave to others. throttled: share of the time in which cgroup \
+limits kept threads from running. waits for a CPU: time in which threads were ready to run and did not run, added over \
+the threads.
   B per connection: resident memory that the server gained when all connections were up, divided by their number.
   Messages/sec: replies per second.
   Transfer/sec: received bytes of replies per second; MB is 10^6 bytes.
-  limited by: what limits a closed loop: generator (over 90 % busy), else server (over 90 % of a core, or, if its CPU \
-time is unknown, when replies queue up), else neither (the network, or the number of connections).
+  limited by: what limits a closed loop: generator (over 90 % busy), else server (a thread over 90 % of a core, or, \
+if its CPU time is unknown, when replies queue up), else neither (the network, or the number of connections).
   achieved: the measured rate of an open loop, as a share of --rate.
   VALID: no check has found a reason to doubt the figures. They may still describe the generator: see limited by.
   SUSPECT: the figures may not mean what they seem to; the reasons follow.

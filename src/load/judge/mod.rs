@@ -1,6 +1,7 @@
 //! What the figures are worth: the verdict, the objectives and the outcome.
 
 pub mod hints;
+pub mod interference;
 pub mod outcome;
 pub mod reason;
 pub mod slo;

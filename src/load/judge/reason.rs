@@ -27,6 +27,12 @@ pub enum ReasonCode {
     MissingConnections,
     /// The figures contradict Little's law.
     LittlesLaw,
+    /// Others used CPUs that the generator or the server waited for.
+    BusyMachine,
+    /// The hypervisor gave CPU time of the machine to others.
+    StolenTime,
+    /// The limits of cgroups kept threads from running.
+    Throttled,
     /// There are too few responses for a p99. A sum of reports may have enough.
     TooFewSamples,
     /// Reports of some shards are missing in a sum.

@@ -7,11 +7,13 @@ use std::{fmt, iter};
 
 use serde::{Deserialize, Serialize};
 
+use super::interference::{busy_machine, stolen_time, throttled};
 use super::reason::{Reason, ReasonCode};
 use super::throughput::below_rate;
 use crate::load::measure::latency_histogram::LatencyHistogram;
 use crate::load::measure::measurement::Measurement;
 use crate::load::measure::percentile::Percentile;
+use crate::load::measure::usage::ServerUsage;
 
 /// The p99 of the send lag, in nanoseconds, up to which a generator is never late.
 const LATE: u64 = 100_000;
@@ -19,8 +21,8 @@ const LATE: u64 = 100_000;
 /// A late generator's p99 of the send lag also exceeds this share of the p99 of the response.
 const LATE_SHARE: f64 = 0.10;
 
-/// A generator that is busy for more than this share of the time may limit the figures. The same share of one core is
-/// the limit of a server, which has one thread.
+/// A generator that is busy for more than this share of the time may limit the figures. A server is at its limit if one
+/// of its threads uses this share of a core, however many threads it has.
 const BUSY: f64 = 0.90;
 
 /// The share by which the messages in flight may differ from rate x mean service.
@@ -48,7 +50,8 @@ pub struct Verdict {
 pub enum LimitedBy {
     /// The generator: its busiest thread is busy for more than 90 % of the time.
     Generator,
-    /// The server: it uses more than 90 % of a core, or, if its CPU time is unknown, its replies queue.
+    /// The server: one of its threads uses more than 90 % of a core, or all together if they are not told apart, or, if its
+    /// CPU time is unknown, its replies queue.
     Server,
     /// Neither of them: for example the network, or the number of connections.
     Neither,
@@ -62,7 +65,14 @@ impl Verdict {
             Some(_) => &[late_generator, busy_generator, overload, below_rate],
             None => &[],
         };
-        let always: &[Rule] = &[missing_connections, littles_law, too_few_samples];
+        let always: &[Rule] = &[
+            missing_connections,
+            busy_machine,
+            stolen_time,
+            throttled,
+            littles_law,
+            too_few_samples,
+        ];
         let rules = open.iter().chain(always);
         Self::from_reasons(rules.filter_map(|rule| rule(measurement)))
     }
@@ -173,7 +183,8 @@ pub fn too_few_samples(measurement: &Measurement) -> Option<Reason> {
 
 fn is_server_at_limit(measurement: &Measurement) -> bool {
     let service = &measurement.total.service;
-    match measurement.server.and_then(|server| server.cpu) {
+    let busiest = |server: ServerUsage| server.busiest_thread.or(server.cpu);
+    match measurement.server.and_then(busiest) {
         Some(cores) => cores > BUSY,
         None => service
             .percentile(Percentile::P50, &service.known())
@@ -189,7 +200,6 @@ mod tests {
     use crate::load::measure::latency_histogram::LatencyHistogram;
     use crate::load::measure::measurement::TargetRate;
     use crate::load::measure::metrics::Metrics;
-    use crate::load::measure::usage::ServerUsage;
     use crate::load::plan::settings::Arrival;
     use crate::load::testing;
 
@@ -373,10 +383,11 @@ mod tests {
             change(&mut measurement);
             LimitedBy::of(&measurement).map(|limit| limit.to_string())
         };
-        let server_cpu = |cores| {
+        let server_cpu = |cores, busiest_thread| {
             let mut measurement = closed();
             measurement.server = Some(ServerUsage {
                 cpu: Some(cores),
+                busiest_thread,
                 ..ServerUsage::default()
             });
             record(&mut measurement.total.service, 9_000, 900_000);
@@ -387,8 +398,12 @@ mod tests {
         assert_eq!(limit(|m| m.busiest = Some(0.91)), Some("generator".into()));
         assert_eq!(limit(queueing), Some("server".into()));
         assert_eq!(
-            [server_cpu(0.901), server_cpu(0.899)],
+            [server_cpu(0.901, None), server_cpu(0.899, None)],
             [Some("server".into()), Some("neither".into())]
+        );
+        assert_eq!(
+            [server_cpu(1.7, Some(0.899)), server_cpu(1.7, Some(0.901))],
+            [Some("neither".into()), Some("server".into())]
         );
         assert_eq!(LimitedBy::of(&open()), None);
     }

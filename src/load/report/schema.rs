@@ -23,8 +23,13 @@
 //!   generator causes this delay, and service includes it.
 //! - **busy**: the share of the time in which the threads of the generator neither wait for events nor spin.
 //! - **spinning**: the share of the time in which the threads poll without waiting, because a send is due soon.
-//! - **limited by**: what limits a closed loop. `generator`: a thread is busy for over 90 % of the time. `server`: the
-//!   server uses over 90 % of a core, or, if its CPU time is unknown, replies queue. `neither`: neither of them.
+//! - **machine**: what the rest of the machine did in the window. *others used 0.9 of 2 cores*: the CPU time of the
+//!   machine less that of the generator, the server and interrupts. *stolen*: the share of the CPU time that the
+//!   hypervisor gave to others. *throttled*: the share of the window in which cgroup limits kept threads from running.
+//!   *waits for a CPU*: the time for which threads were ready to run and waited, added over the threads.
+//! - **limited by**: what limits a closed loop. `generator`: a thread is busy for over 90 % of the time. `server`: a
+//!   thread of the server, or the server if its threads are unknown, uses over 90 % of a core, or, if its CPU time is
+//!   unknown, replies queue. `neither`: neither of them.
 //! - **achieved**: the share of an open loop's rate that was achieved.
 //! - **errors**: the messages that failed, by name, see [`Failure`]. With churn, a failed connect is a failed message.
 //! - **corrupted**: the replies that differ from what was sent.
@@ -166,7 +171,7 @@ impl Report {
             interrupted: measurement.interrupted,
             verdict: Verdict::of(measurement),
             limited_by: LimitedBy::of(measurement),
-            hints: hints(&metrics.response_us),
+            hints: hints(&metrics.response_us, &measurement.interference),
             slo: slo.map_or_else(Vec::new, |slo| slo.check(&metrics)),
             metrics,
             generator: GeneratorSummary::of(measurement),

@@ -4,6 +4,7 @@
 use super::schema::{Environment, Report};
 use crate::load::judge::slo::{Objective, ObjectiveResult};
 use crate::load::measure::failure::Failures;
+use crate::load::measure::interference::Interference;
 use crate::load::measure::interval::Interval;
 use crate::load::measure::latency_summary::LatencySummary;
 use crate::load::measure::metrics::Counts;
@@ -16,6 +17,9 @@ use crate::load::units::{format_decimal, format_microseconds, pluralize};
 /// Stands for a figure that does not exist.
 const NO_FIGURE: &str = "-";
 
+/// A smaller share of the time, which would be printed as 0 %, is left out.
+const SHOWN_SHARE: f64 = 0.005;
+
 /// Returns the whole report. The last lines are the verdict and the two rates.
 pub fn text(report: &Report) -> String {
     let metrics = &report.metrics;
@@ -25,6 +29,7 @@ pub fn text(report: &Report) -> String {
     lines.push(errors(metrics));
     lines.push(generator(&report.generator));
     lines.extend(report.server.as_ref().map(server));
+    lines.push(machine(&report.interference));
     lines.push(limit(report));
     lines.extend(report.hints.iter().map(|hint| format!("hint: {hint}")));
     lines.extend(corruption(metrics));
@@ -179,6 +184,36 @@ fn server(server: &ServerUsage) -> String {
     )
 }
 
+/// Returns what the rest of the machine did. What is known to be nothing is left out.
+fn machine(interference: &Interference) -> String {
+    let others = match interference.others_include_server {
+        true => "others and the server",
+        false => "others",
+    };
+    let used = number(interference.others_cores, 1);
+    let cpus = number(interference.cpus.map(|cpus| cpus as f64), 0);
+    let mut parts = vec![format!("{others} used {used} of {cpus} cores")];
+    for (share, name) in [
+        (interference.stolen, "stolen"),
+        (interference.throttled, "throttled"),
+    ] {
+        let shown = share.filter(|share| *share >= SHOWN_SHARE);
+        parts.extend(shown.map(|_| format!("{} {name}", percent(share, 0))));
+    }
+    let waits = [
+        ("generator", interference.generator_wait),
+        ("server", interference.server_wait),
+    ];
+    let waits = waits.into_iter().filter(|(_, wait)| wait.is_some());
+    let waits: Vec<_> = waits
+        .map(|(name, wait)| format!("{name} {}", percent(wait, 1)))
+        .collect();
+    if !waits.is_empty() {
+        parts.push(format!("waits for a CPU: {}", waits.join(", ")));
+    }
+    format!("machine: {}", parts.join(", "))
+}
+
 /// Returns what limits a closed loop, or the achieved share of an open loop's rate, with the generator's own delay.
 fn limit(report: &Report) -> String {
     let metrics = &report.metrics;
@@ -284,6 +319,7 @@ connect       2      -      -      -      -       -   70.0   60.0
 system: linux 6.1.0, x86_64, CPUs 2; mio-echo 1.2.3 on epoll
 errors: none  corrupted 0  unanswered 0  unsent 0  reconnects 0  connections 2 of 2
 generator: 20 % busy, 10 % spinning, 100.0 us CPU a message
+machine: others used 0.0 of 2 cores, waits for a CPU: generator 0.1 %
 limited by: neither; generator delay before reading: p99 2.0 us (included in service)
 VALID
 Messages/sec: 2000.0
@@ -338,6 +374,7 @@ Transfer/sec: 0.13 MB
                 "errors: reset 2, timeout 1  corrupted 1  unanswered 10  unsent 11  reconnects 3  connections 1 of 2 (refused 4, closed 7)",
                 "generator: 20 % busy, 10 % spinning, 100.0 us CPU a message",
                 "server: 25 % of a core, 3.5 MB resident memory, - B per connection",
+                "machine: others used 0.0 of 2 cores, waits for a CPU: generator 0.1 %",
                 "achieved: 100.0 % of 2000 messages/s; generator delay before reading: p99 2.0 us (included in service)",
                 "corrupted: connection 2, offset 640: expected 00ff, got ab (hex)",
                 "interrupted by signal 2 after 1.0 s",
@@ -369,6 +406,39 @@ Transfer/sec: 0.13 MB
                 text.lines().any(|printed| printed == line),
                 "{line}\n{text}"
             );
+        }
+    }
+
+    #[test]
+    fn the_machine_has_one_line() {
+        let quiet = Interference {
+            others_cores: Some(0.94),
+            cpus: Some(2),
+            stolen: Some(0.0049),
+            throttled: Some(0.0),
+            ..Interference::default()
+        };
+        let busy = Interference {
+            stolen: Some(0.031),
+            throttled: Some(0.02),
+            generator_wait: Some(0.012),
+            server_wait: Some(0.5),
+            ..quiet
+        };
+        let local = Interference {
+            others_include_server: true,
+            ..quiet
+        };
+        for (interference, line) in [
+            (quiet, "machine: others used 0.9 of 2 cores"),
+            (
+                busy,
+                "machine: others used 0.9 of 2 cores, 3 % stolen, 2 % throttled, waits for a CPU: generator 1.2 %, server 50.0 %",
+            ),
+            (local, "machine: others and the server used 0.9 of 2 cores"),
+            (Interference::default(), "machine: others used - of - cores"),
+        ] {
+            assert_eq!(machine(&interference), line);
         }
     }
 
