@@ -5,7 +5,7 @@
 //!     |
 //!   drive      makes it happen      a coordinator, and workers with one event loop each
 //!     |
-//!   measure    what happened        histograms and counts of each interval, added to a Measurement
+//!   measure    what happened        histograms and counts of each part of the window, added to a Measurement
 //!     |
 //!   judge      what it is worth     verdict, objectives, outcome
 //!     |
@@ -27,6 +27,7 @@
 //! - **Every byte is compared** with what was sent, at any depth of the pipeline ([`payload`]).
 //! - **Figures are added, never averaged**: a worker fills one [`Metrics`] per interval, and percentiles are computed
 //!   from the sum. A worker has two of them, so the memory is bounded by the number of threads.
+//! - **The window is divided into 64 batches** ([`Batch`]). How much they vary shows how uncertain the figures are.
 
 mod drive;
 mod judge;
@@ -46,6 +47,7 @@ pub use judge::outcome::Outcome;
 pub use judge::reason::{Reason, ReasonCode};
 pub use judge::slo::{Objective, ObjectiveResult, Slo};
 pub use judge::verdict::{LimitedBy, Verdict};
+pub use measure::batch::Batch;
 pub use measure::failure::{Failure, Failures};
 pub use measure::interference::Interference;
 pub use measure::interval::{Interval, IntervalSummary};

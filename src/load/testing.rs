@@ -61,6 +61,7 @@ fn results(settings: RunSettings) -> Results {
             target_rate: TargetRate::of(&settings),
             total: metrics(),
             intervals: vec![IntervalSummary::of(&interval())],
+            batches: vec![interval().into()],
             busiest: Some(0.2),
             generator_cpu: Some(Duration::from_millis(200)),
             server: None,

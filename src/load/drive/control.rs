@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, mpsc};
 
+use super::tallies::Tally;
 use crate::load::measure::metrics::Metrics;
 use crate::load::plan::payload::Payload;
 use crate::load::plan::settings::RunSettings;
@@ -43,16 +44,14 @@ pub enum WorkerEvent {
     },
     /// The warm-up is over.
     WarmedUp,
-    /// An interval of the window is over.
-    IntervalEnded {
-        /// The number of the interval, from 0.
+    /// A part of the window is over.
+    PartEnded {
+        /// The number of the part, from 0.
         index: usize,
-        /// When the interval ended.
+        /// When the part ended.
         end: u64,
-        /// The metrics of the interval. `None` if they will be part of the next interval.
-        metrics: Option<Box<Metrics>>,
-        /// Takes the metrics back, empty.
-        tallies: mpsc::Sender<Box<Metrics>>,
+        /// The metrics of the part.
+        tally: Tally,
     },
     /// The peer of a connection does not read.
     PeerStalled,
@@ -67,8 +66,8 @@ pub struct WorkerSummary {
     pub connections: f64,
     /// The busy share of the window, from 0 to 1. `None` if the window had no length.
     pub busy: Option<f64>,
-    /// The number of intervals that the worker has reported.
-    pub intervals: usize,
+    /// The number of parts that the worker has reported.
+    pub parts: usize,
 }
 
 /// What all workers of a run are created with.

@@ -8,20 +8,23 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
+use super::batches::Batches;
 use super::child_server::ChildServer;
 use super::control::{Timeline, WorkerEvent, WorkerSetup};
 use super::error::RunError;
 use super::event::{RunEvent, RunPhase};
-use super::held_interval::HeldInterval;
-use super::intervals::{CollectedInterval, IntervalCollector};
+use super::intervals::Intervals;
+use super::part_collector::PartCollector;
 use super::prepare::ReadyRun;
 use super::signal_waiter::SignalWaiter;
 use super::stalls::Stalls;
+use super::tallies::Tally;
 use super::totals::Totals;
 use super::workers::Workers;
 use crate::load::measure::interval::{Interval, IntervalSummary};
 use crate::load::measure::measurement::{Measurement, Results, TargetRate};
 use crate::load::measure::usage::UsageMeter;
+use crate::load::plan::parts::Parts;
 use crate::load::plan::payload::Payload;
 use crate::load::units::pluralize;
 use crate::net::platform;
@@ -61,9 +64,10 @@ struct Coordinator<'a> {
     workers: Workers,
     worker_events: mpsc::Receiver<WorkerEvent>,
     usage: UsageMeter,
-    collector: IntervalCollector,
-    held_interval: HeldInterval,
-    is_merge_reported: bool,
+    collector: PartCollector,
+    intervals: Intervals,
+    is_late_interval_reported: bool,
+    batches: Batches,
     stalls: Stalls,
     totals: Totals,
     /// The number of the signal that stopped the run.
@@ -88,6 +92,7 @@ impl<'a> Coordinator<'a> {
             worker_events: sender,
             coordinator: signals.handle(),
         };
+        let parts = Parts::new(&run.settings);
         // The meter reads the memory of the server before the workers open connections.
         let usage = UsageMeter::new(run.server_process());
         Ok(Self {
@@ -96,9 +101,10 @@ impl<'a> Coordinator<'a> {
             workers: Workers::start(&setup)?,
             worker_events: events,
             usage,
-            collector: IntervalCollector::default(),
-            held_interval: HeldInterval::new(&run.settings),
-            is_merge_reported: false,
+            collector: PartCollector::default(),
+            intervals: Intervals::new(parts),
+            is_late_interval_reported: false,
+            batches: Batches::new(parts),
             stalls: Stalls::default(),
             totals: Totals::default(),
             signal: None,
@@ -118,7 +124,7 @@ impl<'a> Coordinator<'a> {
             let ended = self.workers.ended();
             self.handle_worker_events()?;
             self.check_window_end();
-            self.report_held_interval();
+            self.report_whole_interval();
             // A worker that ended without a `Finished` event has failed. The others need not go on.
             if ended > self.collector.finished_workers() {
                 self.stop_workers();
@@ -128,8 +134,9 @@ impl<'a> Coordinator<'a> {
         self.workers.join()?;
         self.usage.record_window_end();
         self.report_stalls();
-        let last = self.held_interval.take();
-        self.report(last);
+        for interval in self.intervals.finish().into_iter().flatten() {
+            self.report(interval);
+        }
         self.results()
     }
 
@@ -217,25 +224,11 @@ impl<'a> Coordinator<'a> {
                     }
                 }
                 WorkerEvent::WarmedUp => self.start_window(),
-                WorkerEvent::IntervalEnded {
-                    index,
-                    end,
-                    metrics,
-                    tallies,
-                } => {
-                    self.collector.add(index, end, metrics.as_deref());
-                    if let Some(mut metrics) = metrics {
-                        self.totals.metrics += &metrics;
-                        metrics.reset();
-                        // A worker that has finished needs no metrics any more.
-                        let _ = tallies.send(metrics);
-                    }
-                    self.take_complete_intervals();
-                }
+                WorkerEvent::PartEnded { index, end, tally } => self.add_part(index, end, tally),
                 WorkerEvent::PeerStalled => self.stalls.add(),
                 WorkerEvent::Finished(summary) => {
-                    self.collector.worker_finished(summary.intervals);
-                    self.take_complete_intervals();
+                    self.collector.worker_finished(summary.parts);
+                    self.take_complete_parts();
                     self.totals.add_finished(&summary);
                 }
             }
@@ -299,57 +292,53 @@ impl<'a> Coordinator<'a> {
         timeline.map_or(NEVER, |timeline| timeline.window_end)
     }
 
-    /// Keeps the summaries of complete intervals. Their histograms are dropped here: an hour of intervals would fill the
-    /// memory.
-    fn take_complete_intervals(&mut self) {
-        while let Some((index, interval)) = self.collector.pop_complete(self.workers.count()) {
-            let CollectedInterval {
-                end,
-                response,
-                counts,
-                ..
-            } = interval;
-            if interval.is_merged {
-                self.report_merge();
+    /// Adds a part of the window of one worker, and returns its metrics to the worker. A worker that has finished needs no
+    /// metrics any more.
+    fn add_part(&mut self, index: usize, end: u64, tally: Tally) {
+        let end = self.since_window_start(end);
+        match tally {
+            Tally::Batch(mut metrics, worker) => {
+                let figures = (&metrics.response, &metrics.counts);
+                self.collector.add(index, end, Some(figures));
+                self.totals.metrics += &*metrics;
+                metrics.reset();
+                let _ = worker.send(metrics);
             }
-            self.totals.window_end = end;
-            let start = self.setup.settings.interval * index as u32;
-            let length = self.since_window_start(end).saturating_sub(start);
-            // A load that was stopped in its warm-up reports an interval without a length.
-            if !length.is_zero() {
-                let interval = Interval {
-                    start,
-                    length,
-                    response: response.unwrap_or_default(),
-                    counts,
-                };
-                let whole = self.held_interval.replace(interval);
-                self.report(whole);
+            Tally::Interval(mut metrics, worker) => {
+                let figures = (&metrics.response, &metrics.counts);
+                self.collector.add(index, end, Some(figures));
+                self.totals.metrics += &*metrics;
+                metrics.reset();
+                let _ = worker.send(metrics);
             }
+            Tally::Later => self.collector.add(index, end, None),
         }
+        self.take_complete_parts();
     }
 
-    fn report_merge(&mut self) {
-        if !std::mem::replace(&mut self.is_merge_reported, true) {
-            (self.on_event)(RunEvent::Note(
-                "some intervals are longer than asked: adding up the figures takes too long"
-                    .to_owned(),
-            ));
+    fn take_complete_parts(&mut self) {
+        while let Some(part) = self.collector.pop_complete(self.workers.count()) {
+            self.totals.window = part.end;
+            self.batches.add(&part);
+            if let Some(interval) = self.intervals.add(&part) {
+                self.report(interval);
+            }
         }
     }
 
     /// Reports the held interval if no rest can follow it.
-    fn report_held_interval(&mut self) {
-        if platform::monotonic_now() >= self.held_interval_due() {
-            let whole = self.held_interval.take();
-            self.report(whole);
+    fn report_whole_interval(&mut self) {
+        if platform::monotonic_now() >= self.held_interval_due()
+            && let Some(interval) = self.intervals.take_held()
+        {
+            self.report(interval);
         }
     }
 
     /// Returns when the held interval is known to be whole, or [`NEVER`] if the end of the window decides it.
     fn held_interval_due(&self) -> u64 {
         let timeline = self.setup.control.timeline.get();
-        let due = timeline.zip(self.held_interval.due());
+        let due = timeline.zip(self.intervals.due());
         match due {
             Some((timeline, due)) if self.signal.is_none() && !self.usage.has_window_end() => {
                 timeline.window_start + nanoseconds(due)
@@ -358,17 +347,24 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    fn report(&mut self, interval: Option<Interval>) {
-        if let Some(interval) = interval {
-            self.totals.intervals.push(IntervalSummary::of(&interval));
-            (self.on_event)(RunEvent::IntervalFinished(&interval));
+    /// Reports an interval and keeps its summary. Its histogram is dropped here: an hour of intervals would fill the memory.
+    fn report(&mut self, interval: Interval) {
+        let is_late = self.intervals.is_late(&interval);
+        if is_late && !std::mem::replace(&mut self.is_late_interval_reported, true) {
+            (self.on_event)(RunEvent::Note(
+                "some intervals are longer than asked: adding up the figures takes too long"
+                    .to_owned(),
+            ));
         }
+        self.totals.intervals.push(IntervalSummary::of(&interval));
+        (self.on_event)(RunEvent::IntervalFinished(&interval));
     }
 
-    fn since_window_start(&self, time: u64) -> Duration {
+    /// Returns the nanoseconds from the start of the window to `time`; 0 before the window.
+    fn since_window_start(&self, time: u64) -> u64 {
         let timeline = self.setup.control.timeline.get();
         let start = timeline.map_or(NEVER, |timeline| timeline.window_start);
-        Duration::from_nanos(time.saturating_sub(start))
+        time.saturating_sub(start)
     }
 
     fn results(self) -> Result<Results, RunError> {
@@ -376,8 +372,8 @@ impl<'a> Coordinator<'a> {
             let signal = self.signal.unwrap_or_default();
             return Err(RunError::Interrupted { signal });
         }
-        let window = self.since_window_start(self.totals.window_end);
-        let age = self.since_window_start(platform::monotonic_now());
+        let window = Duration::from_nanos(self.totals.window);
+        let age = Duration::from_nanos(self.since_window_start(platform::monotonic_now()));
         let connections_asked = self.setup.settings.shard_connections();
         Ok(Results {
             address: self.setup.address,
@@ -389,6 +385,7 @@ impl<'a> Coordinator<'a> {
                 target_rate: TargetRate::of(&self.setup.settings),
                 total: self.totals.metrics,
                 intervals: self.totals.intervals,
+                batches: self.batches.finish(),
                 busiest: self.totals.busiest,
                 generator_cpu: self.usage.generator_cpu(),
                 server: self.usage.server(self.totals.connections, window),

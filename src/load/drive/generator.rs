@@ -20,8 +20,7 @@ use mio::{Events, Token};
 use super::clients::Clients;
 use super::control::{WorkerEvent, WorkerSetup, WorkerSummary};
 use super::phases::{Command, Facts, Phases, WorkerPhase};
-use super::tallies::Tallies;
-use crate::load::measure::metrics::Metrics;
+use super::tallies::{Tallies, Tally};
 use crate::load::plan::share::WorkerShare;
 use crate::net::poll::{self, EVENTS_PER_WAIT, timeout_until};
 use crate::net::timers::{NEVER, nanoseconds};
@@ -53,7 +52,7 @@ impl Generator {
             setup: setup.clone(),
             clients: Clients::new(setup, share, poll),
             phases: Phases::new(&setup.settings),
-            tallies: Tallies::new(),
+            tallies: Tallies::default(),
             is_idle_turn: false,
         };
         Ok((generator, handle))
@@ -148,39 +147,54 @@ impl Generator {
             }),
             Command::StartLoad(timeline) => self.clients.start_load(&timeline),
             Command::ReportWarmedUp => self.setup.send(WorkerEvent::WarmedUp),
-            Command::EndInterval { index, end } => self.end_interval(index, end),
+            Command::EndBatch { part, end } => self.end_batch(part, end),
+            Command::EndInterval { part, end } => self.end_interval(part, end),
             Command::EndLoad { window_end } => self.clients.end_load(window_end),
-            Command::Finish { last_interval } => self.finish(last_interval),
+            Command::Finish { last_part } => self.finish(last_part),
         }
     }
 
-    fn end_interval(&mut self, index: usize, end: u64) {
+    fn end_batch(&mut self, part: usize, end: u64) {
         let recorder = &mut self.clients.runner.recorder;
-        let empty = self.tallies.take();
-        let metrics = empty.map(|empty| recorder.start_interval(end, empty));
-        self.send_interval(index, end, metrics);
+        let tally = match self.tallies.batch.take() {
+            Some(empty) => Tally::Batch(
+                recorder.start_batch(empty),
+                self.tallies.batch.sender.clone(),
+            ),
+            None => Tally::Later,
+        };
+        self.send_part(part, end, tally);
     }
 
-    fn send_interval(&mut self, index: usize, end: u64, metrics: Option<Box<Metrics>>) {
-        self.setup.send(WorkerEvent::IntervalEnded {
-            index,
-            end,
-            metrics,
-            tallies: self.tallies.sender.clone(),
-        });
+    fn end_interval(&mut self, part: usize, end: u64) {
+        let recorder = &mut self.clients.runner.recorder;
+        let tally = match self.tallies.interval.take() {
+            Some(empty) => Tally::Interval(
+                recorder.start_interval(end, empty),
+                self.tallies.interval.sender.clone(),
+            ),
+            None => Tally::Later,
+        };
+        self.send_part(part, end, tally);
     }
 
-    fn finish(&mut self, last_interval: usize) {
+    fn send_part(&self, index: usize, end: u64, tally: Tally) {
+        self.setup
+            .send(WorkerEvent::PartEnded { index, end, tally });
+    }
+
+    fn finish(&mut self, last_part: usize) {
         self.clients.finish();
         let window_end = self.clients.runner.recorder.window().end;
         let metrics = self.clients.runner.recorder.end_interval(window_end);
-        self.send_interval(last_interval, window_end, Some(metrics));
+        let tally = Tally::Interval(metrics, self.tallies.interval.sender.clone());
+        self.send_part(last_part, window_end, tally);
         let recorder = &self.clients.runner.recorder;
         let established = self.clients.runner.connector.established() as f64;
         let summary = WorkerSummary {
             connections: recorder.mean_connections().unwrap_or(established),
             busy: recorder.busy(),
-            intervals: last_interval + 1,
+            parts: last_part + 1,
         };
         self.setup.send(WorkerEvent::Finished(summary));
     }

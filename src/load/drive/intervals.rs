@@ -1,182 +1,147 @@
-//! Adds up the intervals of all workers.
+//! Adds the parts of the window up to the intervals that are reported.
 //!
-//! Every worker reports every interval of the window. A worker that finishes early, because its messages have ended,
-//! reports fewer. An interval is complete when every worker has reported it or has finished before it. An interval that a
-//! worker could not report with its figures is merged into the next one.
+//! A run may end at any time: with its last message, or at a signal. A rest that is too short for an interval is added to
+//! the interval before. Each interval is therefore held back until it is known that more than a rest follows.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::load::measure::latency_histogram::LatencyHistogram;
-use crate::load::measure::metrics::{Counts, Metrics};
+use super::part_collector::CollectedPart;
+use super::part_sum::PartSum;
+use crate::load::measure::interval::Interval;
+use crate::load::plan::parts::Parts;
 
-/// The most intervals with figures that wait for a late worker.
-const MOST_WAITING: usize = 8;
-
-/// The intervals that some workers have reported and others have not.
-#[derive(Default)]
-pub struct IntervalCollector {
-    /// For each worker that has finished, the number of intervals that it has reported.
-    finished: Vec<usize>,
-    incomplete: BTreeMap<usize, CollectedInterval>,
-    /// Complete intervals that are merged into the next one, with the number of the first.
-    carried: Option<(usize, CollectedInterval)>,
+/// The intervals of a run that have not been reported.
+pub struct Intervals {
+    parts: Parts,
+    sum: PartSum,
+    /// The latest interval, while a rest may follow.
+    held: Option<Interval>,
 }
 
-/// The sum of an interval over the workers that have reported it.
-#[derive(Default)]
-pub struct CollectedInterval {
-    reports: usize,
-    /// When the interval ended for the last of these workers, in nanoseconds of the monotonic clock.
-    pub end: u64,
-    /// The sum of the response times; `None` before the first.
-    pub response: Option<LatencyHistogram>,
-    /// The sum of the counts.
-    pub counts: Counts,
-    /// True if an earlier interval is part of this one.
-    pub is_merged: bool,
-    merges_into_next: bool,
-}
-
-impl CollectedInterval {
-    fn add(&mut self, response: &LatencyHistogram, counts: &Counts) {
-        *self.response.get_or_insert_default() += response;
-        self.counts += counts;
-    }
-}
-
-impl IntervalCollector {
-    /// Adds the interval `index` of one worker, which ended at `end`. Without `metrics`, the figures follow with the next
-    /// interval.
-    pub fn add(&mut self, index: usize, end: u64, metrics: Option<&Metrics>) {
-        let interval = self.incomplete.entry(index).or_default();
-        interval.reports += 1;
-        interval.end = interval.end.max(end);
-        let Some(metrics) = metrics else {
-            interval.merges_into_next = true;
-            return;
-        };
-        let first = self.first_to_merge(index);
-        for (_, merged) in self.incomplete.range_mut(first..index) {
-            merged.merges_into_next = true;
-        }
-        let interval = self.incomplete.entry(first).or_default();
-        interval.add(&metrics.response, &metrics.counts);
-    }
-
-    /// Returns the interval that takes the figures of the interval `index`: an earlier one if a worker is so late that too
-    /// many intervals wait for it, otherwise `index` itself.
-    fn first_to_merge(&self, index: usize) -> usize {
-        let with_figures = self.incomplete.iter().filter(|(_, i)| i.response.is_some());
-        let numbers: Vec<_> = with_figures.map(|(number, _)| *number).collect();
-        let earlier = numbers.iter().rfind(|number| **number <= index);
-        match numbers.len() < MOST_WAITING {
-            true => index,
-            false => earlier.copied().unwrap_or(index),
+impl Intervals {
+    /// Creates the intervals of a window that is divided into `parts`.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            sum: PartSum::default(),
+            held: None,
         }
     }
 
-    /// Records that a worker has finished after so many intervals.
-    pub fn worker_finished(&mut self, intervals: usize) {
-        self.finished.push(intervals);
+    /// Adds the next part. Returns an interval if it is now known to be whole.
+    pub fn add(&mut self, part: &CollectedPart) -> Option<Interval> {
+        let parts = self.parts;
+        let next = self.sum.add(part, |start| parts.interval_end(start))?;
+        self.hold(next)
     }
 
-    /// Returns the number of workers that have finished.
-    pub fn finished_workers(&self) -> usize {
-        self.finished.len()
+    /// Returns true if `interval` is longer than planned, because the coordinator could not add up the figures in time.
+    pub fn is_late(&self, interval: &Interval) -> bool {
+        let start = interval.start.as_nanos() as u64;
+        let end = start + interval.length.as_nanos() as u64;
+        end > self.parts.interval_end(start)
     }
 
-    /// Removes and returns the first interval with its number, if all `workers` have completed the interval. Intervals are
-    /// complete one after the other.
-    pub fn pop_complete(&mut self, workers: usize) -> Option<(usize, CollectedInterval)> {
-        loop {
-            let (&index, interval) = self.incomplete.first_key_value()?;
-            let absent = self.finished.iter().filter(|reported| **reported <= index);
-            if interval.reports + absent.count() != workers {
-                return None;
+    /// Returns when the held interval is known to be whole, if the window goes on: a time from the start of the window.
+    pub fn due(&self) -> Option<Duration> {
+        let held = self.held.as_ref()?;
+        Some(held.start + held.length + self.shortest())
+    }
+
+    /// Returns the held interval, which is known to be whole.
+    pub fn take_held(&mut self) -> Option<Interval> {
+        self.held.take()
+    }
+
+    /// Returns the intervals that are left at the end of the window.
+    pub fn finish(&mut self) -> [Option<Interval>; 2] {
+        let whole = self.sum.take().and_then(|last| self.hold(last));
+        [whole, self.held.take()]
+    }
+
+    /// Holds `next`, and returns the interval before, which is now known to be whole. If `next` is a rest, it is added to
+    /// the interval before.
+    fn hold(&mut self, next: Interval) -> Option<Interval> {
+        let shortest = self.shortest();
+        match &mut self.held {
+            Some(held) if next.length < shortest => {
+                *held += &next;
+                None
             }
-            let (mut index, mut interval) = self.incomplete.pop_first()?;
-            if let Some((first, carried)) = self.carried.take() {
-                index = first;
-                interval.is_merged = true;
-                interval.counts += &carried.counts;
-                if let Some(response) = &carried.response {
-                    *interval.response.get_or_insert_default() += response;
-                }
-            }
-            match interval.merges_into_next {
-                true => self.carried = Some((index, interval)),
-                false => return Some((index, interval)),
-            }
+            Some(_) | None => self.held.replace(next),
         }
+    }
+
+    fn shortest(&self) -> Duration {
+        Duration::from_nanos(self.parts.shortest_interval())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::testing::{closed_loop, interval};
 
-    fn metrics(messages: u64) -> Metrics {
-        let mut metrics = Metrics::default();
-        metrics.counts.messages = messages;
-        metrics
+    #[test]
+    fn fault_b4_a_rest_is_added_to_the_interval_before() {
+        let next = |start, length| Interval {
+            start: Duration::from_millis(start),
+            length: Duration::from_nanos(length),
+            ..interval()
+        };
+        let mut held = Intervals::new(Parts::new(&closed_loop().settings));
+        // The first interval is reported, however short it is.
+        assert!(held.hold(next(0, 100)).is_none());
+        let first = held.hold(next(0, 1_000_000_000)).expect("the first");
+        assert_eq!(first.length, Duration::from_nanos(100));
+        assert_eq!(held.due(), Some(Duration::from_millis(1_100)));
+        assert!(held.hold(next(1_000, 99_999_999)).is_none(), "a rest");
+        let whole = held.take_held().expect("an interval");
+        assert_eq!(whole.length, Duration::from_nanos(1_099_999_999));
+        assert_eq!(whole.counts.messages, 4_000, "the sum of both");
+        assert!(held.due().is_none());
+
+        assert!(held.hold(next(0, 1_000_000_000)).is_none());
+        assert!(held.hold(next(1_000, 100_000_000)).is_some(), "no rest");
     }
 
     #[test]
-    fn an_interval_is_complete_when_every_worker_reported_it_or_finished_before() {
-        let mut intervals = IntervalCollector::default();
-        intervals.add(0, 100, Some(&metrics(1)));
-        assert!(intervals.pop_complete(2).is_none());
-        intervals.add(0, 103, Some(&metrics(2)));
-        let (index, interval) = intervals.pop_complete(2).expect("both reported it");
-        assert_eq!((index, interval.end, interval.counts.messages), (0, 103, 3));
-
-        intervals.worker_finished(1);
-        intervals.add(1, 200, Some(&metrics(4)));
-        intervals.add(2, 300, Some(&metrics(5)));
-        for expected in [(1, 4), (2, 5)] {
-            let (index, interval) = intervals.pop_complete(2).expect("the other has finished");
-            assert_eq!((index, interval.counts.messages), expected);
+    fn parts_are_added_up_to_intervals_and_the_last_one_ends_with_the_run() {
+        let mut settings = closed_loop().settings;
+        settings.stop.duration = Some(Duration::from_millis(6_400));
+        settings.interval = Duration::from_millis(1_000);
+        let mut intervals = Intervals::new(Parts::new(&settings));
+        let mut part = CollectedPart::default();
+        part.counts.messages = 5;
+        let mut reported = Vec::new();
+        for end in (100..=2_600).step_by(100) {
+            part.end = end * 1_000_000;
+            reported.extend(intervals.add(&part));
         }
-        assert!(intervals.pop_complete(2).is_none());
-        assert_eq!(intervals.finished_workers(), 1);
+        reported.extend(intervals.finish().into_iter().flatten());
+        let found = reported
+            .iter()
+            .map(|i| (i.start, i.length, i.counts.messages));
+        let ms = Duration::from_millis;
+        assert!(found.eq([
+            (ms(0), ms(1_000), 50),
+            (ms(1_000), ms(1_000), 50),
+            (ms(2_000), ms(600), 30),
+        ]));
+        assert!(!reported.iter().any(|interval| intervals.is_late(interval)));
     }
 
     #[test]
-    fn fault_b7_an_interval_without_the_figures_of_a_worker_is_merged_into_the_next() {
-        let mut intervals = IntervalCollector::default();
-        intervals.add(0, 100, Some(&metrics(1)));
-        intervals.add(0, 100, None);
-        assert!(intervals.pop_complete(2).is_none(), "the figures follow");
-        intervals.add(1, 200, Some(&metrics(2)));
-        intervals.add(1, 200, Some(&metrics(4)));
-        let (index, interval) = intervals.pop_complete(2).expect("both reported it");
-        let found = (index, interval.end, interval.counts.messages);
-        assert_eq!((found, interval.is_merged), ((0, 200, 7), true));
-        intervals.add(2, 300, Some(&metrics(1)));
-        intervals.add(2, 300, Some(&metrics(1)));
-        let (index, interval) = intervals.pop_complete(2).expect("both reported it");
-        assert_eq!((index, interval.is_merged), (2, false));
-    }
-
-    #[test]
-    fn fault_b7_intervals_that_wait_for_a_late_worker_are_merged() {
-        let mut intervals = IntervalCollector::default();
-        for index in 0..100 {
-            intervals.add(index, index as u64, Some(&metrics(1)));
-        }
-        let with_figures = intervals.incomplete.values();
-        let count = with_figures.filter(|i| i.response.is_some()).count();
-        assert_eq!(count, MOST_WAITING);
-        for index in 0..100 {
-            intervals.add(index, index as u64, Some(&metrics(1)));
-        }
-        let mut sum = 0;
-        let mut last = 0;
-        while let Some((index, interval)) = intervals.pop_complete(2) {
-            assert!(index == 0 || index > last);
-            (sum, last) = (sum + interval.counts.messages, index);
-        }
-        assert_eq!(sum, 200, "nothing is lost");
-        assert!(intervals.carried.is_none() && intervals.incomplete.is_empty());
+    fn fault_b7_an_interval_whose_end_came_late_is_longer_than_planned() {
+        let mut settings = closed_loop().settings;
+        settings.stop.duration = Some(Duration::from_secs(10));
+        let mut intervals = Intervals::new(Parts::new(&settings));
+        let mut part = CollectedPart::default();
+        part.end = 1_200_000_000;
+        assert!(intervals.add(&part).is_none(), "held");
+        part.end = 2_000_000_000;
+        let late = intervals.add(&part).expect("whole");
+        assert_eq!(late.length, Duration::from_millis(1_200));
+        assert!(intervals.is_late(&late));
     }
 }

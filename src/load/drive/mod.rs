@@ -18,6 +18,7 @@
 //! [`coordinator`] for a run.
 
 pub mod admission;
+pub mod batches;
 pub mod child_server;
 pub mod client;
 pub mod client_runner;
@@ -28,8 +29,9 @@ pub mod coordinator;
 pub mod error;
 pub mod event;
 pub mod generator;
-pub mod held_interval;
 pub mod intervals;
+pub mod part_collector;
+pub mod part_sum;
 pub mod phases;
 pub mod prepare;
 pub mod session;

@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use super::control::Timeline;
-use super::held_interval::shortest_interval;
+use crate::load::plan::parts::Parts;
 use crate::load::plan::settings::{Load, RunSettings};
 use crate::net::timers::{NEVER, nanoseconds};
 
@@ -64,11 +64,18 @@ pub enum Command {
     StartLoad(Timeline),
     /// Report that the warm-up is over.
     ReportWarmedUp,
-    /// End an interval of the window, and report its metrics.
+    /// End a part of the window with a batch, but not with an interval, and report the metrics of the batch.
+    EndBatch {
+        /// The number of the part, from 0.
+        part: usize,
+        /// When the part ended.
+        end: u64,
+    },
+    /// End a part of the window with an interval, and report the metrics.
     EndInterval {
-        /// The number of the interval, from 0.
-        index: usize,
-        /// When the interval ended.
+        /// The number of the part, from 0.
+        part: usize,
+        /// When the part ended.
         end: u64,
     },
     /// End the window and the load.
@@ -76,10 +83,10 @@ pub enum Command {
         /// When the window ended.
         window_end: u64,
     },
-    /// Close the connections, and report the last interval and the end.
+    /// Close the connections, and report the last part and the end.
     Finish {
-        /// The number of the last interval, from 0.
-        last_interval: usize,
+        /// The number of the last part, from 0.
+        last_part: usize,
     },
 }
 
@@ -87,14 +94,17 @@ pub enum Command {
 #[derive(Debug)]
 pub struct Phases {
     phase: WorkerPhase,
-    interval: u64,
-    shortest_interval: Duration,
+    parts: Parts,
     timeout: u64,
     /// The length of the schedule of a limited number of messages, the same for all workers. A gap follows the last
     /// message, as it follows every message. 0 in a closed loop.
     schedule_length: u64,
-    /// The number of intervals that have started. The first one starts with the window.
-    intervals_started: usize,
+    /// The number of parts that have started. The first one starts with the window.
+    parts_started: usize,
+    /// When the latest part started, from the start of the window.
+    latest_part: u64,
+    /// When the next part starts, from the start of the window, or [`NEVER`] after the last one.
+    next_part: u64,
 }
 
 impl Phases {
@@ -108,11 +118,12 @@ impl Phases {
         };
         Self {
             phase: WorkerPhase::Connecting,
-            interval: nanoseconds(settings.interval),
-            shortest_interval: shortest_interval(settings),
+            parts: Parts::new(settings),
             timeout: nanoseconds(settings.timeout),
             schedule_length,
-            intervals_started: 0,
+            parts_started: 0,
+            latest_part: 0,
+            next_part: 0,
         }
     }
 
@@ -126,7 +137,7 @@ impl Phases {
         match self.phase {
             WorkerPhase::Loaded(timeline) => self
                 .load_end(&timeline, is_complete)
-                .min(self.next_interval_start(&timeline)),
+                .min(self.next_part_start(&timeline)),
             WorkerPhase::Draining(until) => until,
             WorkerPhase::Connecting | WorkerPhase::Waiting | WorkerPhase::Done => NEVER,
         }
@@ -162,17 +173,9 @@ impl Phases {
     }
 
     fn next_of_load(&mut self, timeline: &Timeline, now: u64, facts: &Facts) -> Option<Command> {
-        let interval_start = self.next_interval_start(timeline);
-        if now >= interval_start {
-            self.intervals_started += 1;
-            return Some(match self.intervals_started {
-                // No interval ends here: nothing of the warm-up was recorded, and messages of this turn are measured.
-                1 => Command::ReportWarmedUp,
-                started => Command::EndInterval {
-                    index: started - 2,
-                    end: interval_start,
-                },
-            });
+        let part_start = self.next_part_start(timeline);
+        if now >= part_start {
+            return Some(self.start_part(part_start));
         }
         let is_stalled = now >= timeline.window_start && facts.is_stalled;
         if now >= self.load_end(timeline, facts.is_complete) || is_stalled {
@@ -191,10 +194,32 @@ impl Phases {
         }
     }
 
+    /// Starts the next part at `start`, where the part before ends.
+    fn start_part(&mut self, start: u64) -> Command {
+        let Self {
+            parts, latest_part, ..
+        } = *self;
+        let this = self.next_part;
+        (self.latest_part, self.next_part) = (this, parts.part_end(this));
+        self.parts_started += 1;
+        match self.parts_started {
+            // No part ends here: nothing of the warm-up was recorded, and messages of this turn are measured.
+            1 => Command::ReportWarmedUp,
+            started if parts.interval_end(latest_part) == this => Command::EndInterval {
+                part: started - 2,
+                end: start,
+            },
+            started => Command::EndBatch {
+                part: started - 2,
+                end: start,
+            },
+        }
+    }
+
     fn finish(&mut self) -> Command {
         self.phase = WorkerPhase::Done;
         Command::Finish {
-            last_interval: self.intervals_started.saturating_sub(1),
+            last_part: self.parts_started.saturating_sub(1),
         }
     }
 
@@ -211,16 +236,10 @@ impl Phases {
         timeline.window_start.saturating_add(self.schedule_length)
     }
 
-    /// Returns when the next interval starts, or [`NEVER`] after the last one. What is too short for an interval belongs to
-    /// the one before.
-    fn next_interval_start(&self, timeline: &Timeline) -> u64 {
-        let offset = self.interval.saturating_mul(self.intervals_started as u64);
-        let start = timeline.window_start.saturating_add(offset);
-        let shortest = match self.intervals_started {
-            0 => 1,
-            _ => nanoseconds(self.shortest_interval),
-        };
-        match start.saturating_add(shortest) <= timeline.window_end {
+    /// Returns when the next part starts, or [`NEVER`] after the last one.
+    fn next_part_start(&self, timeline: &Timeline) -> u64 {
+        let start = timeline.window_start.saturating_add(self.next_part);
+        match start < timeline.window_end {
             true => start,
             false => NEVER,
         }

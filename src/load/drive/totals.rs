@@ -11,12 +11,12 @@ pub struct Totals {
     pub connected_workers: usize,
     /// Connections that were established before the load.
     pub connections: usize,
-    /// The metrics of all intervals.
+    /// The metrics of all parts of the window.
     pub metrics: Metrics,
     /// The summaries of all intervals.
     pub intervals: Vec<IntervalSummary>,
-    /// The end of the latest interval: when the window ended for the last worker.
-    pub window_end: u64,
+    /// The nanoseconds from the start of the window to the end of its latest part.
+    pub window: u64,
     /// The busy share of the busiest worker.
     pub busiest: Option<f64>,
     /// The mean number of connections that were up in the window.

@@ -1,5 +1,6 @@
 //! An interval of the window: its raw figures, and the summary that is kept of them.
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,15 @@ pub struct IntervalLatency {
     pub count: u64,
     /// The number of samples that are only lower bounds. See [`LatencySummary::lower_bounds`].
     pub lower_bounds: u64,
+}
+
+/// Adds the interval that follows.
+impl AddAssign<&Interval> for Interval {
+    fn add_assign(&mut self, next: &Interval) {
+        self.length += next.length;
+        self.response += &next.response;
+        self.counts += &next.counts;
+    }
 }
 
 impl IntervalSummary {

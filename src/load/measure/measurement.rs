@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::AddAssign;
 use std::time::{Duration, SystemTime};
 
+use super::batch::Batch;
 use super::interference::Interference;
 use super::interval::IntervalSummary;
 use super::metrics::Metrics;
@@ -41,6 +42,8 @@ pub struct Measurement {
     pub total: Metrics,
     /// The figures of each interval of the window.
     pub intervals: Vec<IntervalSummary>,
+    /// The figures of each batch of the window.
+    pub batches: Vec<Batch>,
     /// The share of the window in which the busiest worker was busy. `None` if no time passed, or if the figures were
     /// read from a report.
     pub busiest: Option<f64>,
@@ -143,6 +146,7 @@ impl AddAssign for Measurement {
         self.interference = self.interference.sum(other.interference);
         self.interrupted = self.interrupted.or(other.interrupted);
         self.intervals = IntervalSummary::add_all(&self.intervals, &other.intervals);
+        self.batches = Batch::add_all(std::mem::take(&mut self.batches), &other.batches);
     }
 }
 

@@ -37,7 +37,16 @@ pub struct Metrics {
     pub elapsed: u64,
 }
 
-/// The counts of an interval, or of the whole window. Reports show them as they are.
+/// The raw figures of a batch that does not end an interval: those that are needed of each batch.
+#[derive(Clone, Debug, Default)]
+pub struct BatchMetrics {
+    /// As in [`Metrics`].
+    pub response: LatencyHistogram,
+    /// The counts.
+    pub counts: Counts,
+}
+
+/// The counts of a part of the window, or of the whole window. Reports show them as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// The number of replies that arrived in the window. They are verified, unless verification is off.
@@ -119,6 +128,21 @@ impl Metrics {
 /// passed.
 pub fn busy(idle: u64, elapsed: u64) -> Option<f64> {
     (elapsed > 0).then(|| 1.0 - (idle as f64 / elapsed as f64).min(1.0))
+}
+
+impl BatchMetrics {
+    /// Sets all figures to 0, and keeps the memory.
+    pub fn reset(&mut self) {
+        self.response.reset();
+        self.counts = Counts::default();
+    }
+}
+
+impl AddAssign<&BatchMetrics> for Metrics {
+    fn add_assign(&mut self, other: &BatchMetrics) {
+        self.response += &other.response;
+        self.counts += &other.counts;
+    }
 }
 
 impl AddAssign<&Metrics> for Metrics {

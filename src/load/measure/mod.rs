@@ -1,5 +1,6 @@
 //! What happened: what a run records, and the figures that are computed from the records.
 
+pub mod batch;
 pub mod failure;
 pub mod interference;
 pub mod interval;

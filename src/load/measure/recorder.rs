@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::failure::Failure;
 use super::message::{Message, Observer, Outcome, Stage, Timestamps};
-use super::metrics::{Corruption, Metrics, busy};
+use super::metrics::{BatchMetrics, Corruption, Metrics, busy};
 use crate::net::platform;
 use crate::net::timers::NEVER;
 
@@ -119,6 +119,13 @@ impl Recorder {
         self.elapsed += self.metrics.elapsed;
         self.idle += self.metrics.polling + self.metrics.spinning;
         std::mem::replace(&mut self.metrics, empty)
+    }
+
+    /// Ends the current batch, returns its metrics, and records the next one in `empty`. The interval goes on.
+    pub fn start_batch(&mut self, mut empty: Box<BatchMetrics>) -> Box<BatchMetrics> {
+        std::mem::swap(&mut self.metrics.response, &mut empty.response);
+        std::mem::swap(&mut self.metrics.counts, &mut empty.counts);
+        empty
     }
 
     /// Returns the busy share of the intervals that ended, from 0 to 1. Returns `None` if they have no length.

@@ -63,6 +63,7 @@ pub fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged
     let mut sum = add(&reports)?;
     if apart.is_some() {
         sum.intervals.clear();
+        sum.batches.clear();
     }
     let (_, first) = &reports[0];
     let mut config = first.config.clone();

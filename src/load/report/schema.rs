@@ -55,6 +55,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::batches::ReportedBatch;
 use super::histogram;
 pub use super::settings::ReportedSettings;
 use super::settings::rfc3339;
@@ -62,6 +63,7 @@ use crate::load::judge::hints::hints;
 use crate::load::judge::outcome::Outcome;
 use crate::load::judge::slo::{ObjectiveResult, Slo};
 use crate::load::judge::verdict::{LimitedBy, Verdict};
+use crate::load::measure::batch::Batch;
 pub use crate::load::measure::interference::Interference;
 pub use crate::load::measure::interval::{IntervalLatency, IntervalSummary};
 use crate::load::measure::latency_histogram::LatencyHistogram;
@@ -111,6 +113,8 @@ pub struct Report {
     pub interference: Interference,
     /// The intervals of the window in order. In a sum of reports: empty if the shards have different intervals.
     pub intervals: Vec<IntervalSummary>,
+    /// The batches of the window in order. In a sum of reports: empty if the shards have different batches.
+    pub batches: Vec<ReportedBatch>,
     /// The histograms of `response`, `wait`, `service`, `send_lag`, `connect` and `turn`, in nanoseconds: base64 of
     /// HdrHistogram's V2 encoding with DEFLATE. If some of the samples are only lower bounds, `response_lower_bounds` is
     /// the histogram of those alone, and the like for the others.
@@ -178,6 +182,7 @@ impl Report {
             server: measurement.server,
             interference: measurement.interference,
             intervals: measurement.intervals.clone(),
+            batches: measurement.batches.iter().map(ReportedBatch::of).collect(),
             histograms: histograms
                 .map(|(name, histogram)| (name, histogram::encode(histogram)))
                 .collect(),
@@ -203,6 +208,7 @@ impl Report {
             }),
             total: total(self)?,
             intervals: self.intervals.clone(),
+            batches: batches(self)?,
             busiest: None,
             generator_cpu: self.generator.cpu_s.map(seconds),
             server: self.server,
@@ -255,6 +261,12 @@ fn total(report: &Report) -> Result<Metrics, Box<dyn Error>> {
         spinning: nanoseconds(generator.spinning_s * 1e6),
         elapsed: nanoseconds(generator.elapsed_s * 1e6),
     })
+}
+
+fn batches(report: &Report) -> Result<Vec<Batch>, Box<dyn Error>> {
+    let batches = report.batches.iter().map(ReportedBatch::batch);
+    let in_batches = |error| format!("the batches: {error}").into();
+    batches.collect::<Result<_, _>>().map_err(in_batches)
 }
 
 fn latency_histogram(

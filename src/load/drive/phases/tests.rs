@@ -79,11 +79,11 @@ fn every_interval_ends_at_its_own_time_even_if_a_turn_is_late() {
         [
             Command::ReportWarmedUp,
             Command::EndInterval {
-                index: 0,
+                part: 0,
                 end: 3_000
             },
             Command::EndInterval {
-                index: 1,
+                part: 1,
                 end: 4_000
             },
         ]
@@ -94,27 +94,6 @@ fn every_interval_ends_at_its_own_time_even_if_a_turn_is_late() {
 }
 
 #[test]
-fn fault_b4_a_rest_of_the_window_belongs_to_the_interval_before() {
-    for (window_end, last_interval) in [(5_000, 2), (5_099, 2), (5_100, 3), (2_001, 0)] {
-        let mut phases = loaded(None);
-        phases.phase = WorkerPhase::Loaded(Timeline {
-            window_end,
-            ..TIMELINE
-        });
-        let idle = Facts {
-            is_idle: true,
-            ..facts()
-        };
-        let last = commands(&mut phases, window_end, &idle).pop();
-        assert_eq!(
-            last,
-            Some(Command::Finish { last_interval }),
-            "{window_end}"
-        );
-    }
-}
-
-#[test]
 fn draining_ends_with_the_last_reply_or_with_the_timeout() {
     for (is_idle, at) in [(true, 5_100), (false, 5_500)] {
         let mut phases = loaded(None);
@@ -122,7 +101,7 @@ fn draining_ends_with_the_last_reply_or_with_the_timeout() {
         assert_eq!(phases.deadline(false), 5_500);
         assert_eq!(phases.next(5_100, &facts()), None);
         let facts = Facts { is_idle, ..facts() };
-        let finish = Command::Finish { last_interval: 2 };
+        let finish = Command::Finish { last_part: 2 };
         assert_eq!(phases.next(at, &facts), Some(finish));
         assert_eq!(phases.phase, WorkerPhase::Done);
     }
@@ -143,7 +122,7 @@ fn a_limited_run_ends_when_its_last_message_ended_but_not_before_the_warm_up() {
         [
             Command::ReportWarmedUp,
             Command::EndLoad { window_end: 2_345 },
-            Command::Finish { last_interval: 0 },
+            Command::Finish { last_part: 0 },
         ]
     );
 }
@@ -195,7 +174,7 @@ fn a_stop_before_the_load_finishes_at_once() {
         is_stopped: true,
         ..facts()
     };
-    let finish = Command::Finish { last_interval: 0 };
+    let finish = Command::Finish { last_part: 0 };
     assert_eq!(commands(&mut phases(None), 10, &stopped), [finish]);
     let tried = Facts {
         have_all_tried: true,

@@ -236,6 +236,19 @@ fn intervals_are_added_if_all_shards_have_the_same() {
 }
 
 #[test]
+fn batches_are_added_if_all_shards_have_the_same() {
+    let merged = merge(reports(closed_loop), None).expect("one load").report;
+    let messages: Vec<_> = merged.batches.iter().map(|batch| batch.messages).collect();
+    assert_eq!(messages, [4_000]);
+    let sum = merged.batches[0].batch().expect("a batch");
+    assert_eq!(sum.response.histogram.len(), 4_000);
+
+    let mut reports = reports(closed_loop);
+    reports[0].1.batches[0].seconds = 0.5;
+    assert_eq!(merge(reports, None).expect("one load").report.batches, []);
+}
+
+#[test]
 fn a_figure_on_which_the_shards_differ_is_left_out() {
     let mut reports = reports(closed_loop);
     let merged = |reports: &Vec<_>| merge(reports.clone(), None).expect("one load").report;
@@ -285,6 +298,10 @@ fn reports_of_different_loads_are_refused() {
     let mut broken = reports(closed_loop);
     broken[1].1.histograms.insert("wait".into(), "?".into());
     assert!(refused(broken).starts_with("b.json: the histogram of wait: "));
+
+    let mut broken = reports(closed_loop);
+    broken[1].1.batches[0].response = "?".into();
+    assert!(refused(broken).starts_with("b.json: the batches: "));
 
     let mut broken = reports(closed_loop);
     broken[0].1.histograms.remove("turn");

@@ -41,6 +41,7 @@ fn the_json_has_exactly_the_documented_names() {
     assert_eq!(
         keys(&json),
         [
+            "batches",
             "began",
             "config",
             "environment",

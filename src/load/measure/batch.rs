@@ -1,0 +1,64 @@
+//! A batch: one of the parts of the window, in order, from which the uncertainty of the figures is computed.
+
+use std::time::Duration;
+
+use super::interval::Interval;
+use super::latency_histogram::LatencyHistogram;
+
+/// The largest difference between the starts or lengths of batches that count as the same batch.
+const ALIGNMENT: Duration = Duration::from_millis(1);
+
+/// A part of the window. The batches of a run follow each other without gaps.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// From the start of the window to the start of the batch.
+    pub start: Duration,
+    /// The length of the batch.
+    pub length: Duration,
+    /// The number of verified replies that arrived in the batch.
+    pub messages: u64,
+    /// The response times of the messages that ended in the batch. The last batch includes the messages of the window
+    /// that ended after it.
+    pub response: LatencyHistogram,
+}
+
+impl Batch {
+    /// Extends the batch by `next`, which follows it.
+    pub fn append(&mut self, next: &Self) {
+        self.length += next.length;
+        self.messages += next.messages;
+        self.response += &next.response;
+    }
+
+    /// Returns messages per second; `None` if no time passed.
+    pub fn messages_per_sec(&self) -> Option<f64> {
+        let seconds = self.length.as_secs_f64();
+        (seconds > 0.0).then(|| self.messages as f64 / seconds)
+    }
+
+    /// Adds the batches of two shards one by one. Returns an empty list if the shards have different batches.
+    pub fn add_all(mut a: Vec<Self>, b: &[Self]) -> Vec<Self> {
+        let is_same = |(a, b): (&Self, &Self)| {
+            a.start.abs_diff(b.start) < ALIGNMENT && a.length.abs_diff(b.length) < ALIGNMENT
+        };
+        if a.len() != b.len() || !a.iter().zip(b).all(is_same) {
+            return Vec::new();
+        }
+        for (a, b) in a.iter_mut().zip(b) {
+            a.messages += b.messages;
+            a.response += &b.response;
+        }
+        a
+    }
+}
+
+impl From<Interval> for Batch {
+    fn from(interval: Interval) -> Self {
+        Self {
+            start: interval.start,
+            length: interval.length,
+            messages: interval.counts.messages,
+            response: interval.response,
+        }
+    }
+}
