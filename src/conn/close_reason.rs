@@ -206,16 +206,13 @@ impl From<SocketError> for CloseReason {
 mod tests {
     use super::*;
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn fault_m3_an_error_without_a_kind_is_named_with_its_call_and_the_text_of_the_system() {
-        for (number, text) in [
-            (105, "No buffer space available (os error 105)"),
-            (5, "Input/output error (os error 5)"),
-        ] {
+        // On Linux, ENOBUFS and EIO.
+        for number in [105, 5] {
             let error = io::Error::from_raw_os_error(number);
             let reason = CloseReason::from(SocketError::new(SocketCall::Write, &error));
-            assert_eq!(reason.to_string(), format!("failed (write: {text})"));
+            assert_eq!(reason.to_string(), format!("failed (write: {error})"));
         }
         let reason = CloseReason::from(SocketError::from(ErrorKind::WriteZero));
         assert_eq!(reason.to_string(), "failed (write zero)");
