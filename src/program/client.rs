@@ -8,7 +8,9 @@ use mio_echo::client::{self, ExchangeSummary, Failure, Messages};
 use super::exit_code;
 use super::failure::fail;
 use super::standard_streams::{can_read_without_blocking, stdin, stdout, write_stderr_bounded};
+use super::text_lines::TextLines;
 use super::warnings;
+use super::whole_lines::WholeLines;
 use crate::cli::ClientOptions;
 
 /// Runs the client to its end. Threads that read or write the standard streams may still be blocked there. The exit of
@@ -40,8 +42,10 @@ fn output(options: &ClientOptions) -> Result<Box<dyn Write + Send>, Failure> {
 fn exchange(options: &ClientOptions, messages: &Messages) -> Result<ExitCode, Failure> {
     let mut output = BufWriter::new(output(options)?);
     let mut summary = client::exchange(&options.config, messages, &mut output)?;
+    let mut errors = WholeLines::new(TextLines::new(io::stderr(), "mio-echo: "));
     for (connection, failure) in &summary.failures {
-        let _ = writeln!(io::stderr(), "mio-echo: connection {connection}: {failure}");
+        let line = format!("mio-echo: connection {connection}: {failure}");
+        errors.write(&line, 1);
     }
     let replies_written = summary.output_error.take().map_or(Ok(()), Err);
     let written = replies_written

@@ -13,7 +13,10 @@ mod retrying_stream;
 mod serve;
 mod standard_streams;
 #[cfg(any(feature = "client", feature = "bench"))]
+mod text_lines;
+#[cfg(any(feature = "client", feature = "bench"))]
 mod warnings;
+mod whole_lines;
 
 use mio_echo::net::threads;
 

@@ -150,6 +150,18 @@ pub fn can_write_without_blocking(_: &impl AsStream, _: usize) -> bool {
     false
 }
 
+/// Waits until `output` takes a write, or has an error. A pipe takes a line of up to `PIPE_BUF` bytes then, whole, although
+/// it is non-blocking.
+#[cfg(unix)]
+pub fn wait_until_writable(output: &impl AsStream) {
+    let mut descriptor = [PollFd::new(output, PollFlags::OUT)];
+    while poll(&mut descriptor, None) == Err(Errno::INTR) {}
+}
+
+/// Does nothing: the standard streams of Windows block.
+#[cfg(windows)]
+pub fn wait_until_writable(_: &impl AsStream) {}
+
 /// Writes as much of `bytes` as `output` takes without blocking. Returns the number of written bytes.
 #[cfg(unix)]
 fn write_without_blocking(output: &(impl AsStream + IsTerminal), bytes: &[u8]) -> usize {

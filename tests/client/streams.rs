@@ -1,10 +1,17 @@
 //! Standard streams that cannot be read or written, and help on them.
 
 use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
-use crate::support::Server;
+use rustix::io::ioctl_fionbio;
+use socket2::{Domain, Socket, Type};
+
 use crate::support::server::program;
+use crate::support::unix::full_pipe;
+use crate::support::{QUIET, Server};
 
 /// Opens a file for reading only.
 fn read_only() -> Stdio {
@@ -94,4 +101,36 @@ fn fault_m3_a_refused_waker_is_named() {
         command,
         "cannot create the waker: Too many open files (os error 24)",
     );
+}
+
+#[test]
+fn fault_s17_a_standard_error_that_does_not_block_gets_every_line_of_a_client() {
+    const CONNECTIONS: usize = 400;
+    // Nobody listens there: the port is bound and does not listen.
+    let bound = Socket::new(Domain::IPV4, Type::STREAM, None);
+    let bound = bound.expect("a socket");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    bound.bind(&any.into()).expect("a free port");
+    let target = bound.local_addr().expect("its address").as_socket();
+
+    let (mut reader, errors) = full_pipe();
+    ioctl_fionbio(&errors, true).expect("a pipe that does not block");
+    let mut command = program("client");
+    command.args(["-m", "hello", "-c", &CONNECTIONS.to_string()]);
+    command.arg(target.expect("an address").to_string());
+    command.stdout(Stdio::null()).stderr(errors);
+    let mut client = command.spawn().expect("starting");
+    drop(command);
+    // The client has time for its lines before they are read.
+    thread::sleep(QUIET);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("reading");
+    assert_eq!(client.wait().expect("the end").code(), Some(1));
+    let lines: Vec<_> = text.trim_start_matches('.').lines().collect();
+    assert_eq!(lines.len(), CONNECTIONS);
+    for (line, number) in lines.into_iter().zip(1..) {
+        let start = format!("mio-echo: connection {number}: cannot connect to ");
+        assert!(line.starts_with(&start), "{line}");
+        assert!(line.ends_with("(os error 111)"), "{line}");
+    }
 }

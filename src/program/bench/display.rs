@@ -6,8 +6,8 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
+use std::io::{self, IsTerminal, Stderr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -16,9 +16,14 @@ use mio_echo::load::RunEvent;
 use super::progress::{Progress, Update};
 use crate::program::bounded_writer::BoundedWriter;
 use crate::program::standard_streams::can_write_without_blocking;
+use crate::program::text_lines::TextLines;
+use crate::program::whole_lines::WholeLines;
 
 /// Updates that may wait: some minutes of a bar that moves twice a second.
 const CAPACITY: usize = 1024;
+
+/// The most bytes that are written with a line: a line feed, and a line about lost lines before it.
+const LINE_OVERHEAD: usize = 64;
 
 /// Redraws a second. More would take CPU time from the measurement.
 const REDRAWS: u8 = 2;
@@ -37,12 +42,13 @@ impl Display {
             true => Progress::Lines,
             false => Progress::bar(),
         };
-        Self::new(progress, move |update| show(&bar, update))
+        let lines = Mutex::new(WholeLines::new(TextLines::new(io::stderr(), "")));
+        Self::new(progress, move |update| show(&bar, &lines, update))
     }
 
     /// If the system refuses the thread, only lines that standard error takes without blocking are shown.
     fn new(progress: Progress, show: impl Fn(Update) + Send + Sync + 'static) -> Self {
-        let updates = BoundedWriter::new("display", show, can_be_shown, lines_lost);
+        let updates = BoundedWriter::new("display", show, can_be_shown, Update::LinesLost);
         updates.begin();
         Self { progress, updates }
     }
@@ -78,15 +84,10 @@ impl Drop for Display {
 /// Returns true if `update` is shown without blocking. Only the thread redraws a terminal.
 fn can_be_shown(update: &Update) -> bool {
     match update {
-        Update::Line(line) => can_write_without_blocking(&io::stderr(), line.len() + 1),
+        Update::Line(line) => can_write_without_blocking(&io::stderr(), line.len() + LINE_OVERHEAD),
+        Update::LinesLost(_) => can_write_without_blocking(&io::stderr(), 2 * LINE_OVERHEAD),
         Update::Bar { .. } | Update::End => false,
     }
-}
-
-fn lines_lost(lost: u64) -> Update {
-    Update::Line(format!(
-        "lines lost, because they were not read in time: {lost}"
-    ))
 }
 
 /// Creates a bar, which is hidden unless standard error is a terminal that can redraw a line.
@@ -107,12 +108,15 @@ fn can_redraw(variable: impl Fn(&str) -> Option<OsString>) -> bool {
 }
 
 /// Shows `update`: a line above the bar, or a state of the bar on one line of 80 columns. A narrower terminal cuts the
-/// text. May block on the reader of standard error; errors are ignored.
-fn show(bar: &ProgressBar, update: Update) {
+/// text. May block on the reader of standard error.
+fn show(bar: &ProgressBar, lines: &Mutex<WholeLines<TextLines<Stderr>>>, update: Update) {
+    let write = |line: &String, count| {
+        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+        bar.suspend(|| lines.write(line, count));
+    };
     match update {
-        Update::Line(line) => bar.suspend(|| {
-            let _ = writeln!(io::stderr(), "{line}");
-        }),
+        Update::Line(line) => write(&line, 1),
+        Update::LinesLost(lost) => write(&format!("{lost} lines lost"), lost),
         Update::Bar {
             elapsed,
             length,
@@ -185,7 +189,7 @@ mod tests {
         drop(display);
         let lines = updates.try_iter().filter(|update| *update != Update::End);
         let rest: Vec<_> = lines.skip(CAPACITY - 1).collect();
-        assert_eq!(rest, [line("2"), lines_lost(2)]);
+        assert_eq!(rest, [line("2"), Update::LinesLost(2)]);
     }
 
     #[test]

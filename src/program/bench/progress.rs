@@ -24,6 +24,8 @@ pub enum Progress {
 pub enum Update {
     /// A line that stays.
     Line(String),
+    /// A line about this number of lost lines.
+    LinesLost(u64),
     /// A state of the bar, which replaces the state before.
     Bar {
         /// Time since the start of the phase.
@@ -160,7 +162,7 @@ mod tests {
             .map(|update| match update {
                 Update::Line(line) => line,
                 Update::Bar { text, .. } => text,
-                Update::End => panic!("the display ends itself"),
+                Update::LinesLost(_) | Update::End => panic!("the display adds these"),
             })
             .collect()
     }

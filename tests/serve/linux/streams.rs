@@ -1,11 +1,19 @@
 //! Standard streams that cannot be read or written, or that do not block.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::SocketAddr;
 use std::process::Stdio;
+use std::thread;
+
+use rustix::io::ioctl_fionbio;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::linux::environment::{expect_service_and_stop, first_client, free_address};
-use crate::support::Server;
 use crate::support::server::serve;
+use crate::support::temp_dir::TempDir;
+use crate::support::unix::{full_pipe, limited, shell, wrapped};
+use crate::support::{Client, Server};
 
 #[test]
 fn fault_s16_start_lines_that_cannot_be_written_are_told_in_the_log() {
@@ -42,4 +50,123 @@ fn fault_s16_a_standard_input_that_cannot_be_read_does_not_stop_a_server_as_its_
     let log = String::from_utf8_lossy(&output.stderr);
     let expected = "mio-echo: cannot read standard input: Bad file descriptor (os error 9)";
     assert_eq!(log.lines().last(), Some(expected), "{log}");
+}
+
+/// Connects and leaves `CLIENTS` times.
+fn connect_often(address: SocketAddr) {
+    for _ in 0..CLIENTS {
+        let client = Client::connect(address);
+        client.echo(b"hello");
+        client.half_close();
+        client.expect_fin();
+    }
+}
+
+const CLIENTS: usize = 300;
+
+/// Requires that each line of `log` is whole. The line before a report of lost lines may be cut or empty: it is one of the
+/// lost lines. Returns the number of lines about closed connections, and the sum of the lines that are reported as lost.
+#[track_caller]
+fn closed_and_lost(log: &str) -> (usize, usize) {
+    let (mut closed, mut lost) = (0, 0);
+    let report = |line: &str| {
+        let number = line.strip_suffix(" log lines lost")?.rsplit_once("] ")?.1;
+        number.parse::<usize>().ok()
+    };
+    let mut lines = log.lines().peekable();
+    while let Some(line) = lines.next() {
+        if lines.peek().is_some_and(|next| report(next).is_some()) {
+            continue;
+        }
+        let is_whole = line.matches("Z ").count() == 1 && line.matches("[mio_echo").count() == 1;
+        assert!(is_whole, "not one line: {line}");
+        let (_, text) = line.split_once("] ").expect("a text");
+        closed += usize::from(text.starts_with("conn "));
+        lost += report(line).unwrap_or_default();
+    }
+    (closed, lost)
+}
+
+#[test]
+fn fault_s17_a_standard_error_that_does_not_block_gets_every_line_of_the_log() {
+    let (mut reader, log) = full_pipe();
+    ioctl_fionbio(&log, true).expect("a pipe that does not block");
+    let address = free_address();
+    let mut command = serve();
+    command.args(["-v", "--listen", &address.to_string()]);
+    command.stdout(Stdio::null()).stderr(log);
+    let mut server = Server::spawn_without_waiting(command);
+    first_client(address);
+    connect_often(address);
+    let reading = thread::spawn(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).expect("reading the log");
+        text
+    });
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let text = reading.join().expect("the log");
+    let (closed, lost) = closed_and_lost(text.trim_start_matches('.'));
+    assert!(closed > CLIENTS, "{closed} lines, {lost} lost");
+    assert_eq!(lost, 0);
+}
+
+#[test]
+fn fault_s17_lines_over_the_limit_of_a_file_are_counted() {
+    let address = free_address();
+    let dir = TempDir::new("file-limit");
+    let path = dir.file("log");
+    let log = File::create(&path).expect("a file");
+    // The file size limit fails a write as a full disk does: after a part.
+    let mut command = limited("ulimit -S -f 8", &serve());
+    command.args(["-v", "--listen", &address.to_string()]);
+    command.stdout(Stdio::null()).stderr(log);
+    let mut server = Server::spawn_without_waiting(command);
+    first_client(address);
+    connect_often(address);
+    let pid = i32::try_from(server.pid()).ok().and_then(Pid::from_raw);
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    prlimit(pid, Resource::Fsize, unlimited).expect("room in the file");
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let text = fs::read_to_string(path).expect("the log");
+    let (closed, lost) = closed_and_lost(&text);
+    assert!(lost > 0, "{text}");
+    assert!(closed + lost > CLIENTS, "{closed} lines, {lost} lost");
+}
+
+#[test]
+fn fault_s17_lines_that_a_full_disk_refuses_are_counted() {
+    let dir = TempDir::new("full-disk");
+    let address = free_address();
+    let (disk, filler, log) = (dir.file(""), dir.file("filler"), dir.file("log"));
+    // A disk of 64 KiB, of which a file takes most.
+    let (disk, filler, log) = (disk.display(), filler.display(), log.display());
+    let script = format!(
+        r#"mount -t tmpfs -o size=64k disk {disk} && head -c 49152 /dev/zero >{filler} && exec "$0" "$@" 2>{log}"#
+    );
+    let mut command = shell(&script);
+    command.args(["-v", "--listen", &address.to_string()]);
+    let wrapper = ["unshare", "--user", "--map-root-user", "--mount"];
+    let Some(mut command) = wrapped("fault_s17", &wrapper, &command) else {
+        return;
+    };
+    command.stdout(Stdio::null());
+    let mut server = Server::spawn_without_waiting(command);
+    first_client(address);
+    connect_often(address);
+    // The disk is mounted for the server alone.
+    let seen_by_server = |path| format!("/proc/{}/root{path}", server.pid());
+    let mut text = File::open(seen_by_server(log.to_string())).expect("the log");
+    fs::remove_file(seen_by_server(filler.to_string())).expect("room on the disk");
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let mut log = String::new();
+    text.read_to_string(&mut log).expect("the log");
+    let (closed, lost) = closed_and_lost(&log);
+    assert!(lost > 0, "{log}");
+    assert!(closed + lost > CLIENTS, "{closed} lines, {lost} lost");
 }
