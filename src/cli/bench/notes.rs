@@ -30,7 +30,7 @@ lost: sent on a connection that was given up because another message timed out o
 failed or were closed while no message was due, and connection attempts that failed.
   busy: share of the time in which the generator worked. Above 90 % the generator may be what is measured.
   spinning: share of the time in which the generator looked for events without sleeping, because a message was due soon.
-  CPU: processor time that the generator used per message, in microseconds.
+  CPU: processor time that the generator used per message, without spinning, in microseconds.
   machine: others used: processor time of this machine less that of the generator, the server and interrupts; 1 is one \
 core. stolen: share of the processor time that the hypervisor gave to others. throttled: share of the time in which cgroup \
 limits kept threads from running. waits for a CPU: time in which threads were ready to run and did not run, added over \

@@ -55,8 +55,11 @@ pub struct GeneratorSummary {
     /// The share of the time, over all threads, in which the generator polled without waiting, because a send was due
     /// soon; 1 is all of the time.
     pub spinning: Option<f64>,
-    /// The CPU time per message in microseconds: `cpu_s` divided by the answered messages.
+    /// The CPU time per message in microseconds, without spinning: `cpu_s` less `spinning_s`, divided by `messages`.
     pub cpu_us_per_message: Option<f64>,
+    /// The time per message, in microseconds, in which the threads spun: `spinning_s` divided by `messages`. The rate of
+    /// the schedule decides it, not the cost of a message.
+    pub spinning_us_per_message: Option<f64>,
     /// The CPU time of the process in the window, in seconds.
     pub cpu_s: Option<f64>,
     /// The time in seconds, added over all threads.
@@ -113,12 +116,15 @@ impl GeneratorSummary {
     pub fn of(measurement: &Measurement) -> Self {
         let total = &measurement.total;
         let seconds = |nanoseconds: u64| Duration::from_nanos(nanoseconds).as_secs_f64();
+        let per_message = |time: f64| finite(time * 1e6 / total.counts.messages as f64);
         let cpu = measurement.generator_cpu.map(|cpu| cpu.as_secs_f64());
         Self {
             busy: total.busy(),
             spinning: finite(total.spinning as f64 / total.elapsed as f64),
+            // A thread that spins may lose its CPU, so the spinning may take less CPU time than time.
             cpu_us_per_message: cpu
-                .and_then(|cpu| finite(cpu * 1e6 / total.counts.messages as f64)),
+                .and_then(|cpu| per_message((cpu - seconds(total.spinning)).max(0.0))),
+            spinning_us_per_message: per_message(seconds(total.spinning)),
             cpu_s: cpu,
             elapsed_s: seconds(total.elapsed),
             polling_s: seconds(total.polling),

@@ -48,14 +48,13 @@
 //! [`Failure`]: crate::load::Failure
 
 use std::collections::BTreeMap;
-use std::env::consts;
 use std::error::Error;
-use std::thread;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use super::batches::ReportedBatch;
+pub use super::environment::Environment;
 use super::histogram;
 pub use super::settings::ReportedSettings;
 use super::settings::rfc3339;
@@ -72,7 +71,6 @@ use crate::load::measure::measurement::{Measurement, Results, TargetRate};
 use crate::load::measure::metrics::Metrics;
 pub use crate::load::measure::summary::{GeneratorSummary, Summary};
 pub use crate::load::measure::usage::ServerUsage;
-use crate::net::BACK_END;
 
 /// The version of the schema. Version 2 counts failures of connections in `connections`, apart from `errors`.
 pub const SCHEMA: u32 = 2;
@@ -119,23 +117,6 @@ pub struct Report {
     /// HdrHistogram's V2 encoding with DEFLATE. If some of the samples are only lower bounds, `response_lower_bounds` is
     /// the histogram of those alone, and the like for the others.
     pub histograms: BTreeMap<String, String>,
-}
-
-/// The machine and the build that generated a load.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Environment {
-    /// The version of mio-echo.
-    pub version: String,
-    /// The operating system: `linux`, `macos`, `windows`, ...
-    pub system: String,
-    /// The version of the kernel; null if the system does not tell.
-    pub kernel: Option<String>,
-    /// The processor architecture: `x86_64`, `aarch64`, ...
-    pub architecture: String,
-    /// The number of CPUs that the process may use; null if the system does not tell.
-    pub cpus: Option<usize>,
-    /// The system interface by which this build waits for sockets: `epoll`, `kqueue`, `poll` or `IOCP`.
-    pub back_end: String,
 }
 
 impl Report {
@@ -226,20 +207,6 @@ impl Report {
     pub fn to_json(&self) -> String {
         let json = serde_json::to_string_pretty(self);
         json.expect("every name is text") + "\n"
-    }
-}
-
-impl Environment {
-    /// Returns the environment of this process.
-    pub fn current() -> Self {
-        Self {
-            version: env!("CARGO_PKG_VERSION").into(),
-            system: consts::OS.into(),
-            kernel: sysinfo::System::kernel_version(),
-            architecture: consts::ARCH.into(),
-            cpus: thread::available_parallelism().ok().map(usize::from),
-            back_end: BACK_END.into(),
-        }
     }
 }
 

@@ -156,8 +156,10 @@ fn names(failures: &Failures) -> String {
 fn system(environment: &Environment) -> String {
     let kernel = environment.kernel.as_deref().unwrap_or(NO_FIGURE);
     let cpus = environment.cpus.map(|cpus| cpus as f64);
+    let model = environment.cpu_model.as_deref().unwrap_or(NO_FIGURE);
+    let governor = environment.governor.as_deref().unwrap_or(NO_FIGURE);
     format!(
-        "system: {} {kernel}, {}, CPUs {}; mio-echo {} on {}",
+        "system: {} {kernel}, {}, CPUs {} ({model}, governor {governor}); mio-echo {} on {}",
         environment.system,
         environment.architecture,
         number(cpus, 0),
@@ -298,6 +300,8 @@ mod tests {
             kernel: Some("6.1.0".into()),
             architecture: "x86_64".into(),
             cpus: Some(2),
+            cpu_model: Some("AMD EPYC".into()),
+            governor: Some("performance".into()),
             back_end: "epoll".into(),
         };
         report
@@ -316,9 +320,9 @@ wait       2000    0.0    0.0    0.0      -       -    0.0    0.0
 service    2000  199.0  279.0  297.2      -       -  299.0  199.5
 send lag   2000    1.0    1.0    1.0      -       -    1.0    1.0
 connect       2      -      -      -      -       -   70.0   60.0
-system: linux 6.1.0, x86_64, CPUs 2; mio-echo 1.2.3 on epoll
+system: linux 6.1.0, x86_64, CPUs 2 (AMD EPYC, governor performance); mio-echo 1.2.3 on epoll
 errors: none  corrupted 0  unanswered 0  unsent 0  reconnects 0  connections 2 of 2
-generator: 20 % busy, 10 % spinning, 100.0 us CPU a message
+generator: 20 % busy, 10 % spinning, 50.0 us CPU a message
 machine: others used 0.0 of 2 cores, waits for a CPU: generator 0.1 %
 limited by: neither; generator delay before reading: p99 2.0 us (included in service)
 VALID
@@ -359,7 +363,9 @@ Transfer/sec: 0.13 MB
             Objective::Errors(0.1),
         ]);
         let mut report = in_known_environment(Report::new(&results, Some(&slo)));
-        (report.environment.kernel, report.environment.cpus) = (None, None);
+        let environment = &mut report.environment;
+        (environment.kernel, environment.cpus) = (None, None);
+        (environment.cpu_model, environment.governor) = (None, None);
         let text = text(&report);
         let lines: Vec<_> = text.lines().skip(2).collect();
         assert_eq!(
@@ -370,9 +376,9 @@ Transfer/sec: 0.13 MB
                 "service    2000  199.0  279.0    297.2      -       -    299.0      199.5",
                 "send lag   2000    1.0    1.0      1.0      -       -      1.0        1.0",
                 "connect       2      -      -        -      -       -     70.0       60.0",
-                "system: linux -, x86_64, CPUs -; mio-echo 1.2.3 on epoll",
+                "system: linux -, x86_64, CPUs - (-, governor -); mio-echo 1.2.3 on epoll",
                 "errors: reset 2, timeout 1  corrupted 1  unanswered 10  unsent 11  reconnects 3  connections 1 of 2 (refused 4, closed 7)",
-                "generator: 20 % busy, 10 % spinning, 100.0 us CPU a message",
+                "generator: 20 % busy, 10 % spinning, 50.0 us CPU a message",
                 "server: 25 % of a core, 3.5 MB resident memory, - B per connection",
                 "machine: others used 0.0 of 2 cores, waits for a CPU: generator 0.1 %",
                 "achieved: 100.0 % of 2000 messages/s; generator delay before reading: p99 2.0 us (included in service)",

@@ -129,7 +129,9 @@ fn the_json_has_exactly_the_documented_names() {
         [
             "architecture",
             "back_end",
+            "cpu_model",
             "cpus",
+            "governor",
             "kernel",
             "system",
             "version"
@@ -166,7 +168,8 @@ fn the_json_has_exactly_the_documented_names() {
             "elapsed_s",
             "polling_s",
             "spinning",
-            "spinning_s"
+            "spinning_s",
+            "spinning_us_per_message"
         ]
     );
     assert_eq!(
