@@ -56,6 +56,7 @@ pub use measure::measurement::{AchievedRate, Measurement, Results, TargetRate};
 pub use measure::metrics::{Corruption, Counts, Metrics};
 pub use measure::percentile::Percentile;
 pub use measure::recorder;
+pub use measure::uncertainty::{ConfidenceInterval, NoInterval, PerFigure, confidence_intervals};
 pub use measure::usage::ServerUsage;
 pub use plan::schedule::Schedule;
 pub use plan::settings::{

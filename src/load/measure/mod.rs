@@ -12,6 +12,8 @@ pub mod message;
 pub mod metrics;
 pub mod percentile;
 pub mod recorder;
+pub mod series;
 pub mod summary;
 pub mod thread_times;
+pub mod uncertainty;
 pub mod usage;

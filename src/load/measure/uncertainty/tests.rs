@@ -1,0 +1,232 @@
+//! The intervals of simulated runs, against the true figures of the process that was simulated.
+//!
+//! A stream is a closed loop of one connection: the next message is sent when the reply to the last one has arrived.
+
+use std::env;
+use std::f64::consts::TAU;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use fastrand::Rng;
+use hdrhistogram::Histogram;
+
+use super::*;
+use crate::load::measure::latency_histogram::{DIGITS, LatencyHistogram};
+
+/// The number of streams of a process. The environment variable sets another number, for a closer look.
+const STREAMS: u64 = 400;
+const STREAMS_VARIABLE: &str = "MIO_ECHO_TEST_STREAMS";
+
+/// The number of samples of a stream: more than the 20,000 that p99 needs, as the number is random. The environment
+/// variable sets another number.
+const SAMPLES: u64 = 22_000;
+const SAMPLES_VARIABLE: &str = "MIO_ECHO_TEST_SAMPLES";
+
+const BATCHES: u32 = 64;
+
+/// The mean response time in microseconds. The histograms hold microseconds: they have the same digits and are smaller.
+const MEAN: f64 = 1_000.0;
+
+/// The longest response time that the histograms distinguish: longer than every p99 here.
+const LONGEST: u64 = 4_095;
+
+/// The share of intervals that have to contain the true figure. 400 streams of 95 % lie inside with a probability of
+/// 99.9 %.
+const COVERED: RangeInclusive<f64> = 0.91..=0.98;
+
+/// A figure that has an interval in a smaller share of the streams counts as null: the share that is covered would be
+/// left to chance.
+const NULL: f64 = 0.05;
+
+/// The quantiles of the normal distribution for p50, p90 and p99.
+const NORMAL_QUANTILES: [f64; 3] = [0.0, 1.281_551_565_545, 2.326_347_874_041];
+
+/// The spread of the response times around their median: the standard deviation of the logarithm.
+const SPREAD: f64 = 0.3;
+
+/// Draws the next response time in microseconds.
+type Times = Box<dyn FnMut(&mut Rng) -> f64>;
+
+/// A process that yields response times in microseconds.
+struct Process {
+    /// Starts a stream.
+    start: Box<dyn Fn(&mut Rng) -> Times>,
+    /// Messages per second, p50, p90 and p99, which are exact.
+    truth: [f64; 4],
+}
+
+/// How many streams have an interval, and how many of those contain the true figure.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    intervals: u64,
+    covered: u64,
+}
+
+/// Draws a number of the standard normal distribution.
+fn normal(random: &mut Rng) -> f64 {
+    (-2.0 * (1.0 - random.f64()).ln()).sqrt() * (TAU * random.f64()).cos()
+}
+
+/// Returns a log-normal time with the mean [`MEAN`].
+fn log_normal(normal: f64) -> f64 {
+    MEAN * (SPREAD * normal - SPREAD * SPREAD / 2.0).exp()
+}
+
+/// Returns log-normal times that depend on each other: `memory` of a deviation is left after one message.
+fn autoregressive(memory: f64) -> Process {
+    let start = move |random: &mut Rng| -> Times {
+        let mut state = normal(random);
+        Box::new(move |random| {
+            state = memory * state + (1.0 - memory * memory).sqrt() * normal(random);
+            log_normal(state)
+        })
+    };
+    let [p50, p90, p99] = NORMAL_QUANTILES.map(log_normal);
+    Process {
+        start: Box::new(start),
+        truth: [1e6 / MEAN, p50, p90, p99],
+    }
+}
+
+fn variable(name: &str, default: u64) -> u64 {
+    let value = env::var(name).ok();
+    value.map_or(default, |value| value.parse().expect("a number"))
+}
+
+/// Returns the batches before the first message.
+fn empty_batches(length: Duration) -> Vec<Batch> {
+    let response = LatencyHistogram {
+        histogram: Histogram::new_with_bounds(1, LONGEST, DIGITS).expect("valid bounds"),
+        max: 0,
+        overflow: 0,
+        lower_bounds: None,
+    };
+    let batch = |number| Batch {
+        start: length * number,
+        length,
+        messages: 0,
+        response: response.clone(),
+    };
+    (0..BATCHES).map(batch).collect()
+}
+
+/// Returns the batches of a window that ends while a message is on its way.
+fn stream(process: &Process, seed: u64) -> Vec<Batch> {
+    let random = &mut Rng::with_seed(seed);
+    let mut next = (process.start)(random);
+    let samples = variable(SAMPLES_VARIABLE, SAMPLES);
+    let length = samples as f64 / process.truth[0] / f64::from(BATCHES);
+    let mut batches = empty_batches(Duration::from_secs_f64(length));
+    let mut now = 0.0;
+    loop {
+        let time = next(random);
+        now += time / 1e6;
+        let Some(batch) = batches.get_mut((now / length) as usize) else {
+            return batches;
+        };
+        batch.messages += 1;
+        batch.response.record(time.round() as u64);
+    }
+}
+
+fn figures<T>(figures: PerFigure<T>) -> [T; 4] {
+    [
+        figures.messages_per_sec,
+        figures.p50,
+        figures.p90,
+        figures.p99,
+    ]
+}
+
+fn tally(process: &Process) -> [Tally; 4] {
+    let mut tallies = [Tally::default(); 4];
+    for seed in 0..variable(STREAMS_VARIABLE, STREAMS) {
+        let intervals = figures(confidence_intervals(&stream(process, seed)));
+        for ((tally, interval), truth) in tallies.iter_mut().zip(intervals).zip(process.truth) {
+            if let Ok(interval) = interval {
+                tally.intervals += 1;
+                let covers = (interval.low..=interval.high).contains(&truth);
+                tally.covered += u64::from(covers);
+            }
+        }
+    }
+    tallies
+}
+
+/// Checks that each figure has no interval, or one that covers the true figure as often as promised.
+#[track_caller]
+fn check(mut process: Process) {
+    // The histograms hold microseconds, and the intervals have the unit of a thousandth.
+    process
+        .truth
+        .iter_mut()
+        .skip(1)
+        .for_each(|time| *time /= 1e3);
+    let tallies = tally(&process);
+    let streams = variable(STREAMS_VARIABLE, STREAMS) as f64;
+    for (name, tally) in ["messages/s", "p50", "p90", "p99"].into_iter().zip(tallies) {
+        let share = tally.intervals as f64 / streams;
+        let covered = tally.covered as f64 / tally.intervals as f64;
+        println!("{name}: {share:.3} of the streams have an interval, {covered:.3} of them cover");
+        assert!(
+            share < NULL || COVERED.contains(&covered),
+            "{name}: {tally:?}"
+        );
+    }
+}
+
+#[test]
+fn intervals_of_independent_times_cover_the_truth() {
+    check(autoregressive(0.0));
+}
+
+#[test]
+fn intervals_of_times_that_depend_on_the_last_one_cover_the_truth() {
+    check(autoregressive(0.5));
+}
+
+#[test]
+fn intervals_of_times_that_depend_on_the_last_ten_cover_the_truth() {
+    check(autoregressive(0.9));
+}
+
+#[test]
+fn intervals_of_times_that_depend_on_the_last_thousand_cover_the_truth_or_are_null() {
+    check(autoregressive(0.999));
+}
+
+#[test]
+fn intervals_of_a_heavy_tail_cover_the_truth() {
+    // A Pareto distribution whose variance is finite, and whose third moment is not.
+    const TAIL: f64 = 3.0;
+    const SHORTEST: f64 = MEAN * (TAIL - 1.0) / TAIL;
+    let quantile = |above: f64| SHORTEST * above.powf(-1.0 / TAIL);
+    let start =
+        move |_: &mut Rng| -> Times { Box::new(move |random| quantile(1.0 - random.f64())) };
+    check(Process {
+        start: Box::new(start),
+        truth: [1e6 / MEAN, quantile(0.5), quantile(0.1), quantile(0.01)],
+    });
+}
+
+#[test]
+fn intervals_of_a_server_with_two_states_cover_the_truth() {
+    // The server stays in each state for 200 ms on average. Slow responses take twice as long as fast ones.
+    const DWELL: f64 = 200_000.0;
+    const FAST_FACTOR: f64 = 0.75;
+    const SLOW_FACTOR: f64 = 1.5;
+    let start = |random: &mut Rng| -> Times {
+        let mut is_fast = random.bool();
+        Box::new(move |random| {
+            let factor = if is_fast { FAST_FACTOR } else { SLOW_FACTOR };
+            is_fast ^= random.f64() < factor * MEAN / DWELL;
+            factor * log_normal(normal(random))
+        })
+    };
+    check(Process {
+        start: Box::new(start),
+        // Two of three messages find the server fast. The quantile q is the solution t of
+        // 2/3 F(t / 0.75) + 1/3 F(t / 1.5) = q, where F is the log-normal distribution.
+        truth: [1e6 / MEAN, 860.075, 1_684.719, 2_521.428],
+    });
+}
