@@ -46,6 +46,7 @@ pub use drive::signal_waiter::SignalWaiter;
 pub use judge::outcome::Outcome;
 pub use judge::reason::{Reason, ReasonCode};
 pub use judge::slo::{Objective, ObjectiveResult, Slo};
+pub use judge::stationarity::{SteadyFigure, not_stationary};
 pub use judge::verdict::{LimitedBy, Verdict};
 pub use measure::batch::Batch;
 pub use measure::failure::{Failure, Failures};

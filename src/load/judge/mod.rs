@@ -5,5 +5,6 @@ pub mod interference;
 pub mod outcome;
 pub mod reason;
 pub mod slo;
+pub mod stationarity;
 pub mod throughput;
 pub mod verdict;

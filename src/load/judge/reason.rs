@@ -33,6 +33,8 @@ pub enum ReasonCode {
     StolenTime,
     /// The limits of cgroups kept threads from running.
     Throttled,
+    /// The figures of the two halves of the window differ.
+    NotStationary,
     /// There are too few responses for a p99. A sum of reports may have enough.
     TooFewSamples,
     /// Reports of some shards are missing in a sum.

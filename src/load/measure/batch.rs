@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::interval::Interval;
 use super::latency_histogram::LatencyHistogram;
+use super::percentile::Percentile;
+use super::series::WeightedValue;
 
 /// The largest difference between the starts or lengths of batches that count as the same batch.
 const ALIGNMENT: Duration = Duration::from_millis(1);
@@ -30,10 +32,41 @@ impl Batch {
         self.response += &next.response;
     }
 
-    /// Returns messages per second; `None` if no time passed.
-    pub fn messages_per_sec(&self) -> Option<f64> {
+    /// Returns the sum of batches that follow each other; `None` if there are none.
+    pub fn join(batches: &[Self]) -> Option<Self> {
+        let (first, others) = batches.split_first()?;
+        let mut sum = first.clone();
+        others.iter().for_each(|next| sum.append(next));
+        Some(sum)
+    }
+
+    /// Returns messages per second, with the seconds as weight. The value is 0 if no time passed.
+    pub fn messages_per_sec(&self) -> WeightedValue {
         let seconds = self.length.as_secs_f64();
-        (seconds > 0.0).then(|| self.messages as f64 / seconds)
+        let value = match seconds > 0.0 {
+            true => self.messages as f64 / seconds,
+            false => 0.0,
+        };
+        WeightedValue {
+            value,
+            weight: seconds,
+        }
+    }
+
+    /// Returns a percentile of the response in nanoseconds, with the number of samples as weight. The value is 0 if
+    /// there is no sample.
+    pub fn percentile(&self, percentile: Percentile) -> WeightedValue {
+        let known = self.response.known();
+        let value = self.response.percentile(percentile, &known);
+        WeightedValue {
+            value: value.unwrap_or_default() as f64,
+            weight: self.samples(),
+        }
+    }
+
+    /// Returns the number of response times.
+    pub fn samples(&self) -> f64 {
+        self.response.histogram.len() as f64
     }
 
     /// Adds the batches of two shards one by one. Returns an empty list if the shards have different batches.

@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
     /// Returns `None` if there are too few batches.
     fn of(batches: &'a [Batch]) -> Option<Self> {
         let sections = sections(batches)?;
-        let whole = join(&sections)?;
+        let whole = Batch::join(&sections)?;
         Some(Self {
             whole,
             sections,
@@ -146,37 +146,35 @@ impl<'a> Run<'a> {
     }
 
     fn interval_of_rate(&self) -> Result<ConfidenceInterval, NoInterval> {
-        let too_few = NoInterval::TooFewSamples;
-        if (self.whole.messages as f64) < SECTIONS as f64 * SAMPLES_ABOVE {
-            return Err(too_few);
+        let messages = self.whole.messages as f64 / SECTIONS as f64;
+        match messages < SAMPLES_ABOVE {
+            true => Err(NoInterval::TooFewSamples),
+            false => self.interval(Batch::messages_per_sec),
         }
-        let centre = self.whole.messages_per_sec().ok_or(too_few)?;
-        let rate = |batch: &Batch| WeightedValue {
-            value: batch.messages_per_sec().unwrap_or_default(),
-            weight: batch.length.as_secs_f64(),
-        };
-        self.interval_around(centre, rate)
     }
 
     fn interval_of(&self, percentile: Percentile) -> Result<ConfidenceInterval, NoInterval> {
-        let is_lower_bound = |batch: &Batch| {
-            let times = &batch.response;
-            !percentile.is_known(times.histogram.len(), times.lower_bounds())
-        };
-        let samples_above = (1.0 - percentile.quantile()) * count(&self.whole) / SECTIONS as f64;
-        let has_no_sample = |section: &Batch| section.response.histogram.is_empty();
-        // 1 - 0.99 is rounded.
+        let samples_above = (1.0 - percentile.quantile()) * self.whole.samples() / SECTIONS as f64;
+        let has_no_sample = |section: &Batch| section.samples() == 0.0;
+        // The difference allows for the rounding of 1 - 0.99.
         if samples_above + 1e-9 < SAMPLES_ABOVE || self.sections.iter().any(has_no_sample) {
             return Err(NoInterval::TooFewSamples);
         }
+        let is_lower_bound = |part: &Batch| {
+            let response = &part.response;
+            !percentile.is_known(response.histogram.len(), response.lower_bounds())
+        };
         if is_lower_bound(&self.whole) || self.sections.iter().any(is_lower_bound) {
             return Err(NoInterval::LowerBound);
         }
-        let time = |batch: &Batch| WeightedValue {
-            value: nanoseconds(batch, percentile) as f64 / 1e3,
-            weight: count(batch),
+        let microseconds = |part: &Batch| {
+            let nanoseconds = part.percentile(percentile);
+            WeightedValue {
+                value: nanoseconds.value / 1e3,
+                ..nanoseconds
+            }
         };
-        let interval = self.interval_around(time(&self.whole).value, time)?;
+        let interval = self.interval(microseconds)?;
         let burst = burst_length(&self.whole, self.batches, percentile);
         match samples_above / burst < INDEPENDENT_SAMPLES_ABOVE {
             true => Err(NoInterval::DependentSamples),
@@ -184,10 +182,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Returns the interval around `centre`. `figure` computes the same figure of a part of the run.
-    fn interval_around(
+    /// Returns the interval of the figure that `figure` computes of a part of the run.
+    fn interval(
         &self,
-        centre: f64,
         figure: impl Fn(&Batch) -> WeightedValue,
     ) -> Result<ConfidenceInterval, NoInterval> {
         let series = |parts: &[Batch]| parts.iter().map(&figure).collect::<Vec<_>>();
@@ -195,6 +192,7 @@ impl<'a> Run<'a> {
         if lag1_correlation(&sections) > DEPENDENT || lag1_correlation(&batches) > DEPENDENT {
             return Err(NoInterval::DependentBatches);
         }
+        let centre = figure(&self.whole).value;
         let half = StudentsT::ppf(UPPER, (SECTIONS - 1) as f64) * standard_error(centre, &sections);
         Ok(ConfidenceInterval {
             low: (centre - half).max(0.0),
@@ -212,16 +210,8 @@ fn sections(batches: &[Batch]) -> Option<Vec<Batch>> {
         (middle.as_secs_f64() / length * SECTIONS as f64) as usize
     };
     let grouped = batches.chunk_by(|a, b| section_of(a) == section_of(b));
-    let sections: Vec<_> = grouped.filter_map(join).collect();
+    let sections: Vec<_> = grouped.filter_map(Batch::join).collect();
     (sections.len() == SECTIONS).then_some(sections)
-}
-
-/// Returns the sum of batches that follow each other; `None` if there are none.
-fn join(batches: &[Batch]) -> Option<Batch> {
-    let (first, others) = batches.split_first()?;
-    let mut sum = first.clone();
-    others.iter().for_each(|next| sum.append(next));
-    Some(sum)
 }
 
 /// Returns the standard error of `centre`, the figure of the whole run.
@@ -240,27 +230,17 @@ fn standard_error(centre: f64, sections: &[WeightedValue]) -> f64 {
 /// The number is the variance of the batches' counts of such samples, as a multiple of the variance of independent
 /// samples (the index of dispersion).
 fn burst_length(whole: &Batch, batches: &[Batch], percentile: Percentile) -> f64 {
-    let value = nanoseconds(whole, percentile);
+    let value = whole.percentile(percentile).value as u64;
     let share_above = |batch: &Batch| 1.0 - batch.response.histogram.quantile_below(value);
     let share = share_above(whole);
     // The excess of a batch, in standard deviations of independent samples, squared.
     let excess = |batch: &Batch| {
-        count(batch) * (share_above(batch) - share).powi(2) / (share * (1.0 - share))
+        batch.samples() * (share_above(batch) - share).powi(2) / (share * (1.0 - share))
     };
-    let with_samples = batches.iter().filter(|batch| count(batch) > 0.0);
+    let with_samples = batches.iter().filter(|batch| batch.samples() > 0.0);
     let dispersion = with_samples.map(excess).sum::<f64>() / (batches.len() - 1) as f64;
     // Not a number if no sample lies above, because many samples are equal.
     dispersion.max(1.0)
-}
-
-fn nanoseconds(batch: &Batch, percentile: Percentile) -> u64 {
-    let known = batch.response.known();
-    let value = batch.response.percentile(percentile, &known);
-    value.unwrap_or_default()
-}
-
-fn count(batch: &Batch) -> f64 {
-    batch.response.histogram.len() as f64
 }
 
 #[cfg(test)]
