@@ -28,6 +28,10 @@ pub const OUTPUT: &str = "Output";
 #[cfg(feature = "bench")]
 pub const LOAD: &str = "Load";
 
+/// The machine of a measurement.
+#[cfg(feature = "bench")]
+pub const MACHINE: &str = "Machine";
+
 /// One load that several processes make.
 #[cfg(feature = "bench")]
 pub const SHARDS: &str = "Load from several processes";

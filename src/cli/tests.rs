@@ -2,7 +2,7 @@ use std::ffi::OsString;
 use std::iter;
 use std::time::Duration;
 
-use clap::CommandFactory;
+use clap::{Arg, CommandFactory};
 use log::LevelFilter;
 use mio_echo::conn::Framing;
 use mio_echo::net::{BACK_END, Config, Listen, OffloadPolicy, WhenFull};
@@ -217,8 +217,9 @@ fn a_refused_value_is_one_line_with_option_value_and_what_is_allowed() {
             .into_iter()
             .map(move |option| (subcommand, option))
     });
+    let takes_any_text = |option: &Arg| is_path(option) || option.get_long() == Some("label");
     for (subcommand, option) in
-        options.filter(|(_, option)| option.get_action().takes_values() && !is_path(option))
+        options.filter(|(_, option)| option.get_action().takes_values() && !takes_any_text(option))
     {
         let long = option.get_long().unwrap();
         let line = refusal_of(subcommand, [format!("--{long}={BAD}").as_str()], &[]);

@@ -111,6 +111,8 @@ fn settings() -> RunSettings {
         framing: Framing::Raw,
         shard: None,
         start_at: None,
+        server_pid: None,
+        label: None,
     }
 }
 

@@ -20,6 +20,7 @@ mod faulty;
 mod failures;
 mod faulty_servers;
 mod load;
+mod machine;
 mod options;
 mod own_server;
 mod report;

@@ -14,7 +14,7 @@ use super::sources::{Sources, parse_sources};
 use super::start_time::parse_start_time;
 use super::values;
 use crate::cli::definition::{
-    BUFFERS, CONNECTIONS, LOAD, MESSAGES, OUTPUT, SHARDS, TIMEOUTS, allow_hyphen_values,
+    BUFFERS, CONNECTIONS, LOAD, MACHINE, MESSAGES, OUTPUT, SHARDS, TIMEOUTS, allow_hyphen_values,
 };
 use crate::cli::values::{count_in, one_of, parse_size, parse_size_or_zero};
 
@@ -140,6 +140,11 @@ pub struct BenchArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_start_time, help_heading = SHARDS)]
     pub start_at: Option<SystemTime>,
 
+    /// Process of the server, if it runs on this machine: its processor time and memory are reported, and it does not count
+    /// as others that disturb the measurement; default: unknown
+    #[arg(long, value_name = "PID", value_parser = count_in(1..=u32::MAX), help_heading = MACHINE)]
+    pub server_pid: Option<u32>,
+
     /// Time between two prints of figures while the measurement runs, 100ms or longer
     #[arg(short, long, value_name = "DUR", value_parser = values::parse_interval, default_value = "1s",
           help_heading = OUTPUT)]
@@ -148,6 +153,10 @@ pub struct BenchArgs {
     /// Write the response times of each interval to this file (HdrHistogram log 1.2); default: no file
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub hlog: Option<PathBuf>,
+
+    /// Text that the report repeats, to tell reports apart; default: none
+    #[arg(long, value_name = "TEXT", help_heading = OUTPUT)]
+    pub label: Option<String>,
 
     #[command(flatten)]
     pub report: ReportOptions,

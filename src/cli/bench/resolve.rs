@@ -13,7 +13,7 @@ use super::outputs::resolve_outputs;
 use super::sources::Sources;
 use super::validate::validate;
 use super::values;
-use crate::cli::refusal::refusal;
+use crate::cli::refusal::{escape_control, refusal};
 
 /// The default of `--duration` if there is no `--count` either.
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
@@ -76,6 +76,8 @@ fn resolve_measurement(
         framing: args.framing,
         shard,
         start_at: args.start_at,
+        server_pid: args.server_pid,
+        label: args.label.as_deref().map(escape_control),
     };
     Ok(MeasureOptions {
         settings,

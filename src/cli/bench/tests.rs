@@ -49,6 +49,29 @@ fn parsed(arguments: &str) -> Result<Command, String> {
 }
 
 #[test]
+fn a_process_is_named_only_for_a_server_that_runs_already() {
+    assert_eq!(settings("--server-pid 17 host:7").server_pid, Some(17));
+    let refusal = refused("--server-pid 17");
+    assert!(refusal.contains("with HOST:PORT only"), "{refusal}");
+    for pid in ["0", "-1", "4294967296", "init"] {
+        refused(&format!("--server-pid {pid} host:7"));
+    }
+}
+
+#[test]
+fn a_label_is_one_line() {
+    assert_eq!(settings("--label old").label.as_deref(), Some("old"));
+    let typed = ["mio-echo", "bench", "--label", "a b\n\u{1b}[2J"];
+    match parse(typed.map(OsString::from), |_| None) {
+        Ok(Command::Bench(BenchCommand::Measure(measure))) => {
+            let label = measure.settings.label;
+            assert_eq!(label.as_deref(), Some(r"a b\n\u{1b}[2J"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn the_defaults_are_those_of_the_contract() {
     let MeasureOptions {
         settings,
@@ -81,6 +104,8 @@ fn the_defaults_are_those_of_the_contract() {
         framing: Framing::Raw,
         shard: None,
         start_at: None,
+        server_pid: None,
+        label: None,
     };
     assert_eq!(format!("{settings:?}"), format!("{expected:?}"));
     assert_eq!((hlog, report.output, report.hgrm), (None, None, None));
@@ -147,6 +172,8 @@ fn every_option_sets_its_own_field() {
         framing: Framing::Line,
         shard: Some(Shard { index: 1, count: 2 }),
         start_at: None,
+        server_pid: None,
+        label: None,
     };
     assert_eq!(format!("{settings:?}"), format!("{expected:?}"));
     assert_eq!(hlog, Some("c".into()));

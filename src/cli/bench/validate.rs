@@ -50,5 +50,9 @@ pub fn validate(args: &BenchArgs, shard: Option<Shard>) -> Result<(), String> {
     let skipped = args.skip.filter(|bytes| *bytes > 0);
     let without_target = skipped.filter(|_| args.target.is_none());
     let expected = "expected with HOST:PORT only, because the child server sends no greeting";
-    refuse(without_target, "--skip", expected)
+    refuse(without_target, "--skip", expected)?;
+
+    let without_target = args.server_pid.filter(|_| args.target.is_none());
+    let expected = "expected with HOST:PORT only, because the process of the child server is known";
+    refuse(without_target, "--server-pid", expected)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::child_server::ChildServer;
 use super::error::RunError;
 use super::event::RunEvent;
-use crate::load::measure::machine::ServerProcess;
+use crate::load::measure::machine::{ServerProcess, tells_cpu_time};
 use crate::load::plan::settings::{Close, Load, RunSettings, Target};
 use crate::load::units::format_decimal;
 use crate::net::outbound::explain_attempts;
@@ -36,9 +36,10 @@ impl ReadyRun {
     /// Returns what is known of the process of the server.
     pub(super) fn server_process(&self) -> ServerProcess {
         let own = self.server.as_ref().map(ChildServer::pid);
+        let known = own.or(self.settings.server_pid);
         // A source address is an address of this machine.
         let is_local = || check_source(self.address.ip()).is_ok();
-        match own {
+        match known {
             Some(pid) => ServerProcess::Known(pid),
             None if is_local() => ServerProcess::Unknown,
             None => ServerProcess::Elsewhere,
@@ -78,6 +79,7 @@ pub fn prepare(
         }
         Target::Remote(target) => (None, choose_address(target, &settings)?),
     };
+    check_server_process(&settings)?;
     warn_of_port_shortage(&settings, on_event);
     Ok(ReadyRun {
         settings,
@@ -112,6 +114,16 @@ fn check_sources(settings: &RunSettings) -> Result<(), RunError> {
         })?;
     }
     Ok(())
+}
+
+/// Checks that the process of the server, if it is named, exists and can be measured.
+fn check_server_process(settings: &RunSettings) -> Result<(), RunError> {
+    match settings.server_pid.filter(|pid| !tells_cpu_time(*pid)) {
+        None => Ok(()),
+        Some(pid) => Err(RunError::Failed(format!(
+            "cannot measure the server: process {pid} does not exist, or the system does not tell its CPU time"
+        ))),
+    }
 }
 
 /// Returns the first address of `target` that accepts a connection. A lone address is not tried: if it refuses, the run

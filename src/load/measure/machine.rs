@@ -130,6 +130,11 @@ impl MachineMeter {
     }
 }
 
+/// Returns true if the process `pid` exists and the system tells its CPU time.
+pub fn tells_cpu_time(pid: u32) -> bool {
+    Reader::new(now()).cpu(pid).is_some()
+}
+
 /// Records the threads of the process `pid`, and returns for how long they have waited for a CPU.
 fn wait(log: &mut ThreadLog, reader: &Reader, pid: u32) -> Option<Duration> {
     log.record(reader.threads(pid)?);

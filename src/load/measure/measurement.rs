@@ -49,7 +49,7 @@ pub struct Measurement {
     pub busiest: Option<f64>,
     /// The CPU time of the generator in the window; `None` if the system does not tell.
     pub generator_cpu: Option<Duration>,
-    /// The usage of the server that was started for the run; `None` if no server was started.
+    /// The usage of the server; `None` if its process is unknown.
     pub server: Option<ServerUsage>,
     /// The interference of the machine in the window.
     pub interference: Interference,

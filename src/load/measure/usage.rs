@@ -8,7 +8,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use super::interference::{Interference, MachineSample};
 use super::machine::{MachineMeter, ServerProcess};
 
-/// The usage of the server that was started for the run: `server` in the JSON report. A figure is null if the system
+/// The usage of the server that was started for the run, or whose process was named: `server` in the JSON report. A figure is null if the system
 /// does not tell it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerUsage {

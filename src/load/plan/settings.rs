@@ -58,6 +58,10 @@ pub struct RunSettings {
     pub shard: Option<Shard>,
     /// When the load starts. `None`: as soon as all connections were tried.
     pub start_at: Option<SystemTime>,
+    /// The process of a server that runs already, if it runs on this machine and its process is known.
+    pub server_pid: Option<u32>,
+    /// A text of the user that the report repeats. It has no control characters.
+    pub label: Option<String>,
 }
 
 /// The server to measure.

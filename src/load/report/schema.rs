@@ -104,7 +104,8 @@ pub struct Report {
     pub metrics: Summary,
     /// The time and CPU time that the generator spent.
     pub generator: GeneratorSummary,
-    /// The usage of the server that was started for the measurement; null if no server was started.
+    /// The usage of the server that was started for the measurement, or whose process was named; null if its process is
+    /// unknown. In a sum of reports, null if processes were named: several shards may have named the same one.
     pub server: Option<ServerUsage>,
     /// What the rest of the machine did to the measurement. Reports of earlier versions do not tell.
     #[serde(default)]
@@ -192,7 +193,7 @@ impl Report {
             batches: batches(self)?,
             busiest: None,
             generator_cpu: self.generator.cpu_s.map(seconds),
-            server: self.server,
+            server: self.server.filter(|_| self.config.server_pid.is_none()),
             interference: self.interference,
             interrupted: self.interrupted,
         })

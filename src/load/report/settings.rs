@@ -68,6 +68,10 @@ pub struct ReportedSettings {
     pub shard: Option<Shard>,
     /// The time at which the warm-up had to start, in RFC 3339; null if it started once all connections were up.
     pub start_at: Option<String>,
+    /// The process of the server that was named; null if none was.
+    pub server_pid: Option<u32>,
+    /// The text that was given to tell reports apart; null if none was.
+    pub label: Option<String>,
 }
 
 impl ReportedSettings {
@@ -107,6 +111,8 @@ impl ReportedSettings {
             framing: settings.framing.to_string(),
             shard: settings.shard,
             start_at: settings.start_at.map(rfc3339),
+            server_pid: settings.server_pid,
+            label: settings.label.clone(),
         }
     }
 
@@ -124,12 +130,15 @@ impl ReportedSettings {
         Some(format!("{setting} is {}, not {value}", other[setting]))
     }
 
-    /// Returns the settings of the whole load, without those that each shard has of its own.
+    /// Returns the settings of the whole load, without those that each shard has of its own and those that do not change
+    /// the load.
     fn without_shard(&self) -> Self {
         Self {
             shard: None,
             address: String::new(),
             sources: Vec::new(),
+            server_pid: None,
+            label: None,
             ..self.clone()
         }
     }

@@ -24,6 +24,8 @@ const SHOWN_SHARE: f64 = 0.005;
 pub fn text(report: &Report) -> String {
     let metrics = &report.metrics;
     let mut lines = vec![headline(report)];
+    let label = report.config.label.as_ref();
+    lines.extend(label.map(|label| format!("label: {label}")));
     lines.extend(table(metrics));
     lines.push(system(&report.environment));
     lines.push(errors(metrics));
