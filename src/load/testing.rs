@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::conn::Framing;
+use crate::load::measure::batch::Batch;
 use crate::load::measure::interference::Interference;
 use crate::load::measure::interval::{Interval, IntervalSummary};
 use crate::load::measure::measurement::{Measurement, Results, TargetRate};
@@ -61,7 +62,7 @@ fn results(settings: RunSettings) -> Results {
             target_rate: TargetRate::of(&settings),
             total: metrics(),
             intervals: vec![IntervalSummary::of(&interval())],
-            batches: vec![interval().into()],
+            batches: vec![Batch::new(interval(), Interference::default())],
             busiest: Some(0.2),
             generator_cpu: Some(Duration::from_millis(200)),
             server: None,

@@ -3,6 +3,7 @@
 use super::part_collector::CollectedPart;
 use super::part_sum::PartSum;
 use crate::load::measure::batch::Batch;
+use crate::load::measure::interference::Interference;
 use crate::load::plan::parts::{BATCHES, Parts};
 
 /// The batches of a run. A batch that does not fit makes all batches twice as long: neighbours are added.
@@ -28,19 +29,19 @@ impl Batches {
         }
     }
 
-    /// Adds the next part.
-    pub fn add(&mut self, part: &CollectedPart) {
+    /// Adds the next part. If a batch is complete, `interference` returns that of the batch.
+    pub fn add(&mut self, part: &CollectedPart, interference: impl FnOnce() -> Interference) {
         let parts = self.parts;
         if let Some(planned) = self.sum.add(part, |start| parts.batch_end(start)) {
-            self.push(planned.into());
+            self.push(Batch::new(planned, interference()));
         }
     }
 
-    /// Returns the batches in order. A last batch that is shorter than half of the one before is added to that one: it
+    /// Returns the batches in order. The interference is that of the last one. A last batch that is shorter than half of the one before is added to that one: it
     /// would vary more than the others.
-    pub fn finish(mut self) -> Vec<Batch> {
+    pub fn finish(mut self, interference: Interference) -> Vec<Batch> {
         if let Some(rest) = self.sum.take() {
-            self.push(rest.into());
+            self.push(Batch::new(rest, interference));
         }
         if let [.., before, last] = &mut self.batches[..]
             && last.length < before.length / 2
@@ -97,9 +98,9 @@ mod tests {
         part.counts.messages = 1;
         for end in (100..ms).step_by(100).chain([ms]) {
             part.end = end * MS;
-            batches.add(&part);
+            batches.add(&part, Interference::default);
         }
-        batches.finish()
+        batches.finish(Interference::default())
     }
 
     #[test]

@@ -319,7 +319,7 @@ impl<'a> Coordinator<'a> {
     fn take_complete_parts(&mut self) {
         while let Some(part) = self.collector.pop_complete(self.workers.count()) {
             self.totals.window = part.end;
-            self.batches.add(&part);
+            self.batches.add(&part, || self.usage.lap());
             if let Some(interval) = self.intervals.add(&part) {
                 self.report(interval);
             }
@@ -367,7 +367,7 @@ impl<'a> Coordinator<'a> {
         time.saturating_sub(start)
     }
 
-    fn results(self) -> Result<Results, RunError> {
+    fn results(mut self) -> Result<Results, RunError> {
         if self.setup.control.timeline.get().is_none() {
             let signal = self.signal.unwrap_or_default();
             return Err(RunError::Interrupted { signal });
@@ -385,7 +385,7 @@ impl<'a> Coordinator<'a> {
                 target_rate: TargetRate::of(&self.setup.settings),
                 total: self.totals.metrics,
                 intervals: self.totals.intervals,
-                batches: self.batches.finish(),
+                batches: self.batches.finish(self.usage.lap()),
                 busiest: self.totals.busiest,
                 generator_cpu: self.usage.generator_cpu(),
                 server: self.usage.server(self.totals.connections, window),

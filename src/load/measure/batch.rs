@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::interference::Interference;
 use super::interval::Interval;
 use super::latency_histogram::LatencyHistogram;
 use super::percentile::Percentile;
@@ -22,11 +23,26 @@ pub struct Batch {
     /// The response times of the messages that ended in the batch. The last batch includes the messages of the window
     /// that ended after it.
     pub response: LatencyHistogram,
+    /// What the rest of the machine did meanwhile.
+    pub interference: Interference,
 }
 
 impl Batch {
+    /// Returns the batch of an interval.
+    pub fn new(interval: Interval, interference: Interference) -> Self {
+        Self {
+            start: interval.start,
+            length: interval.length,
+            messages: interval.counts.messages,
+            response: interval.response,
+            interference,
+        }
+    }
+
     /// Extends the batch by `next`, which follows it.
     pub fn append(&mut self, next: &Self) {
+        let lengths = (self.length, next.length);
+        self.interference = self.interference.followed_by(next.interference, lengths);
         self.length += next.length;
         self.messages += next.messages;
         self.response += &next.response;
@@ -80,18 +96,8 @@ impl Batch {
         for (a, b) in a.iter_mut().zip(b) {
             a.messages += b.messages;
             a.response += &b.response;
+            a.interference = a.interference.sum(b.interference);
         }
         a
-    }
-}
-
-impl From<Interval> for Batch {
-    fn from(interval: Interval) -> Self {
-        Self {
-            start: interval.start,
-            length: interval.length,
-            messages: interval.counts.messages,
-            response: interval.response,
-        }
     }
 }

@@ -116,6 +116,19 @@ impl MachineSample {
 }
 
 impl Interference {
+    /// Returns the interference of two parts of a run that follow one another and have these `lengths`.
+    pub fn followed_by(self, next: Self, lengths: (Duration, Duration)) -> Self {
+        let mean = |of: fn(&Self) -> Option<f64>| mean([of(&self), of(&next)], lengths);
+        Self {
+            others_cores: mean(|part| part.others_cores),
+            stolen: mean(|part| part.stolen),
+            throttled: mean(|part| part.throttled),
+            generator_wait: mean(|part| part.generator_wait),
+            server_wait: mean(|part| part.server_wait),
+            ..self
+        }
+    }
+
     /// Returns the interference with two shards.
     pub fn sum(self, other: Self) -> Self {
         let waits = self.generator_wait.zip(other.generator_wait);
@@ -124,6 +137,13 @@ impl Interference {
             ..Self::default()
         }
     }
+}
+
+/// Returns the mean of two shares of times that follow one another.
+fn mean(shares: [Option<f64>; 2], lengths: (Duration, Duration)) -> Option<f64> {
+    let [a, b] = shares;
+    let (a_length, b_length) = (lengths.0.as_secs_f64(), lengths.1.as_secs_f64());
+    finite((a? * a_length + b? * b_length) / (a_length + b_length))
 }
 
 /// The CPU times between two samples, in seconds.

@@ -85,7 +85,6 @@ impl UsageMeter {
     }
 
     /// Returns the interference since the previous lap or the start of the window.
-    #[expect(dead_code, reason = "the parts of the window will use it")]
     pub fn lap(&mut self) -> Interference {
         self.machine.lap()
     }

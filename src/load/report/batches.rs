@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::histogram;
 use crate::load::measure::batch::Batch;
+use crate::load::measure::interference::Interference;
 use crate::load::measure::latency_histogram::LatencyHistogram;
 
 /// A batch: one of at most 64 parts of the window, from which the uncertainty of the figures is computed.
@@ -22,6 +23,9 @@ pub struct ReportedBatch {
     pub response: String,
     /// The histogram of those response times that are only lower bounds; null if there are none.
     pub response_lower_bounds: Option<String>,
+    /// What the rest of the machine did meanwhile. The system counts CPU time in ticks, so the figures of a short batch are
+    /// coarse.
+    pub interference: Interference,
 }
 
 impl ReportedBatch {
@@ -34,6 +38,7 @@ impl ReportedBatch {
             messages: batch.messages,
             response: histogram::encode(&batch.response.histogram),
             response_lower_bounds: lower_bounds.map(histogram::encode),
+            interference: batch.interference,
         }
     }
 
@@ -49,6 +54,7 @@ impl ReportedBatch {
             start: Duration::try_from_secs_f64(self.start_s)?,
             length: Duration::try_from_secs_f64(self.seconds)?,
             messages: self.messages,
+            interference: self.interference,
             response: LatencyHistogram {
                 max: histogram.max(),
                 overflow: 0,

@@ -106,6 +106,7 @@ fn empty_batches(length: Duration) -> Vec<Batch> {
         length,
         messages: 0,
         response: response.clone(),
+        ..Batch::default()
     };
     (0..BATCHES).map(batch).collect()
 }
