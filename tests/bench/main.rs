@@ -30,6 +30,8 @@ mod shards;
 mod signals;
 #[cfg(unix)]
 mod stalled_readers;
+#[cfg(unix)]
+mod stalls;
 #[cfg(target_os = "linux")]
 mod streams;
 mod verification;

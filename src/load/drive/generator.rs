@@ -92,7 +92,8 @@ impl Generator {
             false => {
                 let deadline = spin_from
                     .min(self.clients.next_timer())
-                    .min(self.phases.deadline(self.clients.is_complete()));
+                    .min(self.phases.deadline(self.clients.is_complete()))
+                    .min(self.clients.runner.recorder.go_on_by());
                 timeout_until(deadline, from)
             }
         };

@@ -1,6 +1,6 @@
 //! The metrics that a worker fills in turn.
 //!
-//! A worker has two [`Metrics`] of 1.7 MB each: one that it fills, and one that the coordinator adds up and returns. It has
+//! A worker has two [`Metrics`] of 2 MB each: one that it fills, and one that the coordinator adds up and returns. It has
 //! two [`BatchMetrics`] of 0.3 MB in the same way. If the coordinator has not returned one in time, a part of the window is
 //! merged into the next one. The memory of a run is therefore bounded by the number of threads, however short the parts are
 //! and however slow the coordinator is.

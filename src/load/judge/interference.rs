@@ -23,6 +23,10 @@ const STOLEN: f64 = 0.02;
 /// more than this share of the time makes the p99.
 const THROTTLED: f64 = 0.01;
 
+/// The share of the window for which the loops of the generator may be stalled. The messages of that time are late, so more
+/// than this share of the time makes the p99.
+const STALLED: f64 = 0.01;
+
 /// Returns a reason if others used CPUs that the generator or the server waited for.
 ///
 /// Waits alone are no reason, because the generator and the server wait for each other. A server in an unknown process
@@ -59,6 +63,16 @@ pub fn throttled(measurement: &Measurement) -> Option<Reason> {
     Reason::when(throttled > THROTTLED, ReasonCode::Throttled, || {
         let percent = throttled * 100.0;
         format!("cgroup limits throttled threads for {percent:.0} % of the time")
+    })
+}
+
+/// Returns a reason if the generator itself stood still: it was stopped, waited for a CPU, or the machine was frozen.
+pub fn stalled(measurement: &Measurement) -> Option<Reason> {
+    let stalled = measurement.total.stalled as f64 / 1e9;
+    let window = measurement.window.as_secs_f64();
+    let is_long = stalled > STALLED * window;
+    Reason::when(is_long, ReasonCode::Stalled, || {
+        format!("the generator was stalled for {stalled:.2} s of {window:.1} s (stalls over 10 ms)")
     })
 }
 
@@ -236,5 +250,17 @@ mod tests {
         assert_eq!(shared_processors(&Interference::default()), None);
         let sum = hint(|i| (i.others_cores, i.generator_wait) = (None, Some(0.9)));
         assert_eq!(sum, None, "a sum of reports tells no more");
+    }
+
+    #[test]
+    fn stalls_over_1_percent_of_the_window_are_a_reason() {
+        let reasons = |stalled| {
+            let mut measurement = closed_loop().measurement;
+            measurement.total.stalled = stalled;
+            Verdict::of(&measurement).reasons
+        };
+        assert_eq!(reasons(10_000_000), [""; 0]);
+        let text = "the generator was stalled for 0.02 s of 1.0 s (stalls over 10 ms)";
+        assert_eq!(reasons(20_000_000), [text]);
     }
 }

@@ -23,6 +23,8 @@ pub enum ReasonCode {
     Overload,
     /// An open loop stayed below its rate.
     BelowRate,
+    /// The generator was stopped, or waited for a CPU, for too long.
+    Stalled,
     /// Some connections were missing.
     MissingConnections,
     /// The figures contradict Little's law.

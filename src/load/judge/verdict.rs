@@ -7,7 +7,7 @@ use std::{fmt, iter};
 
 use serde::{Deserialize, Serialize};
 
-use super::interference::{busy_machine, stolen_time, throttled};
+use super::interference::{busy_machine, stalled, stolen_time, throttled};
 use super::reason::{Reason, ReasonCode};
 use super::throughput::below_rate;
 use crate::load::measure::latency_histogram::LatencyHistogram;
@@ -70,6 +70,7 @@ impl Verdict {
             busy_machine,
             stolen_time,
             throttled,
+            stalled,
             littles_law,
             too_few_samples,
         ];

@@ -25,6 +25,8 @@ pub struct Metrics {
     pub connect: LatencyHistogram,
     /// From the poll's return to the read of the connection. The generator causes this delay; `service` includes it.
     pub turn: LatencyHistogram,
+    /// How much later than asked the loops of the workers went on, at least every 20 ms.
+    pub stalls: LatencyHistogram,
     /// The counts.
     pub counts: Counts,
     /// The number of unanswered messages, integrated over the window, in messages times nanoseconds.
@@ -33,6 +35,8 @@ pub struct Metrics {
     pub polling: u64,
     /// The nanoseconds that the workers spent polling without waiting, because a send was due soon.
     pub spinning: u64,
+    /// The nanoseconds of all stalls that are longer than 10 ms, added over all workers.
+    pub stalled: u64,
     /// The nanoseconds that passed, added over all workers. A worker that neither polls nor spins is busy.
     pub elapsed: u64,
 }
@@ -90,7 +94,7 @@ pub struct Corruption {
 
 impl Metrics {
     /// Returns the histograms with their names in reports and files.
-    pub fn histograms(&self) -> [(&'static str, &LatencyHistogram); 6] {
+    pub fn histograms(&self) -> [(&'static str, &LatencyHistogram); 7] {
         [
             ("response", &self.response),
             ("wait", &self.wait),
@@ -98,6 +102,7 @@ impl Metrics {
             ("send_lag", &self.send_lag),
             ("connect", &self.connect),
             ("turn", &self.turn),
+            ("stalls", &self.stalls),
         ]
     }
 
@@ -111,6 +116,7 @@ impl Metrics {
             (&mut self.send_lag, &mut empty.send_lag),
             (&mut self.connect, &mut empty.connect),
             (&mut self.turn, &mut empty.turn),
+            (&mut self.stalls, &mut empty.stalls),
         ] {
             std::mem::swap(mine, kept);
             kept.reset();
@@ -153,10 +159,12 @@ impl AddAssign<&Metrics> for Metrics {
         self.send_lag += &other.send_lag;
         self.connect += &other.connect;
         self.turn += &other.turn;
+        self.stalls += &other.stalls;
         self.counts += &other.counts;
         self.in_flight += other.in_flight;
         self.polling += other.polling;
         self.spinning += other.spinning;
+        self.stalled += other.stalled;
         self.elapsed += other.elapsed;
     }
 }

@@ -9,7 +9,15 @@ use super::failure::Failure;
 use super::message::{Message, Observer, Outcome, Stage, Timestamps};
 use super::metrics::{BatchMetrics, Corruption, Metrics, busy};
 use crate::net::platform;
-use crate::net::timers::NEVER;
+use crate::net::timers::{NEVER, nanoseconds};
+
+/// The longest time for which a loop waits: 20 ms. A loop that goes on later than that was stalled. HdrHistogram's jHiccup
+/// finds the stalls of a machine in the same way. Stalls that are shorter than the poll's inexactness are not seen.
+const LONGEST_WAIT: u64 = 20_000_000;
+
+/// A stall that is longer than this, 10 ms, counts towards the time for which the generator was stalled. Shorter waits
+/// for a CPU are part of everyday life on a system with several processes.
+const LONG_STALL: u64 = 10_000_000;
 
 /// The recorder of one worker.
 #[derive(Debug, Default)]
@@ -38,6 +46,8 @@ pub struct Recorder {
     integrated_until: u64,
     /// When the poll returned in this turn.
     turn_start: u64,
+    /// When the loop has to go on, at the latest.
+    go_on_by: u64,
     /// When the latest message ended, and the latest counted message.
     last_end: u64,
     last_counted_end: u64,
@@ -60,6 +70,7 @@ impl Recorder {
             interval_start: now,
             integrated_until: now,
             turn_start: now,
+            go_on_by: now + LONGEST_WAIT,
             last_end: now,
             last_counted_end: now,
             ..Self::default()
@@ -136,6 +147,31 @@ impl Recorder {
     /// Records that a turn starts: the poll returned at `at`.
     pub fn start_turn(&mut self, at: u64) {
         self.turn_start = at;
+        self.go_on(at);
+    }
+
+    /// Returns when the loop has to go on, at the latest: the poll must not wait longer.
+    pub fn go_on_by(&self) -> u64 {
+        self.go_on_by
+    }
+
+    /// Records that the loop goes on at `at`. If that is later than asked, the generator was stalled: the process was
+    /// stopped, waited for a CPU, or the whole machine stood still.
+    #[inline]
+    fn go_on(&mut self, at: u64) {
+        if at >= self.go_on_by {
+            self.record_stall(at);
+        }
+    }
+
+    fn record_stall(&mut self, at: u64) {
+        let late = at - self.go_on_by;
+        let stall = late.saturating_sub(nanoseconds(platform::SPIN));
+        if self.window.contains(&at) {
+            self.metrics.stalls.record(stall);
+            self.metrics.stalled += if stall > LONG_STALL { stall } else { 0 };
+        }
+        self.go_on_by = at + LONGEST_WAIT;
     }
 
     /// Records that the poll waited from `from` to `to`.
@@ -319,6 +355,7 @@ impl Observer for Recorder {
     }
 
     fn reading(&mut self, at: u64) {
+        self.go_on(at);
         if self.window.contains(&at) {
             self.metrics.turn.record(at - self.turn_start);
         }

@@ -21,6 +21,8 @@
 //! - **connect**: the time from the first SYN to the established connection.
 //! - **turn**, or *generator delay before reading*: the time from the poll's return to the read of a connection. The
 //!   generator causes this delay, and service includes it.
+//! - **stalls**: how much later than asked the loops of the generator went on, measured every 20 ms. The generator was
+//!   stopped, it waited for a CPU, or the machine stood still.
 //! - **busy**: the share of the time in which the threads of the generator neither wait for events nor spin.
 //! - **spinning**: the share of the time in which the threads poll without waiting, because a send is due soon.
 //! - **machine**: what the rest of the machine did in the window. *others used 0.9 of 2 cores*: the CPU time of the
@@ -114,7 +116,7 @@ pub struct Report {
     pub intervals: Vec<IntervalSummary>,
     /// The batches of the window in order. In a sum of reports: empty if the shards have different batches.
     pub batches: Vec<ReportedBatch>,
-    /// The histograms of `response`, `wait`, `service`, `send_lag`, `connect` and `turn`, in nanoseconds: base64 of
+    /// The histograms of `response`, `wait`, `service`, `send_lag`, `connect`, `turn` and `stalls`, in nanoseconds: base64 of
     /// HdrHistogram's V2 encoding with DEFLATE. If some of the samples are only lower bounds, `response_lower_bounds` is
     /// the histogram of those alone, and the like for the others.
     pub histograms: BTreeMap<String, String>,
@@ -223,10 +225,12 @@ fn total(report: &Report) -> Result<Metrics, Box<dyn Error>> {
         send_lag: latencies("send_lag", &metrics.send_lag_us)?,
         connect: latencies("connect", &metrics.connect_us)?,
         turn: latencies("turn", &metrics.turn_us)?,
+        stalls: latencies("stalls", &metrics.stalls_us)?,
         counts: metrics.counts.clone(),
         in_flight: in_flight.round() as u128,
         polling: nanoseconds(generator.polling_s * 1e6),
         spinning: nanoseconds(generator.spinning_s * 1e6),
+        stalled: nanoseconds(generator.stalled_s * 1e6),
         elapsed: nanoseconds(generator.elapsed_s * 1e6),
     })
 }

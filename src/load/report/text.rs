@@ -76,6 +76,7 @@ fn table(metrics: &Summary) -> Vec<String> {
         row("service", &metrics.service_us),
         row("send lag", &metrics.send_lag_us),
         row("connect", &metrics.connect_us),
+        row("stalls", &metrics.stalls_us),
     ];
     let widths: Vec<_> = (0..head.len())
         .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
@@ -322,6 +323,7 @@ wait       2000    0.0    0.0    0.0      -       -    0.0    0.0
 service    2000  199.0  279.0  297.2      -       -  299.0  199.5
 send lag   2000    1.0    1.0    1.0      -       -    1.0    1.0
 connect       2      -      -      -      -       -   70.0   60.0
+stalls        0      -      -      -      -       -      -      -
 system: linux 6.1.0, x86_64, CPUs 2 (AMD EPYC, governor performance); mio-echo 1.2.3 on epoll
 errors: none  corrupted 0  unanswered 0  unsent 0  reconnects 0  connections 2 of 2
 generator: 20 % busy, 10 % spinning, 50.0 us CPU a message
@@ -378,6 +380,7 @@ Transfer/sec: 0.13 MB
                 "service    2000  199.0  279.0    297.2      -       -    299.0      199.5",
                 "send lag   2000    1.0    1.0      1.0      -       -      1.0        1.0",
                 "connect       2      -      -        -      -       -     70.0       60.0",
+                "stalls        0      -      -        -      -       -        -          -",
                 "system: linux -, x86_64, CPUs - (-, governor -); mio-echo 1.2.3 on epoll",
                 "errors: reset 2, timeout 1  corrupted 1  unanswered 10  unsent 11  reconnects 3  connections 1 of 2 (refused 4, closed 7)",
                 "generator: 20 % busy, 10 % spinning, 50.0 us CPU a message",

@@ -221,3 +221,27 @@ fn fault_b1_a_failed_connection_is_recorded_at_the_first_connects_and_in_the_win
     assert_eq!(counts.connections.total(), 1, "the one in the window");
     assert_eq!(counts.failures.total(), 0, "no message failed");
 }
+
+#[test]
+fn a_loop_that_goes_on_later_than_asked_was_stalled() {
+    const MS: u64 = 1_000_000;
+    let slack = nanoseconds(platform::SPIN);
+    let mut recorder = Recorder::new(0);
+    recorder.start_load(30 * MS..1_000 * MS, Counting::All, 0);
+    recorder.start_turn(25 * MS);
+    assert_eq!(recorder.go_on_by(), 45 * MS, "every 20 ms");
+    recorder.start_turn(44 * MS);
+    assert!(
+        recorder.metrics.stalls.histogram.is_empty(),
+        "in time, or before the window"
+    );
+    recorder.start_turn(45 * MS + slack);
+    let asked = recorder.go_on_by();
+    recorder.reading(asked + slack + 10 * MS);
+    assert_eq!(recorder.metrics.stalled, 0, "a short stall");
+    let asked = recorder.go_on_by();
+    recorder.start_turn(asked + slack + 11 * MS);
+    assert_eq!(recorder.metrics.stalled, 11 * MS);
+    let stalls = &recorder.metrics.stalls;
+    assert_eq!((stalls.histogram.len(), stalls.max), (3, 11 * MS));
+}

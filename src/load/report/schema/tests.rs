@@ -82,6 +82,7 @@ fn the_json_has_exactly_the_documented_names() {
             "seconds",
             "send_lag_us",
             "service_us",
+            "stalls_us",
             "turn_us",
             "unanswered",
             "unsent",
@@ -108,6 +109,7 @@ fn the_json_has_exactly_the_documented_names() {
         "send_lag_us",
         "connect_us",
         "turn_us",
+        "stalls_us",
     ] {
         assert_eq!(keys(&json["metrics"][name]), row);
     }
@@ -122,7 +124,9 @@ fn the_json_has_exactly_the_documented_names() {
     );
     assert_eq!(
         keys(&json["histograms"]),
-        ["connect", "response", "send_lag", "service", "turn", "wait"]
+        [
+            "connect", "response", "send_lag", "service", "stalls", "turn", "wait"
+        ]
     );
     assert_eq!(
         keys(&json["environment"]),
@@ -169,7 +173,8 @@ fn the_json_has_exactly_the_documented_names() {
             "polling_s",
             "spinning",
             "spinning_s",
-            "spinning_us_per_message"
+            "spinning_us_per_message",
+            "stalled_s"
         ]
     );
     assert_eq!(
