@@ -36,7 +36,7 @@ const SOCKET_BUFFER: usize = 16 << 10;
 
 const CHUNK: usize = 16 << 10;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// If the socket accepts no byte for this long, the server is assumed to be blocked.
 const QUIET: Duration = Duration::from_millis(20);

@@ -20,7 +20,7 @@ use mio_echo::net::{Config, Listen, Server};
 #[global_allocator]
 static ALLOCATOR: FailingAllocator = FailingAllocator;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The variable that tells a process which allocations are refused: the first one, a hyphen, the one after the last.
 const REFUSED: &str = "MIO_ECHO_TEST_REFUSED";

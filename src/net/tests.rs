@@ -15,8 +15,8 @@ use super::workers::{Work, WorkerPool};
 use super::{Config, Handle, Listen, OffloadPolicy, Outcome, Server, Stats};
 use crate::conn::{CloseReason, Framing};
 
-/// The deadline of one step: ten times the figure of the fault catalogue, because other tests may take the processor.
-const SOON: Duration = Duration::from_secs(10);
+/// The deadline of one step. A busy machine may stop a thread for seconds.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 thread_local! {
     /// The failures of the next accepts of the server on this thread.
@@ -94,7 +94,7 @@ impl Running {
 
     fn connect(&self) -> Client {
         let client = Client::connect(self.address).expect("it listens");
-        client.set_read_timeout(Some(SOON)).expect("a timeout");
+        client.set_read_timeout(Some(DEADLINE)).expect("a timeout");
         client
     }
 
@@ -146,7 +146,7 @@ fn fault_a5_the_next_client_is_served_after_every_error_of_accept() {
         expect_echo(&server.connect());
         let took = connected.elapsed();
         assert!(
-            took < SOON,
+            took < DEADLINE,
             "{}: {took:?}",
             io::Error::from_raw_os_error(errno)
         );
@@ -177,8 +177,8 @@ fn fault_a8_a_permanent_error_of_the_last_listener_ends_the_server() {
             sender.send(server.run())
         });
         let client = Client::connect(address).expect("it listens");
-        client.set_read_timeout(Some(SOON)).expect("a timeout");
-        let outcome = outcome.recv_timeout(SOON).expect("the server ends");
+        client.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        let outcome = outcome.recv_timeout(DEADLINE).expect("the server ends");
         assert_eq!(outcome.expect("no error"), Outcome::ListenersFailed);
         expect_reset(&client);
     }
@@ -218,7 +218,7 @@ fn fault_a7_a_socket_that_cannot_be_registered_is_reset_without_harm_to_others()
 /// sent something.
 #[track_caller]
 fn await_first_served(queues: &[VecDeque<Client>]) -> usize {
-    let until = Instant::now() + SOON;
+    let until = Instant::now() + DEADLINE;
     loop {
         let is_served = |queue: &VecDeque<Client>| {
             let client = queue.front();
@@ -242,7 +242,7 @@ fn free_slots_go_to_the_listeners_in_turn() {
     let running = Running::run(server, VecDeque::new());
     let connect = |listener: usize| {
         let client = Client::connect(addresses[listener]).expect("it listens");
-        client.set_read_timeout(Some(SOON)).expect("a timeout");
+        client.set_read_timeout(Some(DEADLINE)).expect("a timeout");
         client
     };
 
@@ -332,7 +332,7 @@ impl GatedWork {
 
     #[track_caller]
     fn await_seen(&self, count: usize) {
-        let until = Instant::now() + SOON;
+        let until = Instant::now() + DEADLINE;
         while self.seen().len() < count {
             assert!(Instant::now() < until, "{:?}", self.seen());
             thread::sleep(Duration::from_millis(1));
@@ -557,7 +557,7 @@ fn seed_s2_4_the_job_queue_is_bounded() {
     assert!(!pool.has_completions());
 
     drop(gate);
-    let until = Instant::now() + SOON;
+    let until = Instant::now() + DEADLINE;
     let mut done = Vec::new();
     while done.len() < 33 {
         assert!(Instant::now() < until, "{done:?}");

@@ -6,7 +6,7 @@ use mio::{Events, Poll, Token};
 use super::*;
 use crate::net::poll::readiness_of;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
