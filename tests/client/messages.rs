@@ -1,12 +1,12 @@
 //! Messages whose replies are verified, each on its own connection.
 
 use std::process::Stdio;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::program::{ClientProcess, run};
 use crate::scripted_server::serve;
-use crate::support::Server;
+use crate::support::{DEADLINE, Server, wait_for};
 
 /// Returns the sorted lines of standard output, without the last one.
 fn replies(lines: &[&str]) -> Vec<String> {
@@ -270,49 +270,83 @@ fn a_reset_is_reported() {
         .expect_failure(1, &["connection 1: reset (0 of 5 bytes)"]);
 }
 
+/// Returns true if the server of this test has `sent` its bytes not at all, or so late that the client was right to give up.
+fn is_late(sent: &OnceLock<Duration>, timeout: Duration) -> bool {
+    let is_late = sent.get().is_none_or(|sent| *sent >= timeout);
+    if is_late {
+        println!("the server of the test was late: again");
+    }
+    is_late
+}
+
 #[test]
 fn a_missing_reply_times_out() {
-    let server = serve(|mut session| {
+    const TIMEOUT: Duration = Duration::from_millis(300);
+    let (start, sent) = (Instant::now(), Arc::new(OnceLock::new()));
+    let when_sent = Arc::clone(&sent);
+    let server = serve(move |mut session| {
         session.receive(5);
         session.send(b"hel");
+        let _ = when_sent.set(start.elapsed());
         session.receive_to_end();
     });
-    let start = Instant::now();
     let outcome = run(&["--timeout", "300ms", "-m", "hello", &server.to_string()]);
-    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert!(start.elapsed() >= TIMEOUT);
+    if is_late(&sent, TIMEOUT) {
+        return a_missing_reply_times_out();
+    }
     outcome.expect_failure(1, &["timed out: no reply within 300ms (3 of 5 bytes)"]);
 }
 
 #[test]
 fn the_timeout_applies_to_each_reply() {
-    let server = serve(|mut session| {
+    const TIMEOUT: Duration = Duration::from_millis(800);
+    let longest_gap = Arc::new(Mutex::new(Duration::ZERO));
+    let gap = Arc::clone(&longest_gap);
+    let start = Instant::now();
+    let server = serve(move |mut session| {
+        // From before the client sends to after the reply.
+        let mut last = start;
         for _ in 0..4 {
             let bytes = session.receive(5);
             std::thread::sleep(Duration::from_millis(250));
-            session.send(&bytes);
+            let next = Instant::now();
+            // A client that has given up waiting closes.
+            let is_sent = session.try_send(&bytes);
+            let mut gap = gap.lock().expect("the longest gap");
+            *gap = gap.max(last.elapsed());
+            last = next;
+            if is_sent.is_err() {
+                return;
+            }
         }
         session.receive_to_end();
         // Closing would not send the FIN on Windows if another test has started a program meanwhile, because that
         // program inherits accepted sockets.
         session.half_close();
     });
-    run(&[
-        "--timeout",
-        "800ms",
-        "-n",
-        "4",
-        "-m",
-        "hello",
-        &server.to_string(),
-    ])
-    .expect_success();
+    let target = server.to_string();
+    let outcome = run(&["--timeout", "800ms", "-n", "4", "-m", "hello", &target]);
+    if outcome.code != Some(0) {
+        // The thread of the server may still be on its way.
+        let what = format!("a reply that was too late, or {:?}", outcome.errors);
+        wait_for(&what, DEADLINE, || {
+            *longest_gap.lock().expect("the longest gap") >= TIMEOUT
+        });
+        println!("a reply was too late: again");
+        return the_timeout_applies_to_each_reply();
+    }
+    outcome.expect_success();
 }
 
 #[test]
 fn a_full_standard_output_does_not_make_a_reply_late() {
-    const ROUNDS: usize = 60;
-    const LENGTH: usize = 4001;
+    const ROUNDS: usize = 10;
+    const LENGTH: usize = 24_001;
+    const TIMEOUT: Duration = Duration::from_secs(1);
     let first_is_done = Barrier::new(2);
+    let (start, sent) = (Instant::now(), Arc::new(OnceLock::new()));
+    let when_sent = Arc::clone(&sent);
     let server = serve(move |mut session| {
         let mut bytes = session.receive(LENGTH);
         let is_first = bytes[0] == b'1';
@@ -326,6 +360,8 @@ fn a_full_standard_output_does_not_make_a_reply_late() {
         session.send(&bytes);
         if is_first {
             first_is_done.wait();
+        } else {
+            let _ = when_sent.set(start.elapsed());
         }
         session.receive_to_end();
         session.half_close();
@@ -337,30 +373,46 @@ fn a_full_standard_output_does_not_make_a_reply_late() {
     let args = [&args[..], &["--timeout", "1s", &target]].concat();
     // The output is larger than a pipe. When it is read, the reply to connection 2 is older than the timeout.
     let mut program = ClientProcess::start_without_reading(&args, Stdio::null());
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(TIMEOUT * 3 / 2);
     program.read_stdout();
-    program.finished().expect_success();
+    let outcome = program.finished();
+    if outcome.code != Some(0) && is_late(&sent, TIMEOUT) {
+        return a_full_standard_output_does_not_make_a_reply_late();
+    }
+    outcome.expect_success();
 }
 
 #[test]
 fn a_missing_greeting_or_end_times_out() {
-    let silent = serve(|mut session| {
+    let (start, sent) = (Instant::now(), Arc::new(OnceLock::new()));
+    let when_sent = Arc::clone(&sent);
+    let silent = serve(move |mut session| {
         session.send(b"hello");
+        let _ = when_sent.set(start.elapsed());
         session.receive_to_end();
     });
     let args = ["--timeout", ".2", "--skip", "6", "-m", "x"];
-    run(&[&args[..], &[&silent.to_string()]].concat())
-        .expect_failure(1, &["timed out: no greeting within 200ms (5 of 6 bytes)"]);
+    let outcome = run(&[&args[..], &[&silent.to_string()]].concat());
+    if is_late(&sent, Duration::from_millis(200)) {
+        return a_missing_greeting_or_end_times_out();
+    }
+    outcome.expect_failure(1, &["timed out: no greeting within 200ms (5 of 6 bytes)"]);
 
-    let endless = serve(|mut session| {
+    let (start, sent) = (Instant::now(), Arc::new(OnceLock::new()));
+    let when_sent = Arc::clone(&sent);
+    let endless = serve(move |mut session| {
         let bytes = session.receive(5);
         session.send(&bytes);
+        let _ = when_sent.set(start.elapsed());
         session.receive_to_end();
         loop {
             std::thread::park();
         }
     });
     let outcome = run(&["--timeout", ".3", "-m", "hello", &endless.to_string()]);
+    if is_late(&sent, Duration::from_millis(300)) {
+        return a_missing_greeting_or_end_times_out();
+    }
     outcome.expect_failure(1, &["timed out: no end within 300ms (5 of 5 bytes)"]);
     assert_eq!(outcome.lines(), ["1: hello", "1 of 1 equal"]);
 }

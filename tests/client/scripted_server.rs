@@ -1,6 +1,6 @@
 //! Servers that follow a script, for replies that an echo server does not send.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
@@ -46,7 +46,12 @@ impl Session {
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("sending");
+        self.try_send(bytes).expect("sending");
+    }
+
+    /// Sends, unless the client has closed.
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
     }
 
     /// Sends a FIN.
