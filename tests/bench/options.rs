@@ -26,7 +26,7 @@ fn an_slo_that_is_not_met_exits_with_3() {
 #[test]
 fn strict_exits_with_5_if_the_run_is_suspect() {
     let server = limits_rate(500, 64);
-    let args = "-c 1 -p 4 -r 1000 -d 300ms -w 0";
+    let args = "-c 1 -p 4 -r 1000 -d 1s -w 0";
     measure_expecting(server.address(), args, 0);
     measure_expecting(server.address(), &format!("{args} --strict"), 5);
 }
@@ -35,7 +35,7 @@ fn strict_exits_with_5_if_the_run_is_suspect() {
 fn the_most_serious_exit_code_wins() {
     // The objective is not met, and the run is suspect.
     let server = limits_rate(500, 64);
-    let args = "-c 1 -p 4 -r 1000 -d 300ms -w 0 --strict --slo p50<1ns";
+    let args = "-c 1 -p 4 -r 1000 -d 1s -w 0 --strict --slo p50<1ns";
     measure_expecting(server.address(), args, 3);
     // There are wrong bytes, and the objective is not met.
     let server = DamagingServer::start(Damage::Corrupted { offset: 0 }, 64);

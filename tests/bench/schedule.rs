@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::bench::{Report, bench_against, measure, run};
 use crate::faulty::{RecordingServer, delays_every, delays_first, limits_rate, stalls_once};
-use crate::support::{Server, time_bound};
+use crate::support::{Server, is_strict, time_bound};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -12,7 +12,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 struct Stall {
     run: Duration,
     stall: Duration,
-    /// How far a percentile may lie below and above its expected range, as a share of the stall.
+    /// How far a percentile may lie below its expected range, and in a strict run above it, as a share of the stall.
     tolerance: [f64; 2],
 }
 
@@ -38,7 +38,8 @@ impl Stall {
             for row in ["response", "wait"] {
                 let got = report.percentile(row, percentile);
                 let [below, above] = self.tolerance.map(|share| self.stall.mul_f64(share));
-                let range = least - below..=most + above;
+                // On a busy machine the queued messages take longer than the median.
+                let range = least - below..=time_bound(most + above);
                 assert!(
                     range.contains(&got),
                     "{row}: {got:?} is not in {range:?}: {}",
@@ -57,7 +58,7 @@ impl Stall {
     /// thousands is late.
     fn expect_in_a_closed_loop(&self) {
         let report = self.measure("");
-        assert!(report.percentile("response", 99.0) < self.stall / 4);
+        assert!(report.percentile("response", 99.0) < time_bound(self.stall / 4));
         assert!(report.percentile("response", 100.0) >= self.stall.mul_f64(0.9));
         report.expect_no_failure();
     }
@@ -68,8 +69,7 @@ fn an_open_loop_measures_a_stall_and_a_closed_loop_does_not() {
     let stall = Stall {
         run: Duration::from_secs(2),
         stall: Duration::from_millis(200),
-        // On a busy machine the queued messages take longer than the median.
-        tolerance: [0.03, 0.06].map(|share| share * f64::from(time_bound(1))),
+        tolerance: [0.03, 0.06],
     };
     stall.expect_in_an_open_loop();
     stall.expect_in_a_closed_loop();
@@ -102,7 +102,7 @@ fn a_delay_of_every_fiftieth_reply_moves_p99_and_not_p50() {
     assert!(p99 >= 20 * MILLISECOND, "{p99:?}");
     let printed = report.number("response_us/p99");
     assert!((printed - p99.as_secs_f64() * 1e6).abs() <= 0.001 * printed);
-    assert!(report.percentile("response", 50.0) < 20 * MILLISECOND);
+    assert!(report.percentile("response", 50.0) < time_bound(20 * MILLISECOND));
 }
 
 #[test]
@@ -216,7 +216,9 @@ fn fault_b3_the_end_of_a_run_takes_no_time_for_each_unsent_message() {
 #[test]
 fn gaps_longer_than_the_timeout_do_not_fail_a_message() {
     let server = Server::start(&[]);
-    measure(server.address(), "-c 1 -n 3 -r 2 -w 0 --timeout 20ms").expect_all(3);
+    // Two messages, 3.6 s apart.
+    let args = "-c 1 -d 4s -r 0.28 -w 0 --timeout 3s";
+    measure(server.address(), args).expect_all_scheduled(2);
 }
 
 #[test]
@@ -229,11 +231,11 @@ fn bytes_count_only_messages_of_the_window() {
 
 #[test]
 fn count_does_not_wait_for_a_late_reply_of_the_warm_up() {
-    let server = delays_first(Duration::from_secs(5), 64);
+    let server = delays_first(Duration::from_secs(9), 64);
     let report = measure(server.address(), "-c 4 -n 500 -w 100ms");
     report.expect_all(500);
     let seconds = report.number("seconds");
-    assert!(seconds < 4.0, "{seconds}");
+    assert!(seconds < 8.0, "{seconds}");
 }
 
 #[test]
@@ -241,7 +243,9 @@ fn each_worker_gets_the_same_share_of_messages_and_rate() {
     let server = Server::start(&[]);
     let report = measure(server.address(), "-c 3 -t 2 -n 90 -r 300 -w 0");
     report.expect_all(90);
-    assert_eq!((report.number("seconds") * 100.0).round(), 30.0);
+    let hundredths = (report.number("seconds") * 100.0).round();
+    let most = if is_strict() { 30.0 } else { 6000.0 };
+    assert!((30.0..=most).contains(&hundredths), "{hundredths}");
 }
 
 /// Returns the number of messages on one connection and the median gap between them.
@@ -286,7 +290,7 @@ fn gaps_between_arrivals_are_even_or_exponential() {
 /// Requires a valid report in a strict run. On a busy machine the generator may be late, but then must say so.
 #[track_caller]
 fn expect_valid(report: &Report) {
-    if time_bound(1) == 1 {
+    if is_strict() {
         assert!(report.is_valid(), "{}", report.without_histograms());
         report.expect_no_failure();
     }

@@ -19,7 +19,7 @@ fn interrupted(signal: Signal, code: i32, args: &str) -> Vec<String> {
     let server = Server::start(&[]);
     let args = format!("-c 4 -d 1h -w 0 -i 100ms {args}");
     let mut running = start(bench_against(server.address(), &args));
-    running.await_log("");
+    running.await_answers();
     running.await_log_from(2, "");
     running.signal(signal);
     within(Duration::from_millis(500), || running.wait());
@@ -233,7 +233,7 @@ mod inherited {
             return;
         };
         let running = start(command);
-        running.await_log_from(2, "");
+        running.await_answers();
         send_signal(find(running.pid()), signal);
         let finished = running.finished();
         finished.expect_code(code);

@@ -17,19 +17,19 @@ use crate::support::unix::{fill, full_pipe};
 use crate::support::{DEADLINE, Server, wait_for, within};
 
 /// An upper bound for the longest run here, the wait for standard error, and the start of a process.
-const END: Duration = Duration::from_millis(2000);
+const END: Duration = Duration::from_millis(2700);
 
 #[test]
 fn a_full_standard_error_does_not_delay_the_run_or_its_end() {
     let (_unread, error) = full_pipe();
-    let mut command = bench("-c 2 -d 300ms -w 0 -i 100ms -J");
+    let mut command = bench("-c 2 -d 1s -w 0 -i 100ms -J");
     command.stdout(Stdio::piped()).stderr(error);
     let finished = within(END, || Server::spawn_without_waiting(command).finished());
     finished.expect_code(0);
     let report = Report::of(&finished);
     report.expect_no_failure();
     let seconds = report.number("seconds");
-    assert!((0.3..1.0).contains(&seconds), "{seconds}");
+    assert!(seconds >= 1.0, "{seconds}");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_stalled_hlog_reader_fails_in_one_line_and_the_report_is_printed() {
     let ends = File::options().read(true).write(true).open(&fifo);
     let unread = ends.expect("opening the pipe");
     fill(&unread);
-    let mut command = bench("-c 2 -d 300ms -w 0 -i 100ms -J");
+    let mut command = bench("-c 2 -d 1s -w 0 -i 100ms -J");
     command.arg("--hlog").arg(&fifo);
     let finished = within(END, || run(command, 1));
     Report::of(&finished).expect_no_failure();

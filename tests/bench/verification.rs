@@ -136,6 +136,6 @@ fn a_greeting_is_skipped_with_skip_and_corruption_without() {
     let server = Server::start(&["--banner", "Hello\\r\\n"]);
     measure(server.address(), "--skip 7 -n 100 -c 4 -w 0").expect_all(100);
     measure(server.address(), "--skip 7 -n 20 -c 4 -w 0 --churn").expect_no_failure();
-    let report = measure_expecting(server.address(), "-d 200ms -c 1 -w 0", 4);
+    let report = measure_expecting(server.address(), "-n 10 -c 1 -w 0", 4);
     assert_eq!(report.count("corruption/offset"), 0);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::server::program;
-use crate::support::{Client, Data, QUIET, Server, wait_for, within};
+use crate::support::{Client, DEADLINE, Data, QUIET, Server, wait_for, within};
 
 #[test]
 fn fault_a3_seed_s1_3_a_full_server_accepts_one_client_for_each_that_leaves() {
@@ -22,11 +22,9 @@ fn fault_a3_seed_s1_3_a_full_server_accepts_one_client_for_each_that_leaves() {
             .count()
     };
 
-    wait_for(
-        "the first clients are served",
-        Duration::from_secs(5),
-        || served(&waiting) == SLOTS,
-    );
+    wait_for("the first clients are served", DEADLINE, || {
+        served(&waiting) == SLOTS
+    });
     waiting[59].1.expect_silence(QUIET);
     assert_eq!(served(&waiting), SLOTS);
 
@@ -36,7 +34,7 @@ fn fault_a3_seed_s1_3_a_full_server_accepts_one_client_for_each_that_leaves() {
         client.expect(&[number]);
         drop(client);
         within(Duration::from_millis(100), || {
-            wait_for("another client is served", Duration::from_secs(5), || {
+            wait_for("another client is served", DEADLINE, || {
                 served(&waiting) > 0
             });
         });

@@ -2,22 +2,25 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
+use super::server::is_at_rest;
 use super::{DEADLINE, Data, wait_for};
 
 const CHUNK: usize = 64 * 1024;
 
-/// If a socket accepts no byte this many times in a row, a millisecond apart, the server is assumed to read no more.
-///
-/// This is a count and not a time: if a busy machine delays the server, it delays the client as well.
+/// If a socket accepts no byte this many times in a row, a millisecond apart, while the server is at rest, the server reads
+/// no more.
 const MAX_BLOCKED_WRITES: usize = 200;
 
 pub struct Client {
     stream: TcpStream,
+    /// True once a write has failed because of a reset. The system reports a reset only once, to a read or to a write.
+    was_reset: AtomicBool,
 }
 
 /// How the server ended a connection.
@@ -37,7 +40,14 @@ impl Client {
     pub fn try_connect(server: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&server, DEADLINE)?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream })
+        Ok(Self::new(stream))
+    }
+
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            was_reset: AtomicBool::new(false),
+        }
     }
 
     /// Connects from the address `source`.
@@ -68,9 +78,7 @@ impl Client {
             Ok(socket)
         };
         let connected: io::Result<Socket> = connect();
-        Self {
-            stream: connected.expect("connecting").into(),
-        }
+        Self::new(connected.expect("connecting").into())
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -93,7 +101,7 @@ impl Client {
         self.stream.set_nonblocking(true).expect("non-blocking");
         wait_for("a reset", DEADLINE, || {
             loop {
-                match (&self.stream).write(&[0; CHUNK]) {
+                match self.write(&[0; CHUNK]) {
                     Ok(_) => {}
                     Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                     Err(error) if is_reset(&error) => return true,
@@ -136,20 +144,28 @@ impl Client {
     /// Calls `chunk` with the number of bytes sent, and sends the returned bytes. An empty chunk ends the data.
     #[track_caller]
     fn send_chunks_until_blocked(&self, chunk: impl Fn(usize) -> Vec<u8>) -> usize {
+        let server = self.stream.peer_addr().ok();
         self.stream.set_nonblocking(true).expect("non-blocking");
         let (mut sent, mut blocked) = (0, 0);
+        let mut until = Instant::now() + DEADLINE;
         while blocked < MAX_BLOCKED_WRITES {
             let bytes = chunk(sent);
             if bytes.is_empty() {
                 break;
             }
-            match (&self.stream).write(&bytes) {
+            match self.write(&bytes) {
                 Ok(taken) => {
                     sent += taken;
                     blocked = 0;
+                    until = Instant::now() + DEADLINE;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    blocked += 1;
+                    // A server that was not scheduled for a while still has work, and may read on.
+                    blocked = match server.is_none_or(is_at_rest) {
+                        true => blocked + 1,
+                        false => 0,
+                    };
+                    assert!(Instant::now() < until, "the server neither reads nor rests");
                     thread::sleep(Duration::from_millis(1));
                 }
                 Err(error) if is_reset(&error) => break,
@@ -169,15 +185,23 @@ impl Client {
         });
     }
 
-    /// Sends a FIN and stays able to receive.
+    /// Sends a FIN and stays able to receive. If the connection has ended, only receiving tells how.
     #[track_caller]
     pub fn half_close(&self) {
-        self.try_half_close().expect("half-closing");
+        match self.stream.shutdown(Shutdown::Write) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotConnected || is_reset(&error) => {}
+            Err(error) => panic!("half-closing: {error}"),
+        }
     }
 
-    /// Sends a FIN, unless the connection has ended.
-    pub fn try_half_close(&self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
+    /// Writes once, and remembers a reset.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let written = (&self.stream).write(bytes);
+        if written.as_ref().is_err_and(is_reset) {
+            self.was_reset.store(true, Ordering::Relaxed);
+        }
+        written
     }
 
     /// Closes with a reset.
@@ -265,7 +289,10 @@ impl Client {
     /// Returns the meaning of a read that returned 0 bytes.
     #[cfg(not(windows))]
     fn end_of_stream(&self) -> End {
-        End::Fin
+        match self.was_reset.load(Ordering::Relaxed) {
+            true => End::Reset,
+            false => End::Fin,
+        }
     }
 
     /// Returns the meaning of a read that returned 0 bytes.
@@ -274,6 +301,9 @@ impl Client {
     /// connection was reset. Only another poll still reports the reset.
     #[cfg(windows)]
     fn end_of_stream(&self) -> End {
+        if self.was_reset.load(Ordering::Relaxed) {
+            return End::Reset;
+        }
         let clone = self.stream.try_clone().expect("another handle");
         clone.set_nonblocking(true).expect("non-blocking");
         let mut stream = mio::net::TcpStream::from_std(clone);
@@ -327,7 +357,7 @@ impl Client {
     /// accepted.
     pub fn send_without_waiting(&self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.set_nonblocking(true)?;
-        let sent = (&self.stream).write(bytes);
+        let sent = self.write(bytes);
         self.stream.set_nonblocking(false)?;
         sent
     }
@@ -358,7 +388,7 @@ impl Client {
             return Err(ErrorKind::TimedOut.into());
         }
         self.stream.set_write_timeout(Some(left))?;
-        (&self.stream).write(bytes)
+        self.write(bytes)
     }
 
     #[track_caller]

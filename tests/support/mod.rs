@@ -29,36 +29,41 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 /// How long a test waits to show that nothing happens.
 pub const QUIET: Duration = Duration::from_millis(200);
 
+/// How long a server that has sent its FIN waits for the FIN of the client. Then it closes, and a client that is late may
+/// find a reset instead of an open connection.
+pub const LINGER: Duration = Duration::from_secs(2);
+
 /// The sizes of the read buffer in the tests of reading and closing: one byte, a few bytes, the default.
 pub const READ_BUFFERS: [&str; 3] = ["1", "8", "256k"];
 
-/// Returns the upper bound of a size or a count: `figure` itself if `MIO_ECHO_TEST_STRICT` is 1, otherwise ten times
-/// as much, because other tests use the machine at the same time. Lower bounds are never loosened.
-pub fn size_bound<T: Mul<u32, Output = T>>(figure: T) -> T {
-    figure
-        * if is_set("MIO_ECHO_TEST_STRICT") {
-            1
-        } else {
-            10
-        }
+/// Returns true if `MIO_ECHO_TEST_STRICT` is 1: the machine does nothing else, and every upper bound is the figure itself.
+pub fn is_strict() -> bool {
+    std::env::var_os("MIO_ECHO_TEST_STRICT").is_some_and(|value| value == "1")
 }
 
-/// Returns the upper bound of a time: [`size_bound`], or a hundred times `figure` if `MIO_ECHO_TEST_SLOW` is 1, for
-/// Wine, which emulates Windows and is slow.
-pub fn time_bound<T: Mul<u32, Output = T>>(figure: T) -> T {
-    match is_set("MIO_ECHO_TEST_SLOW") {
-        true => figure * 100,
-        false => size_bound(figure),
+/// Returns the upper bound of a size, a count or processor time: `figure` itself in a strict run, otherwise ten times as
+/// much. Lower bounds are never loosened.
+pub fn size_bound<T: Mul<u32, Output = T>>(figure: T) -> T {
+    figure * if is_strict() { 1 } else { 10 }
+}
+
+/// Returns the upper bound of a time that passes on a clock: `figure` itself in a strict run, otherwise [`DEADLINE`],
+/// because a busy machine may stop a process for seconds.
+pub fn time_bound(figure: Duration) -> Duration {
+    match is_strict() {
+        true => figure,
+        false => DEADLINE,
     }
 }
 
 /// Returns true if the server under test runs on Windows: the tests do too, or they drive a server under Wine.
 pub fn serves_on_windows() -> bool {
-    cfg!(windows) || is_set("MIO_ECHO_TEST_SLOW")
+    cfg!(windows) || server::server_override().is_some_and(|words| words[0].ends_with("wine"))
 }
 
-fn is_set(name: &str) -> bool {
-    std::env::var_os(name).is_some_and(|value| value == "1")
+/// Returns how many warnings of one kind a server may log in `time`: one at once, and one every 5 s.
+pub fn most_warnings(time: Duration) -> usize {
+    1 + (time.as_secs() / 5) as usize
 }
 
 /// Runs `action` and requires that `action` takes no longer than the [`time_bound`] of `figure`.

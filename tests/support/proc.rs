@@ -95,6 +95,18 @@ pub fn is_stopped(pid: u32) -> bool {
     state.starts_with('T') || state.starts_with('t')
 }
 
+/// Returns false if a thread of the process runs, waits for a processor or a disk, or is held by a tracer.
+pub fn is_at_rest(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return true;
+    };
+    // A thread, or the process, may have ended since the directory was read.
+    let stats =
+        threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+    let mut states = stats.filter_map(|stat| stat.rsplit_once(") ")?.1.chars().next());
+    states.all(|state| !matches!(state, 'R' | 'D' | 't'))
+}
+
 /// Returns true if the process runs the program `name`.
 pub fn runs(pid: u32, name: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name)

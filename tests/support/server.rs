@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,9 @@ impl Server {
             let Some(line) = line else {
                 panic!("no start line {at}; log: {:#?}", server.log().all());
             };
-            server.addresses.push(listening_address(&line));
+            let address = listening_address(&line);
+            server.addresses.push(address);
+            started_servers().push((address, server.pid()));
         }
         server
     }
@@ -127,6 +129,15 @@ impl Server {
         self.log()
             .find_from(from, |line| line.contains(text))
             .unwrap_or_else(|| panic!("no `{text}` in the log: {:#?}", self.log().all()))
+    }
+
+    /// Waits until `bench` has logged an interval in which a message was answered.
+    #[track_caller]
+    pub fn await_answers(&self) {
+        let has_answers =
+            |line: &str| line.contains(" messages/s ") && !line.contains(" 0.0 messages/s ");
+        let found = self.log().find_from(0, has_answers);
+        assert!(found.is_some(), "no answer: {:#?}", self.log().all());
     }
 
     /// Closes the standard input of the server.
@@ -287,6 +298,27 @@ pub fn expect_no_warning(log: &[String]) {
             "logged: {line}"
         );
     }
+}
+
+/// The addresses of the servers of this test program, and their processes.
+fn started_servers() -> MutexGuard<'static, Vec<(SocketAddr, u32)>> {
+    static STARTED: Mutex<Vec<(SocketAddr, u32)>> = Mutex::new(Vec::new());
+    STARTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns false if the server at `address` has work: one of its threads runs, or waits for a processor.
+#[cfg(target_os = "linux")]
+pub fn is_at_rest(address: SocketAddr) -> bool {
+    let servers = started_servers().clone();
+    // The system may use a port a second time.
+    let latest = servers.iter().rfind(|(started, _)| *started == address);
+    latest.is_none_or(|(_, pid)| super::proc::is_at_rest(*pid))
+}
+
+/// Returns true: only Linux tells.
+#[cfg(not(target_os = "linux"))]
+pub fn is_at_rest(_: SocketAddr) -> bool {
+    true
 }
 
 #[track_caller]

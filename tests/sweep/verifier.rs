@@ -82,7 +82,7 @@ impl Verifier {
     pub fn half_close(&self) {
         if let Some(client) = &self.client {
             // The connection may have ended.
-            let _ = client.try_half_close();
+            client.half_close();
         }
     }
 

@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -230,7 +229,7 @@ fn seed_s3_4_a_write_to_a_client_that_left_does_not_raise_sigpipe() {
         drop(client);
         drop(frozen);
     }
-    wait_for("every connection is closed", Duration::from_secs(5), || {
+    wait_for("every connection is closed", DEADLINE, || {
         server.figures().closed() == 50
     });
     assert_eq!(proc::descriptors(server.pid()), at_start);

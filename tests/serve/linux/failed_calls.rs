@@ -1,9 +1,11 @@
 //! System calls of the server that fail: whom the failure ends, and how.
 
+use std::time::Instant;
+
 use rustix::process::Signal;
 
 use crate::support::strace::{Strace, WAITS};
-use crate::support::{Client, DEADLINE, End, Server};
+use crate::support::{Client, DEADLINE, End, Server, most_warnings};
 
 /// Waits until the turn of the server that has accepted `client` is over.
 #[track_caller]
@@ -25,6 +27,7 @@ fn connect_settled(server: &Server) -> Client {
 #[test]
 fn fault_a7_a_client_whose_socket_cannot_be_registered_is_reset_and_counted_as_refused() {
     const REFUSED: u64 = 20;
+    let start = Instant::now();
     let server = Server::start(&["--max-per-ip", "2"]);
     let old = connect_settled(&server);
     let fault = "epoll_ctl:error=ENOSPC";
@@ -50,7 +53,12 @@ fn fault_a7_a_client_whose_socket_cannot_be_registered_is_reset_and_counted_as_r
     server.await_active(0, DEADLINE);
     let finished = server.stop();
     let warnings = finished.log.iter().filter(|line| line.contains("WARN"));
-    assert_eq!(warnings.count(), 1, "{:#?}", finished.log);
+    let most = most_warnings(start.elapsed());
+    assert!(
+        (1..=most).contains(&warnings.count()),
+        "{:#?}",
+        finished.log
+    );
 }
 
 /// Sends more than the buffers hold, and less than the high-water mark: the server has read all, and has bytes pending.
@@ -63,7 +71,8 @@ fn expect_reset_of_a_truncated_echo(fault: &str) {
     let Some(strace) = Strace::inject("fault_w9", server.pid(), fault) else {
         return;
     };
-    client.send(&vec![b'.'; 60_000]);
+    // If this client is late, the write timeout comes before the last byte.
+    client.send_bytes_until_blocked(&[b'.'; 60_000]);
     server.await_active(0, DEADLINE);
     assert_eq!(client.receive_to_end().1, End::Reset, "{fault}");
     drop(strace);
@@ -118,6 +127,7 @@ fn fault_w9_a_server_that_cannot_wait_for_events_resets_every_connection() {
 #[test]
 fn fault_w10_connections_that_fail_are_named_once_in_five_seconds() {
     for call in ["recvfrom", "sendto"] {
+        let start = Instant::now();
         let server = Server::start(&[]);
         let clients: [_; 3] = std::array::from_fn(|_| connect_settled(&server));
         let fault = format!("{call}:error=EPERM");
@@ -135,7 +145,11 @@ fn fault_w10_connections_that_fail_are_named_once_in_five_seconds() {
             .iter()
             .filter(|line| line.contains("WARN"))
             .collect();
-        assert_eq!(warnings.len(), 1, "{call}: {warnings:#?}");
+        let most = most_warnings(start.elapsed());
+        assert!(
+            (1..=most).contains(&warnings.len()),
+            "{call}: {warnings:#?}"
+        );
         assert!(
             warnings[0].contains(": Operation not permitted (os error 1))"),
             "{call}: {warnings:#?}"

@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::support::proc::{cpu, sleeps, threads};
+use crate::support::proc::{cpu, is_at_rest, sleeps, threads};
 use crate::support::strace::{Strace, WAITS};
-use crate::support::{Client, QUIET, Server, within};
+use crate::support::{Client, DEADLINE, QUIET, Server, wait_for, within};
 
 #[test]
 fn fault_t4_an_idle_server_never_wakes_up() {
@@ -14,7 +14,9 @@ fn fault_t4_an_idle_server_never_wakes_up() {
         let server = Server::start(timeouts);
         let clients: Vec<_> = (0..20).map(|_| Client::connect(server.address())).collect();
         clients.iter().for_each(|client| client.echo(b"hello"));
+        // The last echo may arrive before the server has gone to sleep.
         thread::sleep(QUIET);
+        wait_for("the server sleeps", DEADLINE, || is_at_rest(server.pid()));
         let before = (sleeps(server.pid()), cpu(server.pid()));
         thread::sleep(Duration::from_millis(1500));
         assert_eq!((sleeps(server.pid()), cpu(server.pid())), before);

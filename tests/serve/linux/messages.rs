@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::messages::{MessageStream, bad_frame, in_each_mode};
-use crate::support::{Client, DEADLINE, QUIET, proc, size_bound, time_bound, wait_for};
+use crate::support::{Client, DEADLINE, QUIET, proc, size_bound, wait_for};
 
 #[test]
 fn fault_w3_unread_messages_take_bounded_memory() {
@@ -15,7 +15,7 @@ fn fault_w3_unread_messages_take_bounded_memory() {
         let server = mode.start(&["--read-buffer", "64k", "--socket-buffer", "64k"]);
         Client::connect(server.address())
             .exchange_bytes(&MessageStream::new(mode.framing, 256 << 10, 1).bytes);
-        server.await_active(0, Duration::from_secs(5));
+        server.await_active(0, DEADLINE);
         let before = proc::memory(server.pid());
 
         let client = Client::connect_with_small_buffers(server.address(), 64 << 10);
@@ -25,7 +25,7 @@ fn fault_w3_unread_messages_take_bounded_memory() {
         wait_for("the server rests", DEADLINE, || {
             let before = proc::cpu(server.pid());
             thread::sleep(QUIET);
-            proc::cpu(server.pid()) - before <= time_bound(Duration::from_millis(1))
+            proc::cpu(server.pid()) - before <= size_bound(Duration::from_millis(1))
         });
         let growth = proc::memory(server.pid()).saturating_sub(before);
         assert!(

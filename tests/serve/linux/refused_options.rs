@@ -97,7 +97,8 @@ fn fault_s10_a_server_on_multipath_tcp_echoes_and_resets() {
     let server = Server::spawn(command);
     let client = Client::connect_with_small_buffers(server.address(), 4096);
     client.echo(b"hello");
-    client.send(&[b'.'; 60_000]);
+    // If this client is late, the write timeout comes before the last byte.
+    client.send_bytes_until_blocked(&[b'.'; 60_000]);
     // Reads nothing before the write timeout has closed the connection.
     server.await_active(0, DEADLINE);
     client.expect_reset();

@@ -84,12 +84,12 @@ fn fault_r6_data_on_both_sides_of_an_urgent_byte_comes_back() {
 #[cfg(target_os = "linux")]
 #[track_caller]
 fn expect_no_spin(server: &Server) {
-    use crate::support::proc::cpu;
+    use crate::support::{proc::cpu, size_bound};
     let before = cpu(server.pid());
     std::thread::sleep(Duration::from_millis(300));
     let used = cpu(server.pid()) - before;
     assert!(
-        used <= time_bound(Duration::from_millis(3)),
+        used <= size_bound(Duration::from_millis(3)),
         "the server spins: {used:?} in 300 ms"
     );
 }
@@ -188,24 +188,32 @@ fn fault_a3_clients_that_queued_while_the_server_was_held_are_all_served() {
 /// More than the 1,024 events that the loop takes from the kernel at once.
 const CLIENTS: usize = 1100;
 
-/// Runs `before` for each client, stops the server with SIGSTOP for the length of the timeout, and runs `meanwhile` for
-/// each client during the stall. Requires that no client is closed.
-fn during_a_stall(args: &[&str], before: impl Fn(&Client), meanwhile: impl Fn(&Client)) {
+/// Sends `before` on each connection, stops the server with SIGSTOP for the length of the timeout, and sends `meanwhile` on
+/// each connection during the stall. Requires the echo of both, and that no client is closed.
+fn during_a_stall(args: &[&str], before: &[u8], meanwhile: &[u8]) {
     const TIMEOUT: Duration = Duration::from_secs(3);
+    let start = Instant::now();
     let server = Server::start(args);
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| Client::connect(server.address()))
         .collect();
-    clients.iter().for_each(before);
+    for client in &clients {
+        // The server may have closed a client that is late.
+        let _ = client.try_send(before);
+    }
     // When the server answers, it has read everything.
     server.figures();
     let frozen = server.freeze();
-    clients.iter().for_each(meanwhile);
+    if start.elapsed() >= TIMEOUT {
+        drop(frozen);
+        println!("the stall began too late: again");
+        return during_a_stall(args, before, meanwhile);
+    }
+    clients.iter().for_each(|client| client.send(meanwhile));
     thread::sleep(TIMEOUT);
     drop(frozen);
-    clients
-        .iter()
-        .for_each(|client| client.expect(b"in time\n"));
+    let both = [before, meanwhile].concat();
+    clients.iter().for_each(|client| client.expect(&both));
     let figures = server.figures();
     assert_eq!(
         (figures.get("idle timeout"), figures.get("frame timeout")),
@@ -215,18 +223,14 @@ fn during_a_stall(args: &[&str], before: impl Fn(&Client), meanwhile: impl Fn(&C
 
 #[test]
 fn fault_t1_data_that_came_in_time_is_echoed_after_a_stall() {
-    during_a_stall(
-        &["--idle-timeout", "3s"],
-        |client| client.echo(b"hello"),
-        |client| client.send(b"in time\n"),
-    );
+    during_a_stall(&["--idle-timeout", "3s"], b"hello, ", b"in time\n");
 }
 
 #[test]
 fn fault_t2_a_message_completed_in_time_is_echoed_after_a_stall() {
     during_a_stall(
         &["--framing", "line", "--frame-timeout", "3s"],
-        |client| client.send(b"in "),
-        |client| client.send(b"time\n"),
+        b"in ",
+        b"time\n",
     );
 }

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 use std::mem;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
-use super::{Connection, FaultyServer};
+use super::FaultyServer;
 
 /// The index of the damaged message. [`Damage::Reordered`] swaps this message with the next.
 pub const DAMAGED_MESSAGE: usize = 3;
@@ -37,7 +37,7 @@ impl DamagingServer {
     pub fn start(damage: Damage, size: usize) -> Self {
         let difference = Arc::new(OnceLock::new());
         let found = Arc::clone(&difference);
-        let second_message = Mutex::new(None);
+        let second_message = SharedMessage::default();
         let server = FaultyServer::start(move |mut connection| match connection.number {
             0 => {
                 let mut damager = ReplyDamager::new(damage, &second_message);
@@ -51,7 +51,11 @@ impl DamagingServer {
                     connection.stream.write_all(&reply)?;
                 }
             }
-            _ => echo_and_share(&mut connection, size, &second_message),
+            _ => loop {
+                let message = connection.message(size)?;
+                second_message.share(&message);
+                connection.stream.write_all(&message)?;
+            },
         });
         Self { server, difference }
     }
@@ -66,22 +70,30 @@ impl DamagingServer {
     }
 }
 
-/// Echoes and stores the latest message for the first connection.
-fn echo_and_share(
-    connection: &mut Connection,
-    size: usize,
-    shown: &Mutex<Option<Vec<u8>>>,
-) -> std::io::Result<()> {
-    loop {
-        let message = connection.message(size)?;
-        *shown.lock().expect("a message") = Some(message.clone());
-        connection.stream.write_all(&message)?;
+/// The latest message of the other connections.
+#[derive(Default)]
+struct SharedMessage {
+    latest: Mutex<Option<Vec<u8>>>,
+    changed: Condvar,
+}
+
+impl SharedMessage {
+    fn share(&self, message: &[u8]) {
+        *self.latest.lock().expect("a message") = Some(message.to_vec());
+        self.changed.notify_all();
+    }
+
+    /// Waits until there is a message.
+    fn wait(&self) -> Vec<u8> {
+        let latest = self.latest.lock().expect("a message");
+        let waited = self.changed.wait_while(latest, |latest| latest.is_none());
+        waited.expect("a message").clone().expect("a message")
     }
 }
 
 struct ReplyDamager<'a> {
     damage: Damage,
-    second_message: &'a Mutex<Option<Vec<u8>>>,
+    second_message: &'a SharedMessage,
     /// The number of messages so far.
     count: usize,
     /// The number of bytes so far.
@@ -91,7 +103,7 @@ struct ReplyDamager<'a> {
 }
 
 impl<'a> ReplyDamager<'a> {
-    fn new(damage: Damage, second_message: &'a Mutex<Option<Vec<u8>>>) -> Self {
+    fn new(damage: Damage, second_message: &'a SharedMessage) -> Self {
         Self {
             damage,
             second_message,
@@ -125,12 +137,7 @@ impl<'a> ReplyDamager<'a> {
                 let (first, rest) = message.split_at_mut(64 << 10);
                 first.swap_with_slice(&mut rest[..64 << 10]);
             }
-            // The second connection may not have sent a message yet.
-            Damage::Crossed if number >= DAMAGED_MESSAGE => {
-                if let Some(other) = self.second_message.lock().expect("a message").take() {
-                    message = other;
-                }
-            }
+            Damage::Crossed if number == DAMAGED_MESSAGE => message = self.second_message.wait(),
             Damage::Reordered
             | Damage::Duplicated
             | Damage::Missing

@@ -13,14 +13,14 @@ use super::FaultyServer;
 /// part would take a core from the load generator.
 const SLEEP_ERROR: Duration = Duration::from_micros(if cfg!(windows) { 16_000 } else { 200 });
 
-/// Starts a server that echoes and stalls once: every connection, for `length`, starting `after` the first byte.
+/// Starts a server that echoes and stalls once: every connection, for `length`, from the first message on that comes `after`
+/// the first byte or later.
 pub fn stalls_once(after: Duration, length: Duration) -> FaultyServer {
-    let first = OnceLock::new();
+    let (first, stall) = (OnceLock::new(), OnceLock::new());
     FaultyServer::start(move |connection| {
         connection.echo(|| {
-            let stall = *first.get_or_init(Instant::now) + after;
-            if Instant::now() >= stall {
-                wait_until(stall + length);
+            if Instant::now() >= *first.get_or_init(Instant::now) + after {
+                wait_until(*stall.get_or_init(Instant::now) + length);
             }
         })
     })
@@ -54,18 +54,29 @@ pub fn delays_first(delay: Duration, size: usize) -> FaultyServer {
     })
 }
 
-/// Starts a server that echoes each message of `size` bytes in `pieces` equal parts, with `gap` before each.
-pub fn drips(size: usize, pieces: usize, gap: Duration) -> FaultyServer {
-    FaultyServer::start(move |mut connection| {
+/// Starts a server that echoes each message of `size` bytes in `pieces` equal parts, with `gap` before each. Returns the
+/// longest time from the start of the server, or from a piece, to the next piece: a busy machine may make it longer than
+/// `gap`.
+pub fn drips(size: usize, pieces: usize, gap: Duration) -> (FaultyServer, Arc<Mutex<Duration>>) {
+    let longest_gap = Arc::new(Mutex::new(Duration::ZERO));
+    let longest = Arc::clone(&longest_gap);
+    // The system accepts a connection, and its first message, before a late server does.
+    let start = Instant::now();
+    let server = FaultyServer::start(move |mut connection| {
         connection.stream.set_nodelay(true)?;
+        let mut last = start;
         loop {
             let message = connection.message(size)?;
             for piece in message.chunks(size / pieces) {
                 thread::sleep(gap);
                 connection.stream.write_all(piece)?;
+                let mut longest = longest.lock().expect("the longest gap");
+                *longest = longest.max(last.elapsed());
+                last = Instant::now();
             }
         }
-    })
+    });
+    (server, longest_gap)
 }
 
 /// How much lost time a server of limited rate may catch up, after a busy machine has delayed the server.
