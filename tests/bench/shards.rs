@@ -5,9 +5,9 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::bench::{Report, bench, bench_against, run, start as start_bench};
-use crate::support::Server;
 use crate::support::server::Finished;
 use crate::support::temp_dir::TempDir;
+use crate::support::{Server, until_in_time};
 
 const HISTOGRAMS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
 
@@ -29,11 +29,7 @@ fn read_report((finished, path): (Finished, PathBuf)) -> (PathBuf, Report) {
 fn was_too_late(finished: &Finished) -> bool {
     let text = finished.text();
     let errors = ["the start time passed", "expected a time in the future"];
-    let was_too_late = errors.iter().any(|error| text.contains(error));
-    if was_too_late {
-        println!("bench was late: again");
-    }
-    was_too_late
+    errors.iter().any(|error| text.contains(error))
 }
 
 /// Runs both commands at the same time. Returns how they ended, and the files of their reports.
@@ -51,62 +47,65 @@ fn finish_both(dir: &TempDir, commands: [Command; 2]) -> [(Finished, PathBuf); 2
 
 #[test]
 fn two_merged_shards_are_the_sum_of_their_parts() {
-    let dir = TempDir::new("shards");
-    let server = Server::start(&[]);
-    let start = soon();
-    let shards = [0, 1].map(|shard| {
-        let args = format!("-c 5 -r 2000 -d 600ms -w 0 --shard {shard}/2 --start-at {start}");
-        bench_against(server.address(), &args)
-    });
-    let shards = finish_both(&dir, shards);
-    if shards.iter().any(|(finished, _)| was_too_late(finished)) {
-        return two_merged_shards_are_the_sum_of_their_parts();
-    }
-    let [(first, a), (second, b)] = shards.map(read_report);
-    assert_eq!(
-        a.count("connections_achieved") + b.count("connections_achieved"),
-        5
-    );
-    let total = |name: &str| a.count(name) + b.count(name);
-    assert_eq!(total("response_us/count"), 1200);
+    until_in_time(|| {
+        let dir = TempDir::new("shards");
+        let server = Server::start(&[]);
+        let start = soon();
+        let shards = [0, 1].map(|shard| {
+            let args = format!("-c 5 -r 2000 -d 600ms -w 0 --shard {shard}/2 --start-at {start}");
+            bench_against(server.address(), &args)
+        });
+        let shards = finish_both(&dir, shards);
+        if shards.iter().any(|(finished, _)| was_too_late(finished)) {
+            return None;
+        }
+        let [(first, a), (second, b)] = shards.map(read_report);
+        assert_eq!(
+            a.count("connections_achieved") + b.count("connections_achieved"),
+            5
+        );
+        let total = |name: &str| a.count(name) + b.count(name);
+        assert_eq!(total("response_us/count"), 1200);
 
-    let mut merge = bench("merge -J");
-    merge.arg(&first).arg(&second);
-    let merged = Report::of(&run(merge, 0));
-    for name in [
-        "messages",
-        "connections_asked",
-        "connections_achieved",
-        "corrupted",
-        "unanswered",
-        "unsent",
-        "reconnects",
-    ] {
-        assert_eq!(merged.count(name), total(name), "{name}");
-    }
-    for row in HISTOGRAMS {
-        let mut sum = a.histogram(row);
-        sum.add(b.histogram(row)).expect("equal bounds");
-        assert_eq!(merged.histogram(row), sum, "{row}");
-        for (name, percentile) in [("p50", 50.0), ("p90", 90.0), ("p99", 99.0)] {
-            let printed = merged.at(&format!("/metrics/{row}_us/{name}"));
-            let exact = sum.value_at_percentile(percentile) as f64 / 1000.0;
-            match printed.as_f64() {
-                Some(printed) => assert!(
-                    (printed - exact).abs() <= 0.001 * exact,
-                    "{row} {name}: {printed} {exact}"
-                ),
-                None => assert!(sum.len() < 1000, "{row} {name}"),
+        let mut merge = bench("merge -J");
+        merge.arg(&first).arg(&second);
+        let merged = Report::of(&run(merge, 0));
+        for name in [
+            "messages",
+            "connections_asked",
+            "connections_achieved",
+            "corrupted",
+            "unanswered",
+            "unsent",
+            "reconnects",
+        ] {
+            assert_eq!(merged.count(name), total(name), "{name}");
+        }
+        for row in HISTOGRAMS {
+            let mut sum = a.histogram(row);
+            sum.add(b.histogram(row)).expect("equal bounds");
+            assert_eq!(merged.histogram(row), sum, "{row}");
+            for (name, percentile) in [("p50", 50.0), ("p90", 90.0), ("p99", 99.0)] {
+                let printed = merged.at(&format!("/metrics/{row}_us/{name}"));
+                let exact = sum.value_at_percentile(percentile) as f64 / 1000.0;
+                match printed.as_f64() {
+                    Some(printed) => assert!(
+                        (printed - exact).abs() <= 0.001 * exact,
+                        "{row} {name}: {printed} {exact}"
+                    ),
+                    None => assert!(sum.len() < 1000, "{row} {name}"),
+                }
             }
         }
-    }
-    let rates = a.number("messages_per_sec") + b.number("messages_per_sec");
-    let merged_rate = merged.number("messages_per_sec");
-    assert!(
-        (merged_rate - rates).abs() < 0.05 * rates,
-        "{merged_rate} {rates}"
-    );
-    assert_eq!(server.stop().figures().get("accepted"), 5);
+        let rates = a.number("messages_per_sec") + b.number("messages_per_sec");
+        let merged_rate = merged.number("messages_per_sec");
+        assert!(
+            (merged_rate - rates).abs() < 0.05 * rates,
+            "{merged_rate} {rates}"
+        );
+        assert_eq!(server.stop().figures().get("accepted"), 5);
+        Some(())
+    });
 }
 
 #[test]
@@ -175,16 +174,19 @@ fn merge_refuses_a_file_that_is_not_a_report() {
 
 #[test]
 fn start_at_delays_the_start() {
-    let server = Server::start(&[]);
-    let start = soon();
-    let args = format!("-c 1 -n 10 -w 0 --start-at {start}");
-    let finished = start_bench(bench_against(server.address(), &args)).finished();
-    if was_too_late(&finished) {
-        return start_at_delays_the_start();
-    }
-    finished.expect_code(0);
-    let at = start.trim_start_matches('@').parse().expect("seconds");
-    assert!(SystemTime::now() >= UNIX_EPOCH + Duration::from_secs_f64(at));
+    until_in_time(|| {
+        let server = Server::start(&[]);
+        let start = soon();
+        let args = format!("-c 1 -n 10 -w 0 --start-at {start}");
+        let finished = start_bench(bench_against(server.address(), &args)).finished();
+        if was_too_late(&finished) {
+            return None;
+        }
+        finished.expect_code(0);
+        let at = start.trim_start_matches('@').parse().expect("seconds");
+        assert!(SystemTime::now() >= UNIX_EPOCH + Duration::from_secs_f64(at));
+        Some(())
+    });
 }
 
 /// Returns a time for `--start-at` by which two processes have usually connected.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::program::{ClientProcess, run};
 use crate::scripted_server::serve;
-use crate::support::{DEADLINE, Server, wait_for};
+use crate::support::{DEADLINE, Server, until_in_time, wait_for};
 
 /// Returns the sorted lines of standard output, without the last one.
 fn replies(lines: &[&str]) -> Vec<String> {
@@ -272,149 +272,156 @@ fn a_reset_is_reported() {
 
 /// Returns true if the server of this test has `sent` its bytes not at all, or so late that the client was right to give up.
 fn is_late(sent: &OnceLock<Duration>, timeout: Duration) -> bool {
-    let is_late = sent.get().is_none_or(|sent| *sent >= timeout);
-    if is_late {
-        println!("the server of the test was late: again");
-    }
-    is_late
+    sent.get().is_none_or(|sent| *sent >= timeout)
 }
 
 #[test]
 fn a_missing_reply_times_out() {
-    const TIMEOUT: Duration = Duration::from_millis(300);
-    let (start, sent) = (Instant::now(), Arc::new(OnceLock::new()));
-    let when_sent = Arc::clone(&sent);
-    let server = serve(move |mut session| {
-        session.receive(5);
-        session.send(b"hel");
-        let _ = when_sent.set(start.elapsed());
-        session.receive_to_end();
+    until_in_time(|| {
+        const TIMEOUT: Duration = Duration::from_millis(300);
+        let (start, sent) = (Instant::now(), Arc::new(OnceLock::new()));
+        let when_sent = Arc::clone(&sent);
+        let server = serve(move |mut session| {
+            session.receive(5);
+            session.send(b"hel");
+            let _ = when_sent.set(start.elapsed());
+            session.receive_to_end();
+        });
+        let outcome = run(&["--timeout", "300ms", "-m", "hello", &server.to_string()]);
+        assert!(start.elapsed() >= TIMEOUT);
+        if is_late(&sent, TIMEOUT) {
+            return None;
+        }
+        outcome.expect_failure(1, &["timed out: no reply within 300ms (3 of 5 bytes)"]);
+        Some(())
     });
-    let outcome = run(&["--timeout", "300ms", "-m", "hello", &server.to_string()]);
-    assert!(start.elapsed() >= TIMEOUT);
-    if is_late(&sent, TIMEOUT) {
-        return a_missing_reply_times_out();
-    }
-    outcome.expect_failure(1, &["timed out: no reply within 300ms (3 of 5 bytes)"]);
 }
 
 #[test]
 fn the_timeout_applies_to_each_reply() {
-    const TIMEOUT: Duration = Duration::from_millis(800);
-    let longest_gap = Arc::new(Mutex::new(Duration::ZERO));
-    let gap = Arc::clone(&longest_gap);
-    let start = Instant::now();
-    let server = serve(move |mut session| {
-        // From before the client sends to after the reply.
-        let mut last = start;
-        for _ in 0..4 {
-            let bytes = session.receive(5);
-            std::thread::sleep(Duration::from_millis(250));
-            let next = Instant::now();
-            // A client that has given up waiting closes.
-            let is_sent = session.try_send(&bytes);
-            let mut gap = gap.lock().expect("the longest gap");
-            *gap = gap.max(last.elapsed());
-            last = next;
-            if is_sent.is_err() {
-                return;
+    until_in_time(|| {
+        const TIMEOUT: Duration = Duration::from_millis(800);
+        let longest_gap = Arc::new(Mutex::new(Duration::ZERO));
+        let gap = Arc::clone(&longest_gap);
+        let start = Instant::now();
+        let server = serve(move |mut session| {
+            // From before the client sends to after the reply.
+            let mut last = start;
+            for _ in 0..4 {
+                let bytes = session.receive(5);
+                std::thread::sleep(Duration::from_millis(250));
+                let next = Instant::now();
+                // A client that has given up waiting closes.
+                let is_sent = session.try_send(&bytes);
+                let mut gap = gap.lock().expect("the longest gap");
+                *gap = gap.max(last.elapsed());
+                last = next;
+                if is_sent.is_err() {
+                    return;
+                }
             }
-        }
-        session.receive_to_end();
-        // Closing would not send the FIN on Windows if another test has started a program meanwhile, because that
-        // program inherits accepted sockets.
-        session.half_close();
-    });
-    let target = server.to_string();
-    let outcome = run(&["--timeout", "800ms", "-n", "4", "-m", "hello", &target]);
-    if outcome.code != Some(0) {
-        // The thread of the server may still be on its way.
-        let what = format!("a reply that was too late, or {:?}", outcome.errors);
-        wait_for(&what, DEADLINE, || {
-            *longest_gap.lock().expect("the longest gap") >= TIMEOUT
+            session.receive_to_end();
+            // Closing would not send the FIN on Windows if another test has started a program meanwhile, because that
+            // program inherits accepted sockets.
+            session.half_close();
         });
-        println!("a reply was too late: again");
-        return the_timeout_applies_to_each_reply();
-    }
-    outcome.expect_success();
+        let target = server.to_string();
+        let outcome = run(&["--timeout", "800ms", "-n", "4", "-m", "hello", &target]);
+        if outcome.code != Some(0) {
+            // The thread of the server may still be on its way.
+            let what = format!("a reply that was too late, or {:?}", outcome.errors);
+            wait_for(&what, DEADLINE, || {
+                *longest_gap.lock().expect("the longest gap") >= TIMEOUT
+            });
+            return None;
+        }
+        outcome.expect_success();
+        Some(())
+    });
 }
 
 #[test]
 fn a_full_standard_output_does_not_make_a_reply_late() {
-    const ROUNDS: usize = 10;
-    const LENGTH: usize = 24_001;
-    const TIMEOUT: Duration = Duration::from_secs(1);
-    let first_is_done = Barrier::new(2);
-    let (start, sent) = (Instant::now(), Arc::new(OnceLock::new()));
-    let when_sent = Arc::clone(&sent);
-    let server = serve(move |mut session| {
-        let mut bytes = session.receive(LENGTH);
-        let is_first = bytes[0] == b'1';
-        if !is_first {
-            first_is_done.wait();
-        }
-        for _ in 1..ROUNDS {
+    until_in_time(|| {
+        const ROUNDS: usize = 10;
+        const LENGTH: usize = 24_001;
+        const TIMEOUT: Duration = Duration::from_secs(1);
+        let first_is_done = Barrier::new(2);
+        let (start, sent) = (Instant::now(), Arc::new(OnceLock::new()));
+        let when_sent = Arc::clone(&sent);
+        let server = serve(move |mut session| {
+            let mut bytes = session.receive(LENGTH);
+            let is_first = bytes[0] == b'1';
+            if !is_first {
+                first_is_done.wait();
+            }
+            for _ in 1..ROUNDS {
+                session.send(&bytes);
+                bytes = session.receive(LENGTH);
+            }
             session.send(&bytes);
-            bytes = session.receive(LENGTH);
+            if is_first {
+                first_is_done.wait();
+            } else {
+                let _ = when_sent.set(start.elapsed());
+            }
+            session.receive_to_end();
+            session.half_close();
+        });
+        let message = format!("{{i}}{}", "a".repeat(LENGTH - 1));
+        let rounds = ROUNDS.to_string();
+        let target = server.to_string();
+        let args = ["-c", "2", "-n", &rounds, "-m", &message];
+        let args = [&args[..], &["--timeout", "1s", &target]].concat();
+        // The output is larger than a pipe. When it is read, the reply to connection 2 is older than the timeout.
+        let mut program = ClientProcess::start_without_reading(&args, Stdio::null());
+        std::thread::sleep(TIMEOUT * 3 / 2);
+        program.read_stdout();
+        let outcome = program.finished();
+        if outcome.code != Some(0) && is_late(&sent, TIMEOUT) {
+            return None;
         }
-        session.send(&bytes);
-        if is_first {
-            first_is_done.wait();
-        } else {
-            let _ = when_sent.set(start.elapsed());
-        }
-        session.receive_to_end();
-        session.half_close();
+        outcome.expect_success();
+        Some(())
     });
-    let message = format!("{{i}}{}", "a".repeat(LENGTH - 1));
-    let rounds = ROUNDS.to_string();
-    let target = server.to_string();
-    let args = ["-c", "2", "-n", &rounds, "-m", &message];
-    let args = [&args[..], &["--timeout", "1s", &target]].concat();
-    // The output is larger than a pipe. When it is read, the reply to connection 2 is older than the timeout.
-    let mut program = ClientProcess::start_without_reading(&args, Stdio::null());
-    std::thread::sleep(TIMEOUT * 3 / 2);
-    program.read_stdout();
-    let outcome = program.finished();
-    if outcome.code != Some(0) && is_late(&sent, TIMEOUT) {
-        return a_full_standard_output_does_not_make_a_reply_late();
-    }
-    outcome.expect_success();
 }
 
 #[test]
 fn a_missing_greeting_or_end_times_out() {
-    let (start, sent) = (Instant::now(), Arc::new(OnceLock::new()));
-    let when_sent = Arc::clone(&sent);
-    let silent = serve(move |mut session| {
-        session.send(b"hello");
-        let _ = when_sent.set(start.elapsed());
-        session.receive_to_end();
-    });
-    let args = ["--timeout", ".2", "--skip", "6", "-m", "x"];
-    let outcome = run(&[&args[..], &[&silent.to_string()]].concat());
-    if is_late(&sent, Duration::from_millis(200)) {
-        return a_missing_greeting_or_end_times_out();
-    }
-    outcome.expect_failure(1, &["timed out: no greeting within 200ms (5 of 6 bytes)"]);
-
-    let (start, sent) = (Instant::now(), Arc::new(OnceLock::new()));
-    let when_sent = Arc::clone(&sent);
-    let endless = serve(move |mut session| {
-        let bytes = session.receive(5);
-        session.send(&bytes);
-        let _ = when_sent.set(start.elapsed());
-        session.receive_to_end();
-        loop {
-            std::thread::park();
+    until_in_time(|| {
+        let (start, sent) = (Instant::now(), Arc::new(OnceLock::new()));
+        let when_sent = Arc::clone(&sent);
+        let silent = serve(move |mut session| {
+            session.send(b"hello");
+            let _ = when_sent.set(start.elapsed());
+            session.receive_to_end();
+        });
+        let args = ["--timeout", ".2", "--skip", "6", "-m", "x"];
+        let outcome = run(&[&args[..], &[&silent.to_string()]].concat());
+        if is_late(&sent, Duration::from_millis(200)) {
+            return None;
         }
+        outcome.expect_failure(1, &["timed out: no greeting within 200ms (5 of 6 bytes)"]);
+
+        let (start, sent) = (Instant::now(), Arc::new(OnceLock::new()));
+        let when_sent = Arc::clone(&sent);
+        let endless = serve(move |mut session| {
+            let bytes = session.receive(5);
+            session.send(&bytes);
+            let _ = when_sent.set(start.elapsed());
+            session.receive_to_end();
+            loop {
+                std::thread::park();
+            }
+        });
+        let outcome = run(&["--timeout", ".3", "-m", "hello", &endless.to_string()]);
+        if is_late(&sent, Duration::from_millis(300)) {
+            return None;
+        }
+        outcome.expect_failure(1, &["timed out: no end within 300ms (5 of 5 bytes)"]);
+        assert_eq!(outcome.lines(), ["1: hello", "1 of 1 equal"]);
+        Some(())
     });
-    let outcome = run(&["--timeout", ".3", "-m", "hello", &endless.to_string()]);
-    if is_late(&sent, Duration::from_millis(300)) {
-        return a_missing_greeting_or_end_times_out();
-    }
-    outcome.expect_failure(1, &["timed out: no end within 300ms (5 of 5 bytes)"]);
-    assert_eq!(outcome.lines(), ["1: hello", "1 of 1 equal"]);
 }
 
 #[test]

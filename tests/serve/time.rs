@@ -4,23 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::client::is_timeout;
-use crate::support::{Client, DEADLINE, Data, End, LINGER, Server, time_bound};
+use crate::support::{Client, DEADLINE, Data, End, LINGER, Server, time_bound, until_in_time};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Lets one client after the other try, until one gets to the end of `session`. A session returns `None` if the server has
-/// ended the session after its time: a test process that was not scheduled for so long has no right to an answer.
-#[track_caller]
-fn until_in_time<T>(session: impl Fn() -> Option<T>) -> T {
-    let until = Instant::now() + DEADLINE;
-    loop {
-        if let Some(result) = session() {
-            return result;
-        }
-        assert!(Instant::now() < until, "each client was late");
-        println!("the client was late: again");
-    }
-}
 
 /// Sends `bytes`. Returns true if they come back, and false if the server closes. Requires that the server does not close
 /// earlier than a second after `since`.

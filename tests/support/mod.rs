@@ -89,6 +89,23 @@ pub fn wait_for(what: &str, deadline: Duration, mut condition: impl FnMut() -> b
     }
 }
 
+/// Calls `attempt` until it returns a result.
+///
+/// An attempt has to do something before a timeout of the program is over. It returns `None` if it has measured that it did
+/// so too late, because a busy machine has stopped the test: then the program was right to give up. An attempt that was in
+/// time fails the test by itself.
+#[track_caller]
+pub fn until_in_time<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + DEADLINE;
+    loop {
+        if let Some(result) = attempt() {
+            return result;
+        }
+        assert!(Instant::now() < until, "every attempt was late");
+        println!("the test was late: again");
+    }
+}
+
 /// Prints that a test is skipped. The line goes past the output capture of the test harness.
 pub fn skip(test: &str, why: &str) {
     // A closed standard error is no reason to fail.
