@@ -54,6 +54,7 @@ fn fault_s1_an_idle_connection_delays_a_stop_only_until_it_answers_the_fin() {
     within(Duration::from_millis(200), || {
         clients.iter().for_each(Client::expect_fin)
     });
+    thread::sleep(QUIET);
     assert!(
         server.is_running() || start.elapsed() >= LINGER,
         "the server must wait for the FIN of the client"
