@@ -231,3 +231,101 @@ fn intervals_of_a_server_with_two_states_cover_the_truth() {
         truth: [1e6 / MEAN, 860.075, 1_684.719, 2_521.428],
     });
 }
+
+/// Returns batches of one second with these numbers of messages. `time` returns the response time of a message in
+/// microseconds.
+fn batches(messages: &[u64], time: impl Fn(u64) -> u64) -> Vec<Batch> {
+    let mut batches = empty_batches(Duration::from_secs(1));
+    batches.truncate(messages.len());
+    for (batch, messages) in batches.iter_mut().zip(messages) {
+        batch.messages = *messages;
+        (0..*messages).for_each(|message| batch.response.record(time(message)));
+    }
+    batches
+}
+
+#[test]
+fn an_interval_follows_from_the_deviations_of_20_sections() {
+    let messages: Vec<_> = (0..20).map(|second| 90 + second % 2 * 20).collect();
+    let intervals = confidence_intervals(&batches(&messages, |_| 100));
+    let rate = intervals.messages_per_sec.expect("an interval");
+    // The sections lie 10 above or below: the standard error is 10 / sqrt(19), and t is 2.093.
+    let half = 2.093 * 10.0 / 19.0_f64.sqrt();
+    assert!((rate.low - (100.0 - half)).abs() < 0.001, "{rate:?}");
+    assert!((rate.high - (100.0 + half)).abs() < 0.001, "{rate:?}");
+    let equal_times = ConfidenceInterval {
+        low: 0.1,
+        high: 0.1,
+    };
+    assert_eq!(intervals.p50, Ok(equal_times));
+}
+
+#[test]
+fn a_run_of_fewer_than_20_batches_has_no_intervals() {
+    let few = confidence_intervals(&batches(&[1_000; 19], |_| 100));
+    assert_eq!(figures(few), [Err(NoInterval::TooShort); 4]);
+    assert_eq!(
+        figures(confidence_intervals(&[])),
+        [Err(NoInterval::TooShort); 4]
+    );
+}
+
+#[test]
+fn sections_have_nearly_equal_lengths_and_hold_every_batch() {
+    for count in [20, 33, 40, 63, 64] {
+        let sections = sections(&batches(&vec![10; count], |_| 100)).expect("enough batches");
+        let lengths = || sections.iter().map(|section| section.length.as_secs());
+        assert_eq!(lengths().sum::<u64>(), count as u64);
+        let (shortest, longest) = (lengths().min(), lengths().max());
+        assert!(longest <= shortest.map(|length| length + 1), "{count}");
+        let messages: u64 = sections.iter().map(|section| section.messages).sum();
+        assert_eq!(messages, 10 * count as u64);
+    }
+}
+
+#[test]
+fn a_percentile_needs_10_samples_above_it_in_a_section() {
+    let intervals = |messages| confidence_intervals(&batches(&[messages; 20], |message| message));
+    let few = intervals(999);
+    assert_eq!(few.p99, Err(NoInterval::TooFewSamples));
+    assert!(few.p90.is_ok());
+    assert!(intervals(1_000).p99.is_ok());
+    let few = intervals(19);
+    assert_eq!(few.p50, Err(NoInterval::TooFewSamples));
+    assert!(few.messages_per_sec.is_ok());
+    assert_eq!(
+        figures(intervals(9)),
+        [Err(NoInterval::TooFewSamples); 4],
+        "a rate needs 200 messages"
+    );
+}
+
+#[test]
+fn a_percentile_that_is_a_lower_bound_has_no_interval() {
+    let mut batches = batches(&[2_000; 20], |message| message % 100);
+    // The whole run's p99 is known, and that of one section is not.
+    batches[7].response.record_unfinished(1_000, 50);
+    let intervals = confidence_intervals(&batches);
+    assert_eq!(intervals.p99, Err(NoInterval::LowerBound));
+    assert!(intervals.p90.is_ok());
+}
+
+#[test]
+fn a_figure_that_drifts_has_no_interval() {
+    let messages: Vec<_> = (0..64).map(|second| 1_000 + second).collect();
+    let intervals = confidence_intervals(&batches(&messages, |message| message));
+    let drifts = Err(NoInterval::DependentBatches);
+    assert_eq!(intervals.messages_per_sec, drifts);
+    assert_eq!(intervals.p50, drifts);
+}
+
+#[test]
+fn a_percentile_of_a_few_bursts_has_no_interval() {
+    // Every eighth batch has slow responses too: 8 bursts, of which no two are neighbours.
+    let mut batches = batches(&[400; 64], |message| 100 + message % 7);
+    for batch in batches.iter_mut().step_by(8) {
+        (0..400).for_each(|message| batch.response.record(1_000 + message));
+    }
+    let intervals = confidence_intervals(&batches);
+    assert_eq!(intervals.p90, Err(NoInterval::DependentSamples));
+}
