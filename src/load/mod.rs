@@ -10,6 +10,8 @@
 //!   judge      what it is worth     verdict, objectives, outcome
 //!     |
 //!   report     how it is told       JSON, text, files of histograms, the sum of shards
+//!     |
+//!   compare    which is faster      the ratio of two servers over rounds of runs, with its uncertainty
 //! ```
 //!
 //! Imports run one way: `drive` imports `plan` and `measure`; `report` imports `judge`, which imports `measure`, which
@@ -29,6 +31,7 @@
 //!   from the sum. A worker has two of them, so the memory is bounded by the number of threads.
 //! - **The window is divided into 64 batches** ([`Batch`]). How much they vary shows how uncertain the figures are.
 
+mod compare;
 mod drive;
 mod judge;
 mod measure;
@@ -38,6 +41,9 @@ mod report;
 mod testing;
 mod units;
 
+pub use compare::conclusion::{Comparison, Conclusion, Direction, LimitOutcome};
+pub use compare::order::{Orders, Side};
+pub use compare::statistics::{Paired, RUNS_PER_SIDE, Ratio, Round, paired, unpaired};
 pub use drive::error::RunError;
 pub use drive::event::{RunEvent, RunPhase};
 pub use drive::prepare::{ReadyRun, prepare};
@@ -57,6 +63,7 @@ pub use measure::measurement::{AchievedRate, Measurement, Results, TargetRate};
 pub use measure::metrics::{Corruption, Counts, Metrics};
 pub use measure::percentile::Percentile;
 pub use measure::recorder;
+pub use measure::series::WeightedValue;
 pub use measure::uncertainty::{ConfidenceInterval, NoInterval, PerFigure, confidence_intervals};
 pub use measure::usage::ServerUsage;
 pub use plan::schedule::Schedule;
