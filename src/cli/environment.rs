@@ -56,20 +56,18 @@ pub fn unknown_variables(
 ) -> Vec<String> {
     let options = command.get_arguments().filter_map(Arg::get_long);
     let known: Vec<_> = options.map(variable_name).collect();
-    let mut unknown: Vec<_> = variables
+    let unknown = variables
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, _)| name.to_string_lossy().into_owned())
-        .filter(|name| name.starts_with(PREFIX) && !known.contains(name) && !is_foreign(name))
-        .collect();
-    unknown.sort();
+        .filter(|name| name.starts_with(PREFIX) && !known.contains(name) && !is_foreign(name));
     let explain = |name: String| {
         let nearest = known.iter().min_by_key(|known| distance(known, &name));
         let nearest = nearest.map_or("", String::as_str);
         let name = escape_control(&name);
         format!("no option has the variable {name}; the nearest name is {nearest}")
     };
-    unknown.into_iter().map(explain).collect()
+    unknown.map(explain).collect()
 }
 
 /// Returns true if `name` is a variable of Kubernetes, `MIO_ECHO(_.*)?_(PORT(_.*)?|SERVICE_.*)`, or of the tests.

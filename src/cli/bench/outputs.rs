@@ -43,12 +43,11 @@ pub fn resolve_outputs(report: &mut ReportOptions, hlog: Option<&PathBuf>) -> Re
         Some(number) => (Some(number), None),
         None => (None, path::absolute(path).ok()),
     };
-    let mut outputs: Vec<_> = given
+    let outputs: Vec<_> = given
         .into_iter()
         .flatten()
         .map(|path| (key(path), path))
         .collect();
-    outputs.sort();
     let refuse = |path: &Path, expected: &str| {
         let path = escape_control(&path.to_string_lossy());
         Err(format!(
@@ -59,10 +58,14 @@ pub fn resolve_outputs(report: &mut ReportOptions, hlog: Option<&PathBuf>) -> Re
         let expected = "a stream of its own, and the report is on standard output (--output - prints it as JSON)";
         return refuse(path, expected);
     }
-    match outputs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+    // Three outputs need no sort, which would take some KB of the program.
+    let is_shared = |(index, (key, _)): &(usize, &(_, _))| {
+        outputs[..*index].iter().any(|(other, _)| other == key)
+    };
+    match outputs.iter().enumerate().find(is_shared) {
         None => Ok(()),
-        Some(pair) => refuse(
-            pair[0].1,
+        Some((_, (_, path))) => refuse(
+            path,
             "a file of its own for each of --output, --hgrm, --hlog",
         ),
     }

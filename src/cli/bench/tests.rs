@@ -326,7 +326,7 @@ fn contradictions_are_refused_in_one_line() {
         ),
         (
             "-o /dev/fd/3 --hlog /proc/self/fd/3",
-            "invalid value '/dev/fd/3' for an output: expected a file of its own",
+            "invalid value '/proc/self/fd/3' for an output: expected a file of its own",
         ),
         (
             "-o /dev/stdout",
