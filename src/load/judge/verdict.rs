@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::interference::{busy_machine, stalled, stolen_time, throttled};
 use super::reason::{Reason, ReasonCode};
+use super::stationarity::{SteadyFigure, not_stationary};
 use super::throughput::below_rate;
 use crate::load::measure::latency_histogram::LatencyHistogram;
 use crate::load::measure::measurement::Measurement;
@@ -71,6 +72,7 @@ impl Verdict {
             stolen_time,
             throttled,
             stalled,
+            unsteady,
             littles_law,
             too_few_samples,
         ];
@@ -153,6 +155,10 @@ fn missing_connections(measurement: &Measurement) -> Option<Reason> {
     Reason::when(achieved < asked, ReasonCode::MissingConnections, || {
         format!("on average {achieved} of {asked} connections were up")
     })
+}
+
+fn unsteady(measurement: &Measurement) -> Option<Reason> {
+    not_stationary(&measurement.batches, SteadyFigure::of(measurement))
 }
 
 /// Little's law: the number of messages in flight is their rate multiplied by the mean time in flight.

@@ -120,8 +120,8 @@ impl fmt::Display for NoInterval {
             Self::TooShort => "the run is too short",
             Self::TooFewSamples => "too few samples",
             Self::LowerBound => "the figure is only a lower bound",
-            Self::DependentBatches => "the figure drifts: neighbouring parts of the run are alike",
-            Self::DependentSamples => "the responses above it come in too few bursts",
+            Self::DependentBatches => "the figure drifts",
+            Self::DependentSamples => "the slow responses come in too few bursts",
         })
     }
 }

@@ -23,6 +23,9 @@
 //!   generator causes this delay, and service includes it.
 //! - **stalls**: how much later than asked the loops of the generator went on, measured every 20 ms. The generator was
 //!   stopped, it waited for a CPU, or the machine stood still.
+//! - **uncertainty within this run**: the 95 % confidence intervals of the figures. They tell how far the figures would
+//!   move in a longer run under the same conditions. They do not tell how far the figures of the next run lie away. A
+//!   figure that drifts, in which neighbouring parts of the run are alike, has no interval.
 //! - **busy**: the share of the time in which the threads of the generator neither wait for events nor spin.
 //! - **spinning**: the share of the time in which the threads poll without waiting, because a send is due soon.
 //! - **machine**: what the rest of the machine did in the window. *others used 0.9 of 2 cores*: the CPU time of the
@@ -72,6 +75,8 @@ pub use crate::load::measure::latency_summary::LatencySummary;
 use crate::load::measure::measurement::{Measurement, Results, TargetRate};
 use crate::load::measure::metrics::Metrics;
 pub use crate::load::measure::summary::{GeneratorSummary, Summary};
+use crate::load::measure::uncertainty::confidence_intervals;
+pub use crate::load::measure::uncertainty::{ConfidenceInterval, NoInterval, PerFigure};
 pub use crate::load::measure::usage::ServerUsage;
 
 /// The version of the schema. Version 2 counts failures of connections in `connections`, apart from `errors`.
@@ -104,6 +109,11 @@ pub struct Report {
     pub slo: Vec<ObjectiveResult>,
     /// The figures of the window.
     pub metrics: Summary,
+    /// The 95 % confidence intervals of figures within this run: null without one. They do not tell how far the next run
+    /// may lie away. Percentiles are those of the response in microseconds.
+    pub ci95: PerFigure<Option<ConfidenceInterval>>,
+    /// Why a figure has no confidence interval; null if it has one.
+    pub ci95_missing: PerFigure<Option<NoInterval>>,
     /// The time and CPU time that the generator spent.
     pub generator: GeneratorSummary,
     /// The usage of the server that was started for the measurement, or whose process was named; null if its process is
@@ -143,6 +153,7 @@ impl Report {
         slo: Option<&Slo>,
     ) -> Self {
         let metrics = Summary::of(measurement);
+        let ci95 = confidence_intervals(&measurement.batches);
         let histograms = measurement.total.histograms().into_iter();
         let histograms = histograms.flat_map(|(name, latencies)| {
             let all = (name.to_owned(), &latencies.histogram);
@@ -162,6 +173,8 @@ impl Report {
             hints: hints(&metrics.response_us, &measurement.interference),
             slo: slo.map_or_else(Vec::new, |slo| slo.check(&metrics)),
             metrics,
+            ci95: ci95.map(Result::ok),
+            ci95_missing: ci95.map(Result::err),
             generator: GeneratorSummary::of(measurement),
             server: measurement.server,
             interference: measurement.interference,

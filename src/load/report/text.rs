@@ -11,6 +11,7 @@ use crate::load::measure::metrics::Counts;
 use crate::load::measure::metrics::hex;
 use crate::load::measure::percentile::Percentile;
 use crate::load::measure::summary::{GeneratorSummary, Summary};
+use crate::load::measure::uncertainty::{ConfidenceInterval, NoInterval, PerFigure};
 use crate::load::measure::usage::ServerUsage;
 use crate::load::units::{format_decimal, format_microseconds, pluralize};
 
@@ -27,6 +28,7 @@ pub fn text(report: &Report) -> String {
     let label = report.config.label.as_ref();
     lines.extend(label.map(|label| format!("label: {label}")));
     lines.extend(table(metrics));
+    lines.push(uncertainty(report));
     lines.push(system(&report.environment));
     lines.push(errors(metrics));
     lines.push(generator(&report.generator));
@@ -122,6 +124,43 @@ fn exact(time: Option<f64>, unit: &str) -> String {
 
 fn lower_bound(microseconds: f64) -> String {
     format!(">{}", format_microseconds(microseconds))
+}
+
+/// Returns the confidence intervals, or why there are none.
+fn uncertainty(report: &Report) -> String {
+    let (intervals, missing) = (&report.ci95, &report.ci95_missing);
+    let all = match shared_reason(missing) {
+        Some(reason) => format!("{NO_FIGURE} ({reason})"),
+        None => {
+            let rate = range(intervals.messages_per_sec, "", missing.messages_per_sec);
+            let [p50, p90, p99] = [
+                (intervals.p50, missing.p50),
+                (intervals.p90, missing.p90),
+                (intervals.p99, missing.p99),
+            ]
+            .map(|(interval, missing)| range(interval, " us", missing));
+            format!("messages/s {rate}, p50 {p50}, p90 {p90}, p99 {p99}")
+        }
+    };
+    format!("uncertainty within this run (95 %): {all}")
+}
+
+/// Returns the reason for which no figure has a confidence interval, if all have the same.
+fn shared_reason(missing: &PerFigure<Option<NoInterval>>) -> Option<NoInterval> {
+    let reason = missing.messages_per_sec?;
+    let others = [missing.p50, missing.p90, missing.p99];
+    others
+        .iter()
+        .all(|other| *other == Some(reason))
+        .then_some(reason)
+}
+
+fn range(interval: Option<ConfidenceInterval>, unit: &str, missing: Option<NoInterval>) -> String {
+    match (interval, missing) {
+        (Some(ConfidenceInterval { low, high }), _) => format!("{low:.1} to {high:.1}{unit}"),
+        (None, Some(reason)) => format!("{NO_FIGURE} ({reason})"),
+        (None, None) => NO_FIGURE.into(),
+    }
 }
 
 fn errors(metrics: &Summary) -> String {
@@ -324,6 +363,7 @@ service    2000  199.0  279.0  297.2      -       -  299.0  199.5
 send lag   2000    1.0    1.0    1.0      -       -    1.0    1.0
 connect       2      -      -      -      -       -   70.0   60.0
 stalls        0      -      -      -      -       -      -      -
+uncertainty within this run (95 %): - (the run is too short)
 system: linux 6.1.0, x86_64, CPUs 2 (AMD EPYC, governor performance); mio-echo 1.2.3 on epoll
 errors: none  corrupted 0  unanswered 0  unsent 0  reconnects 0  connections 2 of 2
 generator: 20 % busy, 10 % spinning, 50.0 us CPU a message
@@ -381,6 +421,7 @@ Transfer/sec: 0.13 MB
                 "send lag   2000    1.0    1.0      1.0      -       -      1.0        1.0",
                 "connect       2      -      -        -      -       -     70.0       60.0",
                 "stalls        0      -      -        -      -       -        -          -",
+                "uncertainty within this run (95 %): - (the run is too short)",
                 "system: linux -, x86_64, CPUs - (-, governor -); mio-echo 1.2.3 on epoll",
                 "errors: reset 2, timeout 1  corrupted 1  unanswered 10  unsent 11  reconnects 3  connections 1 of 2 (refused 4, closed 7)",
                 "generator: 20 % busy, 10 % spinning, 50.0 us CPU a message",

@@ -43,6 +43,8 @@ fn the_json_has_exactly_the_documented_names() {
         [
             "batches",
             "began",
+            "ci95",
+            "ci95_missing",
             "config",
             "environment",
             "generator",
