@@ -1,7 +1,7 @@
 //! Parsers of addresses: `[FRAMING@]ADDR:PORT` to listen on, `HOST:PORT` to connect to, and the name of a framing.
 
 use mio_echo::conn::Framing;
-use mio_echo::net::Listen;
+use mio_echo::net::{AddressError, Listen, parse_socket_address};
 
 const FORM: &str =
     "expected [FRAMING@]ADDR:PORT, ADDR an IP literal, [IPv6] or *, PORT from 0 to 65535";
@@ -41,6 +41,18 @@ pub fn parse_target(text: &str) -> Result<String, String> {
     if host.contains([':', '[', ']']) && !is_bracketed {
         return Err(format!("IPv6 goes in brackets, as in [::1]:7007; {FORM}"));
     }
+    // Another use of `%` is left to the lookup of the name.
+    if is_bracketed
+        && host.contains('%')
+        && let Err(refused) = parse_socket_address(text)
+    {
+        return Err(match refused {
+            AddressError::Malformed => FORM.into(),
+            refused @ (AddressError::NotLinkLocal | AddressError::NoInterface) => {
+                refused.to_string()
+            }
+        });
+    }
     let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
     match port.parse::<u16>() {
         Ok(1..) if is_number => Ok(text.to_owned()),
@@ -73,10 +85,14 @@ fn parse_listen(text: &str) -> Result<Listen, String> {
     let port = parse_port(port)?;
     match host {
         "" | "*" => Ok(Listen::Wildcard(port)),
-        _ => text
-            .parse()
+        _ => parse_socket_address(text)
             .map(Listen::At)
-            .map_err(|_| explain_refused_host(host)),
+            .map_err(|error| match error {
+                AddressError::Malformed => explain_refused_host(host),
+                refused @ (AddressError::NotLinkLocal | AddressError::NoInterface) => {
+                    refused.to_string()
+                }
+            }),
     }
 }
 
@@ -163,6 +179,15 @@ mod tests {
             ("[127.0.0.1]:7007", "not an IP literal"),
             ("[*]:7007", "not an IP literal"),
             (" 127.0.0.1:7007", "not an IP literal"),
+            (
+                "[::1%1]:7007",
+                "expected an interface only after a link-local",
+            ),
+            ("[fe80::1%nowhere]:7007", "no such interface, expected"),
+            ("len8@[fe80::1%]:7007", "no such interface, expected"),
+            ("[fe80::1%1]:70000", "no such port"),
+            ("[127.0.0.1%1]:7007", "not an IP literal"),
+            ("fe80::1%1:7007", "IPv6 goes in brackets"),
             ("::1:7007", "IPv6 goes in brackets"),
             (":::7007", "IPv6 goes in brackets"),
             ("unix:/tmp/echo", "unix: is reserved"),

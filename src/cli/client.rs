@@ -44,7 +44,8 @@ pub struct ClientArgs {
     // Not a doc comment: rustdoc takes brackets for links.
     #[arg(
         value_name = "HOST:PORT", value_parser = parse_target,
-        help = "Server to connect to, such as localhost:7007 or [::1]:7007; all addresses of a name are tried in turn"
+        help = "Server to connect to, such as localhost:7007, [::1]:7007 or [fe80::1%eth0]:7007; all addresses of a name are \
+                tried in turn"
     )]
     target: String,
 

@@ -74,7 +74,8 @@ pub struct ServeArgs {
         short, long, value_name = "ADDR:PORT", value_parser = parse_listener, default_value = "127.0.0.1:7007",
         help_heading = CONNECTIONS,
         help = "Listen on this address, [FRAMING@]ADDR:PORT; may be repeated. ADDR is an IP literal, [IPv6] or *. \
-                `*`, `:PORT` and a bare `PORT` listen on every interface. The line `listening on ADDR:PORT FRAMING` ends with \
+                `*`, `:PORT` and a bare `PORT` listen on every interface. A link-local address has its interface, on \
+                Windows its number: [fe80::1%eth0]. The line `listening on ADDR:PORT FRAMING` ends with \
                 `both-families` if an IPv6 listener of every interface takes IPv4 too"
     )]
     listen: Vec<ListenArg>,
@@ -90,7 +91,8 @@ pub struct ServeArgs {
           help_heading = CONNECTIONS)]
     when_full: WhenFull,
 
-    /// Most connections from one IPv4 address or one IPv6 /64; a further one is accepted and reset; default: no limit
+    /// Most connections from one IPv4 address or one IPv6 /64 (link-local: one interface); a further one is
+    /// accepted and reset; default: no limit
     #[arg(long, value_name = "N", value_parser = count_in(1..=u32::MAX), help_heading = CONNECTIONS)]
     max_per_ip: Option<u32>,
 

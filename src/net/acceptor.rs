@@ -16,6 +16,7 @@ use super::WhenFull;
 use super::connections::Connections;
 use super::listener::{AcceptError, Listener};
 use super::log_throttle::LogThrottle;
+use super::scope::ScopedAddress;
 use super::timers::{NEVER, nanoseconds};
 
 /// The pause after the process has run out of descriptors or memory, or after a turn in which every accept of a listener
@@ -193,5 +194,6 @@ impl Acceptor {
 }
 
 fn log_failed(listener: &Listener, error: &io::Error) {
-    error!("stopped listening on {}: accept: {error}", listener.address);
+    let address = ScopedAddress(listener.address);
+    error!("stopped listening on {address}: accept: {error}");
 }

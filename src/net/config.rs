@@ -1,14 +1,11 @@
 //! The configuration of a server.
 
-use std::fmt::{self, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::fmt::{self, Display, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::scope::LONGEST_ADDRESS;
 use crate::conn::{Framing, Offload};
-
-/// The address with the longest text of all clients.
-const LONGEST_PEER: SocketAddr =
-    SocketAddr::new(IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)), u16::MAX);
 
 /// The configuration of a [`Server`](super::Server). The defaults are those of the command line.
 #[derive(Clone, Debug)]
@@ -24,7 +21,8 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// What happens to a client that connects while all slots are taken.
     pub when_full: WhenFull,
-    /// The most connections from one IPv4 address or IPv6 /64, at least 1. `None` means no limit.
+    /// The most connections from one IPv4 address or IPv6 /64, or with link-local addresses from one interface, at least
+    /// 1. `None` means no limit.
     pub max_per_ip: Option<u32>,
     /// Closes a connection on which no byte moves for this long. `None` disables the limit.
     pub idle_timeout: Option<Duration>,
@@ -127,7 +125,12 @@ impl Default for Config {
 
 impl Config {
     /// Replaces `text` by the banner for the client at `peer` on connection number `id`.
-    pub(super) fn write_banner(&self, text: &mut String, peer: SocketAddr, id: u64) -> fmt::Result {
+    pub(super) fn write_banner(
+        &self,
+        text: &mut String,
+        peer: &dyn Display,
+        id: u64,
+    ) -> fmt::Result {
         text.clear();
         let mut rest = self.banner.as_str();
         while let Some(at) = rest.find('{') {
@@ -152,7 +155,7 @@ impl Config {
     pub(super) fn max_banner_len(&self) -> usize {
         let mut longest = String::new();
         // A string takes every text.
-        let _ = self.write_banner(&mut longest, LONGEST_PEER, u64::MAX);
+        let _ = self.write_banner(&mut longest, &LONGEST_ADDRESS, u64::MAX);
         longest.len()
     }
 
@@ -194,7 +197,7 @@ mod tests {
             };
             let mut text = String::from("an earlier banner");
             config
-                .write_banner(&mut text, peer, 9)
+                .write_banner(&mut text, &peer, 9)
                 .expect("a string takes every text");
             assert_eq!(text, expected);
         }

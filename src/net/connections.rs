@@ -48,7 +48,8 @@ use super::per_address::PerAddressLimit;
 use super::poll::readiness_of;
 use super::registration::Registration;
 use super::run_queue::RunQueue;
-use super::slot::{CoarseTime, Kernel, Slot};
+use super::scope::ScopedAddress;
+use super::slot::{CoarseTime, Kernel, Place, Places, Slot};
 use super::socket::reset_on_close;
 use super::timers::{NEVER, TimerNode, Timers};
 use super::workers::WorkerPool;
@@ -138,7 +139,7 @@ impl Connections {
         for completion in &completions {
             // The connection may have closed since, and its key may belong to another connection.
             if let Some(slot) = completion.slot.resolve(&mut self.slots) {
-                slot.in_worker_pool = false;
+                slot.places.remove(Place::WorkerPool);
                 let reply = completion.outcome.map(|()| &completion.message[..]);
                 slot.connection.handle_completion(reply, &mut self.buffers);
                 self.drive(completion.slot.key, now);
@@ -160,7 +161,8 @@ impl Connections {
     pub(super) fn run_fresh(&mut self, events: &Events, now: u64) {
         for event in events {
             let Token(key) = event.token();
-            let Some(slot) = self.slots.get_mut(key).filter(|slot| !slot.in_backlog) else {
+            let slot = self.slots.get_mut(key);
+            let Some(slot) = slot.filter(|slot| !slot.places.contains(Place::Backlog)) else {
                 continue;
             };
             let progress = slot.drive(&mut self.buffers, &self.kernel, Token(key), now);
@@ -174,7 +176,7 @@ impl Connections {
     /// Runs the connection that has been in the backlog for the longest time.
     pub(super) fn run_one_of_backlog(&mut self, now: u64) {
         if let Some(key) = self.backlog.pop(&self.slots) {
-            self.slots[key].in_backlog = false;
+            self.slots[key].places.remove(Place::Backlog);
             self.drive(key, now);
         }
     }
@@ -228,13 +230,11 @@ impl Connections {
         self.slots.insert(Slot {
             connection: Connection::new(id, Arc::clone(settings), now),
             socket,
-            peer: (peer.ip(), peer.port()),
+            peer: peer.into(),
             timer_node: TimerNode::default(),
             registration,
             session_end: CoarseTime::not_before(session_end),
-            in_backlog: false,
-            in_offload_queue: false,
-            in_worker_pool: false,
+            places: Places::default(),
         });
         self.send_banner(key);
         self.drive(key, now);
@@ -244,6 +244,7 @@ impl Connections {
     pub(super) fn reject(&mut self, socket: TcpStream, peer: SocketAddr, why: &str, now: u64) {
         self.stats.refused += 1;
         if let Some(count) = self.refusals.count(now) {
+            let peer = ScopedAddress(peer);
             warn!("refused {peer}: {why} ({count} refused since the last such line)");
         }
         reset_on_close(&socket);
@@ -319,11 +320,12 @@ impl Connections {
             return;
         }
         let slot = &mut self.slots[key];
-        let (peer, connection) = (SocketAddr::from(slot.peer), &mut slot.connection);
+        let peer = ScopedAddress(slot.peer.into());
+        let connection = &mut slot.connection;
         // A string takes every text.
         let _ = self
             .config
-            .write_banner(&mut self.banner, peer, connection.id());
+            .write_banner(&mut self.banner, &peer, connection.id());
         connection.greet(self.banner.as_bytes(), &mut self.buffers);
     }
 
@@ -338,11 +340,11 @@ impl Connections {
         let slot = &mut self.slots[key];
         match progress {
             Progress::Close | Progress::Abort => return self.close(key, progress, now),
-            Progress::Again if !slot.in_backlog => {
-                slot.in_backlog = true;
+            Progress::Again if !slot.places.contains(Place::Backlog) => {
+                slot.places.insert(Place::Backlog);
                 self.backlog.push(key, &self.slots);
             }
-            Progress::Offload if !slot.in_offload_queue => {
+            Progress::Offload if !slot.places.contains(Place::OffloadQueue) => {
                 if let Some(offload) = &mut self.offload {
                     offload.push(key, &mut self.slots, &self.buffers);
                 }
@@ -381,10 +383,11 @@ impl Connections {
             connection,
             socket,
             peer,
-            in_worker_pool,
+            places,
             ..
         } = self.slots.remove(key);
-        let peer = SocketAddr::from(peer);
+        let address = SocketAddr::from(peer);
+        let peer = ScopedAddress(address);
         let reason = connection.close_reason().unwrap_or(CloseReason::PeerClosed);
         let (id, received, sent) = (connection.id(), connection.received(), connection.sent());
         debug!("conn {id} from {peer}: {reason}, {received} bytes in, {sent} out");
@@ -395,12 +398,14 @@ impl Connections {
                 "conn {id} from {peer}: {reason} ({count} failed connections since the last such line)"
             );
         }
-        if in_worker_pool && let Some(offload) = &mut self.offload {
+        if places.contains(Place::WorkerPool)
+            && let Some(offload) = &mut self.offload
+        {
             offload.workers.withdraw(id);
         }
         self.stats.echoed += connection.echoed();
         self.stats.closed[reason.index()] += 1;
-        self.forget_address(peer);
+        self.forget_address(address);
         if progress == Progress::Abort {
             reset_on_close(&socket);
         }

@@ -5,6 +5,7 @@ use std::{error, fmt, io};
 
 use super::memory_limit::MemoryLimit;
 use super::platform;
+use super::scope::ScopedAddress;
 use crate::conn::OutOfMemory;
 
 /// The reason why a server cannot start.
@@ -54,6 +55,7 @@ impl fmt::Display for StartError {
                 source,
             } => {
                 let hint = platform::bind_hint(source, address.port());
+                let address = ScopedAddress(*address);
                 write!(f, "cannot listen on {address}: {operation}: {source}{hint}")
             }
             Self::Descriptors {

@@ -13,6 +13,7 @@ use socket2::SockRef;
 
 use super::platform;
 use super::poll::explain;
+use super::scope::ScopedAddress;
 use crate::conn::Settings;
 
 /// Accepts of one listener in one turn, so that a flood of new clients does not starve the connections.
@@ -68,6 +69,7 @@ impl Listener {
             .register(&mut socket, token, Interest::READABLE)
             .map_err(|error| {
                 let hint = platform::register_hint(&error);
+                let address = ScopedAddress(address);
                 let text = format!(
                     "cannot register the listener on {address} with the poll: {error}{hint}"
                 );

@@ -14,6 +14,7 @@
 //! | `threads.rs` | starting a thread where the system may refuse one |
 //! | `outbound.rs` | connections of the client and the load generator |
 //! | `socket.rs` | what all TCP sockets have in common |
+//! | `scope.rs`, `peer_address.rs` | addresses as text, with their interfaces; the address of a peer in few bytes |
 //! | `platform.rs` | everything that differs between systems |
 
 mod acceptor;
@@ -31,11 +32,13 @@ mod memory_needs;
 mod offload;
 #[cfg(any(feature = "client", feature = "bench"))]
 pub(crate) mod outbound;
+mod peer_address;
 mod per_address;
 pub(crate) mod platform;
 pub(crate) mod poll;
 pub(crate) mod registration;
 mod run_queue;
+mod scope;
 pub(crate) mod server;
 pub(crate) mod signals;
 pub(crate) mod slot;
@@ -56,6 +59,7 @@ pub use memory_limit::{MemoryLimit, MemorySource};
 #[cfg(any(feature = "client", feature = "bench"))]
 pub use outbound::{ConnectError, ConnectFailure, IpFamily, check_source, resolve};
 pub use platform::BACK_END;
+pub use scope::{AddressError, ScopedAddress, ScopedIp, parse_ip, parse_socket_address};
 pub use server::{Outcome, Server};
 pub use signals::{exit_at_signals, exit_in_signal_handlers};
 pub use stats::Stats;

@@ -7,7 +7,7 @@
 use slab::Slab;
 
 use super::run_queue::{RunQueue, SlotRef};
-use super::slot::Slot;
+use super::slot::{Place, Slot};
 use super::workers::WorkerPool;
 use crate::conn::Buffers;
 
@@ -28,7 +28,7 @@ impl OffloadQueue {
 
     /// Adds a connection that has a message for a worker.
     pub(super) fn push(&mut self, key: usize, slots: &mut Slab<Slot>, buffers: &Buffers) {
-        slots[key].in_offload_queue = true;
+        slots[key].places.insert(Place::OffloadQueue);
         self.waiting.push(key, slots);
         self.submit_jobs(slots, buffers);
     }
@@ -39,10 +39,10 @@ impl OffloadQueue {
             && let Some(key) = self.waiting.pop(slots)
         {
             let slot = &mut slots[key];
-            slot.in_offload_queue = false;
+            slot.places.remove(Place::OffloadQueue);
             let id = slot.connection.id();
             if let Some(message) = slot.connection.poll_job(buffers) {
-                slot.in_worker_pool = true;
+                slot.places.insert(Place::WorkerPool);
                 self.workers.submit(SlotRef { key, id }, message);
             }
         }

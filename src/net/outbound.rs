@@ -4,8 +4,8 @@
 //! [`ConnectError`] of a kind that reports can count. The caller owns the timeout and the choice of the next address.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::{error, fmt, vec};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::{error, fmt};
 
 use mio::net::TcpStream;
 use mio::{Registry, Token};
@@ -13,6 +13,7 @@ use socket2::Socket;
 
 use super::platform;
 use super::registration::Registration;
+use super::scope::{AddressError, ScopedAddress, parse_socket_address};
 use super::socket::{new_socket, set_buffer_sizes, tune};
 use crate::conn::{Readiness, Ready};
 
@@ -31,8 +32,8 @@ pub enum IpFamily {
 /// Options of a socket that are set before it connects.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ConnectOptions {
-    /// The source address. `None` leaves the choice to the system.
-    pub source: Option<IpAddr>,
+    /// The source address, with port 0. `None` leaves the choice to the system.
+    pub source: Option<SocketAddr>,
     /// SO_SNDBUF and SO_RCVBUF in bytes. `None` leaves them to the system's autotuning.
     pub socket_buffer: Option<usize>,
 }
@@ -167,7 +168,7 @@ pub fn resolve(target: &str, family: IpFamily) -> Result<Vec<SocketAddr>, Connec
         IpFamily::V6 => (SocketAddr::is_ipv6, "no IPv6 address"),
     };
     let found = look_up(target).map_err(unresolved)?;
-    let addresses: Vec<_> = found.filter(is_requested).collect();
+    let addresses: Vec<_> = found.into_iter().filter(is_requested).collect();
     if addresses.is_empty() {
         let error = io::Error::new(ErrorKind::NotFound, none_found);
         return Err(unresolved(error));
@@ -175,33 +176,32 @@ pub fn resolve(target: &str, family: IpFamily) -> Result<Vec<SocketAddr>, Connec
     Ok(addresses)
 }
 
-/// Looks up `target`. A bracketed host is passed on without its brackets: it may name an interface (`[fe80::1%eth0]`),
-/// which only the system's resolver knows, and the resolver accepts no brackets.
-fn look_up(target: &str) -> io::Result<vec::IntoIter<SocketAddr>> {
-    let bracketed = target
-        .strip_prefix('[')
-        .and_then(|rest| rest.rsplit_once("]:"));
-    match bracketed.map(|(host, port)| (host, port.parse::<u16>())) {
-        Some((host, Ok(port))) => (host, port).to_socket_addrs(),
-        Some((_, Err(_))) | None => target.to_socket_addrs(),
+/// Returns the address that `target` is, or the addresses of the name in `target`.
+fn look_up(target: &str) -> io::Result<Vec<SocketAddr>> {
+    match parse_socket_address(target) {
+        Ok(address) => Ok(vec![address]),
+        Err(AddressError::Malformed) => Ok(target.to_socket_addrs()?.collect()),
+        Err(why @ (AddressError::NotLinkLocal | AddressError::NoInterface)) => {
+            Err(io::Error::new(ErrorKind::InvalidInput, why))
+        }
     }
 }
 
-/// Checks that connections can come from `source`.
+/// Checks that connections can come from `source`, from whichever port.
 ///
 /// # Errors
 ///
 /// Returns the error of bind(2) if `source` is not an address of this machine.
-pub fn check_source(source: IpAddr) -> io::Result<()> {
-    let address = SocketAddr::new(source, 0);
-    bind_source(&new_socket(address)?, source)
+pub fn check_source(mut source: SocketAddr) -> io::Result<()> {
+    source.set_port(0);
+    bind_source(&new_socket(source)?, source)
 }
 
 /// Binds `socket` to the address `source`.
-fn bind_source(socket: &Socket, source: IpAddr) -> io::Result<()> {
+fn bind_source(socket: &Socket, source: SocketAddr) -> io::Result<()> {
     let set = platform::choose_port_at_connect(socket);
     tune("IP_BIND_ADDRESS_NO_PORT", set);
-    socket.bind(&SocketAddr::new(source, 0).into())
+    socket.bind(&source.into())
 }
 
 fn start_connect(address: SocketAddr, options: ConnectOptions) -> io::Result<TcpStream> {
@@ -255,10 +255,11 @@ impl ConnectError {
 /// Explains each attempt to connect to `target`. The address is left out if it is the target.
 pub(crate) fn explain_attempts(attempts: &[(SocketAddr, ConnectError)], target: &str) -> String {
     match attempts {
-        [(address, error)] if address.to_string() == target => error.to_string(),
+        [(address, error)] if ScopedAddress(*address).to_string() == target => error.to_string(),
         _ => {
-            let explain =
-                |(address, error): &(SocketAddr, ConnectError)| format!("{address} {error}");
+            let explain = |(address, error): &(SocketAddr, ConnectError)| {
+                format!("{} {error}", ScopedAddress(*address))
+            };
             attempts.iter().map(explain).collect::<Vec<_>>().join("; ")
         }
     }

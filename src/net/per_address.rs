@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// Counts connections per IPv4 address or IPv6 /64, and enforces a limit. A /64 is the smallest network that one customer
-/// is given (RFC 6177).
+/// is given (RFC 6177). The /64 of link-local addresses exists on the link of each interface, so it counts per interface.
 #[derive(Debug)]
 pub(super) struct PerAddressLimit {
     limit: u32,
@@ -26,6 +26,8 @@ const PLACES_PER_CONNECTION: usize = 2;
 enum Network {
     V4([u8; 4]),
     V6([u8; 8]),
+    /// The link of the interface with this scope id.
+    Link(u32),
 }
 
 impl PerAddressLimit {
@@ -58,6 +60,11 @@ impl PerAddressLimit {
 }
 
 fn network(peer: SocketAddr) -> Network {
+    if let SocketAddr::V6(peer) = peer
+        && peer.ip().is_unicast_link_local()
+    {
+        return Network::Link(peer.scope_id());
+    }
     match peer.ip().to_canonical() {
         IpAddr::V4(address) => Network::V4(address.octets()),
         IpAddr::V6(address) => {
@@ -69,6 +76,8 @@ fn network(peer: SocketAddr) -> Network {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddrV6;
+
     use super::*;
 
     fn peer(ip: &str) -> SocketAddr {
@@ -92,6 +101,21 @@ mod tests {
         assert!(limit.try_add(peer("2001:db8::1")));
         assert!(!limit.try_add(peer("2001:db8::2:1")));
         assert!(limit.try_add(peer("2001:db8:0:1::1")));
+    }
+
+    #[test]
+    fn fault_n2_link_local_addresses_count_per_interface() {
+        let peer = |ip: &str, scope| {
+            let ip = ip.parse().unwrap();
+            SocketAddrV6::new(ip, 1, 0, scope).into()
+        };
+        let mut limit = PerAddressLimit::new(1, 16);
+        assert!(limit.try_add(peer("fe80::1", 2)));
+        assert!(!limit.try_add(peer("fe80::2", 2)));
+        assert!(limit.try_add(peer("fe80::1", 3)));
+        limit.remove(peer("fe80::1", 2));
+        assert!(!limit.try_add(peer("fe80::1", 3)));
+        assert!(limit.try_add(peer("fe80::2", 2)));
     }
 
     #[test]

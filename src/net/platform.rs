@@ -433,6 +433,33 @@ pub(super) fn choose_port_at_connect(socket: &socket2::Socket) -> io::Result<()>
 #[cfg(feature = "bench")]
 pub(crate) const SPIN: Duration = Duration::from_micros(if cfg!(windows) { 16_000 } else { 1_500 });
 
+/// Returns the number of the network interface with this name, if there is one. The standard library cannot ask Windows for
+/// it, where users write numbers (`fe80::1%12`).
+pub(super) fn interface_number(name: &str) -> Option<u32> {
+    #[cfg(unix)]
+    return nix::net::if_::if_nametoindex(name).ok();
+    #[cfg(windows)]
+    {
+        let _ = name;
+        None
+    }
+}
+
+/// Returns the name of the network interface with this number, if there is such an interface and the system tells its name.
+pub(super) fn interface_name(number: u32) -> Option<String> {
+    #[cfg(unix)]
+    {
+        let name = nix::net::if_::if_indextoname(number).ok()?;
+        // nix 0.31 returns an empty name for an interface that does not exist.
+        name.into_string().ok().filter(|name| !name.is_empty())
+    }
+    #[cfg(windows)]
+    {
+        let _ = number;
+        None
+    }
+}
+
 /// Returns a hint for a user whose address cannot be bound, or an empty text.
 pub(super) fn bind_hint(error: &io::Error, port: u16) -> &'static str {
     // For port 0 the system chooses a port, which needs no privilege.

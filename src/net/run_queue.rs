@@ -84,14 +84,14 @@ impl RunQueue {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr, TcpListener};
+    use std::net::TcpListener;
     use std::sync::Arc;
 
     use mio::net::TcpStream;
     use mio::{Poll, Token};
 
     use super::super::registration::Registration;
-    use super::super::slot::CoarseTime;
+    use super::super::slot::{CoarseTime, Places};
     use super::super::timers::{NEVER, TimerNode};
     use super::*;
     use crate::conn::{Connection, Settings, ShortRead};
@@ -106,12 +106,10 @@ mod tests {
             registration: Registration::new(&mut socket, poll.registry(), Token(0))
                 .expect("a poll"),
             socket,
-            peer: (IpAddr::V4(Ipv4Addr::LOCALHOST), 1),
+            peer: address.into(),
             timer_node: TimerNode::default(),
             session_end: CoarseTime::not_before(NEVER),
-            in_backlog: false,
-            in_offload_queue: false,
-            in_worker_pool: false,
+            places: Places::default(),
         }
     }
 

@@ -4,13 +4,14 @@
 //! FIN, it takes the error of a dead socket, and it arms and disarms WRITABLE. The connection makes every decision.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{IpAddr, Shutdown};
+use std::net::Shutdown;
 
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 use socket2::SockRef;
 
 use super::bind::UserTimeout;
+use super::peer_address::PeerAddress;
 use super::platform;
 use super::registration::Registration;
 use super::socket::tune;
@@ -21,18 +22,46 @@ use crate::conn::{Buffers, Connection, Progress, SocketCall, SocketError, Timer}
 pub(super) struct Slot {
     pub connection: Connection,
     pub socket: TcpStream,
-    /// The peer's address and port. They take 12 bytes less than a `SocketAddr`, which has room for IPv6 scopes.
-    pub peer: (IpAddr, u16),
+    pub peer: PeerAddress,
     pub timer_node: TimerNode,
     pub registration: Registration,
     /// When the session timer expires. There are 4 bytes for it before a slot takes more than 160.
     pub session_end: CoarseTime,
-    /// True while the connection is in the backlog. A connection is there at most once.
-    pub in_backlog: bool,
-    /// True while the connection waits for room in the workers' queue. It waits there at most once.
-    pub in_offload_queue: bool,
-    /// True while the workers have a message of the connection.
-    pub in_worker_pool: bool,
+    /// Where the connection has a place. It has at most one in each queue.
+    pub places: Places,
+}
+
+/// Where a connection can have a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The backlog.
+    Backlog,
+    /// The queue for room in the workers' queue.
+    OffloadQueue,
+    /// The workers, which have a message of the connection.
+    WorkerPool,
+}
+
+/// A set of [`Place`]s, in one byte, because a slot must stay small.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Places(u8);
+
+impl Places {
+    /// Adds `place` to the set.
+    pub(super) fn insert(&mut self, place: Place) {
+        self.0 |= 1 << place as u8;
+    }
+
+    /// Removes `place` from the set, if the set contains it.
+    pub(super) fn remove(&mut self, place: Place) {
+        self.0 &= !(1 << place as u8);
+    }
+
+    /// Returns true if the set contains `place`.
+    #[inline(always)]
+    pub(super) fn contains(self, place: Place) -> bool {
+        self.0 & 1 << place as u8 != 0
+    }
 }
 
 /// A time of the loop's clock in 4 bytes: in units of 134 ms, rounded up. [`NEVER`] is a time of its own, and so is every

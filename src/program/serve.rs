@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use log::warn;
 use mio_echo::conn::Framing;
-use mio_echo::net::{Handle, Outcome, Server, threads};
+use mio_echo::net::{Handle, Outcome, ScopedAddress, Server, threads};
 
 use super::bounded_writer::Flushed;
 use super::exit_code;
@@ -71,6 +71,7 @@ fn start_lines(server: &Server, framings: &[Framing]) -> String {
                 true => " both-families",
                 false => "",
             };
+            let address = ScopedAddress(*address);
             format!("listening on {address} {framing}{coverage}\n")
         })
         .collect()

@@ -25,6 +25,8 @@ mod options;
 mod own_server;
 mod report;
 mod schedule;
+#[cfg(target_os = "linux")]
+mod scopes;
 mod shards;
 #[cfg(unix)]
 mod signals;

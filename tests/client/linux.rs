@@ -15,6 +15,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::program::{ClientProcess, run};
 use crate::scripted_server::serve;
+use crate::support::link_local::{LinkLocal, port_of};
 use crate::support::server::program;
 use crate::support::strace::{self, Strace};
 use crate::support::unix::{as_process_1, send_signal, with_blocked_signals};
@@ -89,6 +90,29 @@ fn unreachable_names_the_address() {
         String::from_utf8_lossy(&outcome.stderr),
         "mio-echo: cannot connect to 192.0.2.1:7: unreachable: Network is unreachable (os error 101)\n"
     );
+}
+
+#[test]
+fn fault_n2_the_client_connects_through_an_interface_and_names_it() {
+    let unknown = "[fe80::1%nowhere]:7";
+    let refused =
+        format!("invalid value '{unknown}' for '<HOST:PORT>': no such interface, expected ");
+    run(&["-m", "hello", unknown]).expect_failure(2, &[&refused]);
+    let Some(network) = LinkLocal::set_up("fault_n2 (client)") else {
+        return;
+    };
+    let server = network.serve(&["--listen", "[fe80::1%right]:0"]);
+    let port = port_of(&server.await_output("listening on [fe80::1%right]:"));
+    let [near_left, near_right] = &network.near;
+    let target = format!("[fe80::1%{near_right}]:{port}");
+    run(&["-m", "hello", &target]).expect_success();
+    let number = LinkLocal::far_address(near_right, port).to_string();
+    run(&["-m", "hello", &number]).expect_success();
+    // The other link has the same address, and no server.
+    let number = LinkLocal::far_address(near_left, port).to_string();
+    let named = format!("cannot connect to {number}: [fe80::1%{near_left}]:{port} refused: ");
+    run(&[&number]).expect_failure(1, &[&named]);
+    server.stop().expect_no_warning();
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn fault_l3_max_per_ip_counts_each_address_alone() {
 
 /// Requires that the server accepts the next client and resets it without a byte.
 #[track_caller]
-fn expect_refusal(server: SocketAddr) {
+pub fn expect_refusal(server: SocketAddr) {
     // The reset may arrive before the connect has finished.
     if let Ok(client) = Client::try_connect(server) {
         assert_eq!(client.receive_to_end(), (Vec::new(), End::Reset));

@@ -2,6 +2,8 @@
 
 pub mod client;
 pub mod data;
+#[cfg(target_os = "linux")]
+pub mod link_local;
 pub mod messages;
 #[cfg(target_os = "linux")]
 pub mod proc;

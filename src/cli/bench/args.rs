@@ -89,7 +89,8 @@ pub struct BenchArgs {
           help_heading = CONNECTIONS)]
     pub close: Close,
 
-    /// Source addresses, used in turn: ADDR,ADDR.. or ADDR/PREFIX, at most 65536; default: the system chooses
+    /// Source addresses, used in turn: ADDR,ADDR.. or ADDR/PREFIX, at most 65536; a link-local address has its interface:
+    /// fe80::2%eth0, fe80::%eth0/120; default: the system chooses
     #[arg(long, value_name = "ADDRS", value_parser = parse_sources, help_heading = CONNECTIONS)]
     pub source: Option<Sources>,
 

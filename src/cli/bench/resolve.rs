@@ -1,7 +1,7 @@
 //! Resolves the typed options of `bench`: checks how they combine, and replaces missing ones by their defaults.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mio_echo::load::{Arrival, Load, RunSettings, StopCondition, Target};
@@ -91,8 +91,8 @@ fn family(args: &BenchArgs) -> IpFamily {
     let sources = args.source.as_ref();
     let source = sources.and_then(|Sources(sources)| sources.first());
     match (args.ipv4, args.ipv6, source) {
-        (true, _, _) | (false, false, Some(IpAddr::V4(_))) => IpFamily::V4,
-        (false, true, _) | (false, false, Some(IpAddr::V6(_))) => IpFamily::V6,
+        (true, _, _) | (false, false, Some(SocketAddr::V4(_))) => IpFamily::V4,
+        (false, true, _) | (false, false, Some(SocketAddr::V6(_))) => IpFamily::V6,
         (false, false, None) => IpFamily::Any,
     }
 }

@@ -1,20 +1,23 @@
-//! Parser of source addresses: `ADDR,ADDR..` or `ADDR/PREFIX`.
+//! Parser of source addresses: `ADDR,ADDR..` or `ADDR/PREFIX`. A link-local address is followed by its interface, as in
+//! `fe80::2%eth0` and `fe80::2%eth0/126` (RFC 4007).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use mio_echo::net::{AddressError, parse_ip};
 
 /// Most source addresses. Each of them serves 28,000 connections to one destination, so no process needs more.
 const MOST: usize = 65_536;
 
-/// A value of `--source`: at least one address, all of one family.
+/// A value of `--source`: at least one address with port 0, all of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sources(pub Vec<IpAddr>);
+pub struct Sources(pub Vec<SocketAddr>);
 
 /// Parses addresses and networks, which are separated by commas. The network and the broadcast address of an IPv4
 /// network are left out.
 pub fn parse_sources(text: &str) -> Result<Sources, String> {
     let mut all = Vec::new();
     for part in text.split(',') {
-        let expanded = expand(part).filter(|more| all.len() + more.len() <= MOST);
+        let expanded = expand(part)?.filter(|more| all.len() + more.len() <= MOST);
         all.extend(expanded.ok_or_else(expected)?);
     }
     match all
@@ -32,27 +35,45 @@ fn expected() -> String {
     )
 }
 
-fn expand(text: &str) -> Option<Vec<IpAddr>> {
-    let Some((address, prefix)) = text.split_once('/') else {
-        return Some(vec![text.parse().ok()?]);
+/// Returns the addresses that `text` stands for, or `None` if the text has another form or stands for too many.
+///
+/// # Errors
+///
+/// When the interface of an address is refused.
+fn expand(text: &str) -> Result<Option<Vec<SocketAddr>>, String> {
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
     };
+    match (parse_ip(address), prefix) {
+        (Ok(address), None) => Ok(Some(vec![address])),
+        (Ok(address), Some(prefix)) => Ok(expand_network(address, prefix)),
+        (Err(AddressError::Malformed), _) => Ok(None),
+        (Err(refused @ (AddressError::NotLinkLocal | AddressError::NoInterface)), _) => {
+            Err(refused.to_string())
+        }
+    }
+}
+
+fn expand_network(address: SocketAddr, prefix: &str) -> Option<Vec<SocketAddr>> {
     let prefix: u32 = match prefix.bytes().all(|byte| byte.is_ascii_digit()) {
         true => prefix.parse().ok()?,
         false => return None,
     };
-    match address.parse().ok()? {
-        IpAddr::V4(address) => {
-            let (first, last) = network(u32::BITS, prefix, u32::from(address).into())?;
+    match address {
+        SocketAddr::V4(address) => {
+            let (first, last) = network(u32::BITS, prefix, u32::from(*address.ip()).into())?;
             let hosts = match last - first {
                 0 | 1 => first..=last,
                 _ => first + 1..=last - 1,
             };
-            let to_address = |bits| Ipv4Addr::from(bits as u32).into();
+            let to_address = |bits| (Ipv4Addr::from(bits as u32), 0).into();
             Some(hosts.map(to_address).collect())
         }
-        IpAddr::V6(address) => {
-            let (first, last) = network(u128::BITS, prefix, address.into())?;
-            let to_address = |bits| Ipv6Addr::from(bits).into();
+        SocketAddr::V6(address) => {
+            let (first, last) = network(u128::BITS, prefix, (*address.ip()).into())?;
+            let scope = address.scope_id();
+            let to_address = |bits| SocketAddrV6::new(Ipv6Addr::from(bits), 0, 0, scope).into();
             Some((first..=last).map(to_address).collect())
         }
     }
@@ -71,13 +92,17 @@ fn network(width: u32, prefix: u32, address: u128) -> Option<(u128, u128)> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use mio_echo::net::ScopedIp;
     use proptest::prelude::*;
 
     use super::*;
 
     fn texts(text: &str) -> Vec<String> {
         let Sources(sources) = parse_sources(text).expect(text);
-        sources.iter().map(IpAddr::to_string).collect()
+        let text = |source| ScopedIp(source).to_string();
+        sources.into_iter().map(text).collect()
     }
 
     #[test]
@@ -128,7 +153,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_address_is_a_source(address: IpAddr) {
-            prop_assert_eq!(parse_sources(&address.to_string()), Ok(Sources(vec![address])));
+            prop_assert_eq!(parse_sources(&address.to_string()), Ok(Sources(vec![SocketAddr::new(address, 0)])));
         }
 
         #[test]

@@ -1,5 +1,5 @@
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -166,7 +166,7 @@ fn every_option_sets_its_own_field() {
         close: Close::Rst,
         verify: false,
         seed: 16,
-        sources: vec![IpAddr::from([10, 0, 0, 1])],
+        sources: vec![SocketAddr::from(([10, 0, 0, 1], 0))],
         socket_buffer: Some(17),
         skip: 18,
         framing: Framing::Line,

@@ -1,6 +1,7 @@
 //! Checks options of `bench` that are valid one by one and contradict each other.
 
 use mio_echo::load::Shard;
+use mio_echo::net::ScopedIp;
 
 use super::args::BenchArgs;
 use super::sources::Sources;
@@ -45,7 +46,7 @@ pub fn validate(args: &BenchArgs, shard: Option<Shard>) -> Result<(), String> {
     let of_other_family =
         sources.find(|source| (args.ipv4 && source.is_ipv6()) || (args.ipv6 && source.is_ipv4()));
     let expected = "expected an address of the family of -4 or -6";
-    refuse(of_other_family, "--source", expected)?;
+    refuse(of_other_family.copied().map(ScopedIp), "--source", expected)?;
 
     let skipped = args.skip.filter(|bytes| *bytes > 0);
     let without_target = skipped.filter(|_| args.target.is_none());

@@ -38,6 +38,7 @@ pub const CLOSE: Words<Close> = &[("fin", Close::Fin), ("rst", Close::Rst)];
 /// Parses `HOST:PORT`.
 pub fn parse_target(text: &str) -> Result<String, String> {
     address::parse_target(text).map_err(|expected| match text.contains(':') {
+        true if text.contains('%') => expected,
         true => format!("{expected}: write HOST:PORT"),
         false => "no port given: write HOST:PORT; -p is pipelining".into(),
     })
@@ -168,6 +169,13 @@ mod tests {
             ("localhost:+1", "a port from 1 to 65535"),
             ("localhost:", "a port from 1 to 65535"),
             ("::1:7007", "IPv6 goes in brackets"),
+            ("[fe80::1%nowhere]:7007", "no such interface, expected"),
+            (
+                "[::1%1]:7007",
+                "expected an interface only after a link-local",
+            ),
+            ("[fe80::1%1]:0", "a port from 1 to 65535"),
+            ("[fe80::x%1]:7007", "expected HOST:PORT"),
         ] {
             let refusal = parse_target(text).expect_err(text);
             assert!(refusal.contains(why), "{text}: {refusal}");

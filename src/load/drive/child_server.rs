@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use crate::net::parse_socket_address;
 use crate::net::signals::keep_exit_statuses;
 
 /// A running server process. Dropping the value kills the process.
@@ -75,12 +76,8 @@ impl Drop for ChildServer {
 }
 
 fn listening_address(line: &str) -> Option<SocketAddr> {
-    line.strip_prefix("listening on ")?
-        .split(' ')
-        .next()?
-        .trim()
-        .parse()
-        .ok()
+    let address = line.strip_prefix("listening on ")?.split(' ').next()?;
+    parse_socket_address(address.trim()).ok()
 }
 
 /// Puts the server into a process group of its own, so that Ctrl-C on a terminal reaches this process alone. The run

@@ -3,7 +3,7 @@
 //! Before the load every client connects once. These first connects are limited by a rate, or by the number of connects
 //! that are under way. Later connects are started by their clients: reconnects, and with churn one per message.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mio::{Registry, Token};
@@ -119,7 +119,7 @@ impl Connector {
     }
 
     /// Returns the source address of the latest connect. The threads start at different addresses.
-    fn source(&self) -> Option<IpAddr> {
+    fn source(&self) -> Option<SocketAddr> {
         let sources = &self.settings.sources;
         let turn = self.connects * self.share.threads as u64 + self.share.thread as u64;
         (!sources.is_empty()).then(|| sources[(turn % sources.len() as u64) as usize])

@@ -27,6 +27,7 @@ use crate::load::measure::usage::UsageMeter;
 use crate::load::plan::parts::Parts;
 use crate::load::plan::payload::Payload;
 use crate::load::units::pluralize;
+use crate::net::ScopedAddress;
 use crate::net::platform;
 use crate::net::signals::SignalRequest;
 use crate::net::timers::{NEVER, nanoseconds};
@@ -247,7 +248,7 @@ impl<'a> Coordinator<'a> {
             let failures = failures.join(", ");
             return Err(RunError::Failed(format!(
                 "cannot connect to {}: {failures}",
-                self.setup.address
+                ScopedAddress(self.setup.address)
             )));
         }
         self.usage.record_connected();

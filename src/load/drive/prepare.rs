@@ -12,7 +12,7 @@ use crate::load::measure::machine::{ServerProcess, tells_cpu_time};
 use crate::load::plan::settings::{Close, Load, RunSettings, Target};
 use crate::load::units::format_decimal;
 use crate::net::outbound::explain_attempts;
-use crate::net::{check_source, platform, resolve};
+use crate::net::{ScopedAddress, ScopedIp, check_source, platform, resolve};
 
 /// How long a closed connection occupies its port (Linux: TCP_TIMEWAIT_LEN).
 const TIME_WAIT: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ impl ReadyRun {
         let own = self.server.as_ref().map(ChildServer::pid);
         let known = own.or(self.settings.server_pid);
         // A source address is an address of this machine.
-        let is_local = || check_source(self.address.ip()).is_ok();
+        let is_local = || check_source(self.address).is_ok();
         match known {
             Some(pid) => ServerProcess::Known(pid),
             None if is_local() => ServerProcess::Unknown,
@@ -73,7 +73,8 @@ pub fn prepare(
             })?;
             let address = server.address();
             on_event(RunEvent::Note(format!(
-                "no target given: started a server on {address}"
+                "no target given: started a server on {}",
+                ScopedAddress(address)
             )));
             (Some(server), address)
         }
@@ -108,6 +109,7 @@ fn claim_descriptors(settings: &RunSettings) -> Result<(), RunError> {
 fn check_sources(settings: &RunSettings) -> Result<(), RunError> {
     for source in settings.sources.iter().copied() {
         check_source(source).map_err(|error| {
+            let source = ScopedIp(source);
             RunError::Failed(format!(
                 "cannot connect from source address {source}: {error}"
             ))

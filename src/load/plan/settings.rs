@@ -1,7 +1,7 @@
 //! The settings of a run.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
@@ -46,8 +46,8 @@ pub struct RunSettings {
     pub verify: bool,
     /// The seed of the bytes, the sizes and the Poisson arrivals.
     pub seed: u64,
-    /// Source addresses, used in turn. Empty: the system chooses.
-    pub sources: Vec<IpAddr>,
+    /// Source addresses with port 0, used in turn. Empty: the system chooses.
+    pub sources: Vec<SocketAddr>,
     /// SO_SNDBUF and SO_RCVBUF in bytes. `None` leaves them to the system's autotuning.
     pub socket_buffer: Option<usize>,
     /// Bytes of a greeting, discarded before the first message of a connection.

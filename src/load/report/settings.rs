@@ -9,7 +9,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::load::measure::measurement::Results;
 use crate::load::plan::settings::{Arrival, Close, Load, Shard, SizeRange, Sizes, Target};
 use crate::load::units::{format_decimal, pluralize};
-use crate::net::IpFamily;
+use crate::net::{IpFamily, ScopedAddress, ScopedIp};
 
 /// The usual timeout in seconds. The headline of a report names other timeouts only.
 const USUAL_TIMEOUT_S: f64 = 10.0;
@@ -20,7 +20,7 @@ const USUAL_TIMEOUT_S: f64 = 10.0;
 pub struct ReportedSettings {
     /// The target as it was given, `HOST:PORT`; null if a server was started for the measurement.
     pub target: Option<String>,
-    /// The address of the server, `ADDRESS:PORT`.
+    /// The address of the server, `ADDRESS:PORT`. A link-local address has its interface: `[fe80::1%eth0]:7`.
     pub address: String,
     /// The address family that the target's name may resolve to: `any`, `ipv4` or `ipv6`.
     pub family: String,
@@ -56,7 +56,7 @@ pub struct ReportedSettings {
     pub verify: bool,
     /// The seed of the payload, of random sizes and of random arrivals.
     pub seed: u64,
-    /// The source addresses of the connections; empty if the system chooses.
+    /// The source addresses of the connections, as in `address` without the port; empty if the system chooses.
     pub sources: Vec<String>,
     /// SO_SNDBUF and SO_RCVBUF; null if the system tunes the buffers.
     pub socket_buffer_bytes: Option<usize>,
@@ -78,6 +78,7 @@ impl ReportedSettings {
     /// Returns the settings of the run that had these results.
     pub fn of(results: &Results) -> Self {
         let settings = &results.settings;
+        let sources = settings.sources.iter();
         let (rate, arrival) = match settings.load {
             Load::Closed => (None, None),
             Load::Open { rate, arrival } => (Some(rate), Some(arrival)),
@@ -87,7 +88,7 @@ impl ReportedSettings {
                 Target::OwnServer => None,
                 Target::Remote(target) => Some(target.clone()),
             },
-            address: results.address.to_string(),
+            address: ScopedAddress(results.address).to_string(),
             family: family_name(settings.family).into(),
             connections: settings.connections,
             threads: settings.threads,
@@ -105,7 +106,9 @@ impl ReportedSettings {
             close: settings.close,
             verify: settings.verify,
             seed: settings.seed,
-            sources: settings.sources.iter().map(ToString::to_string).collect(),
+            sources: sources
+                .map(|source| ScopedIp(*source).to_string())
+                .collect(),
             socket_buffer_bytes: settings.socket_buffer,
             skip_bytes: settings.skip,
             framing: settings.framing.to_string(),
@@ -262,7 +265,7 @@ mod tests {
         settings.sizes = Sizes(vec![SizeRange::new(1..=4096, 9), SizeRange::new(8..=8, 1)]);
         (settings.churn, settings.close, settings.verify) = (true, Close::Rst, false);
         settings.shard = Some(Shard { index: 1, count: 4 });
-        settings.sources = vec![([10, 0, 0, 1]).into()];
+        settings.sources = vec![([10, 0, 0, 1], 0).into()];
         settings.socket_buffer = Some(4096);
         settings.skip = 24;
         settings.timeout = Duration::from_millis(200);

@@ -70,7 +70,7 @@ fn readiness_reported_while_connecting_is_kept() {
 fn a_connection_uses_the_requested_source_address_and_buffers() {
     let (listener, address) = listener();
     let options = ConnectOptions {
-        source: Some(Ipv4Addr::LOCALHOST.into()),
+        source: Some((Ipv4Addr::LOCALHOST, 0).into()),
         socket_buffer: Some(16 * 1024),
     };
     let _socket = connect(address, options).unwrap();
@@ -81,7 +81,7 @@ fn a_connection_uses_the_requested_source_address_and_buffers() {
 fn a_source_address_of_another_machine_is_refused() {
     let options = ConnectOptions {
         // An address of a network reserved for documentation (RFC 5737).
-        source: Some(Ipv4Addr::new(192, 0, 2, 77).into()),
+        source: Some((Ipv4Addr::new(192, 0, 2, 77), 0).into()),
         socket_buffer: None,
     };
     let error = connect(listener().1, options).unwrap_err();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::network::run;
+use crate::support::link_local::run;
 use crate::support::proc::queues;
 use crate::support::server::serve;
 use crate::support::strace::Strace;

@@ -14,6 +14,7 @@ mod messages;
 mod network;
 mod random_clients;
 mod refused_options;
+mod scopes;
 mod signals;
 mod streams;
 mod terminal;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::thread;
 
+use crate::support::link_local::run;
 use crate::support::server::serve;
 use crate::support::{Client, Data, Server, skip};
 
@@ -104,25 +105,6 @@ impl Drop for RemoteNetwork {
             }
         }
     }
-}
-
-pub(super) fn run(steps: &[String]) -> Result<(), String> {
-    steps.iter().try_for_each(|step| run_one(step))
-}
-
-fn run_one(step: &str) -> Result<(), String> {
-    let mut words = step.split(' ');
-    let output = Command::new(words.next().unwrap_or_default())
-        .args(words)
-        .output()
-        .map_err(|error| format!("{step}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!(
-        "{step}: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    ))
 }
 
 #[test]
