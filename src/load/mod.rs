@@ -44,6 +44,7 @@ mod units;
 pub use compare::conclusion::{Comparison, Conclusion, Direction, LimitOutcome};
 pub use compare::order::{Orders, Side};
 pub use compare::statistics::{Paired, RUNS_PER_SIDE, Ratio, Round, paired, unpaired};
+pub use drive::affinity::CAN_PIN;
 pub use drive::error::RunError;
 pub use drive::event::{RunEvent, RunPhase};
 pub use drive::prepare::{ReadyRun, prepare};
@@ -66,6 +67,7 @@ pub use measure::recorder;
 pub use measure::series::WeightedValue;
 pub use measure::uncertainty::{ConfidenceInterval, NoInterval, PerFigure, confidence_intervals};
 pub use measure::usage::ServerUsage;
+pub use plan::cpu_list::CpuList;
 pub use plan::schedule::Schedule;
 pub use plan::settings::{
     Arrival, Close, Load, RunSettings, Shard, SizeRange, Sizes, StopCondition, Target,

@@ -113,6 +113,8 @@ fn settings() -> RunSettings {
         shard: None,
         start_at: None,
         server_pid: None,
+        pin: None,
+        server_pin: None,
         label: None,
     }
 }

@@ -9,19 +9,27 @@ fn on_a_busy_machine<T>(measure: impl FnOnce() -> T) -> T {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
+    /// Sets the value when it is dropped, so that a failed assertion ends the threads too.
+    struct SetWhenDropped<'a>(&'a AtomicBool);
+
+    impl Drop for SetWhenDropped<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
     let is_over = AtomicBool::new(false);
     let cpus = thread::available_parallelism().expect("a number of CPUs");
     thread::scope(|scope| {
+        let _end = SetWhenDropped(&is_over);
         for _ in 0..cpus.get() {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
-                    std::hint::spin_loop()
+                    std::hint::spin_loop();
                 }
             });
         }
-        let result = measure();
-        is_over.store(true, Ordering::Relaxed);
-        result
+        measure()
     })
 }
 
@@ -89,4 +97,63 @@ fn a_label_has_a_line_in_the_text() {
     command.args(["--label", "build 7\n(old)"]);
     let finished = run(command, 0);
     assert_eq!(finished.output[1], r"label: build 7\n(old)");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn generator_and_server_run_on_the_cpus_that_they_are_pinned_to() {
+    use crate::bench::{bench, start};
+    use crate::support::{DEADLINE, proc::children, wait_for};
+
+    let allowed = allowed_cpus("/proc/self/status");
+    let last = allowed.rsplit([',', '-']).next().expect("a CPU").to_owned();
+    let first = allowed.split([',', '-']).next().expect("a CPU").to_owned();
+    let running = start(bench(&format!(
+        "-c 2 -t 2 -d 1h -w 0 -i 100ms --pin {first} --server-pin {last}"
+    )));
+    // The first lines are the address of the server and an interval.
+    running.await_log_from(2, "");
+    let pid = running.pid();
+    let workers = || {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
+        let statuses = threads.flatten().map(|thread| thread.path().join("status"));
+        let texts =
+            statuses.filter_map(|status| Some((std::fs::read_to_string(&status).ok()?, status)));
+        let workers = texts.filter(|(text, _)| text.contains("Name:\tload "));
+        let workers = workers.map(|(_, status)| allowed_cpus(status.to_str().expect("a path")));
+        workers.collect::<Vec<_>>()
+    };
+    wait_for("two workers", DEADLINE, || workers().len() == 2);
+    assert_eq!(workers(), [first.clone(), first]);
+    let server = children(pid)[0];
+    assert_eq!(allowed_cpus(&format!("/proc/{server}/status")), last);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_cpu_that_does_not_exist_is_one_clear_line() {
+    use crate::bench::bench;
+
+    let reason = "CPU 1000 does not exist, or this process may not use it";
+    for (option, failure) in [
+        ("--pin", format!("cannot pin the generator: {reason}")),
+        (
+            "--server-pin",
+            format!("cannot start a server to measure: {reason}"),
+        ),
+    ] {
+        let finished = run(bench(&format!("-d 100ms -w 0 {option} 1000")), 1);
+        let last = finished.log.last().expect("a line");
+        assert!(last.ends_with(&failure), "{last}");
+    }
+}
+
+/// Returns the CPUs that a thread may use, such as `0-1`, from its file `status`.
+#[cfg(target_os = "linux")]
+fn allowed_cpus(status: &str) -> String {
+    let text = std::fs::read_to_string(status).expect("a status");
+    let list = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.expect("a list of CPUs").trim().to_owned()
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use mio_echo::conn::Framing;
-use mio_echo::load::{Arrival, Close, Sizes};
+use mio_echo::load::{Arrival, Close, CpuList, Sizes};
 
+use super::cpus::parse_cpus;
 use super::notes::MERGE_NOTES;
 use super::options::{MergeOptions, ReportOptions};
 use super::shard::{ShardArg, parse_shard};
@@ -140,6 +141,14 @@ pub struct BenchArgs {
     /// connections are up
     #[arg(long, value_name = "TIME", value_parser = parse_start_time, help_heading = SHARDS)]
     pub start_at: Option<SystemTime>,
+
+    /// CPUs for the threads of bench, as in 0,2-3; default: the system chooses
+    #[arg(long, value_name = "CPUS", value_parser = parse_cpus, help_heading = MACHINE)]
+    pub pin: Option<CpuList>,
+
+    /// CPUs for the server that bench starts, as in 0,2-3; default: the system chooses
+    #[arg(long, value_name = "CPUS", value_parser = parse_cpus, help_heading = MACHINE)]
+    pub server_pin: Option<CpuList>,
 
     /// Process of the server, if it runs on this machine: its processor time and memory are reported, and it does not count
     /// as others that disturb the measurement; default: unknown

@@ -1,6 +1,7 @@
 //! `mio-echo bench`: its options as they are typed, and as the load generator uses them.
 
 mod args;
+mod cpus;
 mod notes;
 mod objectives;
 mod options;

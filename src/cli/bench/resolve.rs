@@ -77,6 +77,8 @@ fn resolve_measurement(
         shard,
         start_at: args.start_at,
         server_pid: args.server_pid,
+        pin: args.pin,
+        server_pin: args.server_pin,
         label: args.label.as_deref().map(escape_control),
     };
     Ok(MeasureOptions {

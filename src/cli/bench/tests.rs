@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use mio_echo::conn::Framing;
 use mio_echo::load::{
-    Arrival, Close, Load, Objective, Percentile, RunSettings, Shard, SizeRange, Sizes, Slo,
-    StopCondition, Target,
+    Arrival, CAN_PIN, Close, CpuList, Load, Objective, Percentile, RunSettings, Shard, SizeRange,
+    Sizes, Slo, StopCondition, Target,
 };
 use mio_echo::net::IpFamily;
 
@@ -59,6 +59,21 @@ fn a_process_is_named_only_for_a_server_that_runs_already() {
 }
 
 #[test]
+fn only_a_child_server_can_be_pinned() {
+    let pinned = "--pin 0 --server-pin 2-3,1";
+    if CAN_PIN {
+        let settings = settings(pinned);
+        assert_eq!(settings.pin, CpuList::new(vec![0]));
+        assert_eq!(settings.server_pin, CpuList::new(vec![1, 2, 3]));
+        assert!(refused("--server-pin 1 host:7").contains("without HOST:PORT"));
+    } else {
+        for option in ["--pin 0", "--server-pin 0"] {
+            assert!(refused(option).contains("Linux, Android or FreeBSD"));
+        }
+    }
+}
+
+#[test]
 fn a_label_is_one_line() {
     assert_eq!(settings("--label old").label.as_deref(), Some("old"));
     let typed = ["mio-echo", "bench", "--label", "a b\n\u{1b}[2J"];
@@ -105,6 +120,8 @@ fn the_defaults_are_those_of_the_contract() {
         shard: None,
         start_at: None,
         server_pid: None,
+        pin: None,
+        server_pin: None,
         label: None,
     };
     assert_eq!(format!("{settings:?}"), format!("{expected:?}"));
@@ -173,6 +190,8 @@ fn every_option_sets_its_own_field() {
         shard: Some(Shard { index: 1, count: 2 }),
         start_at: None,
         server_pid: None,
+        pin: None,
+        server_pin: None,
         label: None,
     };
     assert_eq!(format!("{settings:?}"), format!("{expected:?}"));

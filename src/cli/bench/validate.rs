@@ -1,6 +1,6 @@
 //! Checks options of `bench` that are valid one by one and contradict each other.
 
-use mio_echo::load::Shard;
+use mio_echo::load::{CAN_PIN, Shard};
 use mio_echo::net::ScopedIp;
 
 use super::args::BenchArgs;
@@ -55,5 +55,16 @@ pub fn validate(args: &BenchArgs, shard: Option<Shard>) -> Result<(), String> {
 
     let without_target = args.server_pid.filter(|_| args.target.is_none());
     let expected = "expected with HOST:PORT only, because the process of the child server is known";
-    refuse(without_target, "--server-pid", expected)
+    refuse(without_target, "--server-pid", expected)?;
+
+    let expected =
+        "expected on Linux, Android or FreeBSD only: this system cannot pin threads to CPUs";
+    for (pin, option) in [(&args.pin, "--pin"), (&args.server_pin, "--server-pin")] {
+        refuse(pin.as_ref().filter(|_| !CAN_PIN), option, expected)?;
+    }
+    let pin = args.server_pin.as_ref();
+    let of_target = pin.filter(|_| args.target.is_some());
+    let expected =
+        "expected without HOST:PORT only, because bench pins only a server that it starts";
+    refuse(of_target, "--server-pin", expected)
 }

@@ -18,6 +18,7 @@
 //! [`coordinator`] for a run.
 
 pub mod admission;
+pub mod affinity;
 pub mod batches;
 pub mod child_server;
 pub mod client;

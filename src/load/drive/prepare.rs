@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
+use super::affinity;
 use super::child_server::ChildServer;
 use super::error::RunError;
 use super::event::RunEvent;
@@ -67,7 +68,7 @@ pub fn prepare(
     check_sources(&settings)?;
     let (server, address) = match &settings.target {
         Target::OwnServer => {
-            let server = own_server(&settings).and_then(ChildServer::start);
+            let server = start_server(&settings, own_server);
             let server = server.map_err(|error| {
                 RunError::Failed(format!("cannot start a server to measure: {error}"))
             })?;
@@ -81,6 +82,7 @@ pub fn prepare(
         Target::Remote(target) => (None, choose_address(target, &settings)?),
     };
     check_server_process(&settings)?;
+    pin_generator(&settings)?;
     warn_of_port_shortage(&settings, on_event);
     Ok(ReadyRun {
         settings,
@@ -116,6 +118,24 @@ fn check_sources(settings: &RunSettings) -> Result<(), RunError> {
         })?;
     }
     Ok(())
+}
+
+/// Starts the server on its CPUs.
+fn start_server(
+    settings: &RunSettings,
+    own_server: impl FnOnce(&RunSettings) -> io::Result<Command>,
+) -> io::Result<ChildServer> {
+    let start = || own_server(settings).and_then(ChildServer::start);
+    match &settings.server_pin {
+        None => start(),
+        Some(cpus) => affinity::start_pinned(cpus, start)?,
+    }
+}
+
+/// Restricts the threads that this thread starts from now on to the CPUs of the generator.
+fn pin_generator(settings: &RunSettings) -> Result<(), RunError> {
+    let pin = settings.pin.as_ref().map_or(Ok(()), affinity::pin);
+    pin.map_err(|error| RunError::Failed(format!("cannot pin the generator: {error}")))
 }
 
 /// Checks that the process of the server, if it is named, exists and can be measured.

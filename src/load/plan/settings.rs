@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::cpu_list::CpuList;
 use super::share::WorkerShare;
 use crate::conn::Framing;
 use crate::net::IpFamily;
@@ -60,6 +61,10 @@ pub struct RunSettings {
     pub start_at: Option<SystemTime>,
     /// The process of a server that runs already, if it runs on this machine and its process is known.
     pub server_pid: Option<u32>,
+    /// The CPUs of the generator. `None`: all that the process may use.
+    pub pin: Option<CpuList>,
+    /// The CPUs of the server that the run starts. `None`: all that the process may use.
+    pub server_pin: Option<CpuList>,
     /// A text of the user that the report repeats. It has no control characters.
     pub label: Option<String>,
 }

@@ -70,6 +70,10 @@ pub struct ReportedSettings {
     pub start_at: Option<String>,
     /// The process of the server that was named; null if none was.
     pub server_pid: Option<u32>,
+    /// The CPUs of the generator, such as `0,2-3`; null if the system chose.
+    pub pin: Option<String>,
+    /// The CPUs of the server that was started for the measurement; null if the system chose.
+    pub server_pin: Option<String>,
     /// The text that was given to tell reports apart; null if none was.
     pub label: Option<String>,
 }
@@ -115,6 +119,8 @@ impl ReportedSettings {
             shard: settings.shard,
             start_at: settings.start_at.map(rfc3339),
             server_pid: settings.server_pid,
+            pin: settings.pin.as_ref().map(ToString::to_string),
+            server_pin: settings.server_pin.as_ref().map(ToString::to_string),
             label: settings.label.clone(),
         }
     }
@@ -141,6 +147,7 @@ impl ReportedSettings {
             address: String::new(),
             sources: Vec::new(),
             server_pid: None,
+            pin: None,
             label: None,
             ..self.clone()
         }
@@ -209,6 +216,12 @@ impl ReportedSettings {
                 .then(|| format!("timeout {} s", format_decimal(self.timeout_s, 9))),
             self.connect_rate_per_s
                 .map(|rate| format!("{} connects/s", format_decimal(rate, 3))),
+            self.pin
+                .as_ref()
+                .map(|cpus| format!("generator on CPUs {cpus}")),
+            self.server_pin
+                .as_ref()
+                .map(|cpus| format!("server on CPUs {cpus}")),
             self.shard
                 .map(|shard| format!("shard {} of {}", shard.index, shard.count)),
         ]
@@ -247,6 +260,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
+    use crate::load::plan::cpu_list::CpuList;
     use crate::load::testing::{closed_loop, open_loop};
 
     #[test]
@@ -270,12 +284,14 @@ mod tests {
         settings.skip = 24;
         settings.timeout = Duration::from_millis(200);
         settings.connect_rate = Some(1000.0);
+        settings.pin = CpuList::new(vec![0]);
+        settings.server_pin = CpuList::new(vec![2, 3]);
         settings.stop.messages = Some(7);
         assert_eq!(
             ReportedSettings::of(&unusual).headline(),
             "127.0.0.1:7007 (server started for this measurement): raw, messages of 1 to 4096 B x9 + 8 B x1, \
              2 connections, 1 thread, pipeline 1024, open loop, 0.5 messages/s poisson, one connection per message, closed by reset, \
-             not verified, 1 source IP, socket buffers 4096 B, greeting of 24 B, timeout 0.2 s, 1000 connects/s, shard 1 of 4, \
+             not verified, 1 source IP, socket buffers 4096 B, greeting of 24 B, timeout 0.2 s, 1000 connects/s, generator on CPUs 0, server on CPUs 2-3, shard 1 of 4, \
              warm-up 0.5 s, 1 s or 7 messages"
         );
     }
