@@ -24,10 +24,14 @@ const SAMPLES_VARIABLE: &str = "MIO_ECHO_TEST_SAMPLES";
 
 const BATCHES: u32 = 64;
 
-/// The mean response time in microseconds. The histograms hold microseconds: they have the same digits and are smaller.
+/// The seconds of a unit of time. The histograms hold these units instead of nanoseconds: they have the same digits and
+/// are smaller.
+const UNIT: f64 = 2e-6;
+
+/// The mean response time, in units.
 const MEAN: f64 = 1_000.0;
 
-/// The longest response time that the histograms distinguish: longer than every p99 here.
+/// The longest response time, in units, that the histograms distinguish: longer than every p99 here.
 const LONGEST: u64 = 4_095;
 
 /// The share of intervals that have to contain the true figure. 400 streams of 95 % lie inside with a probability of
@@ -44,14 +48,14 @@ const NORMAL_QUANTILES: [f64; 3] = [0.0, 1.281_551_565_545, 2.326_347_874_041];
 /// The spread of the response times around their median: the standard deviation of the logarithm.
 const SPREAD: f64 = 0.3;
 
-/// Draws the next response time in microseconds.
+/// Draws the next response time, in units.
 type Times = Box<dyn FnMut(&mut Rng) -> f64>;
 
-/// A process that yields response times in microseconds.
+/// A process that yields response times.
 struct Process {
     /// Starts a stream.
     start: Box<dyn Fn(&mut Rng) -> Times>,
-    /// Messages per second, p50, p90 and p99, which are exact.
+    /// The exact messages per second, and the exact p50, p90 and p99 in units.
     truth: [f64; 4],
 }
 
@@ -84,7 +88,7 @@ fn autoregressive(memory: f64) -> Process {
     let [p50, p90, p99] = NORMAL_QUANTILES.map(log_normal);
     Process {
         start: Box::new(start),
-        truth: [1e6 / MEAN, p50, p90, p99],
+        truth: [1.0 / (MEAN * UNIT), p50, p90, p99],
     }
 }
 
@@ -95,20 +99,22 @@ fn variable(name: &str, default: u64) -> u64 {
 
 /// Returns the batches before the first message.
 fn empty_batches(length: Duration) -> Vec<Batch> {
-    let response = LatencyHistogram {
-        histogram: Histogram::new_with_bounds(1, LONGEST, DIGITS).expect("valid bounds"),
-        max: 0,
-        overflow: 0,
-        lower_bounds: None,
-    };
-    let batch = |number| Batch {
-        start: length * number,
+    // Default values would be large histograms, which take long to create.
+    let first = Batch {
         length,
-        messages: 0,
-        response: response.clone(),
+        response: LatencyHistogram {
+            histogram: Histogram::new_with_bounds(1, LONGEST, DIGITS).expect("valid bounds"),
+            max: 0,
+            overflow: 0,
+            lower_bounds: None,
+        },
         ..Batch::default()
     };
-    (0..BATCHES).map(batch).collect()
+    let mut batches = vec![first; BATCHES as usize];
+    for (number, batch) in (0..).zip(&mut batches) {
+        batch.start = length * number;
+    }
+    batches
 }
 
 /// Returns the batches of a window that ends while a message is on its way.
@@ -121,7 +127,7 @@ fn stream(process: &Process, seed: u64) -> Vec<Batch> {
     let mut now = 0.0;
     loop {
         let time = next(random);
-        now += time / 1e6;
+        now += time * UNIT;
         let Some(batch) = batches.get_mut((now / length) as usize) else {
             return batches;
         };
@@ -157,7 +163,7 @@ fn tally(process: &Process) -> [Tally; 4] {
 /// Checks that each figure has no interval, or one that covers the true figure as often as promised.
 #[track_caller]
 fn check(mut process: Process) {
-    // The histograms hold microseconds, and the intervals have the unit of a thousandth.
+    // The intervals have a thousandth of what the histograms hold.
     process
         .truth
         .iter_mut()
@@ -206,16 +212,21 @@ fn intervals_of_a_heavy_tail_cover_the_truth() {
         move |_: &mut Rng| -> Times { Box::new(move |random| quantile(1.0 - random.f64())) };
     check(Process {
         start: Box::new(start),
-        truth: [1e6 / MEAN, quantile(0.5), quantile(0.1), quantile(0.01)],
+        truth: [
+            1.0 / (MEAN * UNIT),
+            quantile(0.5),
+            quantile(0.1),
+            quantile(0.01),
+        ],
     });
 }
 
 #[test]
 fn intervals_of_a_server_with_two_states_cover_the_truth() {
-    // The server stays in each state for 200 ms on average. Slow responses take twice as long as fast ones.
-    const DWELL: f64 = 200_000.0;
-    const FAST_FACTOR: f64 = 0.75;
-    const SLOW_FACTOR: f64 = 1.5;
+    // The server stays in each state for 200 ms on average. The factors are relative to the mean of all responses.
+    const DWELL: f64 = 0.2 / UNIT;
+    const FAST_FACTOR: f64 = 0.8;
+    const SLOW_FACTOR: f64 = 4.0 / 3.0;
     let start = |random: &mut Rng| -> Times {
         let mut is_fast = random.bool();
         Box::new(move |random| {
@@ -226,14 +237,19 @@ fn intervals_of_a_server_with_two_states_cover_the_truth() {
     };
     check(Process {
         start: Box::new(start),
-        // Two of three messages find the server fast. The quantile q is the solution t of
-        // 2/3 F(t / 0.75) + 1/3 F(t / 1.5) = q, where F is the log-normal distribution.
-        truth: [1e6 / MEAN, 860.075, 1_684.719, 2_521.428],
+        // Five of eight messages find the server fast. The quantile q is the solution t of
+        // 5/8 F(t / 0.8) + 3/8 F(3/4 t) = q, where F is the log-normal distribution.
+        truth: [
+            1.0 / (MEAN * UNIT),
+            0.911_620 * MEAN,
+            1.557_752 * MEAN,
+            2.278_370 * MEAN,
+        ],
     });
 }
 
 /// Returns batches of one second with these numbers of messages. `time` returns the response time of a message in
-/// microseconds.
+/// nanoseconds.
 fn batches(messages: &[u64], time: impl Fn(u64) -> u64) -> Vec<Batch> {
     let mut batches = empty_batches(Duration::from_secs(1));
     batches.truncate(messages.len());
