@@ -118,6 +118,8 @@ pub const TABLE: &[Row] = &[
     row(Start, Raw, "fcntl", "EMFILE EPERM", ServedOrRefused, Some(ServedOrRefused)),
     row(Start, Raw, "epoll_ctl", "ENOMEM ENOSPC EPERM", Refused, Some(Refused)),
     row(Start, Raw, "openat", "EACCES EMFILE ENOENT", Served, Some(Served)),
+    row(Start, Raw, "getdents64", "EACCES ENOENT", Served, Some(Served)),
+    row(Start, Raw, "newfstatat", "EACCES ENOMEM", Served, Some(Served)),
     row(Start, Raw, "statx", "EACCES ENOSYS", Served, Some(Served)),
     row(Start, Raw, "read", "EINTR", Served, None),
     row(Start, Raw, "read", "EIO EACCES", Served, Some(Served)),
