@@ -332,6 +332,8 @@ fn fault_b5_many_peers_that_do_not_read_are_one_line() {
     let lines: Vec<_> = lines
         .filter(|line| line.contains("the peer is not reading"))
         .collect();
-    // All stop reading at once, but one may be seen before the others.
-    assert!((1..=2).contains(&lines.len()), "{lines:#?}");
+    // All stop reading at once, but one may be seen before the others. A busy machine stops them one by one, and the line
+    // comes again when their number has doubled.
+    let most = if is_strict() { 2 } else { 10 };
+    assert!((1..=most).contains(&lines.len()), "{lines:#?}");
 }

@@ -54,14 +54,14 @@ fn a_busy_loop_on_each_cpu_makes_a_measurement_suspect() {
 #[test]
 fn a_local_server_counts_as_others_until_its_process_is_named() {
     let server = Server::start(&[]);
-    let unknown = measure(server.address(), "-c 4 -d 300ms -w 100ms");
+    let unknown = measure(server.address(), "-c 4 -n 5000 -w 100ms");
     assert_eq!(unknown.at("/interference/others_include_server"), true);
     assert!(unknown.at("/server").is_null());
     let codes = unknown.at("/verdict/codes").to_string();
     assert!(!codes.contains("busy_machine"), "{codes}");
 
     let pid = server.pid();
-    let args = format!("-c 4 -d 300ms -w 100ms --server-pid {pid}");
+    let args = format!("-c 4 -n 5000 -w 100ms --server-pid {pid}");
     let named = measure(server.address(), &args);
     assert_eq!(named.at("/interference/others_include_server"), false);
     assert_eq!(named.at("/config/server_pid"), pid);
