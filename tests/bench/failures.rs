@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::bench::{Report, bench_against, measure, measure_expecting, run, start};
 use crate::faulty::{
-    UnusedAddress, closes_at_once, closes_mid_reply, delays_first, drips, echoes_once,
-    never_answers, never_reads, resets_mid_reply, serves_only_first,
+    UnusedAddress, closes_at_once, closes_mid_reply, delays_every, delays_first, drips,
+    echoes_once, never_answers, never_reads, resets_mid_reply, serves_only_first,
 };
+#[cfg(target_os = "linux")]
+use crate::support::strace::{self, WAITS};
 use crate::support::{DEADLINE, Server, is_strict, time_bound, until_in_time, wait_for};
 
 #[test]
@@ -336,4 +338,17 @@ fn fault_b5_many_peers_that_do_not_read_are_one_line() {
     // comes again when their number has doubled.
     let most = if is_strict() { 2 } else { 10 };
     assert!((1..=most).contains(&lines.len()), "{lines:#?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn fault_b8_a_reply_that_came_while_the_generator_was_stalled_is_no_timeout() {
+    let server = delays_every(1, Duration::from_millis(60), 64);
+    let command = bench_against(server.address(), "-c 2 -n 4 -w 0 --timeout 200ms -J");
+    // Each wait is over at its time, and returns 300 ms later.
+    let fault = format!("{}:delay_exit=300000", WAITS.join(","));
+    let Some(command) = strace::run_with("fault_b8", &fault, &command) else {
+        return;
+    };
+    Report::of(&run(command, 0)).expect_all(4);
 }

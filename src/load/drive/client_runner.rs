@@ -98,14 +98,30 @@ impl ClientRunner {
             return self.arm_timer(client);
         }
         match &client.socket {
-            SocketState::Connecting(_) => self.fail(client, Failure::ConnectTimeout),
-            SocketState::Up(_) => self.fail(client, Failure::Timeout),
+            SocketState::Connecting(_) | SocketState::Up(_) => self.time_out(client),
             SocketState::Down if !self.admission.is_open() => client.reconnect_at = NEVER,
             SocketState::Down if self.setup.settings.churn => self.plan_connect(client),
             SocketState::Down => {
                 self.recorder.record_reconnect(self.now);
                 self.connect(client);
             }
+        }
+    }
+
+    /// Asks the socket once more, because this process may have been stalled between the end of its wait and the look at the
+    /// clock: then the peer has answered in time, and no event has told. Fails the client if the deadline still stands.
+    fn time_out(&mut self, client: &mut Client) {
+        if let SocketState::Up(connection) = &mut client.socket {
+            connection.session.assume_unread();
+        }
+        self.run(client);
+        let failure = match &client.socket {
+            SocketState::Down => return,
+            SocketState::Connecting(_) => Failure::ConnectTimeout,
+            SocketState::Up(_) => Failure::Timeout,
+        };
+        if client.deadline(self.timeout) <= self.now {
+            self.fail(client, failure);
         }
     }
 

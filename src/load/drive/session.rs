@@ -149,6 +149,11 @@ impl Session {
         }
     }
 
+    /// Believes that a reply has come whose event was not seen, as after a stall of this process.
+    pub fn assume_unread(&mut self) {
+        self.readiness.assume_unread();
+    }
+
     /// Records that the load starts at `now`. No message was sendable before.
     pub fn handle_load_start(&mut self, now: u64) {
         self.sendable_since = self.sendable_since.max(now);
