@@ -156,8 +156,7 @@ impl fmt::Display for Comparison {
             Conclusion::NoVerdict => f.write_str("no verdict: A differs from itself")?,
         }
         if let Some(control) = self.control {
-            let [ratio, low, high] =
-                [control.ratio, control.low, control.high].map(|ratio| (ratio - 1.0) * 100.0);
+            let [ratio, low, high] = [control.ratio, control.low, control.high].map(signed_percent);
             write!(
                 f,
                 "; A against itself {ratio:.1} % ({low:.1} to {high:.1} %)"
@@ -166,6 +165,11 @@ impl fmt::Display for Comparison {
         let smallest = percent(self.ratio.smallest_difference);
         write!(f, "; smallest difference found with 90 %: {smallest}")
     }
+}
+
+/// Returns the difference of `ratio` from 1 in percent, rounded to tenths: 0.0 and never -0.0.
+fn signed_percent(ratio: f64) -> f64 {
+    ((ratio - 1.0) * 1e3).round() / 10.0 + 0.0
 }
 
 fn percent(share: f64) -> String {

@@ -182,6 +182,14 @@ fn there_is_no_verdict_if_a_differs_from_itself_by_as_much_as_from_b() {
 }
 
 #[test]
+fn a_small_difference_is_not_negative_zero() {
+    let control = ratio(0.9999, 0.9996, 1.0002);
+    let comparison = comparison(Direction::MoreIsFaster, QUIET, control);
+    let words = "A against itself 0.0 % (0.0 to 0.0 %);";
+    assert!(comparison.to_string().contains(words), "{comparison}");
+}
+
+#[test]
 fn files_have_no_control() {
     let files = Comparison::of_files(Direction::LessIsFaster, ratio(0.97, 0.95, 0.99));
     assert_eq!(
