@@ -1,4 +1,6 @@
 //! What the rest of the machine did to a measurement, judged.
+//!
+//! `tests/calibrate/interference.py` checks the limits on a quiet machine and on a busy one.
 
 use super::reason::{Reason, ReasonCode};
 use crate::load::measure::interference::Interference;
