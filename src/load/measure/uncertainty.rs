@@ -32,7 +32,8 @@ const SAMPLES_ABOVE: f64 = 10.0;
 /// limit, the p99 of a slow process (AR(1) 0.999, 100,000 samples) lay in 82 % of its intervals.
 ///
 /// The batches are tested too, as they are three times as many: in simulations of 22,000 samples, a third of such streams
-/// passed the test of the sections, and none the test of the batches.
+/// passed the test of the sections, and none the test of the batches. The limit is not sharp: with 100,000 samples, 24 %
+/// of them pass both, and 90 % of their intervals of messages/s contain the true figure.
 const DEPENDENT: f64 = 0.3;
 
 /// The number of independent samples above the percentile that a section has at least on average.
