@@ -260,6 +260,20 @@ fn a_figure_on_which_the_shards_differ_is_left_out() {
 }
 
 #[test]
+fn labels_pins_and_processes_may_differ_and_named_processes_are_not_added() {
+    let mut reports = reports(open_loop);
+    for (index, (_, report)) in reports.iter_mut().enumerate() {
+        report.config.label = Some(format!("machine {index}"));
+        report.config.pin = Some(index.to_string());
+        report.config.server_pid = Some(7 + index as u32);
+    }
+    let merged = merge(reports, None).expect("one load").report;
+    assert_eq!(merged.server, None, "it may be one process");
+    assert_eq!(merged.interference.generator_wait, Some(0.002));
+    assert_eq!(merged.interference.others_cores, None);
+}
+
+#[test]
 fn reports_of_different_loads_are_refused() {
     let mut other = reports(closed_loop);
     other[1].1.config.connections = 5;
