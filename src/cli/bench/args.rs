@@ -33,6 +33,21 @@ pub struct BenchArgs {
     #[arg(value_name = "HOST:PORT", value_parser = values::parse_target)]
     pub target: Option<String>,
 
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Write the response times of each interval to this file (HdrHistogram log 1.2); default: no file
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub hlog: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub report: ReportOptions,
+}
+
+// The options of a run, without its target and what happens to its report. Not a doc comment: it would become the first
+// line of the help.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
     /// How long to measure, after the warm-up; default: 10s, or no limit with --count
     #[arg(short, long, short_alias = 'z', value_name = "DUR", value_parser = values::parse_positive_duration,
           help_heading = LOAD)]
@@ -160,16 +175,9 @@ pub struct BenchArgs {
           help_heading = OUTPUT)]
     pub interval: Duration,
 
-    /// Write the response times of each interval to this file (HdrHistogram log 1.2); default: no file
-    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
-    pub hlog: Option<PathBuf>,
-
     /// Text that the report repeats, to tell reports apart; default: none
     #[arg(long, value_name = "TEXT", help_heading = OUTPUT)]
     pub label: Option<String>,
-
-    #[command(flatten)]
-    pub report: ReportOptions,
 }
 
 #[derive(Subcommand, Debug)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mio_echo::load::{Arrival, Load, RunSettings, StopCondition, Target};
 use mio_echo::net::IpFamily;
 
-use super::args::{BenchArgs, BenchSubcommand};
+use super::args::{BenchArgs, BenchSubcommand, RunArgs};
 use super::options::{BenchCommand, MeasureOptions};
 use super::outputs::resolve_outputs;
 use super::sources::Sources;
@@ -47,18 +47,39 @@ fn resolve_measurement(
     mut args: BenchArgs,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<MeasureOptions, String> {
+    let target = args.target.map_or(Target::OwnServer, Target::Remote);
+    let settings = resolve_run(args.run, target, DEFAULT_DURATION, variable)?;
+    resolve_outputs(&mut args.report, args.hlog.as_ref())?;
+    Ok(MeasureOptions {
+        settings,
+        hlog: args.hlog,
+        report: args.report,
+    })
+}
+
+/// Resolves the options of a run against `target`. `duration` is the default of `--duration` if there is no `--count`
+/// either.
+///
+/// # Errors
+///
+/// When options contradict each other.
+pub fn resolve_run(
+    args: RunArgs,
+    target: Target,
+    duration: Duration,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<RunSettings, String> {
     let shard = args
         .shard
         .map(|shard| shard.resolve(variable))
         .transpose()?;
-    validate(&args, shard)?;
-    resolve_outputs(&mut args.report, args.hlog.as_ref())?;
-    let settings = RunSettings {
+    validate(&args, &target, shard)?;
+    Ok(RunSettings {
         family: family(&args),
-        stop: stop_condition(&args),
+        stop: stop_condition(&args, duration),
         pipeline: pipeline(&args),
         load: load(&args),
-        target: args.target.map_or(Target::OwnServer, Target::Remote),
+        target,
         connections: args.connections,
         threads: args.threads,
         sizes: args.size,
@@ -80,16 +101,11 @@ fn resolve_measurement(
         pin: args.pin,
         server_pin: args.server_pin,
         label: args.label.as_deref().map(escape_control),
-    };
-    Ok(MeasureOptions {
-        settings,
-        hlog: args.hlog,
-        report: args.report,
     })
 }
 
 /// Returns the typed family, or that of the source addresses, which all belong to one.
-fn family(args: &BenchArgs) -> IpFamily {
+fn family(args: &RunArgs) -> IpFamily {
     let sources = args.source.as_ref();
     let source = sources.and_then(|Sources(sources)| sources.first());
     match (args.ipv4, args.ipv6, source) {
@@ -99,21 +115,21 @@ fn family(args: &BenchArgs) -> IpFamily {
     }
 }
 
-fn stop_condition(args: &BenchArgs) -> StopCondition {
-    let default = args.count.is_none().then_some(DEFAULT_DURATION);
+fn stop_condition(args: &RunArgs, default: Duration) -> StopCondition {
+    let default = args.count.is_none().then_some(default);
     StopCondition {
         duration: args.duration.or(default),
         messages: args.count,
     }
 }
 
-fn pipeline(args: &BenchArgs) -> usize {
+fn pipeline(args: &RunArgs) -> usize {
     let is_open_loop = args.rate.is_some() && !args.churn;
     let default = if is_open_loop { OPEN_LOOP_PIPELINE } else { 1 };
     args.pipeline.unwrap_or(default)
 }
 
-fn load(args: &BenchArgs) -> Load {
+fn load(args: &RunArgs) -> Load {
     match args.rate {
         None => Load::Closed,
         Some(rate) => Load::Open {

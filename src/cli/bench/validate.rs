@@ -1,19 +1,19 @@
 //! Checks options of `bench` that are valid one by one and contradict each other.
 
-use mio_echo::load::{CAN_PIN, Shard};
+use mio_echo::load::{CAN_PIN, Shard, Target};
 use mio_echo::net::ScopedIp;
 
-use super::args::BenchArgs;
+use super::args::RunArgs;
 use super::sources::Sources;
 use super::values;
 use crate::cli::refusal::refuse;
 
-/// Checks that the options of `args` do not contradict each other.
+/// Checks that the options of `args` contradict neither each other nor `target`.
 ///
 /// # Errors
 ///
 /// The first contradiction, on one line.
-pub fn validate(args: &BenchArgs, shard: Option<Shard>) -> Result<(), String> {
+pub fn validate(args: &RunArgs, target: &Target, shard: Option<Shard>) -> Result<(), String> {
     let shards = shard.map_or(1, |shard| shard.count);
     let idle = Some(args.connections).filter(|connections| *connections < shards);
     let expected = format!("expected at least one for each of {shards} shards");
@@ -48,12 +48,13 @@ pub fn validate(args: &BenchArgs, shard: Option<Shard>) -> Result<(), String> {
     let expected = "expected an address of the family of -4 or -6";
     refuse(of_other_family.copied().map(ScopedIp), "--source", expected)?;
 
+    let is_own_server = *target == Target::OwnServer;
     let skipped = args.skip.filter(|bytes| *bytes > 0);
-    let without_target = skipped.filter(|_| args.target.is_none());
+    let without_target = skipped.filter(|_| is_own_server);
     let expected = "expected with HOST:PORT only, because the child server sends no greeting";
     refuse(without_target, "--skip", expected)?;
 
-    let without_target = args.server_pid.filter(|_| args.target.is_none());
+    let without_target = args.server_pid.filter(|_| is_own_server);
     let expected = "expected with HOST:PORT only, because the process of the child server is known";
     refuse(without_target, "--server-pid", expected)?;
 
@@ -63,7 +64,7 @@ pub fn validate(args: &BenchArgs, shard: Option<Shard>) -> Result<(), String> {
         refuse(pin.as_ref().filter(|_| !CAN_PIN), option, expected)?;
     }
     let pin = args.server_pin.as_ref();
-    let of_target = pin.filter(|_| args.target.is_some());
+    let of_target = pin.filter(|_| !is_own_server);
     let expected =
         "expected without HOST:PORT only, because bench pins only a server that it starts";
     refuse(of_target, "--server-pin", expected)
