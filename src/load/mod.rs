@@ -27,6 +27,8 @@
 //!   for: answered, failed, unanswered or unsent. Unanswered and unsent messages enter the histogram with their age, as
 //!   lower bounds ([`recorder`]).
 //! - **Every byte is compared** with what was sent, at any depth of the pipeline ([`payload`]).
+//! - **The machine is measured with the load** ([`Interference`]): CPU time of others, stolen time, throttling and waits
+//!   for a CPU tell whether the figures are those of the server or of a busy machine.
 //! - **Figures are added, never averaged**: a worker fills one [`Metrics`] per interval, and percentiles are computed
 //!   from the sum. A worker has two of them, so the memory is bounded by the number of threads.
 //! - **The window is divided into 64 batches** ([`Batch`]). How much they vary shows how uncertain the figures are.

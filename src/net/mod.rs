@@ -9,7 +9,8 @@
 //! | `run_queue.rs`, `timers.rs` | queues of connections and their deadlines |
 //! | `offload.rs`, `workers.rs` | messages that worker threads process |
 //! | `capacity.rs`, `bind.rs`, `config.rs` | what is decided before the loop starts |
-//! | `memory_limit.rs`, `cgroup.rs`, `memory_needs.rs` | the most memory that connections may hold, its default, and what it is for |
+//! | `memory_limit.rs`, `memory_needs.rs` | the most memory that connections may hold, its default, and what it is for |
+//! | `cgroup.rs` | the control groups of the process, on Linux |
 //! | `signals.rs`, `handle.rs` | how other threads and signals reach the loop |
 //! | `threads.rs` | starting a thread where the system may refuse one |
 //! | `outbound.rs` | connections of the client and the load generator |
