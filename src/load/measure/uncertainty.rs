@@ -190,11 +190,13 @@ impl<'a> Run<'a> {
     ) -> Result<ConfidenceInterval, NoInterval> {
         let series = |parts: &[Batch]| parts.iter().map(&figure).collect::<Vec<_>>();
         let (sections, batches) = (series(&self.sections), series(self.batches));
-        if lag1_correlation(&sections) > DEPENDENT || lag1_correlation(&batches) > DEPENDENT {
+        let between_batches = lag1_correlation(&batches);
+        if lag1_correlation(&sections) > DEPENDENT || between_batches > DEPENDENT {
             return Err(NoInterval::DependentBatches);
         }
         let centre = figure(&self.whole).value;
-        let half = StudentsT::ppf(UPPER, (SECTIONS - 1) as f64) * standard_error(centre, &sections);
+        let error = standard_error(centre, &sections) * inflation(between_batches);
+        let half = StudentsT::ppf(UPPER, (SECTIONS - 1) as f64) * error;
         Ok(ConfidenceInterval {
             low: (centre - half).max(0.0),
             high: centre + half,
@@ -224,6 +226,16 @@ fn standard_error(centre: f64, sections: &[WeightedValue]) -> f64 {
         |section: &WeightedValue| (section.weight / weight * (section.value - centre)).powi(2);
     let count = sections.len() as f64;
     (sections.iter().map(square).sum::<f64>() * count / (count - 1.0)).sqrt()
+}
+
+/// Returns the factor of the standard error for batches whose lag-1 correlation is `correlation`: the variance of a mean
+/// grows by (1 + r) / (1 - r).
+///
+/// Sections remove the dependence of batches only in part. In simulations without this factor, the rate of a slow process
+/// (AR(1) 0.999, 100,000 samples) lay in 90 % of its intervals.
+fn inflation(correlation: f64) -> f64 {
+    let positive = correlation.max(0.0);
+    ((1.0 + positive) / (1.0 - positive)).sqrt()
 }
 
 /// Returns the number of samples above the percentile that tell as much as one independent sample, at least 1.
