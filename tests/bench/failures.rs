@@ -4,9 +4,11 @@
 use std::time::{Duration, Instant};
 
 use crate::bench::{Report, bench_against, measure, measure_expecting, run, start};
+#[cfg(target_os = "linux")]
+use crate::faulty::delays_every;
 use crate::faulty::{
-    UnusedAddress, closes_at_once, closes_mid_reply, delays_every, delays_first, drips,
-    echoes_once, never_answers, never_reads, resets_mid_reply, serves_only_first,
+    UnusedAddress, closes_at_once, closes_mid_reply, delays_first, drips, echoes_once,
+    never_answers, never_reads, resets_mid_reply, serves_only_first,
 };
 #[cfg(target_os = "linux")]
 use crate::support::strace::{self, WAITS};
