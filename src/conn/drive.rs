@@ -106,13 +106,19 @@ impl Connection {
                 got
             }
             Err(error) => {
-                match error.kind() {
-                    ErrorKind::WouldBlock => self.readiness.read_would_block(),
-                    ErrorKind::Interrupted => {}
-                    _ => self.fail(SocketError::new(SocketCall::Read, &error)),
-                }
+                self.record_read_error(error);
                 0
             }
+        }
+    }
+
+    /// Records that a read failed. Not inlined: dropping an error would slow every read down.
+    #[cold]
+    fn record_read_error(&mut self, error: io::Error) {
+        match error.kind() {
+            ErrorKind::WouldBlock => self.readiness.read_would_block(),
+            ErrorKind::Interrupted => {}
+            _ => self.fail(SocketError::new(SocketCall::Read, &error)),
         }
     }
 
@@ -175,8 +181,8 @@ impl Connection {
 
     /// Records the result of a write. Returns the number of bytes that the socket took.
     fn record_write(&mut self, result: io::Result<usize>, now: u64) -> usize {
-        let error = match result {
-            Ok(0) => ErrorKind::WriteZero.into(),
+        match result {
+            Ok(0) => self.fail(ErrorKind::WriteZero.into()),
             Ok(taken) => {
                 self.sent += taken as u64;
                 self.timer_started = now;
@@ -184,14 +190,18 @@ impl Connection {
                 self.pending_checks.remove(Check::IdleTimer);
                 return taken;
             }
-            Err(error) => error,
-        };
+            Err(error) => self.record_write_error(error),
+        }
+        0
+    }
+
+    #[cold]
+    fn record_write_error(&mut self, error: io::Error) {
         match error.kind() {
             ErrorKind::WouldBlock => self.readiness.write_would_block(),
             ErrorKind::Interrupted => {}
             _ => self.fail(SocketError::new(SocketCall::Write, &error)),
         }
-        0
     }
 
     /// Changes the state after a run, if the run calls for it. Called for a connection that is ending, has an inbox,

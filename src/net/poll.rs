@@ -57,10 +57,16 @@ pub(crate) fn wait(
     timeout: Option<Duration>,
 ) -> io::Result<()> {
     match poll.poll(events, timeout) {
-        Err(error) if error.kind() != ErrorKind::Interrupted => {
-            Err(explain("cannot wait for events")(error))
-        }
-        Ok(()) | Err(_) => Ok(()),
+        Ok(()) => Ok(()),
+        Err(error) => unless_interrupted(error),
+    }
+}
+
+#[cold]
+fn unless_interrupted(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        ErrorKind::Interrupted => Ok(()),
+        _ => Err(explain("cannot wait for events")(error)),
     }
 }
 
