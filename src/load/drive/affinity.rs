@@ -14,13 +14,30 @@ pub const CAN_PIN: bool = cfg!(any(
     target_os = "dragonfly"
 ));
 
+/// Keeps a thread restricted. A drop on that thread ends the restriction: the next run may start its server anywhere.
+#[derive(Debug)]
+pub struct Pinned {
+    before: system::Cpus,
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // The thread was allowed to use these CPUs before, so a failure is unlikely, and nothing better can be done.
+        let _ = system::allow(&self.before);
+    }
+}
+
 /// Restricts the calling thread, and what it starts from now on, to `cpus`.
 ///
 /// # Errors
 ///
 /// Fails if the thread may not use one of `cpus`, or if the system cannot restrict a thread.
-pub fn pin(cpus: &CpuList) -> io::Result<()> {
-    system::restrict(cpus)
+pub fn pin(cpus: &CpuList) -> io::Result<Pinned> {
+    let pinned = Pinned {
+        before: system::allowed()?,
+    };
+    system::restrict(cpus)?;
+    Ok(pinned)
 }
 
 /// Runs `start` while the calling thread is restricted to `cpus`: what `start` starts stays restricted.
@@ -52,11 +69,14 @@ mod system {
     /// Stands for the calling thread.
     const CALLER: Pid = Pid::from_raw(0);
 
-    pub fn allowed() -> io::Result<CpuSet> {
+    /// A set of CPUs.
+    pub type Cpus = CpuSet;
+
+    pub fn allowed() -> io::Result<Cpus> {
         Ok(sched_getaffinity(CALLER)?)
     }
 
-    pub fn allow(cpus: &CpuSet) -> io::Result<()> {
+    pub fn allow(cpus: &Cpus) -> io::Result<()> {
         Ok(sched_setaffinity(CALLER, cpus)?)
     }
 
@@ -93,11 +113,14 @@ mod system {
 
     use super::CpuList;
 
-    pub fn allowed() -> io::Result<()> {
+    /// The system tells no set of CPUs.
+    pub type Cpus = ();
+
+    pub fn allowed() -> io::Result<Cpus> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub fn allow(_cpus: &()) -> io::Result<()> {
+    pub fn allow(_cpus: &Cpus) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -132,6 +155,18 @@ mod tests {
                     .filter(|cpu| is_allowed(*cpu))
                     .eq(one.cpus().iter().copied())
             );
+            assert_eq!(system::allowed().expect("as before"), before);
+        });
+        test.join().expect("no failure");
+    }
+
+    #[test]
+    fn a_pinned_thread_is_free_again_after_the_run() {
+        let test = thread::spawn(|| {
+            let before = system::allowed().expect("the CPUs of this thread");
+            let cpu = (0..).find(|cpu| before.is_set(*cpu) == Ok(true));
+            let pinned = pin(&list(&[cpu.expect("a CPU")])).expect("allowed");
+            drop(pinned);
             assert_eq!(system::allowed().expect("as before"), before);
         });
         test.join().expect("no failure");

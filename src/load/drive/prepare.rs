@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use super::affinity;
+use super::affinity::{self, Pinned};
 use super::child_server::ChildServer;
 use super::error::RunError;
 use super::event::RunEvent;
@@ -31,6 +31,8 @@ pub struct ReadyRun {
     pub(super) address: SocketAddr,
     /// The server, if the run has started one itself.
     pub(super) server: Option<ChildServer>,
+    /// Keeps the thread of the caller on the CPUs of the generator, if they were chosen.
+    pub(super) _pinned: Option<Pinned>,
 }
 
 impl ReadyRun {
@@ -82,12 +84,13 @@ pub fn prepare(
         Target::Remote(target) => (None, choose_address(target, &settings)?),
     };
     check_server_process(&settings)?;
-    pin_generator(&settings)?;
+    let _pinned = pin_generator(&settings)?;
     warn_of_port_shortage(&settings, on_event);
     Ok(ReadyRun {
         settings,
         address,
         server,
+        _pinned,
     })
 }
 
@@ -133,9 +136,9 @@ fn start_server(
 }
 
 /// Restricts the threads that this thread starts from now on to the CPUs of the generator.
-fn pin_generator(settings: &RunSettings) -> Result<(), RunError> {
-    let pin = settings.pin.as_ref().map_or(Ok(()), affinity::pin);
-    pin.map_err(|error| RunError::Failed(format!("cannot pin the generator: {error}")))
+fn pin_generator(settings: &RunSettings) -> Result<Option<Pinned>, RunError> {
+    let pinned = settings.pin.as_ref().map(affinity::pin).transpose();
+    pinned.map_err(|error| RunError::Failed(format!("cannot pin the generator: {error}")))
 }
 
 /// Checks that the process of the server, if it is named, exists and can be measured.
