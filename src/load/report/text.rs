@@ -1,6 +1,7 @@
 //! A report as text. It is printed from [`Report`] alone, so it agrees with the JSON. The terms are explained in
 //! [`schema`](super::schema).
 
+use super::cells::{NO_FIGURE, aligned, max_or_mean, number, percent, percentile};
 use super::schema::{Environment, Report};
 use crate::load::judge::slo::{Objective, ObjectiveResult};
 use crate::load::measure::failure::Failures;
@@ -13,10 +14,7 @@ use crate::load::measure::percentile::Percentile;
 use crate::load::measure::summary::{GeneratorSummary, Summary};
 use crate::load::measure::uncertainty::{ConfidenceInterval, NoInterval, PerFigure};
 use crate::load::measure::usage::ServerUsage;
-use crate::load::units::{format_decimal, format_microseconds, pluralize};
-
-/// Stands for a figure that does not exist.
-const NO_FIGURE: &str = "-";
+use crate::load::units::{format_decimal, pluralize};
 
 /// A smaller share of the time, which would be printed as 0 %, is left out.
 const SHOWN_SHARE: f64 = 0.005;
@@ -66,7 +64,7 @@ fn headline(report: &Report) -> String {
     line
 }
 
-/// Returns the lines of the table. Each column is as wide as its widest cell.
+/// Returns the lines of the table.
 fn table(metrics: &Summary) -> Vec<String> {
     let head = [
         "", "count", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean",
@@ -80,10 +78,7 @@ fn table(metrics: &Summary) -> Vec<String> {
         row("connect", &metrics.connect_us),
         row("stalls", &metrics.stalls_us),
     ];
-    let widths: Vec<_> = (0..head.len())
-        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
-        .collect();
-    let mut lines: Vec<_> = rows.iter().map(|row| aligned(row, &widths)).collect();
+    let mut lines = aligned(&rows);
     lines[0].push_str(" (us)");
     lines
 }
@@ -93,37 +88,6 @@ fn row(name: &str, latency: &LatencySummary) -> [String; 9] {
     let [max, mean] = [latency.max, latency.mean].map(|time| max_or_mean(latency, time, ""));
     let count = latency.count.to_string();
     [name.into(), count, p50, p90, p99, p999, p9999, max, mean]
-}
-
-fn aligned(row: &[String], widths: &[usize]) -> String {
-    let name = format!("{:<width$}", row[0], width = widths[0]);
-    let numbers = row[1..]
-        .iter()
-        .zip(&widths[1..])
-        .map(|(cell, width)| format!("  {cell:>width$}"));
-    numbers.fold(name, |line, cell| line + &cell)
-}
-
-fn percentile(latency: &LatencySummary, percentile: Percentile, unit: &str) -> String {
-    match latency.percentile(percentile) {
-        Some(time) if latency.is_lower_bound(percentile) => lower_bound(time),
-        time => exact(time, unit),
-    }
-}
-
-fn max_or_mean(latency: &LatencySummary, time: Option<f64>, unit: &str) -> String {
-    match time {
-        Some(time) if latency.has_lower_bounds() => lower_bound(time),
-        time => exact(time, unit),
-    }
-}
-
-fn exact(time: Option<f64>, unit: &str) -> String {
-    time.map_or_else(|| NO_FIGURE.into(), |time| format!("{time:.1}{unit}"))
-}
-
-fn lower_bound(microseconds: f64) -> String {
-    format!(">{}", format_microseconds(microseconds))
 }
 
 /// Returns the confidence intervals, or why there are none.
@@ -313,14 +277,6 @@ fn verdict(report: &Report) -> String {
         true => "VALID".into(),
         false => format!("SUSPECT: {}", report.verdict.reasons.join("; ")),
     }
-}
-
-fn number(number: Option<f64>, digits: usize) -> String {
-    number.map_or_else(|| NO_FIGURE.into(), |number| format!("{number:.digits$}"))
-}
-
-fn percent(share: Option<f64>, digits: usize) -> String {
-    format!("{} %", number(share.map(|share| share * 100.0), digits))
 }
 
 #[cfg(test)]
