@@ -32,6 +32,10 @@ pub const LOAD: &str = "Load";
 #[cfg(feature = "bench")]
 pub const MACHINE: &str = "Machine";
 
+/// Several measurements, one after another.
+#[cfg(feature = "bench")]
+pub const SERIES: &str = "Several measurements";
+
 /// One load that several processes make.
 #[cfg(feature = "bench")]
 pub const SHARDS: &str = "Load from several processes";

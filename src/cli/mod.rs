@@ -19,7 +19,9 @@ mod tests;
 mod values;
 
 #[cfg(feature = "bench")]
-pub use bench::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions, descriptor_of};
+pub use bench::{
+    BenchCommand, MeasureOptions, MergeOptions, ReportOptions, SweepOptions, descriptor_of,
+};
 #[cfg(feature = "client")]
 pub use client::ClientOptions;
 pub use parse::{Command, parse, unknown_variables};

@@ -96,7 +96,7 @@ fn try_parse(
         #[cfg(feature = "client")]
         Subcommands::Client(args) => Command::Client(args.try_into()?),
         #[cfg(feature = "bench")]
-        Subcommands::Bench(args) => Command::Bench(args.resolve(&variable)?),
+        Subcommands::Bench(args) => Command::Bench(args.resolve(of_subcommand, &variable)?),
     })
 }
 

@@ -77,5 +77,6 @@ pub use plan::settings::{
 pub use plan::{payload, schedule};
 pub use report::merge::{Merged, merge, read};
 pub use report::schema::{self, Report};
+pub use report::sweep::{Parameter, SweepReport, SweepStep};
 pub use report::text::{interval_line, text};
 pub use report::{hgrm, hlog};

@@ -6,29 +6,33 @@ mod files;
 mod interrupted;
 mod logged;
 mod own_server;
+mod printing;
 mod progress;
+mod series;
+mod sweep;
 
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use mio_echo::load::{self, LatencyHistogram, Outcome, Report, RunError, RunEvent};
+use mio_echo::load::{self, LatencyHistogram, Report, RunError, RunEvent};
 
 use super::exit_code;
 use super::failure::{cannot, fail, refuse};
-use super::standard_streams::stdout;
 use super::warnings;
 use crate::cli::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};
 use background_writer::BackgroundFile;
 use display::Display;
 use files::{OutputFile, refuse_shared};
 use interrupted::run_to_signal;
+use printing::{code_of, print, report_output};
 
 /// Runs `command` to its end.
 pub fn run(command: BenchCommand) -> ExitCode {
     let result = match command {
         BenchCommand::Measure(options) => measure(*options),
+        BenchCommand::Sweep(options) => sweep::run(options),
         BenchCommand::Merge(options) => merge(options),
     };
     result.unwrap_or_else(|error| {
@@ -107,41 +111,13 @@ fn publish(
     let hgrm = files
         .hgrm
         .map(|hgrm| hgrm.write(|file| load::hgrm::write(file, response)));
-    print(report, output, options)?;
+    let text = match options.json {
+        true => report.to_json(),
+        false => load::text(report),
+    };
+    print(&text, output)?;
     json.into_iter().chain(hgrm).collect::<Result<(), _>>()?;
     Ok(code_of(report.outcome(), options).into())
-}
-
-/// Returns standard output, for the report.
-fn report_output() -> io::Result<impl Write> {
-    stdout().map_err(cannot_print)
-}
-
-fn print(report: &Report, mut output: impl Write, options: &ReportOptions) -> io::Result<()> {
-    let text = if options.json {
-        report.to_json()
-    } else {
-        load::text(report)
-    };
-    output
-        .write_all(text.as_bytes())
-        .and_then(|()| output.flush())
-        .map_err(cannot_print)
-}
-
-fn cannot_print(error: io::Error) -> io::Error {
-    cannot("print the report", error)
-}
-
-fn code_of(outcome: Outcome, options: &ReportOptions) -> u8 {
-    match outcome {
-        Outcome::WrongBytes => exit_code::WRONG_BYTES,
-        Outcome::ObjectiveMissed => exit_code::OBJECTIVE_MISSED,
-        Outcome::Interrupted(signal) => exit_code::of_signal(signal),
-        Outcome::NothingAnswered => exit_code::FAILED,
-        Outcome::Suspect if options.strict => exit_code::SUSPECT,
-        Outcome::Suspect | Outcome::Finished => exit_code::FINISHED,
-    }
 }
 
 /// The files that a report is written to.

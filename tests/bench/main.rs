@@ -36,4 +36,5 @@ mod stalled_readers;
 mod stalls;
 #[cfg(target_os = "linux")]
 mod streams;
+mod sweep;
 mod verification;

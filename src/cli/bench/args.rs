@@ -13,17 +13,16 @@ use super::options::{MergeOptions, ReportOptions};
 use super::shard::{ShardArg, parse_shard};
 use super::sources::{Sources, parse_sources};
 use super::start_time::parse_start_time;
+use super::sweep::{MOST_CONNECTIONS, SweepArg, parse_sweep};
 use super::values;
 use crate::cli::definition::{
-    BUFFERS, CONNECTIONS, LOAD, MACHINE, MESSAGES, OUTPUT, SHARDS, TIMEOUTS, allow_hyphen_values,
+    BUFFERS, CONNECTIONS, LOAD, MACHINE, MESSAGES, OUTPUT, SERIES, SHARDS, TIMEOUTS,
+    allow_hyphen_values,
 };
 use crate::cli::values::{count_in, one_of, parse_size, parse_size_or_zero};
 
-/// A larger number is a typing error.
-const MOST_CONNECTIONS: usize = 10_000_000;
-
 // Not a doc comment: it would become the first line of the help.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(args_conflicts_with_subcommands = true, mut_args = allow_hyphen_values)]
 pub struct BenchArgs {
     #[command(subcommand)]
@@ -39,6 +38,16 @@ pub struct BenchArgs {
     /// Write the response times of each interval to this file (HdrHistogram log 1.2); default: no file
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub hlog: Option<PathBuf>,
+
+    /// Measure once for each value of size, rate, connections or pipeline, and print a line for each: size=64,1k,16k, or
+    /// size=64..64k (doubled), or rate=10k..200k/10 (10 values at equal distances); default: measure once
+    #[arg(long, value_name = "KEY=VALUES", value_parser = parse_sweep, help_heading = SERIES,
+          conflicts_with_all = ["shard", "start_at", "hlog", "hgrm"])]
+    pub sweep: Option<SweepArg>,
+
+    /// Write the table of --sweep to this file as CSV; default: no file
+    #[arg(long, value_name = "FILE", requires = "sweep", help_heading = SERIES)]
+    pub csv: Option<PathBuf>,
 
     #[command(flatten)]
     pub report: ReportOptions,
@@ -180,7 +189,7 @@ pub struct RunArgs {
     pub label: Option<String>,
 }
 
-#[derive(Subcommand, Debug)]
+#[derive(Subcommand, Clone, Debug)]
 pub enum BenchSubcommand {
     /// Merges the JSON reports of the shards of one load
     #[command(mut_args = allow_hyphen_values, after_help = MERGE_NOTES)]

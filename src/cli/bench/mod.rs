@@ -2,14 +2,17 @@
 
 mod args;
 mod cpus;
+mod modes;
 mod notes;
 mod objectives;
 mod options;
 mod outputs;
 mod resolve;
+mod settings;
 mod shard;
 mod sources;
 mod start_time;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -17,5 +20,5 @@ mod values;
 
 pub use args::BenchArgs;
 pub use notes::NOTES;
-pub use options::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};
+pub use options::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions, SweepOptions};
 pub use outputs::descriptor_of;

@@ -44,6 +44,10 @@ if its CPU time is unknown, when replies queue up), else neither (the network, o
   VALID: no check has found a reason to doubt the figures. They may still describe the generator: see limited by.
   SUSPECT: the figures may not mean what they seem to; the reasons follow.
 
+Sweep (--sweep): one line for each value, with the response times. The last words are the verdict, the kinds of its reasons and \
+the objectives that are not met; JSON has the whole report of each value, and --csv names its columns in the first line. The \
+exit code is that of the worst step, in this order: 4, 3, a signal, 1, 5.
+
 Exit code:
   0 finished, 1 could not run or nothing answered, 2 command line refused, 3 --slo not met, 4 wrong bytes, 5 suspect \
 with --strict, 129 SIGHUP, 130 SIGINT, 143 SIGTERM (the results so far are printed).";

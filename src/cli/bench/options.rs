@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mio_echo::load::{RunSettings, Slo};
+use mio_echo::load::{Parameter, RunSettings, Slo};
 
 use super::objectives::parse_objectives;
 use crate::cli::definition::OUTPUT;
@@ -13,6 +13,8 @@ use crate::cli::definition::OUTPUT;
 pub enum BenchCommand {
     /// Measure a server.
     Measure(Box<MeasureOptions>),
+    /// Measure a server once for each value of a parameter.
+    Sweep(SweepOptions),
     /// Merge the reports of the shards of one load.
     Merge(MergeOptions),
 }
@@ -24,6 +26,19 @@ pub struct MeasureOptions {
     pub settings: RunSettings,
     /// The file for the histograms of each interval.
     pub hlog: Option<PathBuf>,
+    /// What happens to the report.
+    pub report: ReportOptions,
+}
+
+/// The options of a sweep.
+#[derive(Clone, Debug)]
+pub struct SweepOptions {
+    /// What the sweep varies.
+    pub parameter: Parameter,
+    /// The values with the settings of their measurements.
+    pub steps: Vec<(f64, RunSettings)>,
+    /// The file for the table as CSV.
+    pub csv: Option<PathBuf>,
     /// What happens to the report.
     pub report: ReportOptions,
 }

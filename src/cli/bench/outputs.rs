@@ -27,18 +27,19 @@ pub fn descriptor_of(path: &Path) -> Option<u32> {
     }
 }
 
-/// Turns `--output -` into `--json`: the report as JSON takes the place of its text on standard output.
+/// Turns `--output -` into `--json`: the report as JSON takes the place of its text on standard output. `other` is an output
+/// that `report` does not name.
 ///
 /// # Errors
 ///
 /// When two outputs share a file or a stream. The report on standard output is an output too. Two spellings of one path
 /// are found; links are not followed.
-pub fn resolve_outputs(report: &mut ReportOptions, hlog: Option<&PathBuf>) -> Result<(), String> {
+pub fn resolve_outputs(report: &mut ReportOptions, other: Option<&PathBuf>) -> Result<(), String> {
     if !report.json && report.output.as_deref() == Some(Path::new("-")) {
         report.output = None;
         report.json = true;
     }
-    let given = [report.output.as_ref(), report.hgrm.as_ref(), hlog];
+    let given = [report.output.as_ref(), report.hgrm.as_ref(), other];
     let key = |path: &PathBuf| match descriptor_of(path) {
         Some(number) => (Some(number), None),
         None => (None, path::absolute(path).ok()),
@@ -66,7 +67,7 @@ pub fn resolve_outputs(report: &mut ReportOptions, hlog: Option<&PathBuf>) -> Re
         None => Ok(()),
         Some((_, (_, path))) => refuse(
             path,
-            "a file of its own for each of --output, --hgrm, --hlog",
+            "a file of its own for each of --output, --hgrm, --hlog, --csv",
         ),
     }
 }

@@ -24,7 +24,7 @@ fn bench(arguments: &str) -> BenchCommand {
 fn measure(arguments: &str) -> MeasureOptions {
     match bench(arguments) {
         BenchCommand::Measure(measure) => *measure,
-        BenchCommand::Merge(merge) => panic!("{merge:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -69,6 +69,65 @@ fn only_a_child_server_can_be_pinned() {
     } else {
         for option in ["--pin 0", "--server-pin 0"] {
             assert!(refused(option).contains("Linux, Android or FreeBSD"));
+        }
+    }
+}
+
+#[test]
+fn a_sweep_has_settings_for_each_value() {
+    let sweep = |arguments: &str| match bench(arguments) {
+        BenchCommand::Sweep(sweep) => sweep,
+        other => panic!("{other:?}"),
+    };
+    let sizes = sweep("--sweep size=64..256 -c 3 --csv t.csv host:7");
+    let found = sizes.steps.iter();
+    let found: Vec<_> = found
+        .map(|(value, settings)| (*value, settings.sizes.clone(), settings.connections))
+        .collect();
+    let expected = [64, 128, 256].map(|size| (size as f64, Sizes::one(size), 3));
+    assert_eq!(found, expected);
+    assert_eq!(sizes.csv, Some(PathBuf::from("t.csv")));
+    let rates = sweep("--sweep rate=1,2 --arrival poisson");
+    let Load::Open { rate, arrival } = rates.steps[1].1.load else {
+        panic!("an open loop");
+    };
+    assert_eq!((rate, arrival), (2.0, Arrival::Poisson));
+    assert_eq!(rates.steps[1].1.pipeline, 1024);
+    assert_eq!(sweep("--sweep pipeline=1,16").steps[1].1.pipeline, 16);
+    assert_eq!(sweep("--sweep connections=1,2").steps[0].1.connections, 1);
+}
+
+#[test]
+fn options_that_contradict_a_sweep_are_refused() {
+    for (arguments, parts) in [
+        (
+            "--sweep size=1,2 -s 64",
+            ["'size' for '--sweep'", "without --size"],
+        ),
+        (
+            "--sweep rate=1,2 -r 5",
+            ["'rate' for '--sweep'", "without --rate"],
+        ),
+        (
+            "--sweep size=1,300 --framing len8",
+            ["'300' for '--size'", "len8"],
+        ),
+        ("--sweep size=1,2 --shard 0/2", ["--sweep", "--shard"]),
+        (
+            "--sweep size=1,2 --start-at next:60s",
+            ["--sweep", "--start-at"],
+        ),
+        ("--sweep size=1,2 --hlog a.hlog", ["--sweep", "--hlog"]),
+        ("--sweep size=1,2 --hgrm a.hgrm", ["--sweep", "--hgrm"]),
+        (
+            "--sweep size=1,2 --csv a -o a",
+            ["'a' for an output", "--csv"],
+        ),
+        ("--csv a.csv", ["--sweep", "required"]),
+    ] {
+        let refusal = refused(arguments);
+        for part in parts {
+            assert!(refusal.contains(part), "{arguments}: {refusal}");
         }
     }
 }

@@ -4,8 +4,9 @@ use super::slo::ObjectiveResult;
 use super::verdict::Verdict;
 use crate::load::measure::summary::Summary;
 
-/// The outcome of a measurement. If several apply, the first in this order counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The outcome of a measurement. If several apply, the first in this order counts; so the least outcome of several
+/// measurements is the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// A reply differed from what was sent.
     WrongBytes,

@@ -1,5 +1,7 @@
 //! The reasons not to trust a measurement.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A reason not to trust a measurement.
@@ -48,6 +50,20 @@ pub enum ReasonCode {
     /// The reason has no code, or one that this version does not know.
     #[serde(other)]
     Unknown,
+}
+
+impl ReasonCode {
+    /// Returns the name in words, for tables: `busy machine`.
+    pub fn words(self) -> String {
+        self.to_string().replace('_', " ")
+    }
+}
+
+/// Formats the name in reports.
+impl fmt::Display for ReasonCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 impl Reason {

@@ -9,4 +9,5 @@ pub mod hlog;
 pub mod merge;
 pub mod schema;
 pub mod settings;
+pub mod sweep;
 pub mod text;

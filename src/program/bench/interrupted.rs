@@ -29,8 +29,9 @@ pub fn run_to_signal(
     results
 }
 
-/// If the system refuses the thread, a signal ends the process without the grace.
-fn exit_at_signal(mut signals: SignalWaiter) {
+/// Lets SIGINT, SIGTERM and SIGHUP end the process from now on. If the system refuses the thread, a signal ends the process
+/// without the grace.
+pub fn exit_at_signal(mut signals: SignalWaiter) {
     let wait_and_exit = move || {
         let Ok(Some(first)) = signals.next(None) else {
             return;
