@@ -29,8 +29,10 @@ impl Reader {
     }
 
     /// Returns the times of all CPUs. The system tells their usage since the previous call.
+    ///
+    /// Returns `None` on Windows: its performance counters would be asked, and Wine ends a program that asks for them.
     pub fn machine(&mut self, now: Duration) -> Option<MachineTimes> {
-        if !sysinfo::IS_SUPPORTED_SYSTEM {
+        if cfg!(windows) || !sysinfo::IS_SUPPORTED_SYSTEM {
             return None;
         }
         self.system.refresh_cpu_usage();
