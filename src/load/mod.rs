@@ -47,6 +47,7 @@ pub use compare::conclusion::{Comparison, Conclusion, Direction, LimitOutcome};
 pub use compare::order::{Orders, Side};
 pub use compare::statistics::{Paired, RUNS_PER_SIDE, Ratio, Round, paired, unpaired};
 pub use drive::affinity::CAN_PIN;
+pub use drive::command_server::{CommandServer, run_command};
 pub use drive::error::RunError;
 pub use drive::event::{RunEvent, RunPhase};
 pub use drive::prepare::{ReadyRun, prepare};
@@ -69,6 +70,7 @@ pub use measure::recorder;
 pub use measure::series::WeightedValue;
 pub use measure::uncertainty::{ConfidenceInterval, NoInterval, PerFigure, confidence_intervals};
 pub use measure::usage::ServerUsage;
+pub use plan::command_line::{CommandLine, PORT_PLACEHOLDER};
 pub use plan::cpu_list::CpuList;
 pub use plan::schedule::Schedule;
 pub use plan::settings::{

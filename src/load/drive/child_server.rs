@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use super::child_process::keep_terminal_signals_away;
 use crate::net::parse_socket_address;
 use crate::net::signals::keep_exit_statuses;
 
@@ -78,16 +79,4 @@ impl Drop for ChildServer {
 fn listening_address(line: &str) -> Option<SocketAddr> {
     let address = line.strip_prefix("listening on ")?.split(' ').next()?;
     parse_socket_address(address.trim()).ok()
-}
-
-/// Puts the server into a process group of its own, so that Ctrl-C on a terminal reaches this process alone. The run
-/// ends the server after the results are complete.
-fn keep_terminal_signals_away(command: &mut Command) {
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(command, 0);
-    #[cfg(windows)]
-    {
-        const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
-        std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP);
-    }
 }

@@ -20,10 +20,12 @@
 pub mod admission;
 pub mod affinity;
 pub mod batches;
+pub mod child_process;
 pub mod child_server;
 pub mod client;
 pub mod client_runner;
 pub mod clients;
+pub mod command_server;
 pub mod connector;
 pub mod control;
 pub mod coordinator;

@@ -1,5 +1,6 @@
 //! The plan of a run: settings, shares of the workers, schedules, message sizes and bytes.
 
+pub mod command_line;
 pub mod cpu_list;
 pub mod parts;
 pub mod payload;
