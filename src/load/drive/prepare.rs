@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::affinity::{self, Pinned};
 use super::child_server::ChildServer;
+use super::command_server::CommandServer;
 use super::error::RunError;
 use super::event::RunEvent;
 use crate::load::measure::machine::{ServerProcess, tells_cpu_time};
@@ -33,11 +34,22 @@ pub struct ReadyRun {
     pub(super) server: Option<ChildServer>,
     /// Keeps the thread of the caller on the CPUs of the generator, if they were chosen.
     pub(super) _pinned: Option<Pinned>,
+    /// The process that a command has started: the server, or an ancestor of the server.
+    command: Option<u32>,
 }
 
 impl ReadyRun {
+    /// Measures the process of `server` and its descendants.
+    pub fn with_command(mut self, server: &CommandServer) -> Self {
+        self.command = Some(server.pid());
+        self
+    }
+
     /// Returns what is known of the process of the server.
     pub(super) fn server_process(&self) -> ServerProcess {
+        if let Some(pid) = self.command {
+            return ServerProcess::WithDescendants(pid);
+        }
         let own = self.server.as_ref().map(ChildServer::pid);
         let known = own.or(self.settings.server_pid);
         // A source address is an address of this machine.
@@ -91,6 +103,7 @@ pub fn prepare(
         address,
         server,
         _pinned,
+        command: None,
     })
 }
 

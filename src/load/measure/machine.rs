@@ -30,6 +30,8 @@ pub enum ServerProcess {
     Unknown,
     /// The server is the process of this id.
     Known(u32),
+    /// The server is the process of this id and its descendants.
+    WithDescendants(u32),
 }
 
 /// Samples the machine, at the limits of the window and of its parts.
@@ -37,6 +39,8 @@ pub enum ServerProcess {
 pub struct MachineMeter {
     reader: Reader,
     server: ServerProcess,
+    /// The processes of the server at the latest sample.
+    server_pids: Vec<u32>,
     generator_threads: ThreadLog,
     server_threads: ThreadLog,
     lap_start: MachineSample,
@@ -47,7 +51,7 @@ impl ServerProcess {
     pub fn pid(self) -> Option<u32> {
         match self {
             Self::Elsewhere | Self::Unknown => None,
-            Self::Known(pid) => Some(pid),
+            Self::Known(pid) | Self::WithDescendants(pid) => Some(pid),
         }
     }
 }
@@ -58,6 +62,7 @@ impl MachineMeter {
         let mut meter = Self {
             reader: Reader::new(now()),
             server,
+            server_pids: Vec::new(),
             generator_threads: ThreadLog::default(),
             server_threads: ThreadLog::default(),
             lap_start: MachineSample::default(),
@@ -85,8 +90,15 @@ impl MachineMeter {
         lap
     }
 
-    /// Reads all times.
+    /// Reads all times. Processes that the server has started since the previous sample are counted from now on, with all
+    /// their time.
     pub fn sample(&mut self) -> MachineSample {
+        self.server_pids = match self.server {
+            ServerProcess::Elsewhere | ServerProcess::Unknown => Vec::new(),
+            ServerProcess::Known(pid) => vec![pid],
+            // Reading all processes takes milliseconds, so the laps between two samples do without.
+            ServerProcess::WithDescendants(pid) => self.reader.with_descendants(pid),
+        };
         let mut sample = self.sample_without_server_threads();
         self.read_server_threads(&mut sample);
         sample
@@ -108,7 +120,7 @@ impl MachineMeter {
             throttled: self.reader.throttled(),
             generator: ProcessTimes {
                 cpu: self.reader.cpu(generator),
-                wait: wait(&mut self.generator_threads, &self.reader, generator),
+                wait: wait(&mut self.generator_threads, &self.reader, &[generator]),
             },
             server: match self.server {
                 ServerProcess::Elsewhere => ServerTimes::Elsewhere,
@@ -117,15 +129,17 @@ impl MachineMeter {
                     cpu: self.reader.cpu(pid),
                     wait: None,
                 }),
+                ServerProcess::WithDescendants(_) => ServerTimes::Known(ProcessTimes {
+                    cpu: self.reader.cpu_with_ended_children(&self.server_pids),
+                    wait: None,
+                }),
             },
         }
     }
 
     fn read_server_threads(&mut self, sample: &mut MachineSample) {
-        if let (ServerTimes::Known(times), ServerProcess::Known(pid)) =
-            (&mut sample.server, self.server)
-        {
-            times.wait = wait(&mut self.server_threads, &self.reader, pid);
+        if let ServerTimes::Known(times) = &mut sample.server {
+            times.wait = wait(&mut self.server_threads, &self.reader, &self.server_pids);
         }
     }
 }
@@ -135,9 +149,15 @@ pub fn tells_cpu_time(pid: u32) -> bool {
     Reader::new(now()).cpu(pid).is_some()
 }
 
-/// Records the threads of the process `pid`, and returns for how long they have waited for a CPU.
-fn wait(log: &mut ThreadLog, reader: &Reader, pid: u32) -> Option<Duration> {
-    log.record(reader.threads(pid)?);
+/// Records the threads of the processes `pids`, and returns for how long they have waited for a CPU. A process that has
+/// ended since is left out.
+fn wait(log: &mut ThreadLog, reader: &Reader, pids: &[u32]) -> Option<Duration> {
+    let threads = pids.iter().filter_map(|pid| reader.threads(*pid));
+    let threads = threads.reduce(|mut all, more| {
+        all.extend(more);
+        all
+    })?;
+    log.record(threads);
     Some(log.wait())
 }
 

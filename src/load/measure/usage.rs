@@ -140,9 +140,15 @@ impl UsageMeter {
     }
 }
 
-/// Returns the resident memory of the server in bytes; `None` if its process is unknown or the system does not tell.
+/// Returns the resident memory of the server in bytes; `None` if its process is unknown or the system does not tell, and
+/// for a process with descendants, which share a part of their memory.
 fn resident_memory(server: ServerProcess) -> Option<u64> {
-    let pid = server.pid().filter(|_| sysinfo::IS_SUPPORTED_SYSTEM)?;
+    let ServerProcess::Known(pid) = server else {
+        return None;
+    };
+    if !sysinfo::IS_SUPPORTED_SYSTEM {
+        return None;
+    }
     let pid = Pid::from_u32(pid);
     let figures = ProcessRefreshKind::nothing().with_memory();
     let mut system = System::new();

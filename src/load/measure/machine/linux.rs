@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use nix::time::ClockId;
 use nix::unistd::Pid;
-use procfs::process::Process;
+use procfs::process::{self, Process};
 use procfs::{CpuTime, CurrentSI, KernelStats};
 
 use crate::load::measure::interference::MachineTimes;
@@ -53,10 +53,48 @@ impl Reader {
         clock.now().ok().map(Duration::from)
     }
 
+    /// Returns the process `pid` and its descendants.
+    pub fn with_descendants(&self, pid: u32) -> Vec<u32> {
+        let stats = process::all_processes().into_iter().flatten();
+        let stats = stats.filter_map(|process| process.ok()?.stat().ok());
+        let parents = stats.map(|stat| (stat.pid as u32, stat.ppid as u32));
+        descendants(pid, &parents.collect::<Vec<_>>())
+    }
+
+    /// Returns the CPU time of the processes `pids`, with that of their children that have ended; `None` if none of them
+    /// runs.
+    pub fn cpu_with_ended_children(&mut self, pids: &[u32]) -> Option<Duration> {
+        let of_process = |pid: &u32| {
+            let ended = ended_children(*pid)?;
+            Some(self.cpu(*pid)? + ended)
+        };
+        pids.iter().filter_map(of_process).reduce(|a, b| a + b)
+    }
+
     /// Returns the times of the running threads of the process `pid` with their ids; `None` if the system does not tell.
     pub fn threads(&self, pid: u32) -> Option<Vec<(i32, ThreadTimes)>> {
         threads(&Path::new("/proc").join(pid.to_string()))
     }
+}
+
+/// Returns the process `pid` and its descendants, where `parents` are pairs of a process and its parent.
+fn descendants(pid: u32, parents: &[(u32, u32)]) -> Vec<u32> {
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        let children = parents.iter().filter(|(_, of)| *of == parent);
+        found.extend(children.map(|(child, _)| *child));
+        next += 1;
+    }
+    found
+}
+
+/// Returns the CPU time of the children of `pid` that have ended and were waited for, with that of their own children.
+fn ended_children(pid: u32) -> Option<Duration> {
+    let stat = Process::new(pid.try_into().ok()?).ok()?.stat().ok()?;
+    let ticks = stat.cutime.saturating_add(stat.cstime);
+    let seconds = ticks as f64 / procfs::ticks_per_second() as f64;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn machine_times(stats: &KernelStats) -> MachineTimes {
@@ -233,6 +271,15 @@ mod tests {
         assert_eq!(ticks(times.interrupts), 13);
         assert_eq!(times.steal.map(ticks), Some(80));
         assert_eq!(ticks(times.counted), 4563);
+    }
+
+    #[test]
+    fn descendants_are_found_in_any_order() {
+        let parents = [(9, 7), (3, 1), (7, 5), (5, 1), (8, 5), (6, 2)];
+        let mut found = descendants(5, &parents);
+        found.sort_unstable();
+        assert_eq!(found, [5, 7, 8, 9]);
+        assert_eq!(descendants(4, &parents), [4]);
     }
 
     #[test]

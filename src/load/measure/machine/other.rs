@@ -70,6 +70,16 @@ impl Reader {
         Some(Duration::from_millis(process.accumulated_cpu_time()))
     }
 
+    /// Returns `pid` alone: the descendants are unknown.
+    pub fn with_descendants(&self, pid: u32) -> Vec<u32> {
+        vec![pid]
+    }
+
+    /// Returns `None`: the time of descendants is unknown.
+    pub fn cpu_with_ended_children(&mut self, _pids: &[u32]) -> Option<Duration> {
+        None
+    }
+
     /// Returns `None`: the system does not tell the waits of threads.
     pub fn threads(&self, _pid: u32) -> Option<Vec<(i32, ThreadTimes)>> {
         None
