@@ -39,14 +39,19 @@ pub fn read(name: &str, json: &str) -> Result<Report, Box<dyn Error>> {
     #[derive(Deserialize)]
     struct Schema {
         schema: Value,
+        /// Only the report of a run has none.
+        kind: Option<String>,
     }
     let no_report = |error: serde_json::Error| format!("{name}: not a report of bench: {error}");
-    let Schema { schema } = serde_json::from_str(json).map_err(no_report)?;
+    let Schema { schema, kind } = serde_json::from_str(json).map_err(no_report)?;
     if schema != SCHEMA {
         return Err(format!(
             "{name}: schema {schema}, expected {SCHEMA}: another version of mio-echo wrote the report"
         )
         .into());
+    }
+    if let Some(kind) = kind {
+        return Err(format!("{name}: kind {kind:?}, expected the report of a run").into());
     }
     Ok(serde_json::from_str(json).map_err(no_report)?)
 }

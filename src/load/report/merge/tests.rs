@@ -332,6 +332,10 @@ fn text_that_is_not_a_report_is_refused() {
             "x: schema 1, expected 2: another version of mio-echo wrote the report",
         ),
         (r#"{"schema":"1"}"#, r#"x: schema "1", expected 2"#),
+        (
+            r#"{"schema":2,"kind":"compare"}"#,
+            r#"x: kind "compare", expected the report of a run"#,
+        ),
         (r#"{"schema":2}"#, "x: not a report of bench: missing field"),
     ] {
         let refusal = read("x", json).expect_err(json).to_string();
