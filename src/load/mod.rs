@@ -45,6 +45,7 @@ mod units;
 
 pub use compare::conclusion::{Comparison, Conclusion, Direction, LimitOutcome};
 pub use compare::order::{Orders, Side};
+pub use compare::rounds::{NextRun, RUNS_PER_ROUND, RoundState, Rounds, disturbance};
 pub use compare::statistics::{Paired, RUNS_PER_SIDE, Ratio, Round, paired, unpaired};
 pub use drive::affinity::CAN_PIN;
 pub use drive::command_server::{CommandServer, run_command};

@@ -2,4 +2,5 @@
 
 pub mod conclusion;
 pub mod order;
+pub mod rounds;
 pub mod statistics;
