@@ -43,10 +43,18 @@ mod report;
 mod testing;
 mod units;
 
+pub use compare::compared::ComparedFigure;
 pub use compare::conclusion::{Comparison, Conclusion, Direction, LimitOutcome};
+pub use compare::figure::Figure;
+pub use compare::files::compare_files;
 pub use compare::order::{Orders, Side};
+pub use compare::report::{
+    CompareOutcome, CompareReport, ComparedRun, ComparedSide, ComparisonEnd, Limit, Question,
+    RoundCounts, SideName,
+};
 pub use compare::rounds::{NextRun, RUNS_PER_ROUND, RoundState, Rounds, disturbance};
 pub use compare::statistics::{Paired, RUNS_PER_SIDE, Ratio, Round, paired, unpaired};
+pub use compare::text::{markdown as compare_markdown, text as compare_text};
 pub use drive::affinity::CAN_PIN;
 pub use drive::command_server::{CommandServer, run_command};
 pub use drive::error::RunError;

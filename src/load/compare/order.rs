@@ -1,9 +1,11 @@
 //! The order of the runs of a round.
 
 use fastrand::Rng;
+use serde::Serialize;
 
 /// A run of a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The first run of A.
     A,

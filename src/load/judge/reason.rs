@@ -14,7 +14,7 @@ pub struct Reason {
 }
 
 /// The kind of a reason. JSON has these names in `snake_case`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasonCode {
     /// The generator sent late in an open loop.

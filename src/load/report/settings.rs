@@ -128,15 +128,39 @@ impl ReportedSettings {
     /// Returns the first setting, in alphabetical order, in which the load of `other` differs from this load, and both
     /// values. Returns `None` if both are shards of the same load.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let (this, other) = (self.without_shard(), other.without_shard());
-        if this == other {
+        self.without_shard().first_difference(other.without_shard())
+    }
+
+    /// Returns the first setting in which the runs of `other` differ from these runs, and both values. The server may be
+    /// another one. Returns `None` if the runs can be compared.
+    pub fn difference_of_runs(&self, other: &Self) -> Option<String> {
+        self.without_server()
+            .first_difference(other.without_server())
+    }
+
+    fn first_difference(self, other: Self) -> Option<String> {
+        if self == other {
             return None;
         }
         let value = |settings| serde_json::to_value(settings).expect("every name is text");
-        let (this, other) = (value(this), value(other));
+        let (this, other) = (value(self), value(other));
         let mut settings = this.as_object()?.iter();
         let (setting, value) = settings.find(|(setting, value)| **value != other[*setting])?;
         Some(format!("{setting} is {}, not {value}", other[setting]))
+    }
+
+    /// Returns the settings without the server, the text that tells reports apart, the time of the start, and the seed: loads
+    /// of the same distribution are alike.
+    fn without_server(&self) -> Self {
+        Self {
+            target: None,
+            address: String::new(),
+            server_pid: None,
+            label: None,
+            start_at: None,
+            seed: 0,
+            ..self.clone()
+        }
     }
 
     /// Returns the settings of the whole load, without those that each shard has of its own and those that do not change
@@ -153,8 +177,13 @@ impl ReportedSettings {
         }
     }
 
-    /// Returns the settings on one line.
+    /// Returns the settings on one line, the target first.
     pub fn headline(&self) -> String {
+        format!("{}: {}", self.target_text(), self.load_line())
+    }
+
+    /// Returns the settings on one line, without the target.
+    pub fn load_line(&self) -> String {
         let mut parts = vec![
             self.framing.clone(),
             format!("messages of {}", self.sizes_text()),
@@ -166,7 +195,7 @@ impl ReportedSettings {
         parts.extend(self.unusual());
         parts.push(format!("warm-up {} s", format_decimal(self.warmup_s, 3)));
         parts.push(self.stop_text());
-        format!("{}: {}", self.target_text(), parts.join(", "))
+        parts.join(", ")
     }
 
     fn target_text(&self) -> String {
