@@ -1,6 +1,5 @@
 //! Several measurements, one after another: with one display, one handling of signals and one report.
 
-use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,6 +14,9 @@ use super::printing::{code_of, print, report_output};
 use crate::cli::ReportOptions;
 use crate::program::failure::fail;
 use crate::program::warnings;
+
+/// Shows an event of a measurement.
+pub type Show<'a> = &'a mut dyn FnMut(&mut Display, RunEvent);
 
 /// Runs measurements one after another.
 pub struct RunSeries {
@@ -40,19 +42,20 @@ impl RunSeries {
 
     /// Runs one measurement. Its intervals are not shown: the series has a line for each measurement.
     pub fn run(&mut self, settings: RunSettings) -> Result<Results, RunError> {
-        let display = &mut self.display;
-        let on_event = &mut |event: RunEvent| match event {
+        self.run_showing(settings, &mut |display, event| match event {
             RunEvent::IntervalFinished(_) => {}
             RunEvent::PhaseBegan(_) | RunEvent::Tick(_) | RunEvent::Note(_) => {
                 display.handle(event);
             }
-        };
+        })
+    }
+
+    /// Runs one measurement, whose events `show` shows.
+    pub fn run_showing(&mut self, settings: RunSettings, show: Show) -> Result<Results, RunError> {
+        let display = &mut self.display;
+        let on_event = &mut |event: RunEvent| show(display, event);
         let ready = load::prepare(settings, own_server::command, on_event)?;
-        let signals = match &mut self.signals {
-            Some(signals) => signals,
-            none => none.insert(SignalWaiter::install()?),
-        };
-        ready.run(signals, on_event)
+        ready.run(installed(&mut self.signals)?, on_event)
     }
 
     /// Ends the series. From now on, SIGINT, SIGTERM and SIGHUP end the process.
@@ -63,20 +66,27 @@ impl RunSeries {
     }
 }
 
+/// Returns the signal waiter, which is installed now if it was not.
+fn installed(signals: &mut Option<SignalWaiter>) -> io::Result<&mut SignalWaiter> {
+    match signals {
+        Some(signals) => Ok(signals),
+        none => Ok(none.insert(SignalWaiter::install()?)),
+    }
+}
+
 /// What a series is told as.
 pub struct SeriesReport {
     pub text: String,
     pub json: String,
-    /// Empty if the series has no table in CSV.
-    pub csv: String,
-    pub outcome: Outcome,
+    /// The table that has a file of its own; empty if the series has none.
+    pub table: String,
 }
 
 /// The outputs of a series. They are opened before the first measurement.
 pub struct SeriesOutputs {
     stdout: Box<dyn Write>,
     json: Option<OutputFile>,
-    csv: Option<OutputFile>,
+    table: Option<OutputFile>,
 }
 
 impl SeriesOutputs {
@@ -85,11 +95,12 @@ impl SeriesOutputs {
     /// # Errors
     ///
     /// When one of them cannot be opened for writing.
-    pub fn create(report: &ReportOptions, csv: Option<PathBuf>) -> io::Result<Self> {
+    pub fn create(json: &Option<PathBuf>, table: &Option<PathBuf>) -> io::Result<Self> {
+        let create = |path: &Option<_>| path.clone().map(OutputFile::create).transpose();
         Ok(Self {
             stdout: Box::new(report_output()?),
-            json: report.output.clone().map(OutputFile::create).transpose()?,
-            csv: csv.map(OutputFile::create).transpose()?,
+            json: create(json)?,
+            table: create(table)?,
         })
     }
 
@@ -99,38 +110,46 @@ impl SeriesOutputs {
     ///
     /// The reason, on one line.
     pub fn refuse_shared(&self) -> Result<(), String> {
-        let files = [&self.json, &self.csv].map(Option::as_ref);
+        let files = [&self.json, &self.table].map(Option::as_ref);
         refuse_shared(&files.into_iter().flatten().collect::<Vec<_>>())
     }
 
-    /// Writes `report` to all outputs. `ended` tells whether the series has ended early. The exit code is that of the worst
-    /// outcome. An output that fails does not keep the report from the others.
-    pub fn publish(
-        self,
-        report: SeriesReport,
-        ended: Result<(), RunError>,
-        options: &ReportOptions,
-    ) -> Result<ExitCode, Box<dyn Error>> {
+    /// Writes `report` to all outputs; to standard output as JSON or as text. An output that fails does not keep the report
+    /// from the others: a series takes minutes.
+    ///
+    /// # Errors
+    ///
+    /// When an output cannot be written.
+    pub fn write(self, report: &SeriesReport, print_json: bool) -> io::Result<()> {
         let write = |file: Option<OutputFile>, text: &str| {
             file.map(|file| file.write(|file| file.write_all(text.as_bytes())))
         };
         let json = write(self.json, &report.json);
-        let csv = write(self.csv, &report.csv);
-        let printed = match options.json {
-            true => report.json,
-            false => report.text,
+        let table = write(self.table, &report.table);
+        let printed = match print_json {
+            true => &report.json,
+            false => &report.text,
         };
-        print(&printed, self.stdout)?;
-        json.into_iter().chain(csv).collect::<Result<(), _>>()?;
-        let outcome = match ended {
-            Ok(()) => report.outcome,
-            Err(error) => {
-                fail(&error);
-                report.outcome.min(outcome_of(&error))
-            }
-        };
-        Ok(code_of(outcome, options).into())
+        print(printed, self.stdout)?;
+        json.into_iter().chain(table).collect()
     }
+}
+
+/// Returns the exit code of a series whose worst measurement has this outcome. `ended` tells whether the series has ended
+/// early, and the reason is printed.
+pub fn code_of_series(
+    outcome: Outcome,
+    ended: Result<(), RunError>,
+    options: &ReportOptions,
+) -> ExitCode {
+    let outcome = match ended {
+        Ok(()) => outcome,
+        Err(error) => {
+            fail(&error);
+            outcome.min(outcome_of(&error))
+        }
+    };
+    code_of(outcome, options).into()
 }
 
 /// Returns the outcome of a series that `error` has ended.

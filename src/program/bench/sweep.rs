@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use mio_echo::load::{Report, SweepReport, SweepStep};
 
-use super::series::{RunSeries, SeriesOutputs, SeriesReport};
+use super::series::{RunSeries, SeriesOutputs, SeriesReport, code_of_series};
 use crate::cli::SweepOptions;
 use crate::program::failure::refuse;
 
 /// Measures all steps. A signal, or a step that cannot run, ends the sweep: the report has the steps until then.
 pub fn run(options: SweepOptions) -> Result<ExitCode, Box<dyn Error>> {
-    let outputs = SeriesOutputs::create(&options.report, options.csv)?;
+    let outputs = SeriesOutputs::create(&options.report.output, &options.csv)?;
     if let Err(reason) = outputs.refuse_shared() {
         return Ok(refuse(&reason));
     }
@@ -44,10 +44,10 @@ pub fn run(options: SweepOptions) -> Result<ExitCode, Box<dyn Error>> {
             let report = SeriesReport {
                 text: sweep.text(),
                 json: sweep.to_json(),
-                csv: sweep.to_csv(),
-                outcome: sweep.outcome(),
+                table: sweep.to_csv(),
             };
-            outputs.publish(report, ended, &options.report)
+            outputs.write(&report, options.report.json)?;
+            Ok(code_of_series(sweep.outcome(), ended, &options.report))
         }
     }
 }
