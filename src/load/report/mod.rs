@@ -7,6 +7,7 @@ pub mod hgrm;
 pub mod histogram;
 pub mod hlog;
 pub mod merge;
+pub mod rows;
 pub mod schema;
 pub mod settings;
 pub mod sweep;

@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::cells::{aligned, max_or_mean, number, percentile};
+use super::cells::aligned;
+use super::rows::{HEADINGS, figures, named, verdict};
 use super::schema::{Report, SCHEMA};
 use crate::load::judge::outcome::Outcome;
-use crate::load::measure::percentile::Percentile;
 use crate::load::units::{format_decimal, pluralize};
 
 /// The report of a sweep: a JSON object.
@@ -81,22 +81,12 @@ impl SweepReport {
                 first.report.config.headline()
             ));
         }
-        let head = [
-            self.parameter.heading(),
-            "messages/s",
-            "MB/s",
-            "p50",
-            "p90",
-            "p99",
-            "p99.9",
-            "max (us)",
-            "errors",
-        ];
-        let mut rows = vec![head.map(String::from)];
+        let head = HEADINGS.map(String::from);
+        let mut rows = vec![named(self.parameter.heading().to_owned(), head)];
         rows.extend(self.steps.iter().map(SweepStep::row));
         let mut table = aligned(&rows).into_iter();
         lines.extend(table.next());
-        let verdicts = self.steps.iter().map(SweepStep::verdict);
+        let verdicts = self.steps.iter().map(|step| verdict(&step.report));
         lines.extend(
             table
                 .zip(verdicts)
@@ -118,40 +108,8 @@ impl SweepReport {
 }
 
 impl SweepStep {
-    fn row(&self) -> [String; 9] {
-        let metrics = &self.report.metrics;
-        let response = &metrics.response_us;
-        let time = |p| percentile(response, p, "");
-        [
-            format_decimal(self.value, 3),
-            number(metrics.messages_per_sec, 1),
-            number(metrics.mb_per_sec, 2),
-            time(Percentile::P50),
-            time(Percentile::P90),
-            time(Percentile::P99),
-            time(Percentile::P999),
-            max_or_mean(response, response.max, ""),
-            metrics.counts.failures.total().to_string(),
-        ]
-    }
-
-    /// Returns the verdict with the kinds of its reasons, and the objectives that are not met.
-    fn verdict(&self) -> String {
-        let verdict = &self.report.verdict;
-        let mut words = match verdict.valid {
-            true => "VALID".to_owned(),
-            false => {
-                let codes: Vec<_> = verdict.codes.iter().map(|code| code.words()).collect();
-                format!("SUSPECT: {}", codes.join(", "))
-            }
-        };
-        if self.report.metrics.counts.corrupted > 0 {
-            words += "; wrong bytes";
-        }
-        for result in self.report.slo.iter().filter(|result| !result.met) {
-            words += &format!("; {} NOT MET", result.objective);
-        }
-        words
+    fn row(&self) -> Vec<String> {
+        named(format_decimal(self.value, 3), figures(&self.report))
     }
 }
 

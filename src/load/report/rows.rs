@@ -1,0 +1,58 @@
+//! The figures of one measurement as a row of a table of several measurements.
+
+use super::cells::{max_or_mean, number, percentile};
+use super::schema::Report;
+use crate::load::measure::percentile::Percentile;
+
+/// The headings of [`figures`]. Times are those of the response.
+pub const HEADINGS: [&str; 8] = [
+    "messages/s",
+    "MB/s",
+    "p50",
+    "p90",
+    "p99",
+    "p99.9",
+    "max (us)",
+    "errors",
+];
+
+/// Returns the figures of a measurement, one for each of [`HEADINGS`].
+pub fn figures(report: &Report) -> [String; 8] {
+    let metrics = &report.metrics;
+    let response = &metrics.response_us;
+    let time = |p| percentile(response, p, "");
+    [
+        number(metrics.messages_per_sec, 1),
+        number(metrics.mb_per_sec, 2),
+        time(Percentile::P50),
+        time(Percentile::P90),
+        time(Percentile::P99),
+        time(Percentile::P999),
+        max_or_mean(response, response.max, ""),
+        metrics.counts.failures.total().to_string(),
+    ]
+}
+
+/// Returns a row with `name` before the cells of a measurement.
+pub fn named(name: String, cells: [String; 8]) -> Vec<String> {
+    [name].into_iter().chain(cells).collect()
+}
+
+/// Returns the verdict with the kinds of its reasons, and the objectives that are not met.
+pub fn verdict(report: &Report) -> String {
+    let verdict = &report.verdict;
+    let mut words = match verdict.valid {
+        true => "VALID".to_owned(),
+        false => {
+            let codes: Vec<_> = verdict.codes.iter().map(|code| code.words()).collect();
+            format!("SUSPECT: {}", codes.join(", "))
+        }
+    };
+    if report.metrics.counts.corrupted > 0 {
+        words += "; wrong bytes";
+    }
+    for result in report.slo.iter().filter(|result| !result.met) {
+        words += &format!("; {} NOT MET", result.objective);
+    }
+    words
+}
