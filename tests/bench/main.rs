@@ -34,6 +34,8 @@ mod signals;
 mod stalled_readers;
 #[cfg(unix)]
 mod stalls;
+#[cfg(all(unix, feature = "soak"))]
+mod stationarity;
 #[cfg(target_os = "linux")]
 mod streams;
 mod sweep;
