@@ -56,6 +56,7 @@ pub use compare::rounds::{NextRun, RUNS_PER_ROUND, RoundState, Rounds, disturban
 pub use compare::statistics::{Paired, RUNS_PER_SIDE, Ratio, Round, paired, unpaired};
 pub use compare::text::{markdown as compare_markdown, text as compare_text};
 pub use drive::affinity::CAN_PIN;
+pub use drive::beside::BesideResults;
 pub use drive::command_server::{CommandServer, run_command};
 pub use drive::error::RunError;
 pub use drive::event::{RunEvent, RunPhase};

@@ -46,14 +46,28 @@ impl ReadyRun {
         signals: &mut SignalWaiter,
         on_event: &mut dyn FnMut(RunEvent),
     ) -> Result<Results, RunError> {
-        let results = Coordinator::start(&self, signals, on_event)?.run();
+        let results = self.run_load(signals, on_event);
+        self.report_server_end(on_event);
         // The server is dropped here, after the coordinator has read its CPU time and memory.
+        results
+    }
+
+    /// Runs the load, and leaves the server running.
+    pub(super) fn run_load(
+        &self,
+        signals: &mut SignalWaiter,
+        on_event: &mut dyn FnMut(RunEvent),
+    ) -> Result<Results, RunError> {
+        Coordinator::start(self, signals, on_event)?.run()
+    }
+
+    /// Reports that the server has ended, if the run has started one.
+    pub(super) fn report_server_end(&mut self, on_event: &mut dyn FnMut(RunEvent)) {
         if let Some(status) = self.server.as_mut().and_then(ChildServer::exit_status) {
             on_event(RunEvent::Note(format!(
                 "the started server ended during the run: {status}"
             )));
         }
-        results
     }
 }
 
@@ -95,7 +109,7 @@ impl<'a> Coordinator<'a> {
         };
         let parts = Parts::new(&run.settings);
         // The meter reads the memory of the server before the workers open connections.
-        let usage = UsageMeter::new(run.server_process());
+        let usage = UsageMeter::new(run.server_process);
         Ok(Self {
             signals,
             on_event,
@@ -122,6 +136,7 @@ impl<'a> Coordinator<'a> {
             self.wait()?;
             self.tick();
             self.handle_signals()?;
+            self.check_stop();
             let ended = self.workers.ended();
             self.handle_worker_events()?;
             self.check_window_end();
@@ -210,6 +225,17 @@ impl<'a> Coordinator<'a> {
         Ok(())
     }
 
+    /// Stops the workers if another thread has stopped the run.
+    fn check_stop(&self) {
+        if self.signals.is_stopped() && !self.is_stopped() {
+            self.stop_workers();
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.setup.control.is_stopped.load(Ordering::Acquire)
+    }
+
     fn handle_worker_events(&mut self) -> Result<(), RunError> {
         while let Ok(event) = self.worker_events.try_recv() {
             match event {
@@ -218,9 +244,7 @@ impl<'a> Coordinator<'a> {
                     metrics,
                 } => {
                     self.totals.add_connected(connections, &metrics);
-                    if self.totals.connected_workers == self.workers.count()
-                        && self.signal.is_none()
-                    {
+                    if self.totals.connected_workers == self.workers.count() && !self.is_stopped() {
                         self.start_load()?;
                     }
                 }

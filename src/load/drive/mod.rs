@@ -20,6 +20,7 @@
 pub mod admission;
 pub mod affinity;
 pub mod batches;
+pub mod beside;
 pub mod child_process;
 pub mod child_server;
 pub mod client;

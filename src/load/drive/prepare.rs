@@ -32,33 +32,17 @@ pub struct ReadyRun {
     pub(super) address: SocketAddr,
     /// The server, if the run has started one itself.
     pub(super) server: Option<ChildServer>,
+    /// What is known of the process of the server.
+    pub(super) server_process: ServerProcess,
     /// Keeps the thread of the caller on the CPUs of the generator, if they were chosen.
     pub(super) _pinned: Option<Pinned>,
-    /// The process that a command has started: the server, or an ancestor of the server.
-    command: Option<u32>,
 }
 
 impl ReadyRun {
     /// Measures the process of `server` and its descendants.
     pub fn with_command(mut self, server: &CommandServer) -> Self {
-        self.command = Some(server.pid());
+        self.server_process = ServerProcess::WithDescendants(server.pid());
         self
-    }
-
-    /// Returns what is known of the process of the server.
-    pub(super) fn server_process(&self) -> ServerProcess {
-        if let Some(pid) = self.command {
-            return ServerProcess::WithDescendants(pid);
-        }
-        let own = self.server.as_ref().map(ChildServer::pid);
-        let known = own.or(self.settings.server_pid);
-        // A source address is an address of this machine.
-        let is_local = || check_source(self.address).is_ok();
-        match known {
-            Some(pid) => ServerProcess::Known(pid),
-            None if is_local() => ServerProcess::Unknown,
-            None => ServerProcess::Elsewhere,
-        }
     }
 }
 
@@ -78,7 +62,7 @@ pub fn prepare(
     own_server: impl FnOnce(&RunSettings) -> io::Result<Command>,
     on_event: &mut dyn FnMut(RunEvent),
 ) -> Result<ReadyRun, RunError> {
-    claim_descriptors(&settings)?;
+    claim_descriptors(&[&settings])?;
     check_sources(&settings)?;
     let (server, address) = match &settings.target {
         Target::OwnServer => {
@@ -98,21 +82,35 @@ pub fn prepare(
     check_server_process(&settings)?;
     let _pinned = pin_generator(&settings)?;
     warn_of_port_shortage(&settings, on_event);
+    let own = server.as_ref().map(ChildServer::pid);
     Ok(ReadyRun {
+        server_process: server_process(own.or(settings.server_pid), address),
         settings,
         address,
         server,
         _pinned,
-        command: None,
     })
 }
 
-/// Raises the descriptor limit as far as the connections need.
-fn claim_descriptors(settings: &RunSettings) -> Result<(), RunError> {
-    let connections = settings.shard_connections() as u64;
-    let threads = settings.threads as u64;
+/// Returns what is known of the process of the server at `address`.
+fn server_process(pid: Option<u32>, address: SocketAddr) -> ServerProcess {
+    // A source address is an address of this machine.
+    let is_local = || check_source(address).is_ok();
+    match pid {
+        Some(pid) => ServerProcess::Known(pid),
+        None if is_local() => ServerProcess::Unknown,
+        None => ServerProcess::Elsewhere,
+    }
+}
+
+/// Raises the descriptor limit as far as loads at the same time with these settings need.
+pub(super) fn claim_descriptors(loads: &[&RunSettings]) -> Result<(), RunError> {
+    let descriptors = |settings: &&RunSettings| {
+        let threads = settings.threads as u64;
+        settings.shard_connections() as u64 + threads * DESCRIPTORS_PER_THREAD
+    };
     let others = RESERVED_DESCRIPTORS + platform::inherited_descriptors();
-    let needed = connections + threads * DESCRIPTORS_PER_THREAD + others;
+    let needed = loads.iter().map(descriptors).sum::<u64>() + others;
     if let Some(limit) = platform::raise_descriptor_limit(needed)
         && limit < needed
     {

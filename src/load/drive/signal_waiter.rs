@@ -1,4 +1,4 @@
-//! The wait of the coordinator: for worker events and for signals.
+//! The wait of the coordinator: for worker events, for signals, and for a stop by another thread.
 
 use std::io;
 use std::time::Duration;
@@ -23,7 +23,8 @@ pub struct SignalWaiter {
     events: Events,
     /// Kept as long as the poll: dropping the last clone of a waker would drop a pending wake.
     handle: Handle,
-    signals: Signals,
+    /// `None` if another waiter of the process handles the signals.
+    signals: Option<Signals>,
 }
 
 impl SignalWaiter {
@@ -34,12 +35,29 @@ impl SignalWaiter {
     /// Fails if the system refuses the handlers or a poll.
     pub fn install() -> io::Result<Self> {
         let (poll, handle) = poll::with_waker(WAKER)?;
+        let signals = Signals::install(poll.registry(), SIGNALS, handle.clone())
+            .map_err(poll::explain("cannot handle signals"))?;
         Ok(Self {
-            signals: Signals::install(poll.registry(), SIGNALS, handle.clone())
-                .map_err(poll::explain("cannot handle signals"))?,
             poll,
             events: Events::with_capacity(4),
             handle,
+            signals: Some(signals),
+        })
+    }
+
+    /// Creates a waiter for wakes alone. Another waiter of the process handles the signals, and
+    /// [`Handle::stop`] of this waiter's handle stops the run.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system refuses a poll.
+    pub(super) fn without_signals() -> io::Result<Self> {
+        let (poll, handle) = poll::with_waker(WAKER)?;
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(4),
+            handle,
+            signals: None,
         })
     }
 
@@ -53,13 +71,9 @@ impl SignalWaiter {
             platform::monotonic_now().saturating_add(nanoseconds(longest))
         });
         // The event of a signal that arrived earlier may have been consumed already.
-        self.signals.mark_ready();
+        self.mark_ready();
         loop {
-            let mut requests = self.pending().into_iter();
-            let signal = requests.find_map(|request| match request {
-                SignalRequest::Stop(signal) => Some(signal),
-                SignalRequest::LogStats => None,
-            });
+            let signal = self.stop_signal();
             let left = until.saturating_sub(platform::monotonic_now());
             if signal.is_some() || left == 0 {
                 return Ok(signal);
@@ -77,13 +91,35 @@ impl SignalWaiter {
     pub(crate) fn wait(&mut self, longest: Option<Duration>) -> io::Result<()> {
         poll::wait(&mut self.poll, &mut self.events, longest)?;
         if self.events.iter().any(|event| event.token() == SIGNALS) {
-            self.signals.mark_ready();
+            self.mark_ready();
         }
         Ok(())
     }
 
     /// Returns the requests that signals have made since the last call.
     pub(crate) fn pending(&mut self) -> Vec<SignalRequest> {
-        self.signals.take_requests(self.poll.registry())
+        let registry = self.poll.registry();
+        let signals = self.signals.as_mut();
+        signals.map_or_else(Vec::new, |signals| signals.take_requests(registry))
+    }
+
+    /// Returns the number of the first signal to stop since the last call for requests.
+    pub(super) fn stop_signal(&mut self) -> Option<i32> {
+        let mut requests = self.pending().into_iter();
+        requests.find_map(|request| match request {
+            SignalRequest::Stop(signal) => Some(signal),
+            SignalRequest::LogStats => None,
+        })
+    }
+
+    /// Returns true if another thread has stopped the run.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.handle.stop_requested()
+    }
+
+    fn mark_ready(&mut self) {
+        if let Some(signals) = &mut self.signals {
+            signals.mark_ready();
+        }
     }
 }

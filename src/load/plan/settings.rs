@@ -23,7 +23,7 @@ pub struct RunSettings {
     pub connections: usize,
     /// Worker threads, which share the connections. At most as many as connections.
     pub threads: usize,
-    /// When the run ends. At least one of the two conditions is set.
+    /// When the run ends. Without a condition, the run ends when it is stopped.
     pub stop: StopCondition,
     /// The sizes of the messages.
     pub sizes: Sizes,
