@@ -20,7 +20,8 @@ mod values;
 
 #[cfg(feature = "bench")]
 pub use bench::{
-    BenchCommand, MeasureOptions, MergeOptions, ReportOptions, SweepOptions, descriptor_of,
+    BenchCommand, BesideOptions, MeasureOptions, MergeOptions, ReportOptions, SweepOptions,
+    descriptor_of,
 };
 #[cfg(feature = "client")]
 pub use client::ClientOptions;

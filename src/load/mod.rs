@@ -87,6 +87,7 @@ pub use plan::settings::{
     Arrival, Close, Load, RunSettings, Shard, SizeRange, Sizes, StopCondition, Target,
 };
 pub use plan::{payload, schedule};
+pub use report::beside::{Added, BesideReport, Difference};
 pub use report::merge::{Merged, merge, read};
 pub use report::schema::{self, Report};
 pub use report::sweep::{Parameter, SweepReport, SweepStep};

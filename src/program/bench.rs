@@ -1,6 +1,7 @@
 //! `mio-echo bench`: measures, or merges reports, and publishes the result.
 
 mod background_writer;
+mod beside;
 mod display;
 mod files;
 mod interrupted;
@@ -33,6 +34,7 @@ pub fn run(command: BenchCommand) -> ExitCode {
     let result = match command {
         BenchCommand::Measure(options) => measure(*options),
         BenchCommand::Sweep(options) => sweep::run(options),
+        BenchCommand::Beside(options) => beside::run(*options),
         BenchCommand::Merge(options) => merge(options),
     };
     result.unwrap_or_else(|error| {

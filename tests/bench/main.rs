@@ -17,6 +17,7 @@ mod bench;
 #[path = "../support/faulty/mod.rs"]
 mod faulty;
 
+mod beside;
 mod failures;
 mod faulty_servers;
 mod load;

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use mio_echo::conn::Framing;
 use mio_echo::load::{Arrival, Close, CpuList, Sizes};
 
+use super::beside::{BesideArg, parse_beside};
 use super::cpus::parse_cpus;
 use super::notes::MERGE_NOTES;
 use super::options::{MergeOptions, ReportOptions};
@@ -48,6 +49,13 @@ pub struct BenchArgs {
     /// Write the table of --sweep to this file as CSV; default: no file
     #[arg(long, value_name = "FILE", requires = "sweep", help_heading = SERIES)]
     pub csv: Option<PathBuf>,
+
+    /// Latency under load: measure the load of the other options alone, then beside N bulk connections that send messages of
+    /// this size in a closed loop, on a thread of their own; --connections is 1 then, unless it is given; default: measure
+    /// alone
+    #[arg(long, value_name = "NxSIZE", value_parser = parse_beside, help_heading = SERIES,
+          conflicts_with_all = ["sweep", "csv", "shard", "start_at", "hlog", "hgrm"])]
+    pub beside: Option<BesideArg>,
 
     #[command(flatten)]
     pub report: ReportOptions,

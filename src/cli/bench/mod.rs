@@ -1,6 +1,7 @@
 //! `mio-echo bench`: its options as they are typed, and as the load generator uses them.
 
 mod args;
+mod beside;
 mod cpus;
 mod modes;
 mod notes;
@@ -20,5 +21,7 @@ mod values;
 
 pub use args::BenchArgs;
 pub use notes::NOTES;
-pub use options::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions, SweepOptions};
+pub use options::{
+    BenchCommand, BesideOptions, MeasureOptions, MergeOptions, ReportOptions, SweepOptions,
+};
 pub use outputs::descriptor_of;

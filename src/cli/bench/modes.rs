@@ -2,14 +2,23 @@
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use mio_echo::load::{Parameter, RunSettings, Sizes, Target};
+use mio_echo::load::{Parameter, RunSettings, Sizes, StopCondition, Target};
 
 use super::args::{BenchArgs, RunArgs};
-use super::options::SweepOptions;
+use super::beside::BesideArg;
+use super::options::{BesideOptions, SweepOptions};
 use super::outputs::resolve_outputs;
 use super::settings::{DEFAULT_DURATION, resolve_run};
 use super::sweep::SweepArg;
+use super::values::{DEEPEST_PIPELINE, possible_sizes};
 use crate::cli::refusal::refuse;
+
+/// The most connections of the load beside bulk connections if --connections is not given: a ping is one message at a time.
+const PINGS: usize = 1;
+
+/// The bytes that a bulk connection may have unanswered, besides the message whose reply arrives. The largest send buffer
+/// and the largest receive buffer of Linux's autotuning have 4 to 6 MiB, so the sockets are kept full on any path.
+const BULK_IN_FLIGHT: usize = 4 << 20;
 
 /// Resolves the options of a sweep.
 ///
@@ -57,6 +66,56 @@ fn step_settings(
     }
     // A sweep has no shards, so no variable names one.
     resolve_run(args, target.clone(), DEFAULT_DURATION, |_| None)
+}
+
+/// Resolves the options of a measurement beside bulk connections.
+///
+/// # Errors
+///
+/// When options contradict each other.
+pub fn resolve_beside(
+    mut args: BenchArgs,
+    bulk: BesideArg,
+    matches: &ArgMatches,
+) -> Result<BesideOptions, String> {
+    let (framing, possible) = (args.run.framing, possible_sizes(args.run.framing));
+    let impossible = Some(bulk.size).filter(|size| !possible.contains(size));
+    let (least, most) = (possible.start(), possible.end());
+    let expected = format!("expected a message with {framing} from {least} to {most} bytes");
+    refuse(impossible, "--beside", &expected)?;
+    resolve_outputs(&mut args.report, None)?;
+    if !is_typed(matches, "connections") {
+        args.run.connections = PINGS;
+    }
+    let target = args.target.map_or(Target::OwnServer, Target::Remote);
+    let bulk = bulk_args(args.run.clone(), bulk);
+    // A measurement beside bulk has no shards, so no variable names one.
+    let resolve = |args, target| resolve_run(args, target, DEFAULT_DURATION, |_| None);
+    Ok(BesideOptions {
+        ping: resolve(args.run, target.clone())?,
+        bulk: RunSettings {
+            stop: StopCondition::NEVER,
+            ..resolve(bulk, target)?
+        },
+        report: args.report,
+    })
+}
+
+/// Returns the options of the bulk connections: those of the ping, apart from its load.
+fn bulk_args(ping: RunArgs, bulk: BesideArg) -> RunArgs {
+    let depth = 1 + BULK_IN_FLIGHT.div_ceil(bulk.size);
+    RunArgs {
+        connections: bulk.connections,
+        size: Sizes::one(bulk.size),
+        pipeline: Some(depth.min(DEEPEST_PIPELINE)),
+        threads: 1,
+        count: None,
+        rate: None,
+        arrival: None,
+        connect_rate: None,
+        churn: false,
+        ..ping
+    }
 }
 
 /// Returns true if the option with this name was typed.

@@ -48,6 +48,11 @@ Sweep (--sweep): one line for each value, with the response times. The last word
 the objectives that are not met; JSON has the whole report of each value, and --csv names its columns in the first line. The \
 exit code is that of the worst step, in this order: 4, 3, a signal, 1, 5.
 
+Latency under load (--beside): rows idle and loaded: the response times alone and beside the bulk connections. added: loaded \
+less idle, each a difference of two percentiles. bulk: the connections keep over 4 MiB of messages unanswered, up to 1024 \
+messages each, so that the path is always full; they begin before the warm-up and go on until the last reply. MB/s each way: \
+bytes of replies per second; as many are sent. CPU is `-`, because the process makes both loads.
+
 Exit code:
   0 finished, 1 could not run or nothing answered, 2 command line refused, 3 --slo not met, 4 wrong bytes, 5 suspect \
 with --strict, 129 SIGHUP, 130 SIGINT, 143 SIGTERM (the results so far are printed).";

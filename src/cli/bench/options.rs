@@ -15,6 +15,8 @@ pub enum BenchCommand {
     Measure(Box<MeasureOptions>),
     /// Measure a server once for each value of a parameter.
     Sweep(SweepOptions),
+    /// Measure a server alone and beside bulk connections.
+    Beside(Box<BesideOptions>),
     /// Merge the reports of the shards of one load.
     Merge(MergeOptions),
 }
@@ -39,6 +41,17 @@ pub struct SweepOptions {
     pub steps: Vec<(f64, RunSettings)>,
     /// The file for the table as CSV.
     pub csv: Option<PathBuf>,
+    /// What happens to the report.
+    pub report: ReportOptions,
+}
+
+/// The options of a measurement beside bulk connections.
+#[derive(Clone, Debug)]
+pub struct BesideOptions {
+    /// The settings of the load that is measured.
+    pub ping: RunSettings,
+    /// The settings of the bulk connections.
+    pub bulk: RunSettings,
     /// What happens to the report.
     pub report: ReportOptions,
 }

@@ -6,7 +6,7 @@ use clap::ArgMatches;
 use mio_echo::load::Target;
 
 use super::args::{BenchArgs, BenchSubcommand};
-use super::modes::resolve_sweep;
+use super::modes::{resolve_beside, resolve_sweep};
 use super::options::{BenchCommand, MeasureOptions};
 use super::outputs::resolve_outputs;
 use super::settings::{DEFAULT_DURATION, resolve_run};
@@ -23,12 +23,19 @@ impl BenchArgs {
         matches: &ArgMatches,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<BenchCommand, clap::Error> {
-        let resolved = match (self.subcommand.take(), self.sweep.take()) {
-            (Some(BenchSubcommand::Merge(mut options)), _) => {
+        let resolved = match (
+            self.subcommand.take(),
+            self.sweep.take(),
+            self.beside.take(),
+        ) {
+            (Some(BenchSubcommand::Merge(mut options)), _, _) => {
                 resolve_outputs(&mut options.report, None).map(|()| BenchCommand::Merge(options))
             }
-            (None, Some(sweep)) => resolve_sweep(self, sweep, matches).map(BenchCommand::Sweep),
-            (None, None) => resolve_measurement(self, variable)
+            (None, Some(sweep), _) => resolve_sweep(self, sweep, matches).map(BenchCommand::Sweep),
+            (None, None, Some(bulk)) => resolve_beside(self, bulk, matches)
+                .map(Box::new)
+                .map(BenchCommand::Beside),
+            (None, None, None) => resolve_measurement(self, variable)
                 .map(Box::new)
                 .map(BenchCommand::Measure),
         };

@@ -133,6 +133,67 @@ fn options_that_contradict_a_sweep_are_refused() {
 }
 
 #[test]
+fn bulk_connections_have_the_settings_of_the_ping_apart_from_its_load() {
+    let beside = |arguments: &str| match bench(arguments) {
+        BenchCommand::Beside(options) => *options,
+        other => panic!("{other:?}"),
+    };
+    let found = beside("--beside 8x1MiB -r 100 -n 50 --skip 3 --timeout 2s host:7");
+    let (ping, bulk) = (&found.ping, &found.bulk);
+    assert_eq!((ping.connections, bulk.connections), (1, 8));
+    assert_eq!(
+        (&ping.sizes, &bulk.sizes),
+        (&Sizes::one(64), &Sizes::one(1 << 20))
+    );
+    assert_eq!(
+        (ping.stop.messages, bulk.stop),
+        (Some(50), StopCondition::NEVER)
+    );
+    assert_eq!(bulk.load, Load::Closed);
+    assert_eq!((bulk.pipeline, bulk.threads), (5, 1));
+    assert_eq!((ping.skip, bulk.skip), (3, 3));
+    assert_eq!(ping.timeout, bulk.timeout);
+    assert_eq!(
+        (&ping.target, &bulk.target),
+        (&found.bulk.target, &ping.target)
+    );
+
+    let found = beside("--beside 1x1 -c 64 -t 2 --churn --connect-rate 5");
+    assert_eq!((found.ping.connections, found.ping.threads), (64, 2));
+    let bulk = found.bulk;
+    assert_eq!((bulk.pipeline, bulk.threads, bulk.churn), (1024, 1, false));
+    assert_eq!(bulk.connect_rate, None);
+    assert_eq!(beside("--beside 1x8m").bulk.pipeline, 2);
+    assert_eq!(settings("").connections, 64);
+}
+
+#[test]
+fn options_that_contradict_bulk_connections_are_refused() {
+    for (arguments, parts) in [
+        ("--beside 8", ["'8' for '--beside", "expected NxSIZE"]),
+        (
+            "--beside 8x1k --framing len8",
+            ["'1024' for '--beside'", "len8"],
+        ),
+        ("--beside 8x1k --sweep size=1,2", ["--beside", "--sweep"]),
+        ("--beside 8x1k --shard 0/2", ["--beside", "--shard"]),
+        (
+            "--beside 8x1k --start-at next:60s",
+            ["--beside", "--start-at"],
+        ),
+        ("--beside 8x1k --hlog a.hlog", ["--beside", "--hlog"]),
+        ("--beside 8x1k --hgrm a.hgrm", ["--beside", "--hgrm"]),
+        ("--beside 8x1k --csv a.csv", ["--beside", "--csv"]),
+        ("--beside 8x1k -t 2", ["--threads", "at most 1"]),
+    ] {
+        let refusal = refused(arguments);
+        for part in parts {
+            assert!(refusal.contains(part), "{arguments}: {refusal}");
+        }
+    }
+}
+
+#[test]
 fn a_label_is_one_line() {
     assert_eq!(settings("--label old").label.as_deref(), Some("old"));
     let typed = ["mio-echo", "bench", "--label", "a b\n\u{1b}[2J"];

@@ -145,6 +145,14 @@ pub struct Shard {
     pub count: usize,
 }
 
+impl StopCondition {
+    /// The run ends when it is stopped.
+    pub const NEVER: Self = Self {
+        duration: None,
+        messages: None,
+    };
+}
+
 impl RunSettings {
     /// Returns the share of worker `thread` of `threads` in this process.
     pub fn share(&self, thread: usize, threads: usize) -> WorkerShare {

@@ -46,7 +46,8 @@ pub fn exact(time: Option<f64>, unit: &str) -> String {
     time.map_or_else(|| NO_FIGURE.into(), |time| format!("{time:.1}{unit}"))
 }
 
-fn lower_bound(microseconds: f64) -> String {
+/// Formats a time in microseconds that is only a lower bound.
+pub fn lower_bound(microseconds: f64) -> String {
     format!(">{}", format_microseconds(microseconds))
 }
 

@@ -1,6 +1,7 @@
 //! How a measurement is told: as JSON, as text and as files of histograms. Reports of shards are added here.
 
 pub mod batches;
+pub mod beside;
 pub mod cells;
 pub mod environment;
 pub mod hgrm;

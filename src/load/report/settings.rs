@@ -206,7 +206,8 @@ impl ReportedSettings {
         }
     }
 
-    fn sizes_text(&self) -> String {
+    /// Returns the sizes of the messages as text.
+    pub(super) fn sizes_text(&self) -> String {
         let range = |size: &SizeRange| match (size.from_bytes, size.to_bytes) {
             (from, to) if from == to => format!("{to} B"),
             (from, to) => format!("{from} to {to} B"),

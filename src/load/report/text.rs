@@ -128,14 +128,9 @@ fn range(interval: Option<ConfidenceInterval>, unit: &str, missing: Option<NoInt
 }
 
 fn errors(metrics: &Summary) -> String {
-    let errors = match names(&metrics.counts.failures) {
-        names if names.is_empty() => "none".into(),
-        names => names,
-    };
-    let failed = match names(&metrics.counts.connections) {
-        names if names.is_empty() => names,
-        names => format!(" ({names})"),
-    };
+    let errors = failures(&metrics.counts.failures).unwrap_or_else(|| "none".into());
+    let failed = failures(&metrics.counts.connections);
+    let failed = failed.map_or_else(String::new, |names| format!(" ({names})"));
     let Counts {
         corrupted,
         unanswered,
@@ -150,13 +145,13 @@ fn errors(metrics: &Summary) -> String {
     )
 }
 
-/// Returns the failures that occurred with their numbers, or an empty text.
-fn names(failures: &Failures) -> String {
+/// Returns the failures that occurred with their numbers; `None` if there are none.
+pub fn failures(failures: &Failures) -> Option<String> {
     let seen = failures.seen();
     let seen: Vec<_> = seen
         .map(|(failure, count)| format!("{failure} {count}"))
         .collect();
-    seen.join(", ")
+    (!seen.is_empty()).then(|| seen.join(", "))
 }
 
 fn system(environment: &Environment) -> String {

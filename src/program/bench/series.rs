@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mio_echo::load::{self, Outcome, Results, RunError, RunEvent, RunSettings, SignalWaiter};
+use mio_echo::load::{
+    self, BesideResults, Outcome, Results, RunError, RunEvent, RunSettings, SignalWaiter, Sizes,
+};
 
 use super::display::Display;
 use super::files::{OutputFile, refuse_shared};
@@ -42,12 +44,20 @@ impl RunSeries {
 
     /// Runs one measurement. Its intervals are not shown: the series has a line for each measurement.
     pub fn run(&mut self, settings: RunSettings) -> Result<Results, RunError> {
-        self.run_showing(settings, &mut |display, event| match event {
-            RunEvent::IntervalFinished(_) => {}
-            RunEvent::PhaseBegan(_) | RunEvent::Tick(_) | RunEvent::Note(_) => {
-                display.handle(event);
-            }
-        })
+        self.run_showing(settings, &mut show_without_intervals)
+    }
+
+    /// Runs one measurement beside bulk connections. Its intervals are not shown.
+    pub fn run_beside(
+        &mut self,
+        ping: RunSettings,
+        bulk: RunSettings,
+    ) -> Result<BesideResults, RunError> {
+        let display = &mut self.display;
+        let on_event = &mut |event: RunEvent| show_without_intervals(display, event);
+        let own_server = |ping: &RunSettings| own_server::command(&sum(ping, &bulk));
+        let ready = load::prepare(ping, own_server, on_event)?;
+        ready.run_beside(bulk, installed(&mut self.signals)?, on_event)
     }
 
     /// Runs one measurement, whose events `show` shows.
@@ -63,6 +73,22 @@ impl RunSeries {
         if let Some(signals) = self.signals {
             exit_at_signal(signals);
         }
+    }
+}
+
+/// Returns the settings of a load that needs the server that both loads need together.
+fn sum(ping: &RunSettings, bulk: &RunSettings) -> RunSettings {
+    RunSettings {
+        connections: ping.connections + bulk.connections,
+        sizes: Sizes([&ping.sizes.0[..], &bulk.sizes.0].concat()),
+        ..ping.clone()
+    }
+}
+
+fn show_without_intervals(display: &mut Display, event: RunEvent) {
+    match event {
+        RunEvent::IntervalFinished(_) => {}
+        RunEvent::PhaseBegan(_) | RunEvent::Tick(_) | RunEvent::Note(_) => display.handle(event),
     }
 }
 
