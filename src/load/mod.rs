@@ -12,6 +12,7 @@
 //!   report     how it is told       JSON, text, files of histograms, the sum of shards
 //!     |
 //!   compare    which is faster      the ratio of two servers over rounds of runs, with its uncertainty
+//!   search     how much it serves   the highest rate that meets objectives
 //! ```
 //!
 //! Imports run one way: `drive` imports `plan` and `measure`; `report` imports `judge`, which imports `measure`, which
@@ -39,6 +40,7 @@ mod judge;
 mod measure;
 mod plan;
 mod report;
+mod search;
 #[cfg(test)]
 mod testing;
 mod units;
@@ -93,3 +95,7 @@ pub use report::schema::{self, Report};
 pub use report::sweep::{Parameter, SweepReport, SweepStep};
 pub use report::text::{interval_line, text};
 pub use report::{hgrm, hlog};
+pub use search::machine::{Answer, Next, Search, SearchLimit, Stage, Step};
+pub use search::report::{FindMaxReport, FindMaxStep};
+pub use search::result::StepResult;
+pub use search::windows::{least_window, step_window};

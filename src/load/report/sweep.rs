@@ -98,12 +98,9 @@ impl SweepReport {
     /// Returns the report as CSV: a line with the names of the columns, and a line for each step. A figure that does not
     /// exist is an empty field. No field has a comma or a quote.
     pub fn to_csv(&self) -> String {
-        let mut csv = COLUMNS.map(|(name, _)| name).join(",") + "\n";
-        for step in &self.steps {
-            let fields = COLUMNS.map(|(_, field)| field(self.parameter, step));
-            csv += &(fields.join(",") + "\n");
-        }
-        csv
+        let steps = self.steps.iter();
+        let lines = steps.map(|step| step.csv_fields(self.parameter) + "\n");
+        csv_names() + "\n" + &lines.collect::<String>()
     }
 }
 
@@ -111,10 +108,16 @@ impl SweepStep {
     fn row(&self) -> Vec<String> {
         named(format_decimal(self.value, 3), figures(&self.report))
     }
+
+    /// Returns the fields of the step, as [`csv_names`] names them.
+    pub(crate) fn csv_fields(&self, parameter: Parameter) -> String {
+        COLUMNS.map(|(_, field)| field(parameter, self)).join(",")
+    }
 }
 
 impl Parameter {
-    fn heading(self) -> &'static str {
+    /// Returns the heading of the column of the values.
+    pub(crate) fn heading(self) -> &'static str {
         match self {
             Self::Size => "size (B)",
             Self::Rate => "rate (messages/s)",
@@ -201,6 +204,11 @@ const COLUMNS: [Column; 22] = [
         codes.map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }),
 ];
+
+/// Returns the names of the columns of the CSV.
+pub(crate) fn csv_names() -> String {
+    COLUMNS.map(|(name, _)| name).join(",")
+}
 
 fn field(number: Option<f64>) -> String {
     number.map_or_else(String::new, |number| format_decimal(number, 6))

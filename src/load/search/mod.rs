@@ -1,0 +1,7 @@
+//! The highest rate of an open loop that meets the objectives: a series of runs, each of which decides the rate of the next.
+
+pub mod machine;
+pub mod report;
+pub mod result;
+pub mod votes;
+pub mod windows;
