@@ -20,8 +20,8 @@ mod values;
 
 #[cfg(feature = "bench")]
 pub use bench::{
-    BenchCommand, BesideOptions, MeasureOptions, MergeOptions, ReportOptions, SweepOptions,
-    descriptor_of,
+    BenchCommand, BesideOptions, FindMaxOptions, MeasureOptions, MergeOptions, ReportOptions,
+    SweepOptions, descriptor_of,
 };
 #[cfg(feature = "client")]
 pub use client::ClientOptions;

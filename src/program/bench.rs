@@ -4,6 +4,7 @@ mod background_writer;
 mod beside;
 mod display;
 mod files;
+mod find_max;
 mod interrupted;
 mod logged;
 mod own_server;
@@ -35,6 +36,7 @@ pub fn run(command: BenchCommand) -> ExitCode {
         BenchCommand::Measure(options) => measure(*options),
         BenchCommand::Sweep(options) => sweep::run(options),
         BenchCommand::Beside(options) => beside::run(*options),
+        BenchCommand::FindMax(options) => find_max::run(*options),
         BenchCommand::Merge(options) => merge(options),
     };
     result.unwrap_or_else(|error| {

@@ -20,6 +20,7 @@ mod faulty;
 mod beside;
 mod failures;
 mod faulty_servers;
+mod find_max;
 mod load;
 mod machine;
 mod options;

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use mio_echo::conn::Framing;
 use mio_echo::load::{Arrival, Close, CpuList, Sizes};
 
 use super::beside::{BesideArg, parse_beside};
 use super::cpus::parse_cpus;
+use super::find_max::{RateRange, parse_rate_range};
 use super::notes::MERGE_NOTES;
 use super::options::{MergeOptions, ReportOptions};
 use super::shard::{ShardArg, parse_shard};
@@ -25,6 +26,7 @@ use crate::cli::values::{count_in, one_of, parse_size, parse_size_or_zero};
 // Not a doc comment: it would become the first line of the help.
 #[derive(Args, Clone, Debug)]
 #[command(args_conflicts_with_subcommands = true, mut_args = allow_hyphen_values)]
+#[command(group = ArgGroup::new("series").args(["sweep", "find_max"]))]
 pub struct BenchArgs {
     #[command(subcommand)]
     pub subcommand: Option<BenchSubcommand>,
@@ -46,8 +48,14 @@ pub struct BenchArgs {
           conflicts_with_all = ["shard", "start_at", "hlog", "hgrm"])]
     pub sweep: Option<SweepArg>,
 
-    /// Write the table of --sweep to this file as CSV; default: no file
-    #[arg(long, value_name = "FILE", requires = "sweep", help_heading = SERIES)]
+    /// Search this range, such as 1k..1m messages per second, for the highest rate of an open loop that meets --slo; runs
+    /// before the last one measure for a quarter of --duration, longer at low rates; default: no search
+    #[arg(long, value_name = "LOW..HIGH", value_parser = parse_rate_range, help_heading = SERIES, requires = "slo",
+          conflicts_with_all = ["beside", "rate", "count", "shard", "start_at", "hlog", "hgrm"])]
+    pub find_max: Option<RateRange>,
+
+    /// Write the table of --sweep or --find-max to this file as CSV; default: no file
+    #[arg(long, value_name = "FILE", requires = "series", help_heading = SERIES)]
     pub csv: Option<PathBuf>,
 
     /// Latency under load: measure the load of the other options alone, then beside N bulk connections that send messages of

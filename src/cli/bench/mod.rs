@@ -3,6 +3,7 @@
 mod args;
 mod beside;
 mod cpus;
+mod find_max;
 mod modes;
 mod notes;
 mod objectives;
@@ -22,6 +23,7 @@ mod values;
 pub use args::BenchArgs;
 pub use notes::NOTES;
 pub use options::{
-    BenchCommand, BesideOptions, MeasureOptions, MergeOptions, ReportOptions, SweepOptions,
+    BenchCommand, BesideOptions, FindMaxOptions, MeasureOptions, MergeOptions, ReportOptions,
+    SweepOptions,
 };
 pub use outputs::descriptor_of;

@@ -2,11 +2,12 @@
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use mio_echo::load::{Parameter, RunSettings, Sizes, StopCondition, Target};
+use mio_echo::load::{Parameter, RunSettings, Sizes, Slo, StopCondition, Target, least_window};
 
 use super::args::{BenchArgs, RunArgs};
 use super::beside::BesideArg;
-use super::options::{BesideOptions, SweepOptions};
+use super::find_max::RateRange;
+use super::options::{BesideOptions, FindMaxOptions, SweepOptions};
 use super::outputs::resolve_outputs;
 use super::settings::{DEFAULT_DURATION, resolve_run};
 use super::sweep::SweepArg;
@@ -97,6 +98,41 @@ pub fn resolve_beside(
             stop: StopCondition::NEVER,
             ..resolve(bulk, target)?
         },
+        report: args.report,
+    })
+}
+
+/// Resolves the options of a search for the highest rate in `range` that meets `slo`.
+///
+/// # Errors
+///
+/// When options contradict each other, or the runs at the low end would be too short for the percentiles of `slo`.
+pub fn resolve_find_max(
+    mut args: BenchArgs,
+    range: RateRange,
+    slo: Slo,
+) -> Result<FindMaxOptions, String> {
+    let duration = args.run.duration.unwrap_or(DEFAULT_DURATION);
+    let least = least_window(&slo, range.low);
+    let short = Some(duration).filter(|duration| *duration < least);
+    let expected = format!(
+        "expected at least {} s, in which {} messages/s are enough for the percentile of --slo",
+        least.as_secs_f64(),
+        range.low
+    );
+    let short = short.map(|duration| format!("{}s", duration.as_secs_f64()));
+    refuse(short, "--duration", &expected)?;
+    resolve_outputs(&mut args.report, args.csv.as_ref())?;
+    args.run.rate = Some(range.low);
+    let target = args.target.map_or(Target::OwnServer, Target::Remote);
+    // A search has no shards, so no variable names one.
+    let settings = resolve_run(args.run, target, duration, |_| None)?;
+    Ok(FindMaxOptions {
+        range,
+        settings,
+        duration,
+        slo,
+        csv: args.csv,
         report: args.report,
     })
 }

@@ -53,6 +53,19 @@ less idle, each a difference of two percentiles. bulk: the connections keep over
 messages each, so that the path is always full; they begin before the warm-up and go on until the last reply. MB/s each way: \
 bytes of replies per second; as many are sent. CPU is `-`, because the process makes both loads.
 
+Search (--find-max): the rate is doubled from the low end until it misses --slo, then the bracket is halved until its ends \
+differ by 2 %, both ends are measured again (best of three), and the found rate is confirmed over the full --duration. While \
+the confirmation misses --slo, the rate is lowered by 2, 4 and 8 %. Runs before the confirmation measure for a quarter of \
+--duration, longer at low rates, until 100 samples lie above the percentile. Each line ends with one of these results:
+  met: all objectives are met, and the rate was achieved. A busy machine and a late generator only lengthen response times, \
+so they do not matter then: met despite names them.
+  not met: the objectives that were missed follow, and overload or below rate: the server does not keep up.
+  generator at its limit: an objective is missed, and the generator was late or busy. Two such runs at a rate end the \
+search with `at least`: the server may be able to do more.
+  machine disturbed: an objective is missed, and something else disturbed the machine. The run is repeated three times at most.
+  The exit code is 3 if the low end misses --slo or no rate is confirmed, and 5 with --strict if the search ended because \
+the machine was disturbed, or because the generator was at its limit at the low end.
+
 Exit code:
   0 finished, 1 could not run or nothing answered, 2 command line refused, 3 --slo not met, 4 wrong bytes, 5 suspect \
 with --strict, 129 SIGHUP, 130 SIGINT, 143 SIGTERM (the results so far are printed).";

@@ -1,10 +1,12 @@
 //! The options of a report, and the resolved options of `bench`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use mio_echo::load::{Parameter, RunSettings, Slo};
 
+use super::find_max::RateRange;
 use super::objectives::parse_objectives;
 use crate::cli::definition::OUTPUT;
 
@@ -17,6 +19,8 @@ pub enum BenchCommand {
     Sweep(SweepOptions),
     /// Measure a server alone and beside bulk connections.
     Beside(Box<BesideOptions>),
+    /// Search for the highest rate that meets objectives.
+    FindMax(Box<FindMaxOptions>),
     /// Merge the reports of the shards of one load.
     Merge(MergeOptions),
 }
@@ -52,6 +56,23 @@ pub struct BesideOptions {
     pub ping: RunSettings,
     /// The settings of the bulk connections.
     pub bulk: RunSettings,
+    /// What happens to the report.
+    pub report: ReportOptions,
+}
+
+/// The options of a search for the highest rate.
+#[derive(Clone, Debug)]
+pub struct FindMaxOptions {
+    /// The range of the rates.
+    pub range: RateRange,
+    /// The settings of the run over the full duration at the low end of the range.
+    pub settings: RunSettings,
+    /// The full duration.
+    pub duration: Duration,
+    /// The objectives that a rate has to meet.
+    pub slo: Slo,
+    /// The file for the table as CSV.
+    pub csv: Option<PathBuf>,
     /// What happens to the report.
     pub report: ReportOptions,
 }

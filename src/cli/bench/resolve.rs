@@ -6,7 +6,7 @@ use clap::ArgMatches;
 use mio_echo::load::Target;
 
 use super::args::{BenchArgs, BenchSubcommand};
-use super::modes::{resolve_beside, resolve_sweep};
+use super::modes::{resolve_beside, resolve_find_max, resolve_sweep};
 use super::options::{BenchCommand, MeasureOptions};
 use super::outputs::resolve_outputs;
 use super::settings::{DEFAULT_DURATION, resolve_run};
@@ -27,15 +27,21 @@ impl BenchArgs {
             self.subcommand.take(),
             self.sweep.take(),
             self.beside.take(),
+            self.find_max.take().zip(self.report.slo.clone()),
         ) {
-            (Some(BenchSubcommand::Merge(mut options)), _, _) => {
+            (Some(BenchSubcommand::Merge(mut options)), _, _, _) => {
                 resolve_outputs(&mut options.report, None).map(|()| BenchCommand::Merge(options))
             }
-            (None, Some(sweep), _) => resolve_sweep(self, sweep, matches).map(BenchCommand::Sweep),
-            (None, None, Some(bulk)) => resolve_beside(self, bulk, matches)
+            (None, Some(sweep), _, _) => {
+                resolve_sweep(self, sweep, matches).map(BenchCommand::Sweep)
+            }
+            (None, None, Some(bulk), _) => resolve_beside(self, bulk, matches)
                 .map(Box::new)
                 .map(BenchCommand::Beside),
-            (None, None, None) => resolve_measurement(self, variable)
+            (None, None, None, Some((range, slo))) => resolve_find_max(self, range, slo)
+                .map(Box::new)
+                .map(BenchCommand::FindMax),
+            (None, None, None, None) => resolve_measurement(self, variable)
                 .map(Box::new)
                 .map(BenchCommand::Measure),
         };

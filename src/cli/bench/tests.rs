@@ -194,6 +194,68 @@ fn options_that_contradict_bulk_connections_are_refused() {
 }
 
 #[test]
+fn a_search_starts_at_the_low_end_of_an_open_loop() {
+    let typed = "--slo p99<1ms,max<1s --find-max 1k..1m --arrival poisson -d 4s --csv t.csv host:7";
+    let BenchCommand::FindMax(search) = bench(typed) else {
+        panic!("a search");
+    };
+    assert_eq!((search.range.low, search.range.high), (1e3, 1e6));
+    let Load::Open { rate, arrival } = search.settings.load else {
+        panic!("an open loop");
+    };
+    assert_eq!((rate, arrival), (1e3, Arrival::Poisson));
+    assert_eq!(search.settings.pipeline, 1024);
+    assert_eq!(search.duration, Duration::from_secs(4));
+    assert_eq!(search.slo.0.len(), 2);
+    assert_eq!(search.csv, Some(PathBuf::from("t.csv")));
+}
+
+#[test]
+fn options_that_contradict_a_search_are_refused() {
+    let search = "--slo p99<1ms --find-max 1k..1m";
+    for (arguments, parts) in [
+        ("--find-max 1k..1m".to_owned(), ["--slo", "required"]),
+        ("--slo p99<1ms --find-max 1k".into(), ["'1k'", "LOW..HIGH"]),
+        (
+            format!("{search} --sweep size=1,2"),
+            ["--find-max", "--sweep"],
+        ),
+        (
+            format!("{search} --beside 1x1k"),
+            ["--find-max", "--beside"],
+        ),
+        (format!("{search} -r 5"), ["--find-max", "--rate"]),
+        (format!("{search} -n 5"), ["--find-max", "--count"]),
+        (format!("{search} --shard 0/2"), ["--find-max", "--shard"]),
+        (
+            format!("{search} --start-at next:60s"),
+            ["--find-max", "--start-at"],
+        ),
+        (format!("{search} --hlog a"), ["--find-max", "--hlog"]),
+        (format!("{search} --hgrm a"), ["--find-max", "--hgrm"]),
+        (
+            format!("{search} --csv a -o a"),
+            ["'a' for an output", "--csv"],
+        ),
+        (
+            format!("{search} -d 1.9s"),
+            ["'1.9s' for '--duration'", "at least 2 s, in which 1000"],
+        ),
+        (
+            "--slo p99.9<1ms --find-max 1k..1m".into(),
+            ["'10s' for '--duration'", "at least 20 s"],
+        ),
+    ] {
+        let refusal = refused(&arguments);
+        for part in parts {
+            assert!(refusal.contains(part), "{arguments}: {refusal}");
+        }
+    }
+    bench(&format!("{search} -d 2s"));
+    bench("--slo errors<0.1% --find-max 1..2");
+}
+
+#[test]
 fn a_label_is_one_line() {
     assert_eq!(settings("--label old").label.as_deref(), Some("old"));
     let typed = ["mio-echo", "bench", "--label", "a b\n\u{1b}[2J"];
