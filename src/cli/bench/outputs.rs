@@ -27,28 +27,41 @@ pub fn descriptor_of(path: &Path) -> Option<u32> {
     }
 }
 
-/// Turns `--output -` into `--json`: the report as JSON takes the place of its text on standard output. `other` is an output
-/// that `report` does not name.
+/// Turns `--output -` into `--json` and checks the outputs of `report`, as [`resolve_paths`] does. `other` is an output that
+/// `report` does not name.
+///
+/// # Errors
+///
+/// When two outputs share a file or a stream.
+pub fn resolve_outputs(report: &mut ReportOptions, other: Option<&PathBuf>) -> Result<(), String> {
+    let (json, output) = (&mut report.json, &mut report.output);
+    let names = "--output, --hgrm, --hlog, --csv";
+    resolve_paths(json, output, &[report.hgrm.as_ref(), other], names)
+}
+
+/// Turns `--output -` into `--json`: the report as JSON takes the place of its text on standard output. `others` are the
+/// other outputs, and `names` are the options of all.
 ///
 /// # Errors
 ///
 /// When two outputs share a file or a stream. The report on standard output is an output too. Two spellings of one path
 /// are found; links are not followed.
-pub fn resolve_outputs(report: &mut ReportOptions, other: Option<&PathBuf>) -> Result<(), String> {
-    if !report.json && report.output.as_deref() == Some(Path::new("-")) {
-        report.output = None;
-        report.json = true;
+pub fn resolve_paths(
+    json: &mut bool,
+    output: &mut Option<PathBuf>,
+    others: &[Option<&PathBuf>],
+    names: &str,
+) -> Result<(), String> {
+    if !*json && output.as_deref() == Some(Path::new("-")) {
+        *output = None;
+        *json = true;
     }
-    let given = [report.output.as_ref(), report.hgrm.as_ref(), other];
+    let given = output.iter().chain(others.iter().copied().flatten());
     let key = |path: &PathBuf| match descriptor_of(path) {
         Some(number) => (Some(number), None),
         None => (None, path::absolute(path).ok()),
     };
-    let outputs: Vec<_> = given
-        .into_iter()
-        .flatten()
-        .map(|path| (key(path), path))
-        .collect();
+    let outputs: Vec<_> = given.map(|path| (key(path), path)).collect();
     let refuse = |path: &Path, expected: &str| {
         let path = escape_control(&path.to_string_lossy());
         Err(format!(
@@ -65,9 +78,6 @@ pub fn resolve_outputs(report: &mut ReportOptions, other: Option<&PathBuf>) -> R
     };
     match outputs.iter().enumerate().find(is_shared) {
         None => Ok(()),
-        Some((_, (_, path))) => refuse(
-            path,
-            "a file of its own for each of --output, --hgrm, --hlog, --csv",
-        ),
+        Some((_, (_, path))) => refuse(path, &format!("a file of its own for each of {names}")),
     }
 }
