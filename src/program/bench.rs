@@ -14,19 +14,18 @@ mod series;
 mod sweep;
 
 use std::error::Error;
-use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use mio_echo::load::{self, LatencyHistogram, Report, RunError, RunEvent};
 
 use super::exit_code;
-use super::failure::{cannot, fail, refuse};
+use super::failure::{fail, refuse};
 use super::warnings;
 use crate::cli::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};
 use background_writer::BackgroundFile;
 use display::Display;
-use files::{OutputFile, refuse_shared};
+use files::{OutputFile, read_reports, refuse_shared};
 use interrupted::run_to_signal;
 use printing::{code_of, print, report_output};
 
@@ -77,14 +76,7 @@ fn measure(options: MeasureOptions) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn merge(options: MergeOptions) -> Result<ExitCode, Box<dyn Error>> {
-    let mut reports = Vec::new();
-    for path in options.files {
-        let name = path.display().to_string();
-        let json =
-            fs::read_to_string(&path).map_err(|error| cannot(format!("read {name}"), error))?;
-        let report = load::read(&name, &json)?;
-        reports.push((name, report));
-    }
+    let reports = read_reports(&options.files)?;
     let merged = load::merge(reports, options.report.slo.as_ref())?;
     // The files are opened after the inputs were read: an output may replace an input.
     let files = ReportFiles::create(&options.report)?;

@@ -1,11 +1,14 @@
-//! The files and streams that results are written to. They are opened before a measurement, so that no result is lost
-//! because a file cannot be written.
+//! The files and streams that results are read from and written to. Outputs are opened before a measurement, so that no
+//! result is lost because a file cannot be written.
 
-use std::fs::File;
+use std::error::Error;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+
+use mio_echo::load::{self, Report};
 
 use crate::cli::descriptor_of;
 use crate::program::failure::cannot;
@@ -147,6 +150,22 @@ fn identity(stream: BorrowedFd<'_>) -> Option<impl PartialEq + use<>> {
     let status = fstat(stream).ok()?;
     let is_device = FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice;
     (!is_device).then_some((status.st_dev, status.st_ino))
+}
+
+/// Reads the reports of runs, each with the name of its file.
+///
+/// # Errors
+///
+/// When a file cannot be read, or is not the report of a run.
+pub fn read_reports(paths: &[PathBuf]) -> Result<Vec<(String, Report)>, Box<dyn Error>> {
+    let read = |path: &PathBuf| {
+        let name = path.display().to_string();
+        let json = fs::read_to_string(path);
+        let json = json.map_err(|error| cannot(format!("read {name}"), error))?;
+        let report = load::read(&name, &json)?;
+        Ok((name, report))
+    };
+    paths.iter().map(read).collect()
 }
 
 /// Adds to `error` the path of the file that could not be written.
