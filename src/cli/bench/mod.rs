@@ -10,6 +10,7 @@ mod objectives;
 mod options;
 mod outputs;
 mod resolve;
+mod run_args;
 mod settings;
 mod shard;
 mod sources;

@@ -4,11 +4,12 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use mio_echo::load::{Parameter, RunSettings, Sizes, Slo, StopCondition, Target, least_window};
 
-use super::args::{BenchArgs, RunArgs};
+use super::args::BenchArgs;
 use super::beside::BesideArg;
 use super::find_max::RateRange;
 use super::options::{BesideOptions, FindMaxOptions, SweepOptions};
 use super::outputs::resolve_outputs;
+use super::run_args::RunArgs;
 use super::settings::{DEFAULT_DURATION, resolve_run};
 use super::sweep::SweepArg;
 use super::values::{DEEPEST_PIPELINE, possible_sizes};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mio_echo::load::{Arrival, Load, RunSettings, StopCondition, Target};
 use mio_echo::net::IpFamily;
 
-use super::args::RunArgs;
+use super::run_args::RunArgs;
 use super::sources::Sources;
 use super::validate::validate;
 use super::values;

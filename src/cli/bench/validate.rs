@@ -3,7 +3,7 @@
 use mio_echo::load::{CAN_PIN, Shard, Target};
 use mio_echo::net::ScopedIp;
 
-use super::args::RunArgs;
+use super::run_args::RunArgs;
 use super::sources::Sources;
 use super::values;
 use crate::cli::refusal::refuse;
