@@ -28,6 +28,10 @@ pub const OUTPUT: &str = "Output";
 #[cfg(feature = "bench")]
 pub const LOAD: &str = "Load";
 
+/// What a comparison compares, and how it decides.
+#[cfg(feature = "bench")]
+pub const COMPARISON: &str = "Comparison";
+
 /// The machine of a measurement.
 #[cfg(feature = "bench")]
 pub const MACHINE: &str = "Machine";

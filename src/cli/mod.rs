@@ -20,8 +20,9 @@ mod values;
 
 #[cfg(feature = "bench")]
 pub use bench::{
-    BenchCommand, BesideOptions, FindMaxOptions, MeasureOptions, MergeOptions, ReportOptions,
-    SweepOptions, descriptor_of,
+    BenchCommand, BesideOptions, CompareInput, CompareOptions, FindMaxOptions, MeasureOptions,
+    MergeOptions, ReportOptions, RoundsOptions, Server, SideOptions, SweepOptions, Undecided,
+    descriptor_of,
 };
 #[cfg(feature = "client")]
 pub use client::ClientOptions;

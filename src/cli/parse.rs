@@ -87,7 +87,7 @@ fn try_parse(
         let set = environment::arguments(&serve_options(), typed, &variable)?;
         arguments.splice(AFTER_SUBCOMMAND..AFTER_SUBCOMMAND, set);
     }
-    let matches = command.try_get_matches_from(arguments)?;
+    let matches = command.try_get_matches_from(&arguments)?;
     let of_subcommand = matches
         .subcommand()
         .map_or(&matches, |(_, matches)| matches);
@@ -96,7 +96,10 @@ fn try_parse(
         #[cfg(feature = "client")]
         Subcommands::Client(args) => Command::Client(args.try_into()?),
         #[cfg(feature = "bench")]
-        Subcommands::Bench(args) => Command::Bench(args.resolve(of_subcommand, &variable)?),
+        Subcommands::Bench(args) => {
+            let typed = &arguments[AFTER_SUBCOMMAND..];
+            Command::Bench(args.resolve(typed, of_subcommand, &variable)?)
+        }
     })
 }
 

@@ -2,6 +2,8 @@
 
 mod background_writer;
 mod beside;
+mod compare;
+mod compare_rounds;
 mod display;
 mod files;
 mod find_max;
@@ -37,6 +39,7 @@ pub fn run(command: BenchCommand) -> ExitCode {
         BenchCommand::Beside(options) => beside::run(*options),
         BenchCommand::FindMax(options) => find_max::run(*options),
         BenchCommand::Merge(options) => merge(options),
+        BenchCommand::Compare(options) => compare::run(*options),
     };
     result.unwrap_or_else(|error| {
         let code = fail(&*error);

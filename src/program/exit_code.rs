@@ -23,6 +23,14 @@ pub const WRONG_BYTES: u8 = 4;
 #[cfg(feature = "bench")]
 pub const SUSPECT: u8 = 5;
 
+/// B is slower than A by more than the limit of `--fail-if-slower`.
+#[cfg(feature = "bench")]
+pub const TOO_SLOW: u8 = 6;
+
+/// It is undecided whether B is slower than A by more than the limit of `--fail-if-slower`.
+#[cfg(feature = "bench")]
+pub const UNDECIDED: u8 = 7;
+
 /// Shells report a process that a signal ended as this number plus that of the signal.
 const SIGNAL_BASE: u8 = 128;
 

@@ -18,6 +18,7 @@ mod bench;
 mod faulty;
 
 mod beside;
+mod compare;
 mod failures;
 mod faulty_servers;
 mod find_max;

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::beside::{BesideArg, parse_beside};
+use super::compare::{CompareArgs, in_compare};
 use super::find_max::{RateRange, parse_rate_range};
-use super::notes::MERGE_NOTES;
+use super::notes::{COMPARE_NOTES, COMPARE_USAGE, MERGE_NOTES};
 use super::options::{MergeOptions, ReportOptions};
 use super::run_args::RunArgs;
 use super::sweep::{SweepArg, parse_sweep};
@@ -64,4 +65,8 @@ pub enum BenchSubcommand {
     /// Merges the JSON reports of the shards of one load
     #[command(mut_args = allow_hyphen_values, after_help = MERGE_NOTES)]
     Merge(MergeOptions),
+    /// Compares two servers, or two settings, over rounds of runs: which is faster, and how sure that is
+    #[command(mut_args = allow_hyphen_values, mut_args = in_compare, after_help = COMPARE_NOTES,
+              override_usage = COMPARE_USAGE)]
+    Compare(Box<CompareArgs>),
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod beside;
+mod compare;
 mod cpus;
 mod find_max;
 mod modes;
@@ -11,6 +12,7 @@ mod options;
 mod outputs;
 mod resolve;
 mod run_args;
+mod server;
 mod settings;
 mod shard;
 mod sources;
@@ -22,9 +24,11 @@ mod validate;
 mod values;
 
 pub use args::BenchArgs;
+pub use compare::{CompareInput, CompareOptions, RoundsOptions, SideOptions, Undecided};
 pub use notes::NOTES;
 pub use options::{
     BenchCommand, BesideOptions, FindMaxOptions, MeasureOptions, MergeOptions, ReportOptions,
     SweepOptions,
 };
 pub use outputs::descriptor_of;
+pub use server::Server;

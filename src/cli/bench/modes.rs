@@ -2,7 +2,7 @@
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use mio_echo::load::{Parameter, RunSettings, Sizes, Slo, StopCondition, Target, least_window};
+use mio_echo::load::{Parameter, RunSettings, Sizes, Slo, StopCondition, least_window};
 
 use super::args::BenchArgs;
 use super::beside::BesideArg;
@@ -10,6 +10,7 @@ use super::find_max::RateRange;
 use super::options::{BesideOptions, FindMaxOptions, SweepOptions};
 use super::outputs::resolve_outputs;
 use super::run_args::RunArgs;
+use super::server::Server;
 use super::settings::{DEFAULT_DURATION, resolve_run};
 use super::sweep::SweepArg;
 use super::values::{DEEPEST_PIPELINE, possible_sizes};
@@ -38,9 +39,9 @@ pub fn resolve_sweep(
     let expected = format!("expected without --{name}, which has one value");
     refuse(twice, "--sweep", &expected)?;
     resolve_outputs(&mut args.report, args.csv.as_ref())?;
-    let target = args.target.map_or(Target::OwnServer, Target::Remote);
+    let server = args.target.map_or(Server::Own, Server::Running);
     let step = |value: f64| {
-        let settings = step_settings(args.run.clone(), &target, parameter, value)?;
+        let settings = step_settings(args.run.clone(), &server, parameter, value)?;
         Ok((value, settings))
     };
     Ok(SweepOptions {
@@ -56,7 +57,7 @@ pub fn resolve_sweep(
 
 fn step_settings(
     mut args: RunArgs,
-    target: &Target,
+    server: &Server,
     parameter: Parameter,
     value: f64,
 ) -> Result<RunSettings, String> {
@@ -67,7 +68,7 @@ fn step_settings(
         Parameter::Pipeline => args.pipeline = Some(value as usize),
     }
     // A sweep has no shards, so no variable names one.
-    resolve_run(args, target.clone(), DEFAULT_DURATION, |_| None)
+    resolve_run(args, server, DEFAULT_DURATION, |_| None)
 }
 
 /// Resolves the options of a measurement beside bulk connections.
@@ -89,15 +90,15 @@ pub fn resolve_beside(
     if !is_typed(matches, "connections") {
         args.run.connections = PINGS;
     }
-    let target = args.target.map_or(Target::OwnServer, Target::Remote);
+    let server = args.target.map_or(Server::Own, Server::Running);
     let bulk = bulk_args(args.run.clone(), bulk);
     // A measurement beside bulk has no shards, so no variable names one.
-    let resolve = |args, target| resolve_run(args, target, DEFAULT_DURATION, |_| None);
+    let resolve = |args| resolve_run(args, &server, DEFAULT_DURATION, |_| None);
     Ok(BesideOptions {
-        ping: resolve(args.run, target.clone())?,
+        ping: resolve(args.run)?,
         bulk: RunSettings {
             stop: StopCondition::NEVER,
-            ..resolve(bulk, target)?
+            ..resolve(bulk)?
         },
         report: args.report,
     })
@@ -125,9 +126,9 @@ pub fn resolve_find_max(
     refuse(short, "--duration", &expected)?;
     resolve_outputs(&mut args.report, args.csv.as_ref())?;
     args.run.rate = Some(range.low);
-    let target = args.target.map_or(Target::OwnServer, Target::Remote);
+    let server = args.target.map_or(Server::Own, Server::Running);
     // A search has no shards, so no variable names one.
-    let settings = resolve_run(args.run, target, duration, |_| None)?;
+    let settings = resolve_run(args.run, &server, duration, |_| None)?;
     Ok(FindMaxOptions {
         range,
         settings,
@@ -156,6 +157,6 @@ fn bulk_args(ping: RunArgs, bulk: BesideArg) -> RunArgs {
 }
 
 /// Returns true if the option with this name was typed.
-fn is_typed(matches: &ArgMatches, name: &str) -> bool {
+pub fn is_typed(matches: &ArgMatches, name: &str) -> bool {
     matches.value_source(name) == Some(ValueSource::CommandLine)
 }

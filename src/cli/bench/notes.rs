@@ -78,3 +78,40 @@ in %. `mio-echo bench --help` explains the terms of a report.
 Exit code:
   0 finished, 1 could not merge or nothing answered, 2 command line refused, 3 --slo not met, 4 wrong bytes, 5 suspect \
 with --strict, 129 SIGHUP, 130 SIGINT, 143 SIGTERM (a shard was ended by it).";
+
+/// How `bench compare` is called.
+pub const COMPARE_USAGE: &str = "\
+mio-echo bench compare [OPTIONS] A B
+       mio-echo bench compare [OPTIONS] --a OPTIONS --b OPTIONS [SERVER]
+       mio-echo bench compare [OPTIONS] --base FILE.. --new FILE..";
+
+/// The end of the help of `bench compare`.
+pub const COMPARE_NOTES: &str = "\
+What is compared:
+  HOST:PORT is a server that runs. A command is split into words as by a shell, but no shell runs it: quotes and \
+backslashes have their meaning, variables and pipes have none. Each {port} in it is replaced by a free port of 127.0.0.1 (of \
+::1 with -6). The command is started for each run and has 10 s to accept a connection. After the run, its process group is \
+ended by SIGTERM, after 5 s by SIGKILL. Its CPU time is that of the process and its descendants on Linux, and unknown on \
+other systems.
+  Windows has no such signals: the process of the command is ended at once, and its descendants run on. A path with \
+backslashes needs single quotes inside the command.
+  A round is a run of A, a run of B and another run of A, in an order that changes from round to round. One run is one \
+sample.
+
+Terms of the report:
+  B/A: the ratio of B to the two runs of A, over all rounds, with the interval of 95 % that is computed from it \
+(Student's t on the logarithms).
+  A/A: the second run of A in a round in relation to the first one. A is the same server, so this ratio should be near 1.
+  messages/s, p50, p99: as in `mio-echo bench --help`. Only the figure of --metric decides; the others are for information.
+  messages per server CPU second: replies, divided by the CPU time of the server.
+  smallest difference found with 90 %: a difference of this size would be found in nine of ten such comparisons. More \
+rounds, or longer ones, find smaller differences.
+  no difference found: the interval contains 1.
+  no verdict: A differs from itself by at least as much as from B, a run failed, or there are too few runs or samples.
+  repeated: a round starts again if others used the CPUs, the hypervisor stole time, limits throttled threads, or the \
+generator stalled, at most half as many rounds as asked for. What the server does (overload, not stationary) is kept.
+
+Exit code, the first that applies:
+  4 wrong bytes, 129 SIGHUP, 130 SIGINT, 143 SIGTERM (the figures so far are printed, without a verdict), 1 a run failed, \
+6 B is slower than --fail-if-slower allows, 7 it is undecided whether B is slower than --fail-if-slower allows, 5 a run is \
+suspect with --strict, 2 command line refused, 0 otherwise.";

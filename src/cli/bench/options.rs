@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use mio_echo::load::{Parameter, RunSettings, Slo};
 
+use super::compare::CompareOptions;
 use super::find_max::RateRange;
 use super::objectives::parse_objectives;
 use crate::cli::definition::OUTPUT;
@@ -23,6 +24,8 @@ pub enum BenchCommand {
     FindMax(Box<FindMaxOptions>),
     /// Merge the reports of the shards of one load.
     Merge(MergeOptions),
+    /// Compare two servers, or two settings.
+    Compare(Box<CompareOptions>),
 }
 
 /// The options of a measurement.

@@ -3,23 +3,25 @@
 use std::ffi::OsString;
 
 use clap::ArgMatches;
-use mio_echo::load::Target;
 
 use super::args::{BenchArgs, BenchSubcommand};
 use super::modes::{resolve_beside, resolve_find_max, resolve_sweep};
 use super::options::{BenchCommand, MeasureOptions};
 use super::outputs::resolve_outputs;
+use super::server::Server;
 use super::settings::{DEFAULT_DURATION, resolve_run};
 use crate::cli::refusal::refusal;
 
 impl BenchArgs {
-    /// Resolves the options. `matches` tells which of them were typed, and `variable` looks up an environment variable.
+    /// Resolves the options, which were typed as `arguments`. `matches` tells which of them were typed, and `variable` looks
+    /// up an environment variable.
     ///
     /// # Errors
     ///
     /// When options contradict each other.
     pub fn resolve(
         mut self,
+        arguments: &[OsString],
         matches: &ArgMatches,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<BenchCommand, clap::Error> {
@@ -31,6 +33,11 @@ impl BenchArgs {
         ) {
             (Some(BenchSubcommand::Merge(mut options)), _, _, _) => {
                 resolve_outputs(&mut options.report, None).map(|()| BenchCommand::Merge(options))
+            }
+            (Some(BenchSubcommand::Compare(args)), _, _, _) => {
+                let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
+                let options = args.resolve(arguments, matches, variable);
+                options.map(Box::new).map(BenchCommand::Compare)
             }
             (None, Some(sweep), _, _) => {
                 resolve_sweep(self, sweep, matches).map(BenchCommand::Sweep)
@@ -53,8 +60,8 @@ fn resolve_measurement(
     mut args: BenchArgs,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<MeasureOptions, String> {
-    let target = args.target.map_or(Target::OwnServer, Target::Remote);
-    let settings = resolve_run(args.run, target, DEFAULT_DURATION, variable)?;
+    let server = args.target.map_or(Server::Own, Server::Running);
+    let settings = resolve_run(args.run, &server, DEFAULT_DURATION, variable)?;
     resolve_outputs(&mut args.report, args.hlog.as_ref())?;
     Ok(MeasureOptions {
         settings,

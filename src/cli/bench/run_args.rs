@@ -13,13 +13,14 @@ use super::start_time::parse_start_time;
 use super::sweep::MOST_CONNECTIONS;
 use super::values;
 use crate::cli::definition::{
-    BUFFERS, CONNECTIONS, LOAD, MACHINE, MESSAGES, OUTPUT, SHARDS, TIMEOUTS,
+    BUFFERS, CONNECTIONS, LOAD, MACHINE, MESSAGES, OUTPUT, SHARDS, TIMEOUTS, allow_hyphen_values,
 };
 use crate::cli::values::{count_in, one_of, parse_size, parse_size_or_zero};
 
 // The options of a run, without its target and what happens to its report. Not a doc comment: it would become the first
 // line of the help.
 #[derive(Args, Clone, Debug)]
+#[command(mut_args = allow_hyphen_values)]
 pub struct RunArgs {
     /// How long to measure, after the warm-up; default: 10s, or no limit with --count
     #[arg(short, long, short_alias = 'z', value_name = "DUR", value_parser = values::parse_positive_duration,

@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mio_echo::load::{Arrival, Load, RunSettings, StopCondition, Target};
+use mio_echo::load::{Arrival, Load, RunSettings, StopCondition};
 use mio_echo::net::IpFamily;
 
 use super::run_args::RunArgs;
+use super::server::Server;
 use super::sources::Sources;
 use super::validate::validate;
 use super::values;
@@ -19,7 +20,7 @@ pub const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 /// The default of `--pipeline` in an open loop: a server that replies never reaches this limit.
 const OPEN_LOOP_PIPELINE: usize = values::DEEPEST_PIPELINE;
 
-/// Resolves the options of a run against `target`. `duration` is the default of `--duration` if there is no `--count`
+/// Resolves the options of a run against `server`. `duration` is the default of `--duration` if there is no `--count`
 /// either.
 ///
 /// # Errors
@@ -27,7 +28,7 @@ const OPEN_LOOP_PIPELINE: usize = values::DEEPEST_PIPELINE;
 /// When options contradict each other.
 pub fn resolve_run(
     args: RunArgs,
-    target: Target,
+    server: &Server,
     duration: Duration,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<RunSettings, String> {
@@ -35,13 +36,13 @@ pub fn resolve_run(
         .shard
         .map(|shard| shard.resolve(variable))
         .transpose()?;
-    validate(&args, &target, shard)?;
+    validate(&args, server, shard)?;
     Ok(RunSettings {
         family: family(&args),
         stop: stop_condition(&args, duration),
         pipeline: pipeline(&args),
         load: load(&args),
-        target,
+        target: server.target(),
         connections: args.connections,
         threads: args.threads,
         sizes: args.size,

@@ -1,19 +1,20 @@
 //! Checks options of `bench` that are valid one by one and contradict each other.
 
-use mio_echo::load::{CAN_PIN, Shard, Target};
+use mio_echo::load::{CAN_PIN, Shard};
 use mio_echo::net::ScopedIp;
 
 use super::run_args::RunArgs;
+use super::server::Server;
 use super::sources::Sources;
 use super::values;
 use crate::cli::refusal::refuse;
 
-/// Checks that the options of `args` contradict neither each other nor `target`.
+/// Checks that the options of `args` contradict neither each other nor `server`.
 ///
 /// # Errors
 ///
 /// The first contradiction, on one line.
-pub fn validate(args: &RunArgs, target: &Target, shard: Option<Shard>) -> Result<(), String> {
+pub fn validate(args: &RunArgs, server: &Server, shard: Option<Shard>) -> Result<(), String> {
     let shards = shard.map_or(1, |shard| shard.count);
     let idle = Some(args.connections).filter(|connections| *connections < shards);
     let expected = format!("expected at least one for each of {shards} shards");
@@ -48,14 +49,16 @@ pub fn validate(args: &RunArgs, target: &Target, shard: Option<Shard>) -> Result
     let expected = "expected an address of the family of -4 or -6";
     refuse(of_other_family.copied().map(ScopedIp), "--source", expected)?;
 
-    let is_own_server = *target == Target::OwnServer;
+    let is_own_server = *server == Server::Own;
+    let is_running = matches!(server, Server::Running(_));
     let skipped = args.skip.filter(|bytes| *bytes > 0);
     let without_target = skipped.filter(|_| is_own_server);
     let expected = "expected with HOST:PORT only, because the child server sends no greeting";
     refuse(without_target, "--skip", expected)?;
 
-    let without_target = args.server_pid.filter(|_| is_own_server);
-    let expected = "expected with HOST:PORT only, because the process of the child server is known";
+    let without_target = args.server_pid.filter(|_| !is_running);
+    let expected =
+        "expected with HOST:PORT only, because bench knows the process of a server that it starts";
     refuse(without_target, "--server-pid", expected)?;
 
     let expected =
@@ -64,7 +67,7 @@ pub fn validate(args: &RunArgs, target: &Target, shard: Option<Shard>) -> Result
         refuse(pin.as_ref().filter(|_| !CAN_PIN), option, expected)?;
     }
     let pin = args.server_pin.as_ref();
-    let of_target = pin.filter(|_| !is_own_server);
+    let of_target = pin.filter(|_| is_running);
     let expected =
         "expected without HOST:PORT only, because bench pins only a server that it starts";
     refuse(of_target, "--server-pin", expected)

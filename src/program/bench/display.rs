@@ -13,7 +13,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mio_echo::load::RunEvent;
 
-use super::progress::{Progress, Update};
+use super::progress::{Progress, Step, Update};
 use crate::program::bounded_writer::BoundedWriter;
 use crate::program::standard_streams::can_write_without_blocking;
 use crate::program::text_lines::TextLines;
@@ -63,7 +63,24 @@ impl Display {
 
     /// Shows `event`, without waiting.
     pub fn handle(&mut self, event: RunEvent) {
-        match self.progress.update(event) {
+        let update = self.progress.update(event);
+        self.show(update);
+    }
+
+    /// Shows that a run of a comparison begins, without waiting.
+    pub fn begin_step(&mut self, step: Step) {
+        let update = self.progress.begin_step(step);
+        self.show(update);
+    }
+
+    /// Shows that a run of a comparison goes on, without waiting.
+    pub fn update_step(&mut self, step: Step) {
+        let update = self.progress.update_step(step);
+        self.show(update);
+    }
+
+    fn show(&self, update: Option<Update>) {
+        match update {
             Some(Update::Bar { .. }) if self.updates.is_full(CAPACITY) => {}
             Some(update) => {
                 self.updates.push(update, CAPACITY);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use mio_echo::load::schema::LatencySummary;
-use mio_echo::load::{Interval, IntervalSummary, Percentile, RunEvent, RunPhase, interval_line};
+use mio_echo::load::{
+    Interval, IntervalSummary, Percentile, RUNS_PER_ROUND, RunEvent, RunPhase, interval_line,
+};
 
 /// Turns events into updates of the screen.
 #[derive(Debug)]
@@ -17,6 +19,54 @@ pub enum Progress {
         /// The figures of the last interval, empty before the first one.
         figures: String,
     },
+}
+
+/// How far a comparison is.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// The number of the round, from 1.
+    pub round: usize,
+    /// The number of rounds.
+    pub rounds: usize,
+    /// The number of the run in its round, from 1.
+    pub run: usize,
+    /// The time since the start.
+    pub elapsed: Duration,
+    /// The estimated time until the end; `None` if nothing is known.
+    pub left: Option<Duration>,
+}
+
+impl Step {
+    /// Sets the time since the start, and reduces the estimated time until the end by the time that has passed.
+    pub fn advance(&mut self, elapsed: Duration) {
+        let passed = elapsed.saturating_sub(self.elapsed);
+        self.elapsed = elapsed;
+        self.left = self.left.map(|left| left.saturating_sub(passed));
+    }
+
+    fn round_text(self) -> String {
+        format!("round {}/{}{}", self.round, self.rounds, self.left_text())
+    }
+
+    fn bar_update(self) -> Update {
+        let Self {
+            round, rounds, run, ..
+        } = self;
+        Update::Bar {
+            elapsed: self.elapsed,
+            length: self.left.map(|left| self.elapsed + left),
+            text: format!(
+                "round {round}/{rounds}, run {run}/{RUNS_PER_ROUND}{}",
+                self.left_text()
+            ),
+        }
+    }
+
+    fn left_text(self) -> String {
+        self.left.map_or_else(String::new, |left| {
+            format!(" · {:.0} s left", left.as_secs_f64())
+        })
+    }
 }
 
 /// An update of the screen.
@@ -45,6 +95,22 @@ impl Progress {
         Self::Bar {
             phase: RunPhase::Connecting,
             figures: String::new(),
+        }
+    }
+
+    /// Returns the update when a run of a comparison begins. A screen with lines only has a line for each round.
+    pub fn begin_step(&self, step: Step) -> Option<Update> {
+        match self {
+            Self::Lines => (step.run == 1).then(|| Update::Line(step.round_text())),
+            Self::Bar { .. } => Some(step.bar_update()),
+        }
+    }
+
+    /// Returns the update when a run of a comparison goes on.
+    pub fn update_step(&self, step: Step) -> Option<Update> {
+        match self {
+            Self::Lines => None,
+            Self::Bar { .. } => Some(step.bar_update()),
         }
     }
 
@@ -206,6 +272,32 @@ mod tests {
             ["waiting 3.0 s for the start of the load", "a note"]
         );
         assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn a_comparison_shows_the_round_and_the_time_left() {
+        let step = |run| Step {
+            round: 3,
+            rounds: 12,
+            run,
+            elapsed: 9 * SECOND,
+            left: Some(81 * SECOND),
+        };
+        let bar = |left: u32, elapsed: u32| {
+            Some(Update::Bar {
+                elapsed: elapsed * SECOND,
+                length: Some(90 * SECOND),
+                text: format!("round 3/12, run 2/3 · {left} s left"),
+            })
+        };
+        assert_eq!(Progress::bar().begin_step(step(2)), bar(81, 9));
+        let mut later = step(2);
+        later.advance(11 * SECOND);
+        assert_eq!(Progress::bar().update_step(later), bar(79, 11));
+        let line = Update::Line("round 3/12 · 81 s left".into());
+        assert_eq!(Progress::Lines.begin_step(step(1)), Some(line));
+        assert_eq!(Progress::Lines.begin_step(step(2)), None);
+        assert_eq!(Progress::Lines.update_step(step(1)), None);
     }
 
     #[test]

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use mio_echo::load::{
-    self, BesideResults, Outcome, Results, RunError, RunEvent, RunSettings, SignalWaiter, Sizes,
+    self, BesideResults, CommandLine, CommandServer, Outcome, Results, RunError, RunEvent,
+    RunSettings, SignalWaiter, Sizes, Target,
 };
+use mio_echo::net::ScopedAddress;
 
 use super::display::Display;
 use super::files::{OutputFile, refuse_shared};
@@ -66,6 +68,46 @@ impl RunSeries {
         let on_event = &mut |event: RunEvent| show(display, event);
         let ready = load::prepare(settings, own_server::command, on_event)?;
         ready.run(installed(&mut self.signals)?, on_event)
+    }
+
+    /// Starts the server of `command`, measures it and stops it. `show` shows the events.
+    pub fn run_against(
+        &mut self,
+        command: &CommandLine,
+        settings: RunSettings,
+        show: Show,
+    ) -> Result<Results, RunError> {
+        let display = &mut self.display;
+        let on_event = &mut |event: RunEvent| show(display, event);
+        let signals = installed(&mut self.signals)?;
+        let mut server = CommandServer::start(command, &settings, signals)?;
+        let settings = RunSettings {
+            target: Target::Remote(ScopedAddress(server.address()).to_string()),
+            ..settings
+        };
+        let ready = load::prepare(settings, own_server::command, on_event)?;
+        let results = ready.with_command(&server).run(signals, on_event)?;
+        if let Some(ending) = server.ending()
+            && results.measurement.interrupted.is_none()
+        {
+            return Err(RunError::Failed(format!(
+                "the server ended during the run: {ending}"
+            )));
+        }
+        match server.stop(signals)? {
+            None => Ok(results),
+            Some(signal) => Err(RunError::Interrupted { signal }),
+        }
+    }
+
+    /// Runs `command` to its end.
+    pub fn run_command(&mut self, command: &CommandLine) -> Result<(), RunError> {
+        load::run_command(command, installed(&mut self.signals)?)
+    }
+
+    /// Returns the display of the series.
+    pub fn display(&mut self) -> &mut Display {
+        &mut self.display
     }
 
     /// Ends the series. From now on, SIGINT, SIGTERM and SIGHUP end the process.
