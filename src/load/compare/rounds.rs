@@ -1,7 +1,7 @@
 //! The plan of the rounds: which run is next, and which round is repeated.
 
 use super::order::{Orders, Side};
-use crate::load::judge::reason::ReasonCode;
+use crate::load::judge::cause::Cause;
 use crate::load::judge::verdict::Verdict;
 
 /// The runs of a round.
@@ -10,15 +10,6 @@ pub const RUNS_PER_ROUND: usize = 3;
 /// One round in this number of rounds may be repeated: at most half as many again. A machine that is disturbed more often
 /// is not the place for a comparison, and the user should learn that in a bounded time.
 const ROUNDS_PER_REPEAT: usize = 2;
-
-/// The reasons of the machine, for which a round is repeated. They have nothing to do with what is compared, so leaving such
-/// rounds out favours no side. What the server does (not stationary, overload) is a part of its figures, and is kept.
-const OF_THE_MACHINE: [ReasonCode; 4] = [
-    ReasonCode::BusyMachine,
-    ReasonCode::StolenTime,
-    ReasonCode::Throttled,
-    ReasonCode::Stalled,
-];
 
 /// The plan of all rounds. It knows neither the figures of a run nor the ratio.
 #[derive(Clone, Debug)]
@@ -115,10 +106,12 @@ impl Rounds {
     }
 }
 
-/// Returns the first reason of `verdict` for which a round is repeated, in words.
+/// Returns the first reason of `verdict` for which a round is repeated, in words: those of the machine. They have nothing to
+/// do with what is compared, so leaving such rounds out favours no side. What the server does (not stationary, overload) is
+/// a part of its figures, and is kept.
 pub fn disturbance(verdict: &Verdict) -> Option<String> {
     let mut reasons = verdict.coded_reasons();
-    let of_the_machine = reasons.find(|reason| OF_THE_MACHINE.contains(&reason.code));
+    let of_the_machine = reasons.find(|reason| Cause::of(reason.code) == Cause::Machine);
     of_the_machine.map(|reason| reason.text)
 }
 
@@ -129,6 +122,7 @@ fn next_order(orders: &mut Orders) -> [Side; RUNS_PER_ROUND] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::judge::reason::ReasonCode;
 
     /// Does all runs, of which those with the numbers `disturbed` (from 0) are disturbed. Returns the runs and their states.
     fn all_runs(asked: usize, disturbed: impl Fn(usize) -> bool) -> Vec<(NextRun, RoundState)> {

@@ -1,5 +1,6 @@
 //! What the figures are worth: the verdict, the objectives and the outcome.
 
+pub mod cause;
 pub mod hints;
 pub mod interference;
 pub mod outcome;

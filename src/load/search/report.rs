@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::machine::{Answer, SearchLimit, Stage, Step};
-use super::result::{Cause, StepResult, causes};
+use super::result::{StepResult, causes};
+use crate::load::judge::cause::Cause;
 use crate::load::judge::outcome::Outcome;
 use crate::load::judge::slo::Slo;
 use crate::load::report::cells::aligned;

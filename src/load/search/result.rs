@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::load::judge::cause::Cause;
 use crate::load::judge::reason::ReasonCode;
 use crate::load::report::schema::Report;
 
@@ -17,19 +18,6 @@ pub enum StepResult {
     GeneratorLimit,
     /// An objective is missed, and the machine was disturbed: the run is repeated.
     Disturbed,
-}
-
-/// The cause of a reason not to trust a measurement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// Something outside of the measurement used the machine. Another run may be free of it.
-    Machine,
-    /// The generator is at its limit.
-    Generator,
-    /// The server does not keep up with the rate.
-    Server,
-    /// Anything else. The objectives alone decide.
-    Other,
 }
 
 impl StepResult {
@@ -59,29 +47,6 @@ impl StepResult {
             Self::NotMet => "not met",
             Self::GeneratorLimit => "generator at its limit",
             Self::Disturbed => "machine disturbed",
-        }
-    }
-}
-
-impl Cause {
-    fn of(code: ReasonCode) -> Self {
-        match code {
-            ReasonCode::BusyMachine
-            | ReasonCode::StolenTime
-            | ReasonCode::Throttled
-            | ReasonCode::Stalled => Self::Machine,
-            ReasonCode::LateGenerator | ReasonCode::BusyGenerator => Self::Generator,
-            ReasonCode::Overload | ReasonCode::BelowRate => Self::Server,
-            // What the server does within the window is in its response times. The number of samples that the objectives
-            // need is checked before the search.
-            ReasonCode::MissingConnections
-            | ReasonCode::LittlesLaw
-            | ReasonCode::NotStationary
-            | ReasonCode::TooFewSamples
-            | ReasonCode::MissingShards
-            | ReasonCode::ShardsApart
-            | ReasonCode::UnequalWindows
-            | ReasonCode::Unknown => Self::Other,
         }
     }
 }
