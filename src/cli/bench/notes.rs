@@ -51,7 +51,8 @@ exit code is that of the worst step, in this order: 4, 3, a signal, 1, 5.
 Latency under load (--beside): rows idle and loaded: the response times alone and beside the bulk connections. added: loaded \
 less idle, each a difference of two percentiles. bulk: the connections keep over 4 MiB of messages unanswered, up to 1024 \
 messages each, so that the path is always full; they begin before the warm-up and go on until the last reply. MB/s each way: \
-bytes of replies per second; as many are sent. CPU is `-`, because the process makes both loads.
+bytes of replies per second; as many are sent. In JSON, the CPU time of the generator is null, because one \
+process makes both loads.
 
 Search (--find-max): the rate is doubled from the low end until it misses --slo, then the bracket is halved until its ends \
 differ by 2 %, both ends are measured again (best of three), and the found rate is confirmed over the full --duration. While \

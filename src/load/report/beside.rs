@@ -102,8 +102,8 @@ impl BesideReport {
         json.expect("every name is text") + "\n"
     }
 
-    /// Returns the report as a table: the rows idle, loaded and added. The last line tells the rate of the bulk
-    /// connections.
+    /// Returns the report as a table: the rows idle, loaded and added. A line tells the rate of the bulk connections, and the
+    /// hints of the loaded ping follow: the thread of bulk may have shared a processor with the server or the ping.
     pub fn text(&self) -> String {
         let mut rows = vec![
             named(String::new(), HEADINGS.map(String::from)),
@@ -125,6 +125,8 @@ impl BesideReport {
         let table = aligned(&rows).into_iter().zip(ends);
         lines.extend(table.map(|(line, end)| (line + &end).trim_end().to_owned()));
         lines.extend(self.bulk.as_ref().map(bulk_line));
+        let hints = self.loaded.iter().flat_map(|loaded| &loaded.hints);
+        lines.extend(hints.map(|hint| format!("hint: loaded: {hint}")));
         lines.join("\n") + "\n"
     }
 }
@@ -271,6 +273,18 @@ mod tests {
                 "bulk: 2 connections with messages of 1048576 B, pipeline 5: 0.13 MB/s each way, 2000.0 messages/s; \
                  errors: none; connections 2 of 2",
             ]
+        );
+    }
+
+    #[test]
+    fn a_hint_at_shared_processors_is_told() {
+        let mut loaded = loaded();
+        loaded.measurement.interference.generator_wait = Some(0.2);
+        let text = beside(&loaded, &bulk()).text();
+        let last = text.lines().last().expect("a hint");
+        assert!(
+            last.starts_with("hint: loaded: ") && last.contains("shared processors"),
+            "{text}"
         );
     }
 
