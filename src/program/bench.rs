@@ -13,7 +13,9 @@ mod own_server;
 mod printing;
 mod progress;
 mod series;
+mod status_text;
 mod sweep;
+mod wrap;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -29,7 +31,7 @@ use background_writer::BackgroundFile;
 use display::Display;
 use files::{OutputFile, read_reports, refuse_shared};
 use interrupted::run_to_signal;
-use printing::{code_of, print, report_output};
+use printing::{code_of, for_terminal, print, report_output};
 
 /// Runs `command` to its end.
 pub fn run(command: BenchCommand) -> ExitCode {
@@ -112,7 +114,7 @@ fn publish(
         .map(|hgrm| hgrm.write(|file| load::hgrm::write(file, response)));
     let text = match options.json {
         true => report.to_json(),
-        false => load::text(report),
+        false => for_terminal(load::text(report)),
     };
     print(&text, output)?;
     json.into_iter().chain(hgrm).collect::<Result<(), _>>()?;

@@ -42,4 +42,6 @@ mod stationarity;
 #[cfg(target_os = "linux")]
 mod streams;
 mod sweep;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod verification;

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{ioctl_fionbio, ioctl_fionread};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::{DEADLINE, skip, wait_for};
 
@@ -43,6 +44,18 @@ impl Terminal {
             .open(name.to_str().expect("a path"))
             .expect("the terminal");
         Some(Self { reader, writer })
+    }
+
+    /// Sets the number of columns.
+    #[track_caller]
+    pub fn set_columns(&self, columns: u16) {
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&self.reader, size).expect("a size");
     }
 
     /// Waits until a program has written `text`, which must be the first output.

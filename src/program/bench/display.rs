@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mio_echo::load::RunEvent;
+use terminal_size::terminal_size_of;
 
 use super::progress::{Progress, Step, Update};
+use super::status_text::StatusText;
 use crate::program::bounded_writer::BoundedWriter;
 use crate::program::standard_streams::can_write_without_blocking;
 use crate::program::text_lines::TextLines;
@@ -24,6 +26,12 @@ const CAPACITY: usize = 1024;
 
 /// The most bytes that are written with a line: a line feed, and a line about lost lines before it.
 const LINE_OVERHEAD: usize = 64;
+
+/// The columns of a terminal that does not tell its size.
+const DEFAULT_WIDTH: u16 = 80;
+
+/// The columns of a bar beside a text that leaves no more room.
+const SHORTEST_BAR: usize = 10;
 
 /// Redraws a second. More would take CPU time from the measurement.
 const REDRAWS: u8 = 2;
@@ -124,8 +132,7 @@ fn can_redraw(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     !is_plain && !is_dumb
 }
 
-/// Shows `update`: a line above the bar, or a state of the bar on one line of 80 columns. A narrower terminal cuts the
-/// text. May block on the reader of standard error.
+/// Shows `update`: a line above the bar, or a state of the bar. May block on the reader of standard error.
 fn show(bar: &ProgressBar, lines: &Mutex<WholeLines<TextLines<Stderr>>>, update: Update) {
     let write = |line: &String, count| {
         let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,14 +146,35 @@ fn show(bar: &ProgressBar, lines: &Mutex<WholeLines<TextLines<Stderr>>>, update:
             length,
             text,
         } => {
-            let template = length.map_or("{wide_msg}", |_| "[{bar:10}] {wide_msg}");
-            bar.set_style(style(template));
+            let width = terminal_size_of(io::stderr()).map_or(DEFAULT_WIDTH, |size| size.0.0);
+            let (template, text) = layout(text, length.is_some(), width.into());
+            bar.set_style(style(&template));
             bar.set_length(milliseconds(length.unwrap_or_default()));
             bar.set_position(milliseconds(elapsed));
             bar.set_message(text);
         }
         Update::End => bar.finish_and_clear(),
     }
+}
+
+/// Returns the template and the text of a bar on one line of `width` columns. The bar takes the room that the text leaves. A
+/// terminal that is too narrow cuts the text.
+fn layout(text: StatusText, has_bar: bool, width: usize) -> (String, String) {
+    let frame = match has_bar {
+        true => "[] ".len(),
+        false => 0,
+    };
+    let room = |text: &str| width.checked_sub(frame + text.chars().count());
+    let text = match room(&text.full) {
+        Some(room) if room >= SHORTEST_BAR => text.full,
+        Some(_) | None => text.short,
+    };
+    let length = room(&text).unwrap_or_default().max(SHORTEST_BAR);
+    let template = match has_bar {
+        true => format!("[{{bar:{length}}}] {{wide_msg}}"),
+        false => "{wide_msg}".into(),
+    };
+    (template, text)
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -207,6 +235,27 @@ mod tests {
         let lines = updates.try_iter().filter(|update| *update != Update::End);
         let rest: Vec<_> = lines.skip(CAPACITY - 1).collect();
         assert_eq!(rest, [line("2"), Update::LinesLost(2)]);
+    }
+
+    #[test]
+    fn the_bar_takes_the_room_that_the_text_leaves_and_nothing_wraps() {
+        let text = |full: usize, short: usize| StatusText {
+            full: "f".repeat(full),
+            short: "s".repeat(short),
+        };
+        for (width, has_bar, template, shown) in [
+            (200, true, "[{bar:97}] {wide_msg}", 'f'),
+            (113, true, "[{bar:10}] {wide_msg}", 'f'),
+            (112, true, "[{bar:49}] {wide_msg}", 's'),
+            (80, true, "[{bar:17}] {wide_msg}", 's'),
+            (40, true, "[{bar:10}] {wide_msg}", 's'),
+            (200, false, "{wide_msg}", 'f'),
+            (80, false, "{wide_msg}", 's'),
+        ] {
+            let (got, text) = layout(text(100, 60), has_bar, width);
+            assert_eq!(got, template, "{width}");
+            assert!(text.starts_with(shown), "{width}");
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The report on standard output, and the exit code that follows from it.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use mio_echo::load::Outcome;
+use terminal_size::{Width, terminal_size_of};
 
+use super::wrap::wrap;
 use crate::cli::ReportOptions;
 use crate::program::exit_code;
 use crate::program::failure::cannot;
@@ -16,6 +18,17 @@ use crate::program::standard_streams::stdout;
 /// When standard output cannot be opened.
 pub fn report_output() -> io::Result<impl Write> {
     stdout().map_err(cannot_print)
+}
+
+/// Returns a report for standard output: with its long lines wrapped, if that is a terminal.
+pub fn for_terminal(text: String) -> String {
+    match io::stdout()
+        .is_terminal()
+        .then(|| terminal_size_of(io::stdout()))
+    {
+        Some(Some((Width(columns), _))) => wrap(&text, columns.into()),
+        Some(None) | None => text,
+    }
 }
 
 /// Prints the report.

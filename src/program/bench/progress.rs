@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use mio_echo::load::schema::LatencySummary;
-use mio_echo::load::{
-    Interval, IntervalSummary, Percentile, RUNS_PER_ROUND, RunEvent, RunPhase, interval_line,
-};
+use mio_echo::load::{RUNS_PER_ROUND, RunEvent, RunPhase, interval_line};
+
+use super::status_text::{Figures, StatusText};
 
 /// Turns events into updates of the screen.
 #[derive(Debug)]
@@ -16,8 +15,8 @@ pub enum Progress {
     Bar {
         /// The current phase.
         phase: RunPhase,
-        /// The figures of the last interval, empty before the first one.
-        figures: String,
+        /// The figures of the last intervals.
+        figures: Figures,
     },
 }
 
@@ -52,13 +51,13 @@ impl Step {
         let Self {
             round, rounds, run, ..
         } = self;
+        let left = self.left_text();
         Update::Bar {
             elapsed: self.elapsed,
             length: self.left.map(|left| self.elapsed + left),
-            text: format!(
-                "round {round}/{rounds}, run {run}/{RUNS_PER_ROUND}{}",
-                self.left_text()
-            ),
+            text: StatusText::same(format!(
+                "round {round}/{rounds}, run {run}/{RUNS_PER_ROUND}{left}"
+            )),
         }
     }
 
@@ -83,7 +82,7 @@ pub enum Update {
         /// The planned length of the phase.
         length: Option<Duration>,
         /// Text beside the bar.
-        text: String,
+        text: StatusText,
     },
     /// The bar disappears.
     End,
@@ -94,7 +93,7 @@ impl Progress {
     pub fn bar() -> Self {
         Self::Bar {
             phase: RunPhase::Connecting,
-            figures: String::new(),
+            figures: Figures::default(),
         }
     }
 
@@ -136,73 +135,41 @@ impl Progress {
                 Some(bar_update(*phase, elapsed, figures))
             }
             (Self::Bar { figures, .. }, RunEvent::IntervalFinished(interval)) => {
-                *figures = interval_figures(interval);
+                figures.add(interval);
                 None
             }
         }
     }
 }
 
-fn bar_update(phase: RunPhase, elapsed: Duration, figures: &str) -> Update {
+fn bar_update(phase: RunPhase, elapsed: Duration, figures: &Figures) -> Update {
     let (name, length) = match phase {
-        RunPhase::Connecting => ("connecting ", None),
-        RunPhase::Waiting(length) => ("waiting for the start ", Some(length)),
-        RunPhase::WarmUp(length) => ("warm-up ", Some(length)),
-        RunPhase::Measuring(length) => ("", length),
-        RunPhase::Finishing => ("waiting for the last replies ", None),
+        RunPhase::Connecting => ("connecting", None),
+        RunPhase::Waiting(length) => ("waiting for the start", Some(length)),
+        RunPhase::WarmUp(length) => ("warm-up", Some(length)),
+        RunPhase::Measuring(length) => ("measured", length),
+        RunPhase::Finishing => ("waiting for the last replies", None),
     };
-    let planned = length.map_or_else(String::new, |length| {
-        format!("/{:.1}", length.as_secs_f64())
-    });
+    let planned = |word: &str| {
+        length.map_or_else(String::new, |length| {
+            format!("{word}{:.1}", length.as_secs_f64())
+        })
+    };
     let seconds = elapsed.as_secs_f64();
+    let StatusText { full, short } = figures.text();
     Update::Bar {
         elapsed,
         length,
-        text: format!("{name}{seconds:.1}{planned} s{figures}"),
+        text: StatusText {
+            full: format!("{name} {seconds:.1}{} s{full}", planned(" of ")),
+            short: format!("{name} {seconds:.1}{} s{short}", planned("/")),
+        },
     }
-}
-
-/// Returns the figures of `interval` that are shown after the time.
-fn interval_figures(interval: &Interval) -> String {
-    let summary = IntervalSummary::of(interval);
-    let rate = with_separators((summary.messages as f64 / summary.seconds) as u64);
-    let length = match summary.seconds {
-        1.0 => "second".into(),
-        seconds => format!("{seconds:.1} s"),
-    };
-    let times = LatencySummary::of(&interval.response);
-    let [p50, p99] = [Percentile::P50, Percentile::P99].map(|p| match times.percentile(p) {
-        Some(time) if times.is_lower_bound(p) => format!(">{}", with_unit(time)),
-        Some(time) => with_unit(time),
-        None => "-".into(),
-    });
-    format!(" · last {length} {rate} messages/s · p50 {p50} · p99 {p99}")
-}
-
-fn with_unit(microseconds: f64) -> String {
-    match microseconds {
-        us if us < 1e3 => format!("{us:.0} us"),
-        us if us < 1e6 => format!("{:.1} ms", us / 1e3),
-        us => format!("{:.1} s", us / 1e6),
-    }
-}
-
-/// Writes `number` with a comma before each group of three digits.
-fn with_separators(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
-    use mio_echo::load::{Counts, LatencyHistogram};
+    use mio_echo::load::{Counts, Interval, LatencyHistogram};
 
     use super::*;
 
@@ -227,7 +194,10 @@ mod tests {
         updates
             .map(|update| match update {
                 Update::Line(line) => line,
-                Update::Bar { text, .. } => text,
+                Update::Bar { text, .. } => {
+                    assert!(text.short.len() <= text.full.len(), "{text:?}");
+                    text.short
+                }
                 Update::LinesLost(_) | Update::End => panic!("the display adds these"),
             })
             .collect()
@@ -249,8 +219,8 @@ mod tests {
             [
                 "connecting 0.0 s",
                 "warm-up 0.0/1.0 s",
-                "0.0/6.0 s",
-                "1.5/6.0 s · last second 84,396 messages/s · p50 - · p99 -",
+                "measured 0.0/6.0 s",
+                "measured 1.5/6.0 s · 84,396 messages/s · p50 - · p99 -",
                 "a note",
             ]
         );
@@ -287,7 +257,7 @@ mod tests {
             Some(Update::Bar {
                 elapsed: elapsed * SECOND,
                 length: Some(90 * SECOND),
-                text: format!("round 3/12, run 2/3 · {left} s left"),
+                text: StatusText::same(format!("round 3/12, run 2/3 · {left} s left")),
             })
         };
         assert_eq!(Progress::bar().begin_step(step(2)), bar(81, 9));
@@ -298,17 +268,5 @@ mod tests {
         assert_eq!(Progress::Lines.begin_step(step(1)), Some(line));
         assert_eq!(Progress::Lines.begin_step(step(2)), None);
         assert_eq!(Progress::Lines.update_step(step(1)), None);
-    }
-
-    #[test]
-    fn numbers_are_written_with_units_and_separators() {
-        assert_eq!(
-            [716.2, 2_600.0, 1_500_000.0].map(with_unit),
-            ["716 us", "2.6 ms", "1.5 s"]
-        );
-        assert_eq!(
-            [0, 999, 1_000, 1_234_567].map(with_separators),
-            ["0", "999", "1,000", "1,234,567"]
-        );
     }
 }

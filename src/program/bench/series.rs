@@ -14,7 +14,7 @@ use super::display::Display;
 use super::files::{OutputFile, refuse_shared};
 use super::interrupted::exit_at_signal;
 use super::own_server;
-use super::printing::{code_of, print, report_output};
+use super::printing::{code_of, for_terminal, print, report_output};
 use crate::cli::ReportOptions;
 use crate::program::failure::fail;
 use crate::program::warnings;
@@ -195,10 +195,10 @@ impl SeriesOutputs {
         let json = write(self.json, &report.json);
         let table = write(self.table, &report.table);
         let printed = match print_json {
-            true => &report.json,
-            false => &report.text,
+            true => report.json.clone(),
+            false => for_terminal(report.text.clone()),
         };
-        print(printed, self.stdout)?;
+        print(&printed, self.stdout)?;
         json.into_iter().chain(table).collect()
     }
 }
