@@ -22,7 +22,7 @@ impl Screen {
         let terminal = Terminal::open(test)?;
         terminal.set_columns(columns);
         let server = Server::start(&[]);
-        let mut command = bench_against(server.address(), "-c 2 -d 1500ms -w 100ms -i 100ms");
+        let mut command = bench_against(server.address(), "-c 2 -d 3s -w 100ms -i 100ms");
         command.env("TERM", "xterm").env_remove("NO_COLOR");
         change(&mut command);
         command.stdout(terminal.stream()).stderr(terminal.stream());
@@ -70,7 +70,7 @@ fn at_80_columns_the_bar_and_the_report_fit_and_the_figures_are_complete() {
     };
     screen.expect_within(80);
     let bar = screen.bar();
-    for part in ["/1.5 s", "messages/s", "p50", "p99"] {
+    for part in ["/3.0 s", "messages/s", "p50", "p99"] {
         assert!(bar.contains(part), "{bar}");
     }
     assert!(
