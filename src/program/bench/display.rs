@@ -16,6 +16,7 @@ use terminal_size::terminal_size_of;
 
 use super::progress::{Progress, Step, Update};
 use super::status_text::StatusText;
+use super::wrap::wrap;
 use crate::program::bounded_writer::BoundedWriter;
 use crate::program::standard_streams::can_write_without_blocking;
 use crate::program::text_lines::TextLines;
@@ -28,7 +29,7 @@ const CAPACITY: usize = 1024;
 const LINE_OVERHEAD: usize = 64;
 
 /// The columns of a terminal that does not tell its size.
-const DEFAULT_WIDTH: u16 = 80;
+const DEFAULT_WIDTH: usize = 80;
 
 /// The columns of a bar beside a text that leaves no more room.
 const SHORTEST_BAR: usize = 10;
@@ -134,20 +135,23 @@ fn can_redraw(variable: impl Fn(&str) -> Option<OsString>) -> bool {
 
 /// Shows `update`: a line above the bar, or a state of the bar. May block on the reader of standard error.
 fn show(bar: &ProgressBar, lines: &Mutex<WholeLines<TextLines<Stderr>>>, update: Update) {
-    let write = |line: &String, count| {
+    let write = |line: String, count| {
+        let line = match bar.is_hidden() {
+            true => line,
+            false => wrap(&line, columns()).trim_end().into(),
+        };
         let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-        bar.suspend(|| lines.write(line, count));
+        bar.suspend(|| lines.write(&line, count));
     };
     match update {
-        Update::Line(line) => write(&line, 1),
-        Update::LinesLost(lost) => write(&format!("{lost} lines lost"), lost),
+        Update::Line(line) => write(line, 1),
+        Update::LinesLost(lost) => write(format!("{lost} lines lost"), lost),
         Update::Bar {
             elapsed,
             length,
             text,
         } => {
-            let width = terminal_size_of(io::stderr()).map_or(DEFAULT_WIDTH, |size| size.0.0);
-            let (template, text) = layout(text, length.is_some(), width.into());
+            let (template, text) = layout(text, length.is_some(), columns());
             bar.set_style(style(&template));
             bar.set_length(milliseconds(length.unwrap_or_default()));
             bar.set_position(milliseconds(elapsed));
@@ -155,6 +159,11 @@ fn show(bar: &ProgressBar, lines: &Mutex<WholeLines<TextLines<Stderr>>>, update:
         }
         Update::End => bar.finish_and_clear(),
     }
+}
+
+/// Returns the number of columns of standard error.
+fn columns() -> usize {
+    terminal_size_of(io::stderr()).map_or(DEFAULT_WIDTH, |(width, _)| width.0.into())
 }
 
 /// Returns the template and the text of a bar on one line of `width` columns. The bar takes the room that the text leaves. A
