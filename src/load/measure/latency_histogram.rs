@@ -77,15 +77,19 @@ impl LatencyHistogram {
     /// lower bounds is one itself, see [`Percentile::is_known`]: then each duration counts with what is known of it.
     pub fn percentile(&self, percentile: Percentile, known: &Histogram<u64>) -> Option<u64> {
         let count = self.histogram.len();
-        let (durations, rank) = match percentile.is_known(count, count - known.len()) {
-            true => (known, percentile.rank(count)),
-            false => (&self.histogram, percentile.rank(count)),
+        (count > 0).then(|| self.value_at_rank(percentile.rank(count), known))
+    }
+
+    /// Returns the duration of `rank` among all durations in ascending order, from 1, as [`Self::percentile`] does.
+    pub fn value_at_rank(&self, rank: u64, known: &Histogram<u64>) -> u64 {
+        let durations = match rank <= known.len() {
+            true => known,
+            false => &self.histogram,
         };
         // Half a rank lower: the histogram rounds up to a whole rank.
         let quantile = (rank as f64 - 0.5) / durations.len() as f64;
         // The bucket of the histogram may reach beyond the longest duration in it.
-        let value = durations.value_at_quantile(quantile).min(self.max);
-        (count > 0).then_some(value)
+        durations.value_at_quantile(quantile).min(self.max)
     }
 
     /// Removes all durations, and keeps the memory.
