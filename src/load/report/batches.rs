@@ -47,7 +47,7 @@ impl ReportedBatch {
     /// # Errors
     ///
     /// When a time is no length of time, or a histogram cannot be decoded.
-    pub(super) fn batch(&self) -> Result<Batch, Box<dyn Error>> {
+    pub fn batch(&self) -> Result<Batch, Box<dyn Error>> {
         let histogram = histogram::decode(&self.response)?;
         let lower_bounds = self.response_lower_bounds.as_deref();
         Ok(Batch {

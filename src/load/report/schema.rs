@@ -191,7 +191,7 @@ impl Report {
     /// # Errors
     ///
     /// When a histogram is missing or cannot be decoded.
-    pub(super) fn measurement(&self) -> Result<Measurement, Box<dyn Error>> {
+    pub fn measurement(&self) -> Result<Measurement, Box<dyn Error>> {
         let metrics = &self.metrics;
         let rate = metrics.asked_per_sec.zip(self.config.arrival);
         Ok(Measurement {

@@ -66,10 +66,17 @@ fn headline(report: &Report) -> String {
 
 /// Returns the lines of the table.
 fn table(metrics: &Summary) -> Vec<String> {
+    let mut lines = aligned(&latency_rows(metrics));
+    lines[0].push_str(" (us)");
+    lines
+}
+
+/// Returns the cells of the table, in microseconds, with the names of the columns first.
+pub fn latency_rows(metrics: &Summary) -> [[String; 9]; 7] {
     let head = [
         "", "count", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean",
     ];
-    let rows = [
+    [
         head.map(String::from),
         row("response", &metrics.response_us),
         row("wait", &metrics.wait_us),
@@ -77,10 +84,7 @@ fn table(metrics: &Summary) -> Vec<String> {
         row("send lag", &metrics.send_lag_us),
         row("connect", &metrics.connect_us),
         row("stalls", &metrics.stalls_us),
-    ];
-    let mut lines = aligned(&rows);
-    lines[0].push_str(" (us)");
-    lines
+    ]
 }
 
 fn row(name: &str, latency: &LatencySummary) -> [String; 9] {
@@ -154,7 +158,8 @@ pub fn failures(failures: &Failures) -> Option<String> {
     (!seen.is_empty()).then(|| seen.join(", "))
 }
 
-fn system(environment: &Environment) -> String {
+/// Returns the machine and the build on one line.
+pub fn system(environment: &Environment) -> String {
     let kernel = environment.kernel.as_deref().unwrap_or(NO_FIGURE);
     let cpus = environment.cpus.map(|cpus| cpus as f64);
     let model = environment.cpu_model.as_deref().unwrap_or(NO_FIGURE);
@@ -169,7 +174,8 @@ fn system(environment: &Environment) -> String {
     )
 }
 
-fn generator(generator: &GeneratorSummary) -> String {
+/// Returns the time and CPU time of the generator on one line.
+pub fn generator(generator: &GeneratorSummary) -> String {
     format!(
         "generator: {} busy, {} spinning, {} us CPU a message",
         percent(generator.busy, 0),
@@ -178,7 +184,8 @@ fn generator(generator: &GeneratorSummary) -> String {
     )
 }
 
-fn server(server: &ServerUsage) -> String {
+/// Returns the usage of the server on one line.
+pub fn server(server: &ServerUsage) -> String {
     format!(
         "server: {} of a core, {} MB resident memory, {} B per connection",
         percent(server.cpu, 0),
@@ -188,7 +195,7 @@ fn server(server: &ServerUsage) -> String {
 }
 
 /// Returns what the rest of the machine did. What is known to be nothing is left out.
-fn machine(interference: &Interference) -> String {
+pub fn machine(interference: &Interference) -> String {
     let others = match interference.others_include_server {
         true => "others and the server",
         false => "others",
@@ -218,7 +225,7 @@ fn machine(interference: &Interference) -> String {
 }
 
 /// Returns what limits a closed loop, or the achieved share of an open loop's rate, with the generator's own delay.
-fn limit(report: &Report) -> String {
+pub fn limit(report: &Report) -> String {
     let metrics = &report.metrics;
     let limit = match (metrics.asked_per_sec, report.limited_by) {
         (Some(asked), _) => format!(
@@ -233,7 +240,8 @@ fn limit(report: &Report) -> String {
     format!("{limit}; generator delay before reading: p99 {turn} (included in service)")
 }
 
-fn corruption(metrics: &Summary) -> Option<String> {
+/// Returns the first wrong reply on one line; `None` if no reply was wrong.
+pub fn corruption(metrics: &Summary) -> Option<String> {
     let corruption = metrics.counts.corruption.as_ref()?;
     let expected = match &corruption.expected[..] {
         [] => "nothing".into(),
@@ -246,7 +254,8 @@ fn corruption(metrics: &Summary) -> Option<String> {
     ))
 }
 
-fn interrupted(report: &Report) -> Option<String> {
+/// Returns the signal that ended the measurement early on one line; `None` if none did.
+pub fn interrupted(report: &Report) -> Option<String> {
     let (signal, seconds) = (report.interrupted?, report.metrics.seconds);
     Some(match report.merged_from {
         None => format!("interrupted by signal {signal} after {seconds:.1} s"),
@@ -254,7 +263,8 @@ fn interrupted(report: &Report) -> Option<String> {
     })
 }
 
-fn objective(result: &ObjectiveResult) -> String {
+/// Returns an objective and whether it is met on one line.
+pub fn objective(result: &ObjectiveResult) -> String {
     let met = if result.met { "met" } else { "NOT MET" };
     let bound = if result.lower_bound { ">" } else { "" };
     let measured = match (result.measured, result.objective) {
