@@ -16,13 +16,14 @@ use imports::Tree;
 
 /// Every layer and the layers that it may import. A file belongs to the layer with the longest matching path.
 #[rustfmt::skip]
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("main.rs", &["program", "cli"]),
     ("program", &["cli", "client", "load", "net", "conn"]),
     ("cli", &["client", "load", "net", "conn"]),
     ("client", &["net", "conn"]),
     ("load/compare", &["load/report", "load/judge", "load/measure", "load/plan", "load/units.rs"]),
     ("load/search", &["load/report", "load/judge", "load/measure", "load/plan", "load/units.rs"]),
+    ("load/page", &["load/report", "load/judge", "load/measure", "load/plan", "load/units.rs"]),
     ("load/drive", &["load/plan", "load/measure", "load/units.rs", "net", "conn"]),
     ("load/report", &["load/judge", "load/measure", "load/plan", "load/units.rs", "net", "conn"]),
     ("load/judge", &["load/measure", "load/plan", "load/units.rs", "net", "conn"]),

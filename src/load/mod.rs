@@ -13,6 +13,8 @@
 //!     |
 //!   compare    which is faster      the ratio of two servers over rounds of runs, with its uncertainty
 //!   search     how much it serves   the highest rate that meets objectives
+//!     |
+//!   page       how it looks         reports as pages of HTML with plots
 //! ```
 //!
 //! Imports run one way: `drive` imports `plan` and `measure`; `report` imports `judge`, which imports `measure`, which
@@ -38,6 +40,8 @@ mod compare;
 mod drive;
 mod judge;
 mod measure;
+#[cfg(feature = "html")]
+mod page;
 mod plan;
 mod report;
 mod search;
@@ -82,6 +86,8 @@ pub use measure::recorder;
 pub use measure::series::WeightedValue;
 pub use measure::uncertainty::{ConfidenceInterval, NoInterval, PerFigure, confidence_intervals};
 pub use measure::usage::ServerUsage;
+#[cfg(feature = "html")]
+pub use page::run::html;
 pub use plan::command_line::{CommandLine, PORT_PLACEHOLDER};
 pub use plan::cpu_list::CpuList;
 pub use plan::schedule::Schedule;

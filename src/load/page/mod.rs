@@ -1,0 +1,25 @@
+//! Reports as pages of HTML: each is one file without a script or a font of others.
+//!
+//! ```text
+//!   run            the page of a run          figures, spectrum, over_time, details, command
+//!     |
+//!   frame          what all pages have        head, policy, style, script, JSON and the link that saves it
+//!   drawing        a plot as SVG              shapes, axes, labels
+//!   scale          values as pixels           linear and logarithmic scales with their ticks
+//! ```
+//!
+//! A page is computed from the report alone, as the text is, so both agree. Without the script a page shows everything;
+//! the script adds the value at the pointer and the link that saves the JSON. The templates are in `templates/`.
+
+pub mod command;
+pub mod details;
+pub mod drawing;
+pub mod figures;
+pub mod frame;
+pub mod interference_rows;
+pub mod numbers;
+pub mod over_time;
+pub mod run;
+pub mod scale;
+pub mod slices;
+pub mod spectrum;
