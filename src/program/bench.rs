@@ -10,6 +10,7 @@ mod find_max;
 mod interrupted;
 mod logged;
 mod own_server;
+mod page;
 mod printing;
 mod progress;
 mod series;
@@ -112,12 +113,15 @@ fn publish(
     let hgrm = files
         .hgrm
         .map(|hgrm| hgrm.write(|file| load::hgrm::write(file, response)));
+    let page = files.page.map(|page| page::write(page, report));
     let text = match options.json {
         true => report.to_json(),
         false => for_terminal(load::text(report)),
     };
     print(&text, output)?;
-    json.into_iter().chain(hgrm).collect::<Result<(), _>>()?;
+    let files = json.into_iter().chain(hgrm);
+    files.collect::<Result<(), _>>()?;
+    page.transpose()?;
     Ok(code_of(report.outcome(), options).into())
 }
 
@@ -125,6 +129,7 @@ fn publish(
 struct ReportFiles {
     json: Option<OutputFile>,
     hgrm: Option<OutputFile>,
+    page: Option<OutputFile>,
 }
 
 impl ReportFiles {
@@ -133,12 +138,14 @@ impl ReportFiles {
         Ok(Self {
             json: create(&options.output)?,
             hgrm: create(&options.hgrm)?,
+            page: create(&options.page().cloned())?,
         })
     }
 
     /// Returns all files, and `other`.
     fn with<'a>(&'a self, other: Option<&'a OutputFile>) -> Vec<&'a OutputFile> {
-        let files = [self.json.as_ref(), self.hgrm.as_ref(), other];
-        files.into_iter().flatten().collect()
+        let files = [&self.json, &self.hgrm, &self.page].map(Option::as_ref);
+        let files = files.into_iter().chain([other]);
+        files.flatten().collect()
     }
 }

@@ -26,6 +26,8 @@ mod load;
 mod machine;
 mod options;
 mod own_server;
+#[cfg(feature = "html")]
+mod page;
 mod report;
 mod schedule;
 #[cfg(target_os = "linux")]

@@ -34,9 +34,10 @@ pub fn descriptor_of(path: &Path) -> Option<u32> {
 ///
 /// When two outputs share a file or a stream.
 pub fn resolve_outputs(report: &mut ReportOptions, other: Option<&PathBuf>) -> Result<(), String> {
-    let (json, output) = (&mut report.json, &mut report.output);
-    let names = "--output, --hgrm, --hlog, --csv";
-    resolve_paths(json, output, &[report.hgrm.as_ref(), other], names)
+    let others = [report.hgrm.clone(), report.page().cloned(), other.cloned()];
+    let others = others.each_ref().map(Option::as_ref);
+    let names = "--output, --hgrm, --html, --hlog, --csv";
+    resolve_paths(&mut report.json, &mut report.output, &others, names)
 }
 
 /// Turns `--output -` into `--json`: the report as JSON takes the place of its text on standard output. `others` are the

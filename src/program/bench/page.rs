@@ -1,0 +1,24 @@
+//! Writes the report as a page of HTML. A build without the feature `html` has no option for it.
+
+use std::error::Error;
+
+use mio_echo::load::Report;
+
+use super::files::OutputFile;
+
+/// Replaces the contents of `file` by the page of `report`.
+///
+/// # Errors
+///
+/// When the report cannot be decoded or the file cannot be written.
+#[cfg(feature = "html")]
+pub fn write(file: OutputFile, report: &Report) -> Result<(), Box<dyn Error>> {
+    let page = mio_echo::load::html(report)?;
+    Ok(file.write(|file| file.write_all(page.as_bytes()))?)
+}
+
+/// Writes nothing.
+#[cfg(not(feature = "html"))]
+pub fn write(_: OutputFile, _: &Report) -> Result<(), Box<dyn Error>> {
+    Ok(())
+}
