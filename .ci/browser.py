@@ -1,0 +1,236 @@
+"""Opens each page of a folder in headless chromium, in both colour schemes and two widths, and checks what a reader sees.
+
+Usage: browser.py PAGES [SHOTS]. With SHOTS, each view is saved there as a picture. Only the standard library is needed:
+chromium is driven over the pipe of its DevTools protocol.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+WIDTHS = [390, 1400]
+SCHEMES = ["light", "dark"]
+
+# The least and the most marks that each plot of a page must have: (page, plot, selector, least, most).
+MARKS = [
+    ("run", "spectrum", ".mark.one", 4, 6),
+    ("run", "spectrum", ".mark.two", 4, 6),
+    ("run", "spectrum", "path.line", 4, 6),
+    ("run", "spectrum", ".hit", 20, 120),
+    ("run", "over-time", ".hit", 20, 64),
+    ("run", "over-time", ".asked", 1, 1),
+    ("run", "over-time", ".step", 3, 3),
+    ("run", "over-time", ".longest", 20, 66),
+    ("merged", "spectrum", ".mark.one", 4, 6),
+    ("merged", "over-time", ".hit", 20, 64),
+    ("closed", "spectrum", ".mark.one", 3, 6),
+    ("closed", "over-time", ".asked", 0, 0),
+    ("stalled", "over-time", ".silence", 1, 3),
+    ("stalled", "spectrum", ".mark.one", 4, 6),
+    ("empty", "spectrum", "*", 0, 0),
+    ("empty", "over-time", ".step.p50", 0, 0),
+    ("unanswered", "spectrum", ".bound.one", 1, 1),
+    ("unanswered", "spectrum", ".mark.one", 3, 6),
+    ("unanswered", "over-time", ".longest.bound", 1, 64),
+]
+
+# Texts that a page must show.
+TEXTS = [
+    ("run", "</script><img src=x onerror=alert(1)>"),
+    ("run", "Open loop:"),
+    ("closed", "Closed loop:"),
+    ("merged", "bench merge, 1 reports"),
+    ("stalled", "No reply arrived from"),
+    ("empty", "No message was answered"),
+]
+
+# Returns what is wrong with the texts of the page that is shown, and counts the marks.
+INSPECT = r"""
+(marks) => {
+  const faults = [];
+  const overlap = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2;
+  const shown = (element) => element.getClientRects().length > 0;
+  for (const plot of document.querySelectorAll("svg.plot")) {
+    if (!shown(plot)) continue;
+    const frame = plot.getBoundingClientRect();
+    if (!plot.querySelector(":scope > title")?.textContent) faults.push(plot.id + " has no title");
+    if (!plot.querySelector(":scope > desc")?.textContent) faults.push(plot.id + " has no description");
+    const texts = [...plot.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+    texts.forEach(([text, at], index) => {
+      if (at.height < 10) faults.push(`${plot.id}: "${text}" is ${at.height} pixels high`);
+      if (at.left < frame.left - 1 || at.right > frame.right + 1 || at.top < frame.top - 1 || at.bottom > frame.bottom + 1) {
+        faults.push(`${plot.id}: "${text}" lies outside its picture`);
+      }
+      for (const [other, place] of texts.slice(index + 1)) {
+        if (overlap(at, place)) faults.push(`${plot.id}: "${text}" overlaps "${other}"`);
+      }
+    });
+  }
+  if (document.documentElement.scrollWidth > window.innerWidth) faults.push("the page is wider than its window");
+  if (document.querySelector("img")) faults.push("a text became an element");
+  const counts = marks.map(([plot, selector]) => {
+    const plots = [...document.querySelectorAll(`svg[id^="${plot}-"]`)].filter(shown);
+    return plots.reduce((sum, plot) => sum + plot.querySelectorAll(selector).length, 0);
+  });
+  const save = document.getElementById("save");
+  return { faults, counts, text: document.body.innerText, saves: !save.hidden && save.href.startsWith("blob:") };
+}
+"""
+
+# Shows the value at the first column of each plot.
+HOVER = r"""
+() => {
+  const empty = [];
+  for (const plot of document.querySelectorAll("svg.plot")) {
+    const hit = plot.querySelector(".hit");
+    if (!hit || plot.getClientRects().length === 0) continue;
+    hit.dispatchEvent(new PointerEvent("pointerenter"));
+    const tip = document.querySelector(".tip");
+    if (tip.hidden || !tip.textContent.includes("\n")) empty.push(plot.id);
+    plot.dispatchEvent(new PointerEvent("pointerleave"));
+  }
+  return empty;
+}
+"""
+
+
+class Browser:
+    """A chromium with one page, driven over its pipe."""
+
+    def __init__(self, profile):
+        to_browser, self.output = os.pipe()
+        self.input, from_browser = os.pipe()
+
+        def place_pipes():
+            os.dup2(to_browser, 1000)
+            os.dup2(from_browser, 1001)
+            os.dup2(1000, 3)
+            os.dup2(1001, 4)
+
+        self.process = subprocess.Popen(
+            ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
+             "--disable-background-networking", f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"],
+            preexec_fn=place_pipes, close_fds=False, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        os.close(to_browser)
+        os.close(from_browser)
+        self.number = 0
+        self.pending = b""
+        self.events = []
+        self.session = None
+        pages = self.call("Target.getTargets")["targetInfos"]
+        page = next(page for page in pages if page["type"] == "page")
+        attached = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)
+        self.session = attached["sessionId"]
+        for domain in ["Page", "Runtime", "Log", "Network"]:
+            self.call(f"{domain}.enable")
+
+    def call(self, method, **parameters):
+        """Sends a command and returns its result. Events that arrive meanwhile are kept."""
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": parameters}
+        if self.session:
+            message["sessionId"] = self.session
+        os.write(self.output, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self.read()
+            if answer.get("id") == self.number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return answer["result"]
+            self.events.append(answer)
+
+    def read(self):
+        while b"\0" not in self.pending:
+            data = os.read(self.input, 1 << 20)
+            if not data:
+                raise RuntimeError("chromium has ended")
+            self.pending += data
+        message, self.pending = self.pending.split(b"\0", 1)
+        return json.loads(message)
+
+    def open(self, address):
+        """Opens a page and returns the events until it is loaded."""
+        self.events = []
+        self.call("Page.navigate", url=address)
+        # The load event of the page before may arrive late, so it is no sign.
+        is_loaded = "(address) => location.href === address && document.readyState === 'complete'"
+        while not self.run(is_loaded, address):
+            time.sleep(0.02)
+
+    def run(self, function, *arguments):
+        """Calls a function in the page."""
+        texts = ", ".join(json.dumps(argument) for argument in arguments)
+        result = self.call("Runtime.evaluate", expression=f"({function})({texts})", returnByValue=True)
+        if "exceptionDetails" in result:
+            raise RuntimeError(result["exceptionDetails"])
+        return result["result"].get("value")
+
+    def messages(self):
+        """Returns console messages, errors, and requests for anything but the page."""
+        found = []
+        for event in self.events:
+            method, parameters = event.get("method"), event.get("params", {})
+            if method == "Runtime.consoleAPICalled":
+                found.append(f"console: {parameters['args']}")
+            elif method == "Runtime.exceptionThrown":
+                found.append(f"exception: {parameters['exceptionDetails']}")
+            elif method == "Log.entryAdded":
+                found.append(f"log: {parameters['entry']['text']}")
+            elif method == "Network.requestWillBeSent" and parameters["type"] != "Document":
+                found.append(f"request: {parameters['request']['url']}")
+        return found
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def check(browser, page, scheme, width, shots):
+    """Returns what is wrong with one view of a page."""
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+    browser.open(page.as_uri())
+    marks = [mark for mark in MARKS if mark[0] == page.stem]
+    seen = browser.run(INSPECT, [[plot, selector] for _, plot, selector, _, _ in marks])
+    faults = seen["faults"]
+    for (_, plot, selector, least, most), count in zip(marks, seen["counts"]):
+        if not least <= count <= most:
+            faults.append(f"{plot} has {count} marks {selector}, expected {least} to {most}")
+    for _, text in [text for text in TEXTS if text[0] == page.stem]:
+        if text not in seen["text"]:
+            faults.append(f"the page does not show {text!r}")
+    if not seen["saves"]:
+        faults.append("no link saves the report")
+    faults += [f"{plot} shows no value at the pointer" for plot in browser.run(HOVER)]
+    if shots:
+        picture = browser.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        name = f"{page.stem}-{width}-{scheme}.png"
+        (shots / name).write_bytes(base64.b64decode(picture["data"]))
+    return faults + browser.messages()
+
+
+def main():
+    pages = sorted(Path(sys.argv[1]).resolve().glob("*.html"))
+    shots = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    missing = {mark[0] for mark in MARKS} - {page.stem for page in pages}
+    faults = [f"{name}.html is missing" for name in sorted(missing)]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        browser = Browser(profile)
+        for page in pages:
+            for scheme in SCHEMES:
+                for width in WIDTHS:
+                    view = f"{page.stem}, {scheme}, {width} pixels"
+                    faults += [f"{view}: {fault}" for fault in check(browser, page, scheme, width, shots)]
+        browser.close()
+    print(*faults, sep="\n")
+    print(f"{len(pages)} pages in {len(SCHEMES) * len(WIDTHS)} views each: {len(faults)} faults")
+    sys.exit(bool(faults))
+
+
+main()
