@@ -23,7 +23,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("client", &["net", "conn"]),
     ("load/compare", &["load/report", "load/judge", "load/measure", "load/plan", "load/units.rs"]),
     ("load/search", &["load/report", "load/judge", "load/measure", "load/plan", "load/units.rs"]),
-    ("load/page", &["load/report", "load/judge", "load/measure", "load/plan", "load/units.rs"]),
+    ("load/page", &["load/compare", "load/search", "load/report", "load/judge", "load/measure", "load/plan", "load/units.rs"]),
     ("load/drive", &["load/plan", "load/measure", "load/units.rs", "net", "conn"]),
     ("load/report", &["load/judge", "load/measure", "load/plan", "load/units.rs", "net", "conn"]),
     ("load/judge", &["load/measure", "load/plan", "load/units.rs", "net", "conn"]),

@@ -87,6 +87,8 @@ pub use measure::series::WeightedValue;
 pub use measure::uncertainty::{ConfidenceInterval, NoInterval, PerFigure, confidence_intervals};
 pub use measure::usage::ServerUsage;
 #[cfg(feature = "html")]
+pub use page::comparison::html as compare_html;
+#[cfg(feature = "html")]
 pub use page::run::html;
 pub use plan::command_line::{CommandLine, PORT_PLACEHOLDER};
 pub use plan::cpu_list::CpuList;

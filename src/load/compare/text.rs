@@ -38,11 +38,16 @@ pub fn markdown(report: &CompareReport) -> String {
     lines.push("|---|--:|--:|--:|--:|--:|".into());
     lines.extend(rows.iter().cloned().map(row));
     lines.push(String::new());
+    let facts = facts(report).into_iter().chain(failure(report));
+    lines.extend(facts.map(|fact| format!("- {fact}")));
+    lines.join("\n") + "\n"
+}
+
+/// Returns what was compared, how often and where, each on one line.
+pub fn facts(report: &CompareReport) -> Vec<String> {
     let facts = [side("A", &report.a), side("B", &report.b)].into_iter();
     let facts = facts.chain(loads(report)).chain(rounds(report));
-    let facts = facts.chain([suspects(report), machine(report)]);
-    lines.extend(facts.chain(failure(report)).map(|fact| format!("- {fact}")));
-    lines.join("\n") + "\n"
+    facts.chain([suspects(report), machine(report)]).collect()
 }
 
 fn side(name: &str, compared: &ComparedSide) -> String {
@@ -83,7 +88,8 @@ fn rounds(report: &CompareReport) -> Option<String> {
     Some(format!("{count} of A, B and A again{repeated}"))
 }
 
-fn table(report: &CompareReport) -> Vec<[String; 6]> {
+/// Returns the cells of the table, its head first.
+pub fn table(report: &CompareReport) -> Vec<[String; 6]> {
     let head = HEAD.map(String::from);
     let rows = report.figures.iter().map(row);
     [head].into_iter().chain(rows).collect()
@@ -134,16 +140,19 @@ fn machine(report: &CompareReport) -> String {
     known.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn failure(report: &CompareReport) -> Option<String> {
+/// Returns why the comparison ended early on one line.
+pub fn failure(report: &CompareReport) -> Option<String> {
     let reason = report.failure.as_ref()?;
     Some(format!("failed: {reason}"))
 }
 
-fn conclusion(report: &CompareReport) -> String {
+/// Returns the figure that decides and the conclusion on one line.
+pub fn conclusion(report: &CompareReport) -> String {
     format!("{}: {}", report.metric, report.text)
 }
 
-fn limit(report: &CompareReport) -> Option<String> {
+/// Returns the limit and its outcome on one line.
+pub fn limit(report: &CompareReport) -> Option<String> {
     let limit = report.limit?;
     let percent = format_decimal(limit.slower * 100.0, 3);
     let outcome = match limit.outcome {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   run            the page of a run          figures, spectrum, over_time, details, command
+//!   comparison     the page of compare      forest, spectrum
 //!     |
 //!   frame          what all pages have        head, policy, style, script, JSON and the link that saves it
 //!   drawing        a plot as SVG              shapes, axes, labels
@@ -12,9 +13,11 @@
 //! the script adds the value at the pointer and the link that saves the JSON. The templates are in `templates/`.
 
 pub mod command;
+pub mod comparison;
 pub mod details;
 pub mod drawing;
 pub mod figures;
+pub mod forest;
 pub mod frame;
 pub mod interference_rows;
 pub mod numbers;

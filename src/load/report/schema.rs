@@ -214,6 +214,15 @@ impl Report {
         })
     }
 
+    /// Returns the response times.
+    ///
+    /// # Errors
+    ///
+    /// When the histogram is missing or cannot be decoded.
+    pub fn response(&self) -> Result<LatencyHistogram, Box<dyn Error>> {
+        latency_histogram(self, "response", &self.metrics.response_us)
+    }
+
     /// Returns the outcome of the measurement.
     pub fn outcome(&self) -> Outcome {
         Outcome::of(&self.metrics, &self.slo, self.interrupted, &self.verdict)

@@ -12,7 +12,7 @@ use crate::program::failure::refuse;
 /// Measures alone and beside the bulk connections. If a signal ends the first measurement, or the second one cannot run,
 /// the report has the first one alone.
 pub fn run(options: BesideOptions) -> Result<ExitCode, Box<dyn Error>> {
-    let outputs = SeriesOutputs::create(&options.report.output, &None)?;
+    let outputs = SeriesOutputs::create(options.report.output.as_ref(), None, None)?;
     if let Err(reason) = outputs.refuse_shared() {
         return Ok(refuse(&reason));
     }
@@ -40,6 +40,7 @@ pub fn run(options: BesideOptions) -> Result<ExitCode, Box<dyn Error>> {
         text: report.text(),
         json: report.to_json(),
         table: String::new(),
+        page: String::new(),
     };
     outputs.write(&written, options.report.json)?;
     Ok(code_of_series(report.outcome(), ended, &options.report))

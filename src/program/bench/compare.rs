@@ -7,6 +7,7 @@ use mio_echo::load::{self, CompareOutcome, CompareReport};
 
 use super::compare_rounds;
 use super::files::read_reports;
+use super::page;
 use super::series::{SeriesOutputs, SeriesReport};
 use crate::cli::{CompareInput, CompareOptions, RoundsOptions, Undecided};
 use crate::program::exit_code;
@@ -33,7 +34,8 @@ pub fn run(options: CompareOptions) -> Result<ExitCode, Box<dyn Error>> {
             Input::Compared(Box::new(load::compare_files(base, new, metric, limit)?))
         }
     };
-    let outputs = SeriesOutputs::create(&paths.output, &paths.markdown)?;
+    let outputs =
+        SeriesOutputs::create(paths.output.as_ref(), paths.markdown.as_ref(), paths.page())?;
     if let Err(reason) = outputs.refuse_shared() {
         return Ok(refuse(&reason));
     }
@@ -45,6 +47,10 @@ pub fn run(options: CompareOptions) -> Result<ExitCode, Box<dyn Error>> {
         text: load::compare_text(&report),
         json: report.to_json(),
         table: load::compare_markdown(&report),
+        page: match paths.page() {
+            Some(_) => page::of_comparison(&report)?,
+            None => String::new(),
+        },
     };
     outputs.write(&told, paths.json)?;
     if let Some(reason) = &report.failure {

@@ -15,7 +15,8 @@ use crate::program::failure::refuse;
 
 /// Searches. A signal, or a run that fails, ends the search: the report has the runs until then.
 pub fn run(options: FindMaxOptions) -> Result<ExitCode, Box<dyn Error>> {
-    let outputs = SeriesOutputs::create(&options.report.output, &options.csv)?;
+    let outputs =
+        SeriesOutputs::create(options.report.output.as_ref(), options.csv.as_ref(), None)?;
     if let Err(reason) = outputs.refuse_shared() {
         return Ok(refuse(&reason));
     }
@@ -27,6 +28,7 @@ pub fn run(options: FindMaxOptions) -> Result<ExitCode, Box<dyn Error>> {
                 text: report.text(),
                 json: report.to_json(),
                 table: report.to_csv(),
+                page: String::new(),
             };
             outputs.write(&told, options.report.json)?;
             Ok(code_of_series(report.outcome(), ended, &options.report))

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use mio_echo::load::Report;
+use mio_echo::load::{CompareReport, Report};
 
 use super::files::OutputFile;
 
@@ -21,4 +21,20 @@ pub fn write(file: OutputFile, report: &Report) -> Result<(), Box<dyn Error>> {
 #[cfg(not(feature = "html"))]
 pub fn write(_: OutputFile, _: &Report) -> Result<(), Box<dyn Error>> {
     Ok(())
+}
+
+/// Returns the page of a comparison.
+///
+/// # Errors
+///
+/// When a report of a run cannot be decoded.
+#[cfg(feature = "html")]
+pub fn of_comparison(report: &CompareReport) -> Result<String, Box<dyn Error>> {
+    mio_echo::load::compare_html(report)
+}
+
+/// Returns nothing.
+#[cfg(not(feature = "html"))]
+pub fn of_comparison(_: &CompareReport) -> Result<String, Box<dyn Error>> {
+    Ok(String::new())
 }

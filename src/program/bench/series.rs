@@ -148,6 +148,8 @@ pub struct SeriesReport {
     pub json: String,
     /// The table that has a file of its own; empty if the series has none.
     pub table: String,
+    /// The page of HTML; empty if no output is one.
+    pub page: String,
 }
 
 /// The outputs of a series. They are opened before the first measurement.
@@ -155,6 +157,7 @@ pub struct SeriesOutputs {
     stdout: Box<dyn Write>,
     json: Option<OutputFile>,
     table: Option<OutputFile>,
+    page: Option<OutputFile>,
 }
 
 impl SeriesOutputs {
@@ -163,12 +166,17 @@ impl SeriesOutputs {
     /// # Errors
     ///
     /// When one of them cannot be opened for writing.
-    pub fn create(json: &Option<PathBuf>, table: &Option<PathBuf>) -> io::Result<Self> {
-        let create = |path: &Option<_>| path.clone().map(OutputFile::create).transpose();
+    pub fn create(
+        json: Option<&PathBuf>,
+        table: Option<&PathBuf>,
+        page: Option<&PathBuf>,
+    ) -> io::Result<Self> {
+        let create = |path: Option<&PathBuf>| path.cloned().map(OutputFile::create).transpose();
         Ok(Self {
             stdout: Box::new(report_output()?),
             json: create(json)?,
             table: create(table)?,
+            page: create(page)?,
         })
     }
 
@@ -178,7 +186,7 @@ impl SeriesOutputs {
     ///
     /// The reason, on one line.
     pub fn refuse_shared(&self) -> Result<(), String> {
-        let files = [&self.json, &self.table].map(Option::as_ref);
+        let files = [&self.json, &self.table, &self.page].map(Option::as_ref);
         refuse_shared(&files.into_iter().flatten().collect::<Vec<_>>())
     }
 
@@ -194,12 +202,13 @@ impl SeriesOutputs {
         };
         let json = write(self.json, &report.json);
         let table = write(self.table, &report.table);
+        let page = write(self.page, &report.page);
         let printed = match print_json {
             true => report.json.clone(),
             false => for_terminal(report.text.clone()),
         };
         print(&printed, self.stdout)?;
-        json.into_iter().chain(table).collect()
+        json.into_iter().chain(table).chain(page).collect()
     }
 }
 

@@ -11,7 +11,8 @@ use crate::program::failure::refuse;
 
 /// Measures all steps. A signal, or a step that cannot run, ends the sweep: the report has the steps until then.
 pub fn run(options: SweepOptions) -> Result<ExitCode, Box<dyn Error>> {
-    let outputs = SeriesOutputs::create(&options.report.output, &options.csv)?;
+    let outputs =
+        SeriesOutputs::create(options.report.output.as_ref(), options.csv.as_ref(), None)?;
     if let Err(reason) = outputs.refuse_shared() {
         return Ok(refuse(&reason));
     }
@@ -45,6 +46,7 @@ pub fn run(options: SweepOptions) -> Result<ExitCode, Box<dyn Error>> {
                 text: sweep.text(),
                 json: sweep.to_json(),
                 table: sweep.to_csv(),
+                page: String::new(),
             };
             outputs.write(&report, options.report.json)?;
             Ok(code_of_series(sweep.outcome(), ended, &options.report))

@@ -86,6 +86,11 @@ pub struct CompareOutputs {
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub markdown: Option<PathBuf>,
 
+    /// Write the report to this file as a page of HTML with plots, for a browser; default: no file
+    #[cfg(feature = "html")]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub html: Option<PathBuf>,
+
     /// Print the report as JSON on standard output, and nothing else there; default: print text
     #[arg(short = 'J', long, help_heading = OUTPUT)]
     pub json: bool,
@@ -93,4 +98,14 @@ pub struct CompareOutputs {
     /// Exit with 5 if a run is suspect; default: exit with 0
     #[arg(long, help_heading = OUTPUT)]
     pub strict: bool,
+}
+
+impl CompareOutputs {
+    /// Returns the file for the page of HTML. A build without the feature `html` has none.
+    pub fn page(&self) -> Option<&PathBuf> {
+        #[cfg(feature = "html")]
+        return self.html.as_ref();
+        #[cfg(not(feature = "html"))]
+        None
+    }
 }

@@ -33,13 +33,15 @@ impl CompareArgs {
         matches: &ArgMatches,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<CompareOptions, String> {
+        let page = self.outputs.page().cloned();
         let CompareOutputs {
             output,
             markdown,
             json,
             ..
         } = &mut self.outputs;
-        resolve_paths(json, output, &[markdown.as_ref()], "--output, --markdown")?;
+        let others = [markdown.as_ref(), page.as_ref()];
+        resolve_paths(json, output, &others, "--output, --markdown, --html")?;
         let (limit, undecided) = (self.fail_if_slower, self.undecided);
         let outputs = self.outputs.clone();
         let input = match self.base.is_empty() {
