@@ -129,7 +129,10 @@ fn late_generator(measurement: &Measurement) -> Option<Reason> {
     let is_late = lag > LATE && lag as f64 > LATE_SHARE * response as f64;
     Reason::when(is_late, ReasonCode::LateGenerator, || {
         let [lag, response] = [lag, response].map(|time| time as f64 / 1e3);
-        format!("generator late: p99 of send lag is {lag:.1} us, p99 of response {response:.1} us")
+        let share = 100.0 * LATE_SHARE;
+        format!(
+            "generator late: p99 of send lag is {lag:.1} us, over {share:.0} % of the p99 of response ({response:.1} us)"
+        )
     })
 }
 
@@ -256,7 +259,9 @@ mod tests {
         let late = |m: &mut Measurement| record(&mut m.total.send_lag, 1_000, 120_000);
         assert_eq!(
             reasons(open(), late),
-            ["generator late: p99 of send lag is 120.0 us, p99 of response 298.2 us"]
+            [
+                "generator late: p99 of send lag is 120.0 us, over 10 % of the p99 of response (298.2 us)"
+            ]
         );
         let short = |m: &mut Measurement| record(&mut m.total.send_lag, 1_000, 99_000);
         assert_eq!(reasons(open(), short), [""; 0]);

@@ -44,15 +44,15 @@ pub fn figures(report: &Report) -> Vec<Figure> {
             interval: interval(ci95.p99, missing.p99, format_microseconds),
         },
         Figure {
-            name: "generator CPU per message",
+            name: "generator CPU",
             value: cpu(report.generator.cpu_us_per_message),
-            interval: "without spinning".into(),
+            interval: "per message, without spinning".into(),
         },
         Figure {
-            name: "server CPU per message",
+            name: "server CPU",
             value: cpu(server),
             interval: match server {
-                Some(_) => "all its threads".into(),
+                Some(_) => "per message, all its threads".into(),
                 None => "the process of the server is unknown".into(),
             },
         },

@@ -4,7 +4,7 @@ use super::slices::Slice;
 use crate::load::report::cells::{number, percent};
 
 /// The height of a row in pixels.
-pub const ROW_HEIGHT: f64 = 44.0;
+pub const ROW_HEIGHT: f64 = 52.0;
 
 /// A bar of full height stands for at least this share, so that little interference looks little.
 const LEAST_FULL: f64 = 0.1;
@@ -28,8 +28,21 @@ pub struct Row {
     most: f64,
 }
 
-/// Returns the rows whose figures the system tells.
+/// Returns the rows of the kinds that were seen.
 pub fn rows(slices: &[Slice]) -> Vec<Row> {
+    let known = known(slices).into_iter();
+    known.filter(|row| row.most > 0.0).collect()
+}
+
+/// Returns the names of the kinds that were looked for and not seen.
+pub fn not_seen(slices: &[Slice]) -> String {
+    let known = known(slices).into_iter();
+    let names = known.filter(|row| row.most <= 0.0).map(|row| row.name());
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the rows whose figures the system tells.
+fn known(slices: &[Slice]) -> Vec<Row> {
     let kinds = [
         Kind::Others,
         Kind::Stolen,
@@ -92,8 +105,8 @@ impl Row {
         match self.kind {
             Kind::Others if self.includes_server => "others and server",
             Kind::Others => "others",
-            Kind::Stolen => "stolen",
-            Kind::Throttled => "throttled",
+            Kind::Stolen => "time stolen by a hypervisor",
+            Kind::Throttled => "throttled by a CPU limit",
             Kind::GeneratorWait => "generator waits for a CPU",
             Kind::ServerWait => "server waits for a CPU",
         }

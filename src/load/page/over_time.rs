@@ -103,7 +103,7 @@ impl Parts {
     fn row(&self, index: usize) -> Area {
         let top = self.response.bottom + 12.0 + index as f64 * ROW_HEIGHT;
         Area {
-            top: top + 20.0,
+            top: top + 28.0,
             bottom: top + ROW_HEIGHT - 2.0,
             ..self.response
         }
@@ -120,12 +120,9 @@ fn draw_throughput(
     let rates = slices.iter().map(Slice::rate).chain(asked);
     let most = rates.fold(0.0, f64::max);
     let y = Scale::of_amounts(0.0, most, (area.bottom, area.top));
-    drawing.text(
-        "axis",
-        (area.left, area.top - 12.0),
-        "start",
-        "throughput: replies per second",
-    );
+    let of_asked = asked.map(|asked| format!(" (dotted: {} asked)", rate(asked)));
+    let title = "replies per second".to_owned() + &of_asked.unwrap_or_default();
+    drawing.text("axis", (area.left, area.top - 12.0), "start", title);
     drawing.vertical_axis(area, &y, 5, |tick| rate(tick).replace(".0", ""));
     let heights: Vec<_> = slices
         .iter()

@@ -9,6 +9,7 @@ use super::details::{Entry, counts, fields};
 use super::drawing::{Canvas, Drawing, Mark};
 use super::figures::{Figure, figures};
 use super::frame::page;
+use super::interference_rows::not_seen;
 use super::over_time::{over_time, silence_sentence, upper_percentile};
 use super::slices::Slice;
 use super::spectrum::{Curve, FIRST, SECOND, spectrum};
@@ -27,6 +28,9 @@ struct RunPage<'a> {
     spectrum: Vec<Drawing>,
     over_time: Vec<Drawing>,
     silence: String,
+    no_interference: String,
+    has_intervals: bool,
+    has_bounds: bool,
     upper: &'static str,
     latencies: Vec<[String; 9]>,
     counts: Vec<Entry>,
@@ -71,6 +75,11 @@ pub fn html(report: &Report) -> Result<String, Box<dyn Error>> {
         spectrum: of_each_size(&|canvas| spectrum("spectrum", canvas, "Latency spectrum", &curves)),
         over_time: of_each_size(&|canvas| over_time(canvas, &slices, metrics.asked_per_sec)),
         silence: silence_sentence(&slices),
+        no_interference: not_seen(&slices),
+        has_intervals: [report.ci95.p50, report.ci95.p90, report.ci95.p99]
+            .iter()
+            .any(Option::is_some),
+        has_bounds: metrics.response_us.has_lower_bounds(),
         upper: upper_percentile(&slices).name(),
         latencies: text::latency_rows(metrics).into(),
         counts: counts(metrics),
