@@ -90,6 +90,8 @@ pub use measure::usage::ServerUsage;
 pub use page::comparison::html as compare_html;
 #[cfg(feature = "html")]
 pub use page::run::html;
+#[cfg(feature = "html")]
+pub use page::series::{beside_html, find_max_html, sweep_html};
 pub use plan::command_line::{CommandLine, PORT_PLACEHOLDER};
 pub use plan::cpu_list::CpuList;
 pub use plan::schedule::Schedule;

@@ -37,14 +37,12 @@ pub struct BenchArgs {
     /// size=64..64k (doubled), or rate=10k..200k/10 (10 values at equal distances); default: measure once
     #[arg(long, value_name = "KEY=VALUES", value_parser = parse_sweep, help_heading = SERIES,
           conflicts_with_all = ["shard", "start_at", "hlog", "hgrm"])]
-    #[cfg_attr(feature = "html", arg(conflicts_with = "html"))]
     pub sweep: Option<SweepArg>,
 
     /// Search this range, such as 1k..1m messages per second, for the highest rate of an open loop that meets --slo; runs
     /// before the last one measure for a quarter of --duration, longer at low rates; default: no search
     #[arg(long, value_name = "LOW..HIGH", value_parser = parse_rate_range, help_heading = SERIES, requires = "slo",
           conflicts_with_all = ["beside", "rate", "count", "shard", "start_at", "hlog", "hgrm"])]
-    #[cfg_attr(feature = "html", arg(conflicts_with = "html"))]
     pub find_max: Option<RateRange>,
 
     /// Write the table of --sweep or --find-max to this file as CSV; default: no file
@@ -56,7 +54,6 @@ pub struct BenchArgs {
     /// alone
     #[arg(long, value_name = "NxSIZE", value_parser = parse_beside, help_heading = SERIES,
           conflicts_with_all = ["sweep", "csv", "shard", "start_at", "hlog", "hgrm"])]
-    #[cfg_attr(feature = "html", arg(conflicts_with = "html"))]
     pub beside: Option<BesideArg>,
 
     #[command(flatten)]

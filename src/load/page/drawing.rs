@@ -241,6 +241,8 @@ pub enum Mark {
     Circle,
     /// A square.
     Square,
+    /// A cross: the value is in doubt.
+    Cross,
     /// A triangle that points up: the value is a lower bound.
     Triangle,
 }
@@ -251,6 +253,7 @@ impl Mark {
         match self {
             Self::Circle => format!("M{:.1} {y:.1}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z", x - 4.0),
             Self::Square => format!("M{:.1} {:.1}h11v11h-11z", x - 5.5, y - 5.5),
+            Self::Cross => format!("M{:.1} {:.1}l9 9m0 -9l-9 9", x - 4.5, y - 4.5),
             Self::Triangle => format!("M{x:.1} {:.1}l5 9h-10z", y - 5.0),
         }
     }

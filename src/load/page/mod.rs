@@ -3,6 +3,7 @@
 //! ```text
 //!   run            the page of a run          figures, spectrum, over_time, details, command
 //!   comparison     the page of compare      forest, spectrum
+//!   series         the pages of sweeps, searches and pings beside bulk   steps, spectrum
 //!     |
 //!   frame          what all pages have        head, policy, style, script, JSON and the link that saves it
 //!   drawing        a plot as SVG              shapes, axes, labels
@@ -24,5 +25,7 @@ pub mod numbers;
 pub mod over_time;
 pub mod run;
 pub mod scale;
+pub mod series;
 pub mod slices;
 pub mod spectrum;
+pub mod steps;

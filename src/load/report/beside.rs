@@ -124,10 +124,36 @@ impl BesideReport {
         )];
         let table = aligned(&rows).into_iter().zip(ends);
         lines.extend(table.map(|(line, end)| (line + &end).trim_end().to_owned()));
-        lines.extend(self.bulk.as_ref().map(bulk_line));
-        let hints = self.loaded.iter().flat_map(|loaded| &loaded.hints);
-        lines.extend(hints.map(|hint| format!("hint: loaded: {hint}")));
+        lines.extend(self.notes());
         lines.join("\n") + "\n"
+    }
+
+    /// Returns the rate of the bulk connections and the hints of the loaded ping, each on one line.
+    pub fn notes(&self) -> Vec<String> {
+        let bulk = self.bulk.as_ref().map(bulk_line);
+        let hints = self.loaded.iter().flat_map(|loaded| &loaded.hints);
+        let hints = hints.map(|hint| format!("hint: loaded: {hint}"));
+        bulk.into_iter().chain(hints).collect()
+    }
+
+    /// Returns the cells of the table with the verdicts, its head first.
+    pub fn cells(&self) -> Vec<Vec<String>> {
+        let ping =
+            |name: &str, report: &Report| (named(name.into(), figures(report)), verdict(report));
+        let head = (
+            named(String::new(), HEADINGS.map(String::from)),
+            "verdict".to_owned(),
+        );
+        let added = |added: &Added| (named("added".into(), added.cells()), String::new());
+        let rows = [
+            Some(head),
+            Some(ping("idle", &self.idle)),
+            self.loaded.as_ref().map(|loaded| ping("loaded", loaded)),
+            self.added.as_ref().map(added),
+        ];
+        let rows = rows.into_iter().flatten();
+        rows.map(|(cells, verdict)| [cells, vec![verdict]].concat())
+            .collect()
     }
 }
 

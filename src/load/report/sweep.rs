@@ -95,6 +95,21 @@ impl SweepReport {
         lines.join("\n") + "\n"
     }
 
+    /// Returns the cells of the table with the verdicts, its head first.
+    pub fn cells(&self) -> Vec<Vec<String>> {
+        let head = named(
+            self.parameter.heading().to_owned(),
+            HEADINGS.map(String::from),
+        );
+        let rows = self
+            .steps
+            .iter()
+            .map(|step| (step.row(), verdict(&step.report)));
+        let all = [(head, "verdict".to_owned())].into_iter().chain(rows);
+        all.map(|(cells, verdict)| [cells, vec![verdict]].concat())
+            .collect()
+    }
+
     /// Returns the report as CSV: a line with the names of the columns, and a line for each step. A figure that does not
     /// exist is an empty field. No field has a comma or a quote.
     pub fn to_csv(&self) -> String {

@@ -108,6 +108,16 @@ impl FindMaxReport {
         lines.join("\n") + "\n"
     }
 
+    /// Returns the cells of the table with what each run says, its head first.
+    pub fn cells(&self) -> Vec<Vec<String>> {
+        let headings = [Parameter::Rate.heading(), "stage", "s"].map(String::from);
+        let head = row(headings, HEADINGS.map(String::from));
+        let rows = self.steps.iter().map(|step| (step.row(), step.words()));
+        let all = [(head, "result".to_owned())].into_iter().chain(rows);
+        all.map(|(cells, words)| [cells, vec![words]].concat())
+            .collect()
+    }
+
     /// Returns the report as CSV: the columns of a sweep after `stage` and `result`.
     pub fn to_csv(&self) -> String {
         let mut csv = format!("stage,result,{}\n", csv_names());
@@ -123,7 +133,8 @@ impl FindMaxReport {
         self.objectives.join(", ")
     }
 
-    fn answer_in_words(&self) -> String {
+    /// Returns what the search has found.
+    pub fn answer_in_words(&self) -> String {
         let highest = self.highest_met_per_s.map(rate);
         let so_far = match &highest {
             Some(highest) => format!("{highest} messages/s met {} so far", self.objectives()),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use mio_echo::load::{BesideReport, Report};
 
+use super::page;
 use super::series::{RunSeries, SeriesOutputs, SeriesReport, code_of_series};
 use crate::cli::BesideOptions;
 use crate::program::failure::refuse;
@@ -12,7 +13,8 @@ use crate::program::failure::refuse;
 /// Measures alone and beside the bulk connections. If a signal ends the first measurement, or the second one cannot run,
 /// the report has the first one alone.
 pub fn run(options: BesideOptions) -> Result<ExitCode, Box<dyn Error>> {
-    let outputs = SeriesOutputs::create(options.report.output.as_ref(), None, None)?;
+    let outputs =
+        SeriesOutputs::create(options.report.output.as_ref(), None, options.report.page())?;
     if let Err(reason) = outputs.refuse_shared() {
         return Ok(refuse(&reason));
     }
@@ -40,7 +42,10 @@ pub fn run(options: BesideOptions) -> Result<ExitCode, Box<dyn Error>> {
         text: report.text(),
         json: report.to_json(),
         table: String::new(),
-        page: String::new(),
+        page: match options.report.page() {
+            Some(_) => page::of_beside(&report)?,
+            None => String::new(),
+        },
     };
     outputs.write(&written, options.report.json)?;
     Ok(code_of_series(report.outcome(), ended, &options.report))

@@ -9,14 +9,18 @@ use mio_echo::load::{
     StepResult, step_window,
 };
 
+use super::page;
 use super::series::{RunSeries, SeriesOutputs, SeriesReport, code_of_series};
 use crate::cli::FindMaxOptions;
 use crate::program::failure::refuse;
 
 /// Searches. A signal, or a run that fails, ends the search: the report has the runs until then.
 pub fn run(options: FindMaxOptions) -> Result<ExitCode, Box<dyn Error>> {
-    let outputs =
-        SeriesOutputs::create(options.report.output.as_ref(), options.csv.as_ref(), None)?;
+    let outputs = SeriesOutputs::create(
+        options.report.output.as_ref(),
+        options.csv.as_ref(),
+        options.report.page(),
+    )?;
     if let Err(reason) = outputs.refuse_shared() {
         return Ok(refuse(&reason));
     }
@@ -28,7 +32,10 @@ pub fn run(options: FindMaxOptions) -> Result<ExitCode, Box<dyn Error>> {
                 text: report.text(),
                 json: report.to_json(),
                 table: report.to_csv(),
-                page: String::new(),
+                page: match options.report.page() {
+                    Some(_) => page::of_search(&report)?,
+                    None => String::new(),
+                },
             };
             outputs.write(&told, options.report.json)?;
             Ok(code_of_series(report.outcome(), ended, &options.report))

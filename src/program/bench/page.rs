@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use mio_echo::load::{CompareReport, Report};
+use mio_echo::load::{BesideReport, CompareReport, FindMaxReport, Report, SweepReport};
 
 use super::files::OutputFile;
 
@@ -36,5 +36,53 @@ pub fn of_comparison(report: &CompareReport) -> Result<String, Box<dyn Error>> {
 /// Returns nothing.
 #[cfg(not(feature = "html"))]
 pub fn of_comparison(_: &CompareReport) -> Result<String, Box<dyn Error>> {
+    Ok(String::new())
+}
+
+/// Returns the page of a sweep.
+///
+/// # Errors
+///
+/// When a report of a run cannot be decoded.
+#[cfg(feature = "html")]
+pub fn of_sweep(report: &SweepReport) -> Result<String, Box<dyn Error>> {
+    mio_echo::load::sweep_html(report)
+}
+
+/// Returns nothing.
+#[cfg(not(feature = "html"))]
+pub fn of_sweep(_: &SweepReport) -> Result<String, Box<dyn Error>> {
+    Ok(String::new())
+}
+
+/// Returns the page of a search.
+///
+/// # Errors
+///
+/// When a report of a run cannot be decoded.
+#[cfg(feature = "html")]
+pub fn of_search(report: &FindMaxReport) -> Result<String, Box<dyn Error>> {
+    mio_echo::load::find_max_html(report)
+}
+
+/// Returns nothing.
+#[cfg(not(feature = "html"))]
+pub fn of_search(_: &FindMaxReport) -> Result<String, Box<dyn Error>> {
+    Ok(String::new())
+}
+
+/// Returns the page of a measurement beside bulk connections.
+///
+/// # Errors
+///
+/// When a report of a run cannot be decoded.
+#[cfg(feature = "html")]
+pub fn of_beside(report: &BesideReport) -> Result<String, Box<dyn Error>> {
+    mio_echo::load::beside_html(report)
+}
+
+/// Returns nothing.
+#[cfg(not(feature = "html"))]
+pub fn of_beside(_: &BesideReport) -> Result<String, Box<dyn Error>> {
     Ok(String::new())
 }

@@ -5,14 +5,18 @@ use std::process::ExitCode;
 
 use mio_echo::load::{Report, SweepReport, SweepStep};
 
+use super::page;
 use super::series::{RunSeries, SeriesOutputs, SeriesReport, code_of_series};
 use crate::cli::SweepOptions;
 use crate::program::failure::refuse;
 
 /// Measures all steps. A signal, or a step that cannot run, ends the sweep: the report has the steps until then.
 pub fn run(options: SweepOptions) -> Result<ExitCode, Box<dyn Error>> {
-    let outputs =
-        SeriesOutputs::create(options.report.output.as_ref(), options.csv.as_ref(), None)?;
+    let outputs = SeriesOutputs::create(
+        options.report.output.as_ref(),
+        options.csv.as_ref(),
+        options.report.page(),
+    )?;
     if let Err(reason) = outputs.refuse_shared() {
         return Ok(refuse(&reason));
     }
@@ -46,7 +50,10 @@ pub fn run(options: SweepOptions) -> Result<ExitCode, Box<dyn Error>> {
                 text: sweep.text(),
                 json: sweep.to_json(),
                 table: sweep.to_csv(),
-                page: String::new(),
+                page: match options.report.page() {
+                    Some(_) => page::of_sweep(&sweep)?,
+                    None => String::new(),
+                },
             };
             outputs.write(&report, options.report.json)?;
             Ok(code_of_series(sweep.outcome(), ended, &options.report))

@@ -1,0 +1,267 @@
+//! The pages of several measurements: of a sweep, of a search, and of a measurement beside bulk connections.
+
+use std::error::Error;
+
+use askama::Template;
+
+use super::details::{Entry, fields};
+use super::drawing::{Canvas, Drawing, Mark};
+use super::frame::page;
+use super::numbers::time;
+use super::spectrum::{Curve, FIRST, SECOND, spectrum};
+use super::steps::{Joined, Step, steps};
+use crate::load::report::beside::{BesideReport, Difference};
+use crate::load::report::rows;
+use crate::load::report::schema::Report;
+use crate::load::report::sweep::SweepReport;
+use crate::load::search::report::FindMaxReport;
+use crate::load::search::result::StepResult;
+
+/// The body of a page.
+#[derive(Template)]
+#[template(path = "series.html")]
+struct SeriesPage {
+    kind: &'static str,
+    title: String,
+    /// What was found, in words.
+    conclusion: String,
+    /// The class of the conclusion.
+    class: &'static str,
+    facts: Vec<String>,
+    is_closed: bool,
+    plots: Vec<Drawing>,
+    caption: &'static str,
+    rows: Vec<Vec<String>>,
+    folded: Vec<(&'static str, Vec<Entry>)>,
+}
+
+/// Returns the page of a sweep.
+///
+/// # Errors
+///
+/// When the page cannot be made of the report.
+pub fn sweep_html(report: &SweepReport) -> Result<String, Box<dyn Error>> {
+    let heading = report.parameter.heading();
+    let shown: Vec<_> = report
+        .steps
+        .iter()
+        .map(|step| of_verdict(step.value, &step.report))
+        .collect();
+    let suspect = shown.iter().filter(|step| !step.is_good).count();
+    let first = report.steps.first().map(|step| &step.report);
+    let body = SeriesPage {
+        kind: "mio-echo bench --sweep",
+        title: format!("Sweep of {}", report.parameter),
+        conclusion: match suspect {
+            0 => "VALID: no reason speaks against any step".into(),
+            suspect => format!(
+                "{suspect} of {} steps are SUSPECT: the table names the reasons",
+                shown.len()
+            ),
+        },
+        class: if suspect == 0 { "valid" } else { "suspect" },
+        facts: first
+            .map(|first| format!("the first step is {}", first.config.headline()))
+            .into_iter()
+            .collect(),
+        is_closed: first.is_some_and(is_closed),
+        plots: of_each_size(|canvas| steps(canvas, heading, &shown, Joined::Yes)),
+        caption: "A cross in the throughput is a step that is SUSPECT. A triangle is a lower bound: the true time is longer.",
+        rows: report.cells(),
+        folded: folded(first),
+    };
+    render(&body, &report.to_json())
+}
+
+/// Returns the page of a search for the highest rate.
+///
+/// # Errors
+///
+/// When the page cannot be made of the report.
+pub fn find_max_html(report: &FindMaxReport) -> Result<String, Box<dyn Error>> {
+    let shown = report.steps.iter().map(|step| Step {
+        value: step.measured.value,
+        report: &step.measured.report,
+        is_good: step.result == Some(StepResult::Met),
+        words: step.result.map_or("interrupted", StepResult::words).into(),
+    });
+    let shown: Vec<_> = shown.collect();
+    let first = report.steps.first().map(|step| &step.measured.report);
+    let is_confirmed = report.answer.is_some_and(|answer| answer.confirmed);
+    let body = SeriesPage {
+        kind: "mio-echo bench --find-max",
+        title: "Highest rate that meets the objectives".into(),
+        conclusion: report.answer_in_words(),
+        class: if is_confirmed { "valid" } else { "suspect" },
+        facts: first
+            .map(|first| format!("the first run is {}", first.config.headline()))
+            .into_iter()
+            .collect(),
+        is_closed: false,
+        plots: of_each_size(|canvas| steps(canvas, "rate asked (messages/s)", &shown, Joined::No)),
+        caption: "In the throughput, a circle is a run that met the objectives, and a cross is another run. A triangle is a lower bound: the \
+                  true time is longer.",
+        rows: report.cells(),
+        folded: folded(first),
+    };
+    render(&body, &report.to_json())
+}
+
+/// Returns the page of a measurement beside bulk connections.
+///
+/// # Errors
+///
+/// When a histogram cannot be decoded.
+pub fn beside_html(report: &BesideReport) -> Result<String, Box<dyn Error>> {
+    let idle = report.idle.response()?;
+    let loaded = report.loaded.as_ref().map(Report::response).transpose()?;
+    let curve = |name, classes, mark, latencies| Curve {
+        name,
+        classes,
+        mark,
+        latencies,
+        ci95: None,
+    };
+    let mut curves = vec![curve("idle", FIRST, Mark::Circle, &idle)];
+    curves.extend(
+        loaded
+            .as_ref()
+            .map(|loaded| curve("loaded", SECOND, Mark::Square, loaded)),
+    );
+    let ping = format!("the ping is {}", report.idle.config.headline());
+    let is_valid = [Some(&report.idle), report.loaded.as_ref()]
+        .into_iter()
+        .flatten()
+        .all(|ping| ping.verdict.valid);
+    let body = SeriesPage {
+        kind: "mio-echo bench --beside",
+        title: "Latency under load".into(),
+        conclusion: added_in_words(report),
+        class: if is_valid { "valid" } else { "suspect" },
+        facts: [ping].into_iter().chain(report.notes()).collect(),
+        is_closed: is_closed(&report.idle),
+        plots: of_each_size(|canvas| {
+            spectrum("spectrum", canvas, "Responses idle and loaded", &curves)
+        }),
+        caption: "The responses of the ping alone and beside the bulk connections. A dotted line leads from the last \
+                  percentile with ten slower messages to the longest time (max).",
+        rows: report.cells(),
+        folded: folded(Some(&report.idle)),
+    };
+    render(&body, &report.to_json())
+}
+
+/// Says what the bulk connections add to the response.
+fn added_in_words(report: &BesideReport) -> String {
+    let Some(added) = &report.added else {
+        return "The measurement ended before the bulk connections began.".into();
+    };
+    let figure = |name: &str, difference: Difference| {
+        format!("{name} {}", time(difference.us, difference.lower_bound))
+    };
+    format!(
+        "The bulk connections add: {}, {}",
+        figure("p50", added.p50),
+        figure("p99", added.p99)
+    )
+}
+
+fn of_verdict(value: f64, report: &Report) -> Step<'_> {
+    Step {
+        value,
+        report,
+        is_good: report.verdict.valid,
+        words: rows::verdict(report),
+    }
+}
+
+fn is_closed(report: &Report) -> bool {
+    report.config.rate_per_s.is_none()
+}
+
+fn of_each_size(draw: impl Fn(Canvas) -> Option<Drawing>) -> Vec<Drawing> {
+    Canvas::ALL.into_iter().filter_map(draw).collect()
+}
+
+fn folded(report: Option<&Report>) -> Vec<(&'static str, Vec<Entry>)> {
+    let of = |report: &Report| {
+        vec![
+            (
+                "Configuration of the first measurement",
+                fields(&report.config),
+            ),
+            ("Machine and build", fields(&report.environment)),
+        ]
+    };
+    report.map(of).unwrap_or_default()
+}
+
+fn render(body: &SeriesPage, json: &str) -> Result<String, Box<dyn Error>> {
+    Ok(page(
+        &body.title,
+        body.render()?,
+        json,
+        "mio-echo-report.json",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::report::sweep::{Parameter, SweepStep};
+    use crate::load::testing::{closed_loop, open_loop};
+
+    fn run() -> Report {
+        let mut results = open_loop();
+        results.settings.label = Some("</script><b>".into());
+        Report::new(&results, None)
+    }
+
+    #[test]
+    fn a_sweep_has_a_mark_for_each_step() {
+        let mut sweep = SweepReport::new(Parameter::Size);
+        for value in [64.0, 128.0, 1024.0] {
+            sweep.steps.push(SweepStep {
+                value,
+                report: run(),
+            });
+        }
+        sweep.steps[1].report.verdict.valid = false;
+        let page = sweep_html(&sweep).expect("a page");
+        let sizes = 2;
+        for (class, marks) in [
+            ("mark three", 2),
+            ("mark doubt", 1),
+            ("mark one", 3),
+            ("mark two", 3),
+            ("hit", 3),
+        ] {
+            assert_eq!(
+                page.matches(&format!("class=\"{class}\"")).count(),
+                sizes * marks,
+                "{class}"
+            );
+        }
+        assert!(page.contains("size (B) (logarithmic)"));
+        assert!(page.contains("1 of 3 steps are SUSPECT"));
+        assert!(!page.contains("<b>") && !page.contains("NaN"));
+    }
+
+    #[test]
+    fn a_sweep_without_a_step_has_a_page() {
+        let page = sweep_html(&SweepReport::new(Parameter::Rate)).expect("a page");
+        assert!(page.contains("nothing to show") && !page.contains("<svg"));
+    }
+
+    #[test]
+    fn both_pings_share_one_spectrum() {
+        let idle = || Report::new(&closed_loop(), None);
+        let page = beside_html(&BesideReport::new(idle(), run(), run())).expect("a page");
+        for label in [">idle</text>", ">loaded</text>"] {
+            assert_eq!(page.matches(label).count(), 2, "{label}");
+        }
+        assert!(page.contains("The bulk connections add: p50 ") && page.contains("Closed loop:"));
+        let page = beside_html(&BesideReport::of_idle(idle())).expect("a page");
+        assert!(page.contains("ended before the bulk connections began"));
+    }
+}
