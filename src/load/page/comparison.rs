@@ -18,7 +18,7 @@ use crate::load::report::rows;
 
 /// The body of the page.
 #[derive(Template)]
-#[template(path = "comparison.html")]
+#[template(config = "src/load/page/askama.toml", path = "comparison.html")]
 struct ComparisonPage<'a> {
     report: &'a CompareReport,
     title: String,

@@ -93,7 +93,7 @@ pub enum Shape {
 
 /// A plot.
 #[derive(Clone, Debug, PartialEq, Template)]
-#[template(path = "drawing.html")]
+#[template(config = "src/load/page/askama.toml", path = "drawing.html")]
 pub struct Drawing {
     id: String,
     title: String,

@@ -2,8 +2,8 @@
 
 use askama::Template;
 
-const STYLE: &str = include_str!("../../../templates/style.css");
-const SCRIPT: &str = include_str!("../../../templates/script.js");
+const STYLE: &str = include_str!("templates/style.css");
+const SCRIPT: &str = include_str!("templates/script.js");
 
 /// The SHA-256 of [`STYLE`] and of [`SCRIPT`] in base64. Only this style and this script are allowed to run, so a label
 /// cannot add another one. A test computes them.
@@ -12,7 +12,7 @@ const SCRIPT_HASH: &str = "iaJbAV+9ptqzx8gZuqmUvbXW5lX2sriZsTy/ybQ7Dqk=";
 
 /// A page.
 #[derive(Template)]
-#[template(path = "frame.html")]
+#[template(config = "src/load/page/askama.toml", path = "frame.html")]
 pub struct Frame<'a> {
     title: &'a str,
     body: String,

@@ -18,7 +18,7 @@ use crate::load::report::text;
 
 /// The body of the page.
 #[derive(Template)]
-#[template(path = "run.html")]
+#[template(config = "src/load/page/askama.toml", path = "run.html")]
 struct RunPage<'a> {
     report: &'a Report,
     title: String,

@@ -19,7 +19,7 @@ use crate::load::search::result::StepResult;
 
 /// The body of a page.
 #[derive(Template)]
-#[template(path = "series.html")]
+#[template(config = "src/load/page/askama.toml", path = "series.html")]
 struct SeriesPage {
     kind: &'static str,
     title: String,
