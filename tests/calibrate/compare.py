@@ -11,7 +11,7 @@ It takes about an hour. All runs last a second, after 200 ms of warm-up, and the
 - equal: the server of `mio-echo serve` with itself, 40 times. At most 5 comparisons may find a difference: 5 % are expected,
   and 6 or more of 40 happen in 1 % of all cases.
 - slowed: the same 10 times, with a busy loop for each CPU from half time on. At most 1 may find a difference.
-- slower: an echo server of this script, which spends processor time on each message, 10 times. First it is compared with
+- slower: the server of spinning_server.py, which spends processor time on each message, 10 times. First it is compared with
   itself, which tells the processor time of an echo and the smallest difference that is found with 90 %. Then it is compared
   with a server that spends 1.5 times this difference more. At least 9 comparisons must find it slower.
 
@@ -22,13 +22,12 @@ same shares are allowed. Options of `bench compare` may follow the executable, a
 import argparse
 import json
 import os
-import selectors
 import shlex
-import socket
 import subprocess
 import sys
 import tempfile
-import time
+
+import spinning_server
 
 # See the module's documentation: 5 of 40.
 MOST_FOUND_OF_EQUAL = 5 / 40
@@ -37,15 +36,12 @@ MOST_FOUND_OF_EQUAL = 5 / 40
 LEAST_FOUND_OF_SLOWER = 9 / 10
 TIMES_SMALLEST = 1.5
 
-# The processor time that the server of this script spends on each message at least, in nanoseconds. It is several times what
+# The processor time that spinning_server.py spends on each message at least, in nanoseconds. It is several times what
 # Python needs for an echo, so that the time of an echo is known and steady.
 SPIN = 50_000
 
 
 def main():
-    if sys.argv[1:2] == ["serve"]:
-        serve(port=int(sys.argv[2]), spin=int(sys.argv[3]))
-        return
     options = parse_options()
     command = f"{shlex.quote(options.executable)} serve --quiet --listen 127.0.0.1:{{port}}"
     results = [
@@ -95,7 +91,7 @@ def slower(options):
 
 def server(spin):
     """Returns the command of a server that spends `spin` nanoseconds on each message."""
-    return f"{shlex.quote(sys.executable)} {shlex.quote(os.path.abspath(__file__))} serve {{port}} {spin}"
+    return f"{shlex.quote(sys.executable)} {shlex.quote(spinning_server.__file__)} {{port}} {spin}"
 
 
 def compare(options, a, b, slow_at_half_time=False):
@@ -131,32 +127,6 @@ def is_second_half(line):
         return False
     current, rounds = (int(number) for number in words[1].split("/"))
     return 2 * current > rounds
-
-
-def serve(port, spin):
-    """Echoes, and spends `spin` nanoseconds of processor time on each message."""
-    selector = selectors.DefaultSelector()
-    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
-    selector.register(listener, selectors.EVENT_READ)
-    while True:
-        for key, _ in selector.select():
-            if key.fileobj is listener:
-                connection, _ = listener.accept()
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                selector.register(connection, selectors.EVENT_READ)
-                continue
-            try:
-                data = key.fileobj.recv(65536)
-            except ConnectionError:
-                data = b""
-            if data:
-                end = time.perf_counter_ns() + spin
-                while time.perf_counter_ns() < end:
-                    pass
-                key.fileobj.sendall(data)
-            else:
-                selector.unregister(key.fileobj)
-                key.fileobj.close()
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ Run it by hand, on a machine that does nothing else, with a release build:
     cargo build --release
     tests/calibrate/queue.py target/release/mio-echo
 
-A server with one worker that takes 1 ms for each message is a queue M/G/1 if the messages arrive at random. Its mean
+The server of spinning_server.py, which spends 1 ms on each message, is a queue M/G/1 if the messages arrive at random. Its mean
 response is E[R] = T0 + S + rate E[S^2] / (2 (1 - rate S)), by Pollaczek and Khinchine, where
 
-    S   is the time that the worker takes: 1 / (messages/s of many connections in a closed loop),
-    T0  is the time of the way to the worker and back: p50 of one connection in a closed loop, less S,
-    E[S^2] is S^2 and the variance of the response of one connection: the worker sleeps, and may wake up late.
+    S   is the time that the server takes: 1 / (messages/s of many connections in a closed loop),
+    T0  is the time of the way to the server and back: p50 of one connection in a closed loop, less S,
+    E[S^2] is S^2 and the variance of the response of one connection: the system may interrupt the server.
 
 At a load of 0.5 and of 0.7, the measured mean has to be within 10 % of it. A run that the machine has disturbed is repeated,
 three times at most, and not judged if all were. The exit code is 0 if all loads were judged and are close enough, 1 if one
@@ -26,6 +26,11 @@ import subprocess
 import sys
 import tempfile
 
+import spinning_server
+
+# The processor time that the server spends on each message. A sleep of this length would end late, and differ each time.
+SERVICE_NANOSECONDS = 1_000_000
+
 LOADS = [0.5, 0.7]
 
 # In 60 s at 500 messages/s, the mean response varies by 1 to 3 % by chance.
@@ -39,14 +44,13 @@ OF_THE_MACHINE = {"busy_machine", "stolen_time", "throttled", "stalled"}
 
 def main():
     options = parse_options()
-    command = [options.executable, "serve", "--listen", "127.0.0.1:0", "--framing", "line", "--stop-on-eof", "--quiet"]
-    command += ["--workers", "1", "--work-time", "1ms"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    command = [sys.executable, spinning_server.__file__, "0", str(SERVICE_NANOSECONDS)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
-            address = server.stdout.readline().removeprefix("listening on ").split()[0]
+            address = server.stdout.readline().removeprefix("listening on ").strip()
             code = compare(options, [address, "--server-pid", str(server.pid)])
         finally:
-            server.stdin.close()
+            server.kill()
     sys.exit(code)
 
 
@@ -96,7 +100,7 @@ def judge(options, target, load, service, squared, way):
 def quiet_run(options, arguments):
     """Returns the report of a run that the machine has not disturbed, or None."""
     for _ in range(MOST_RUNS):
-        command = [options.executable, "bench", "--framing", "line", "-J", *arguments]
+        command = [options.executable, "bench", "-J", *arguments]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
         report = json.loads(output)
         disturbances = OF_THE_MACHINE.intersection(report["verdict"]["codes"])
