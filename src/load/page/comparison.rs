@@ -5,10 +5,10 @@ use std::error::Error;
 use askama::Template;
 
 use super::details::{Entry, fields};
-use super::drawing::{Canvas, Drawing, Mark};
+use super::drawing::{Canvas, Drawing};
 use super::forest::forest;
 use super::frame::page;
-use super::spectrum::{Curve, FIRST, SECOND, spectrum};
+use super::spectrum::{Curve, spectrum};
 use crate::load::compare::conclusion::{Conclusion, LimitOutcome};
 use crate::load::compare::order::Side;
 use crate::load::compare::report::{CompareReport, ComparedRun};
@@ -45,20 +45,7 @@ pub fn html(report: &CompareReport) -> Result<String, Box<dyn Error>> {
         sum(report, |side| side != Side::B)?,
         sum(report, |side| side == Side::B)?,
     );
-    let curve = |name, classes, mark, latencies| Curve {
-        name,
-        classes,
-        mark,
-        latencies,
-        ci95: None,
-    };
-    let curves = [
-        curve("A", FIRST, Mark::Circle, &a),
-        curve("B", SECOND, Mark::Square, &b),
-    ];
-    let of_each_size = |draw: &dyn Fn(Canvas) -> Option<Drawing>| {
-        Canvas::ALL.into_iter().filter_map(draw).collect()
-    };
+    let curves = [Curve::first("A", &a), Curve::second("B", &b)];
     let is_closed = |run: &ComparedRun| run.report.config.rate_per_s.is_none();
     let body = ComparisonPage {
         report,
@@ -69,9 +56,9 @@ pub fn html(report: &CompareReport) -> Result<String, Box<dyn Error>> {
         failure: text::failure(report),
         facts: text::facts(report),
         is_closed: report.runs.iter().any(is_closed),
-        forest: of_each_size(&|canvas| forest(canvas, &report.figures)),
+        forest: Canvas::draw_each(|canvas| forest(canvas, &report.figures)),
         figures: text::table(report),
-        spectrum: of_each_size(&|canvas| {
+        spectrum: Canvas::draw_each(|canvas| {
             spectrum("spectrum", canvas, "Responses of A and B", &curves)
         }),
         runs: runs(report),

@@ -33,6 +33,11 @@ impl Canvas {
         },
     ];
 
+    /// Returns a plot for each size, or none if `draw` has nothing to show.
+    pub fn draw_each(draw: impl Fn(Self) -> Option<Drawing>) -> Vec<Drawing> {
+        Self::ALL.into_iter().filter_map(draw).collect()
+    }
+
     /// Returns true for a phone.
     pub fn is_narrow(&self) -> bool {
         self.width < 600.0

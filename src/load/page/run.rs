@@ -6,13 +6,13 @@ use askama::Template;
 
 use super::command::command;
 use super::details::{Entry, counts, fields};
-use super::drawing::{Canvas, Drawing, Mark};
+use super::drawing::{Canvas, Drawing};
 use super::figures::{Figure, figures};
 use super::frame::page;
 use super::interference_rows::not_seen;
 use super::over_time::{over_time, silence_sentence, upper_percentile};
 use super::slices::Slice;
-use super::spectrum::{Curve, FIRST, SECOND, spectrum};
+use super::spectrum::{Curve, spectrum};
 use crate::load::report::schema::Report;
 use crate::load::report::text;
 
@@ -48,23 +48,11 @@ pub fn html(report: &Report) -> Result<String, Box<dyn Error>> {
     let slices = Slice::all_of(report)?;
     let curves = [
         Curve {
-            name: "response",
-            classes: FIRST,
-            mark: Mark::Circle,
-            latencies: &total.response,
             ci95: Some(report.ci95),
+            ..Curve::first("response", &total.response)
         },
-        Curve {
-            name: "service",
-            classes: SECOND,
-            mark: Mark::Square,
-            latencies: &total.service,
-            ci95: None,
-        },
+        Curve::second("service", &total.service),
     ];
-    let of_each_size = |draw: &dyn Fn(Canvas) -> Option<Drawing>| {
-        Canvas::ALL.into_iter().filter_map(draw).collect()
-    };
     let metrics = &report.metrics;
     let body = RunPage {
         report,
@@ -72,8 +60,10 @@ pub fn html(report: &Report) -> Result<String, Box<dyn Error>> {
         figures: figures(report),
         command: command(&report.config, &report.slo),
         is_closed: report.config.rate_per_s.is_none(),
-        spectrum: of_each_size(&|canvas| spectrum("spectrum", canvas, "Latency spectrum", &curves)),
-        over_time: of_each_size(&|canvas| over_time(canvas, &slices, metrics.asked_per_sec)),
+        spectrum: Canvas::draw_each(|canvas| {
+            spectrum("spectrum", canvas, "Latency spectrum", &curves)
+        }),
+        over_time: Canvas::draw_each(|canvas| over_time(canvas, &slices, metrics.asked_per_sec)),
         silence: silence_sentence(&slices),
         no_interference: not_seen(&slices),
         has_intervals: [report.ci95.p50, report.ci95.p90, report.ci95.p99]

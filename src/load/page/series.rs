@@ -5,10 +5,10 @@ use std::error::Error;
 use askama::Template;
 
 use super::details::{Entry, fields};
-use super::drawing::{Canvas, Drawing, Mark};
+use super::drawing::{Canvas, Drawing};
 use super::frame::page;
 use super::numbers::time;
-use super::spectrum::{Curve, FIRST, SECOND, spectrum};
+use super::spectrum::{Curve, spectrum};
 use super::steps::{Joined, Step, steps};
 use crate::load::report::beside::{BesideReport, Difference};
 use crate::load::report::rows;
@@ -65,7 +65,7 @@ pub fn sweep_html(report: &SweepReport) -> Result<String, Box<dyn Error>> {
             .into_iter()
             .collect(),
         is_closed: first.is_some_and(is_closed),
-        plots: of_each_size(|canvas| steps(canvas, heading, &shown, Joined::Yes)),
+        plots: Canvas::draw_each(|canvas| steps(canvas, heading, &shown, Joined::Yes)),
         caption: "A cross in the throughput is a step that is SUSPECT. A triangle is a lower bound: the true time is longer.",
         rows: report.cells(),
         folded: folded(first),
@@ -98,7 +98,9 @@ pub fn find_max_html(report: &FindMaxReport) -> Result<String, Box<dyn Error>> {
             .into_iter()
             .collect(),
         is_closed: false,
-        plots: of_each_size(|canvas| steps(canvas, "rate asked (messages/s)", &shown, Joined::No)),
+        plots: Canvas::draw_each(|canvas| {
+            steps(canvas, "rate asked (messages/s)", &shown, Joined::No)
+        }),
         caption: "In the throughput, a circle is a run that met the objectives, and a cross is another run. A triangle is a lower bound: the \
                   true time is longer.",
         rows: report.cells(),
@@ -115,19 +117,13 @@ pub fn find_max_html(report: &FindMaxReport) -> Result<String, Box<dyn Error>> {
 pub fn beside_html(report: &BesideReport) -> Result<String, Box<dyn Error>> {
     let idle = report.idle.response()?;
     let loaded = report.loaded.as_ref().map(Report::response).transpose()?;
-    let curve = |name, classes, mark, latencies| Curve {
-        name,
-        classes,
-        mark,
-        latencies,
-        ci95: None,
-    };
-    let mut curves = vec![curve("idle", FIRST, Mark::Circle, &idle)];
-    curves.extend(
-        loaded
-            .as_ref()
-            .map(|loaded| curve("loaded", SECOND, Mark::Square, loaded)),
-    );
+    let loaded = loaded
+        .as_ref()
+        .map(|loaded| Curve::second("loaded", loaded));
+    let curves: Vec<_> = [Curve::first("idle", &idle)]
+        .into_iter()
+        .chain(loaded)
+        .collect();
     let ping = format!("the ping is {}", report.idle.config.headline());
     let is_valid = [Some(&report.idle), report.loaded.as_ref()]
         .into_iter()
@@ -140,7 +136,7 @@ pub fn beside_html(report: &BesideReport) -> Result<String, Box<dyn Error>> {
         class: if is_valid { "valid" } else { "suspect" },
         facts: [ping].into_iter().chain(report.notes()).collect(),
         is_closed: is_closed(&report.idle),
-        plots: of_each_size(|canvas| {
+        plots: Canvas::draw_each(|canvas| {
             spectrum("spectrum", canvas, "Responses idle and loaded", &curves)
         }),
         caption: "The responses of the ping alone and beside the bulk connections. A dotted line leads from the last \
@@ -177,10 +173,6 @@ fn of_verdict(value: f64, report: &Report) -> Step<'_> {
 
 fn is_closed(report: &Report) -> bool {
     report.config.rate_per_s.is_none()
-}
-
-fn of_each_size(draw: impl Fn(Canvas) -> Option<Drawing>) -> Vec<Drawing> {
-    Canvas::ALL.into_iter().filter_map(draw).collect()
 }
 
 fn folded(report: Option<&Report>) -> Vec<(&'static str, Vec<Entry>)> {

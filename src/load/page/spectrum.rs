@@ -50,7 +50,7 @@ pub struct CurveClasses {
 }
 
 /// The classes of the first curve.
-pub const FIRST: CurveClasses = CurveClasses {
+const FIRST: CurveClasses = CurveClasses {
     line: "line one",
     bound: "line one bound",
     tail: "line one tail",
@@ -60,7 +60,7 @@ pub const FIRST: CurveClasses = CurveClasses {
 };
 
 /// The classes of the second curve.
-pub const SECOND: CurveClasses = CurveClasses {
+const SECOND: CurveClasses = CurveClasses {
     line: "line two",
     bound: "line two bound",
     tail: "line two tail",
@@ -68,6 +68,28 @@ pub const SECOND: CurveClasses = CurveClasses {
     interval: "interval two",
     label: "label two",
 };
+
+impl<'a> Curve<'a> {
+    /// Returns the first curve of a plot, without confidence intervals.
+    pub fn first(name: &'a str, latencies: &'a LatencyHistogram) -> Self {
+        Self {
+            name,
+            classes: FIRST,
+            mark: Mark::Circle,
+            latencies,
+            ci95: None,
+        }
+    }
+
+    /// Returns the second curve of a plot, without confidence intervals.
+    pub fn second(name: &'a str, latencies: &'a LatencyHistogram) -> Self {
+        Self {
+            classes: SECOND,
+            mark: Mark::Square,
+            ..Self::first(name, latencies)
+        }
+    }
+}
 
 /// A point of a curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
