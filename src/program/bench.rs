@@ -113,7 +113,9 @@ fn publish(
     let hgrm = files
         .hgrm
         .map(|hgrm| hgrm.write(|file| load::hgrm::write(file, response)));
-    let page = files.page.map(|page| page::write(page, report));
+    let page = files
+        .page
+        .map(|file| page::write(file, page::of_run(report)));
     let text = match options.json {
         true => report.to_json(),
         false => for_terminal(load::text(report)),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use mio_echo::load::{BesideReport, Report};
 
 use super::page;
-use super::series::{RunSeries, SeriesOutputs, SeriesReport, code_of_series};
+use super::series::{RunSeries, SeriesOutputs, SeriesReport};
 use crate::cli::BesideOptions;
 use crate::program::failure::refuse;
 
@@ -38,15 +38,23 @@ pub fn run(options: BesideOptions) -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     series.finish();
-    let written = SeriesReport {
-        text: report.text(),
-        json: report.to_json(),
-        table: String::new(),
-        page: match options.report.page() {
-            Some(_) => page::of_beside(&report)?,
-            None => String::new(),
-        },
-    };
-    outputs.write(&written, options.report.json)?;
-    Ok(code_of_series(report.outcome(), ended, &options.report))
+    outputs.publish(&report, report.outcome(), ended, &options.report)
+}
+
+impl SeriesReport for BesideReport {
+    fn text(&self) -> String {
+        self.text()
+    }
+
+    fn json(&self) -> String {
+        self.to_json()
+    }
+
+    fn table(&self) -> String {
+        String::new()
+    }
+
+    fn page(&self) -> Result<String, Box<dyn Error>> {
+        page::of_beside(self)
+    }
 }

@@ -43,20 +43,29 @@ pub fn run(options: CompareOptions) -> Result<ExitCode, Box<dyn Error>> {
         Input::Rounds(rounds) => compare_rounds::run(*rounds, limit)?,
         Input::Compared(report) => *report,
     };
-    let told = SeriesReport {
-        text: load::compare_text(&report),
-        json: report.to_json(),
-        table: load::compare_markdown(&report),
-        page: match paths.page() {
-            Some(_) => page::of_comparison(&report)?,
-            None => String::new(),
-        },
-    };
-    outputs.write(&told, paths.json)?;
+    outputs.write(&report, paths.json)?;
     if let Some(reason) = &report.failure {
         fail(&*Box::<dyn Error>::from(reason.as_str()));
     }
     Ok(code_of(&report, undecided, paths.strict).into())
+}
+
+impl SeriesReport for CompareReport {
+    fn text(&self) -> String {
+        load::compare_text(self)
+    }
+
+    fn json(&self) -> String {
+        self.to_json()
+    }
+
+    fn table(&self) -> String {
+        load::compare_markdown(self)
+    }
+
+    fn page(&self) -> Result<String, Box<dyn Error>> {
+        page::of_comparison(self)
+    }
 }
 
 /// What is left to do once the reports are read.

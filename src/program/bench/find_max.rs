@@ -10,7 +10,7 @@ use mio_echo::load::{
 };
 
 use super::page;
-use super::series::{RunSeries, SeriesOutputs, SeriesReport, code_of_series};
+use super::series::{RunSeries, SeriesOutputs, SeriesReport};
 use crate::cli::FindMaxOptions;
 use crate::program::failure::refuse;
 
@@ -27,19 +27,25 @@ pub fn run(options: FindMaxOptions) -> Result<ExitCode, Box<dyn Error>> {
     let (report, ended) = search(&options);
     match ended {
         Err(error) if report.steps.is_empty() => Err(error.into()),
-        ended => {
-            let told = SeriesReport {
-                text: report.text(),
-                json: report.to_json(),
-                table: report.to_csv(),
-                page: match options.report.page() {
-                    Some(_) => page::of_search(&report)?,
-                    None => String::new(),
-                },
-            };
-            outputs.write(&told, options.report.json)?;
-            Ok(code_of_series(report.outcome(), ended, &options.report))
-        }
+        ended => outputs.publish(&report, report.outcome(), ended, &options.report),
+    }
+}
+
+impl SeriesReport for FindMaxReport {
+    fn text(&self) -> String {
+        self.text()
+    }
+
+    fn json(&self) -> String {
+        self.to_json()
+    }
+
+    fn table(&self) -> String {
+        self.to_csv()
+    }
+
+    fn page(&self) -> Result<String, Box<dyn Error>> {
+        page::of_search(self)
     }
 }
 

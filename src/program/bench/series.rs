@@ -1,5 +1,6 @@
 //! Several measurements, one after another: with one display, one handling of signals and one report.
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use super::display::Display;
 use super::files::{OutputFile, refuse_shared};
 use super::interrupted::exit_at_signal;
 use super::own_server;
+use super::page;
 use super::printing::{code_of, for_terminal, print, report_output};
 use crate::cli::ReportOptions;
 use crate::program::failure::fail;
@@ -142,14 +144,18 @@ fn installed(signals: &mut Option<SignalWaiter>) -> io::Result<&mut SignalWaiter
     }
 }
 
-/// What a series is told as.
-pub struct SeriesReport {
-    pub text: String,
-    pub json: String,
-    /// The table that has a file of its own; empty if the series has none.
-    pub table: String,
-    /// The page of HTML; empty if no output is one.
-    pub page: String,
+/// The report of a series, in the forms of its outputs.
+pub trait SeriesReport {
+    fn text(&self) -> String;
+    fn json(&self) -> String;
+    /// Returns the table that has a file of its own.
+    fn table(&self) -> String;
+    /// Returns the page of HTML.
+    ///
+    /// # Errors
+    ///
+    /// When the report of a run cannot be decoded.
+    fn page(&self) -> Result<String, Box<dyn Error>>;
 }
 
 /// The outputs of a series. They are opened before the first measurement.
@@ -196,37 +202,44 @@ impl SeriesOutputs {
     /// # Errors
     ///
     /// When an output cannot be written.
-    pub fn write(self, report: &SeriesReport, print_json: bool) -> io::Result<()> {
-        let write = |file: Option<OutputFile>, text: &str| {
-            file.map(|file| file.write(|file| file.write_all(text.as_bytes())))
-        };
-        let json = write(self.json, &report.json);
-        let table = write(self.table, &report.table);
-        let page = write(self.page, &report.page);
+    pub fn write(self, report: &impl SeriesReport, print_json: bool) -> Result<(), Box<dyn Error>> {
+        let write =
+            |file: OutputFile, text: String| file.write(|file| file.write_all(text.as_bytes()));
+        let json = self.json.map(|file| write(file, report.json()));
+        let table = self.table.map(|file| write(file, report.table()));
+        let page = self.page.map(|file| page::write(file, report.page()));
         let printed = match print_json {
-            true => report.json.clone(),
-            false => for_terminal(report.text.clone()),
+            true => report.json(),
+            false => for_terminal(report.text()),
         };
         print(&printed, self.stdout)?;
-        json.into_iter().chain(table).chain(page).collect()
+        json.into_iter().chain(table).collect::<Result<(), _>>()?;
+        page.unwrap_or(Ok(()))
     }
-}
 
-/// Returns the exit code of a series whose worst measurement has this outcome. `ended` tells whether the series has ended
-/// early, and the reason is printed.
-pub fn code_of_series(
-    outcome: Outcome,
-    ended: Result<(), RunError>,
-    options: &ReportOptions,
-) -> ExitCode {
-    let outcome = match ended {
-        Ok(()) => outcome,
-        Err(error) => {
-            fail(&error);
-            outcome.min(outcome_of(&error))
-        }
-    };
-    code_of(outcome, options).into()
+    /// Writes `report` to all outputs, and returns the exit code of a series whose worst measurement has `outcome`. `ended`
+    /// tells whether the series has ended early, and the reason is printed.
+    ///
+    /// # Errors
+    ///
+    /// When an output cannot be written.
+    pub fn publish(
+        self,
+        report: &impl SeriesReport,
+        outcome: Outcome,
+        ended: Result<(), RunError>,
+        options: &ReportOptions,
+    ) -> Result<ExitCode, Box<dyn Error>> {
+        self.write(report, options.json)?;
+        let outcome = match ended {
+            Ok(()) => outcome,
+            Err(error) => {
+                fail(&error);
+                outcome.min(outcome_of(&error))
+            }
+        };
+        Ok(code_of(outcome, options).into())
+    }
 }
 
 /// Returns the outcome of a series that `error` has ended.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use mio_echo::load::{Report, SweepReport, SweepStep};
 
 use super::page;
-use super::series::{RunSeries, SeriesOutputs, SeriesReport, code_of_series};
+use super::series::{RunSeries, SeriesOutputs, SeriesReport};
 use crate::cli::SweepOptions;
 use crate::program::failure::refuse;
 
@@ -45,18 +45,24 @@ pub fn run(options: SweepOptions) -> Result<ExitCode, Box<dyn Error>> {
     series.finish();
     match ended {
         Err(error) if sweep.steps.is_empty() => Err(error.into()),
-        ended => {
-            let report = SeriesReport {
-                text: sweep.text(),
-                json: sweep.to_json(),
-                table: sweep.to_csv(),
-                page: match options.report.page() {
-                    Some(_) => page::of_sweep(&sweep)?,
-                    None => String::new(),
-                },
-            };
-            outputs.write(&report, options.report.json)?;
-            Ok(code_of_series(sweep.outcome(), ended, &options.report))
-        }
+        ended => outputs.publish(&sweep, sweep.outcome(), ended, &options.report),
+    }
+}
+
+impl SeriesReport for SweepReport {
+    fn text(&self) -> String {
+        self.text()
+    }
+
+    fn json(&self) -> String {
+        self.to_json()
+    }
+
+    fn table(&self) -> String {
+        self.to_csv()
+    }
+
+    fn page(&self) -> Result<String, Box<dyn Error>> {
+        page::of_sweep(self)
     }
 }
