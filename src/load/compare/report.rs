@@ -12,6 +12,7 @@ use super::figure::Figure;
 use super::order::Side;
 use super::rounds::{RUNS_PER_ROUND, Rounds};
 use crate::load::judge::reason::ReasonCode;
+use crate::load::report::json::json_object;
 use crate::load::report::schema::{Environment, Report, SCHEMA};
 
 /// The kind of this report. The report of a run has none.
@@ -278,8 +279,7 @@ impl CompareReport {
 
     /// Returns the report as one JSON object that ends with a line break.
     pub fn to_json(&self) -> String {
-        let json = serde_json::to_string_pretty(self);
-        json.expect("every name is text") + "\n"
+        json_object(self)
     }
 }
 

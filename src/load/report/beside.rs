@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::cells::{aligned, exact, lower_bound, number};
+use super::json::json_object;
 use super::rows::{HEADINGS, figures, named, verdict};
 use super::schema::{Report, SCHEMA};
 use super::text::failures;
@@ -98,8 +99,7 @@ impl BesideReport {
 
     /// Returns the report as one JSON object that ends with a line break.
     pub fn to_json(&self) -> String {
-        let json = serde_json::to_string_pretty(self);
-        json.expect("every name is text") + "\n"
+        json_object(self)
     }
 
     /// Returns the report as a table: the rows idle, loaded and added. A line tells the rate of the bulk connections, and the

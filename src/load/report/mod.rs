@@ -7,6 +7,7 @@ pub mod environment;
 pub mod hgrm;
 pub mod histogram;
 pub mod hlog;
+pub mod json;
 pub mod merge;
 pub mod rows;
 pub mod schema;

@@ -52,6 +52,7 @@
 //!
 //! [`Failure`]: crate::load::Failure
 
+use super::json::json_object;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
@@ -230,8 +231,7 @@ impl Report {
 
     /// Returns the report as one JSON object that ends with a line break.
     pub fn to_json(&self) -> String {
-        let json = serde_json::to_string_pretty(self);
-        json.expect("every name is text") + "\n"
+        json_object(self)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::cells::aligned;
+use super::json::json_object;
 use super::rows::{HEADINGS, figures, named, verdict};
 use super::schema::{Report, SCHEMA};
 use crate::load::judge::outcome::Outcome;
@@ -66,8 +67,7 @@ impl SweepReport {
 
     /// Returns the report as one JSON object that ends with a line break.
     pub fn to_json(&self) -> String {
-        let json = serde_json::to_string_pretty(self);
-        json.expect("every name is text") + "\n"
+        json_object(self)
     }
 
     /// Returns the report as a table with one line for each step.

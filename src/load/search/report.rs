@@ -8,6 +8,7 @@ use crate::load::judge::cause::Cause;
 use crate::load::judge::outcome::Outcome;
 use crate::load::judge::slo::Slo;
 use crate::load::report::cells::aligned;
+use crate::load::report::json::json_object;
 use crate::load::report::rows::{HEADINGS, figures};
 use crate::load::report::schema::{Report, SCHEMA};
 use crate::load::report::sweep::{Parameter, SweepStep, csv_names};
@@ -80,8 +81,7 @@ impl FindMaxReport {
 
     /// Returns the report as one JSON object that ends with a line break.
     pub fn to_json(&self) -> String {
-        let json = serde_json::to_string_pretty(self);
-        json.expect("every name is text") + "\n"
+        json_object(self)
     }
 
     /// Returns the report as a table with one line for each run, and the answer.
