@@ -109,8 +109,7 @@ fn class(report: &CompareReport) -> &'static str {
 
 /// Returns the rows of the table of runs, its head first.
 fn runs(report: &CompareReport) -> Vec<Vec<String>> {
-    let head = ["run"].into_iter().chain(rows::HEADINGS).chain(["verdict"]);
-    let head = head.map(String::from).collect();
+    let head = rows::row(["run".into()], rows::HEADINGS.map(String::from), "verdict");
     let row = |run: &ComparedRun| {
         let side = match run.side {
             Side::A => "A",
@@ -127,9 +126,8 @@ fn runs(report: &CompareReport) -> Vec<Vec<String>> {
         } else {
             format!("{name} (left out)")
         };
-        let mut cells = rows::named(name, rows::figures(&run.report));
-        cells.push(rows::verdict(&run.report));
-        cells
+        let report = &run.report;
+        rows::row([name], rows::figures(report), rows::verdict(report))
     };
     [head]
         .into_iter()

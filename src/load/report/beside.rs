@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::cells::{aligned, exact, lower_bound, number};
+use super::cells::{exact, lower_bound, number};
 use super::json::json_object;
-use super::rows::{HEADINGS, figures, named, verdict};
+use super::rows::{HEADINGS, figures, row, verdict, worded_lines};
 use super::schema::{Report, SCHEMA};
 use super::text::failures;
 use crate::load::judge::outcome::Outcome;
@@ -105,25 +105,11 @@ impl BesideReport {
     /// Returns the report as a table: the rows idle, loaded and added. A line tells the rate of the bulk connections, and the
     /// hints of the loaded ping follow: the thread of bulk may have shared a processor with the server or the ping.
     pub fn text(&self) -> String {
-        let mut rows = vec![
-            named(String::new(), HEADINGS.map(String::from)),
-            named("idle".into(), figures(&self.idle)),
-        ];
-        let mut ends = vec![String::new(), "  ".to_owned() + &verdict(&self.idle)];
-        if let Some(loaded) = &self.loaded {
-            rows.push(named("loaded".into(), figures(loaded)));
-            ends.push("  ".to_owned() + &verdict(loaded));
-        }
-        if let Some(added) = &self.added {
-            rows.push(named("added".into(), added.cells()));
-            ends.push(String::new());
-        }
         let mut lines = vec![format!(
             "latency under load; the ping is {}",
             self.idle.config.headline()
         )];
-        let table = aligned(&rows).into_iter().zip(ends);
-        lines.extend(table.map(|(line, end)| (line + &end).trim_end().to_owned()));
+        lines.extend(worded_lines(&self.cells()));
         lines.extend(self.notes());
         lines.join("\n") + "\n"
     }
@@ -139,21 +125,16 @@ impl BesideReport {
     /// Returns the cells of the table with the verdicts, its head first.
     pub fn cells(&self) -> Vec<Vec<String>> {
         let ping =
-            |name: &str, report: &Report| (named(name.into(), figures(report)), verdict(report));
-        let head = (
-            named(String::new(), HEADINGS.map(String::from)),
-            "verdict".to_owned(),
-        );
-        let added = |added: &Added| (named("added".into(), added.cells()), String::new());
+            |name: &str, report: &Report| row([name.into()], figures(report), verdict(report));
+        let head = row([String::new()], HEADINGS.map(String::from), "verdict");
+        let added = |added: &Added| row(["added".into()], added.cells(), "");
         let rows = [
             Some(head),
             Some(ping("idle", &self.idle)),
             self.loaded.as_ref().map(|loaded| ping("loaded", loaded)),
             self.added.as_ref().map(added),
         ];
-        let rows = rows.into_iter().flatten();
-        rows.map(|(cells, verdict)| [cells, vec![verdict]].concat())
-            .collect()
+        rows.into_iter().flatten().collect()
     }
 }
 

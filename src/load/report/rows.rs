@@ -1,6 +1,6 @@
 //! The figures of one measurement as a row of a table of several measurements.
 
-use super::cells::{max_or_mean, number, percentile};
+use super::cells::{aligned, max_or_mean, number, percentile};
 use super::schema::Report;
 use crate::load::measure::percentile::Percentile;
 
@@ -33,9 +33,27 @@ pub fn figures(report: &Report) -> [String; 8] {
     ]
 }
 
-/// Returns a row with `name` before the cells of a measurement.
-pub fn named(name: String, cells: [String; 8]) -> Vec<String> {
-    [name].into_iter().chain(cells).collect()
+/// Returns a row: `names`, the figures of a measurement, and words about it.
+pub fn row<const N: usize>(
+    names: [String; N],
+    figures: [String; 8],
+    words: impl Into<String>,
+) -> Vec<String> {
+    let cells = names.into_iter().chain(figures);
+    cells.chain([words.into()]).collect()
+}
+
+/// Returns a line for each row. The last cell of a row is words: it follows the aligned cells, without a heading.
+pub fn worded_lines(rows: &[Vec<String>]) -> Vec<String> {
+    let split = rows.iter().filter_map(|row| row.split_last());
+    let (words, cells): (Vec<_>, Vec<_>) = split.unzip();
+    let words = words.into_iter().skip(1).map(String::as_str);
+    let lines = aligned(&cells)
+        .into_iter()
+        .zip([""].into_iter().chain(words));
+    lines
+        .map(|(line, words)| format!("{line}  {words}").trim_end().to_owned())
+        .collect()
 }
 
 /// Returns the verdict with the kinds of its reasons, and the objectives that are not met.

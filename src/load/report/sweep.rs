@@ -4,9 +4,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::cells::aligned;
 use super::json::json_object;
-use super::rows::{HEADINGS, figures, named, verdict};
+use super::rows::{HEADINGS, figures, row, verdict, worded_lines};
 use super::schema::{Report, SCHEMA};
 use crate::load::judge::outcome::Outcome;
 use crate::load::units::{format_decimal, pluralize};
@@ -81,33 +80,16 @@ impl SweepReport {
                 first.report.config.headline()
             ));
         }
-        let head = HEADINGS.map(String::from);
-        let mut rows = vec![named(self.parameter.heading().to_owned(), head)];
-        rows.extend(self.steps.iter().map(SweepStep::row));
-        let mut table = aligned(&rows).into_iter();
-        lines.extend(table.next());
-        let verdicts = self.steps.iter().map(|step| verdict(&step.report));
-        lines.extend(
-            table
-                .zip(verdicts)
-                .map(|(line, verdict)| line + "  " + &verdict),
-        );
+        lines.extend(worded_lines(&self.cells()));
         lines.join("\n") + "\n"
     }
 
     /// Returns the cells of the table with the verdicts, its head first.
     pub fn cells(&self) -> Vec<Vec<String>> {
-        let head = named(
-            self.parameter.heading().to_owned(),
-            HEADINGS.map(String::from),
-        );
-        let rows = self
-            .steps
-            .iter()
-            .map(|step| (step.row(), verdict(&step.report)));
-        let all = [(head, "verdict".to_owned())].into_iter().chain(rows);
-        all.map(|(cells, verdict)| [cells, vec![verdict]].concat())
-            .collect()
+        let heading = self.parameter.heading().to_owned();
+        let head = row([heading], HEADINGS.map(String::from), "verdict");
+        let rows = self.steps.iter().map(SweepStep::row);
+        [head].into_iter().chain(rows).collect()
     }
 
     /// Returns the report as CSV: a line with the names of the columns, and a line for each step. A figure that does not
@@ -121,7 +103,8 @@ impl SweepReport {
 
 impl SweepStep {
     fn row(&self) -> Vec<String> {
-        named(format_decimal(self.value, 3), figures(&self.report))
+        let value = format_decimal(self.value, 3);
+        row([value], figures(&self.report), verdict(&self.report))
     }
 
     /// Returns the fields of the step, as [`csv_names`] names them.

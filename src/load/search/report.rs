@@ -7,9 +7,8 @@ use super::result::{StepResult, causes};
 use crate::load::judge::cause::Cause;
 use crate::load::judge::outcome::Outcome;
 use crate::load::judge::slo::Slo;
-use crate::load::report::cells::aligned;
 use crate::load::report::json::json_object;
-use crate::load::report::rows::{HEADINGS, figures};
+use crate::load::report::rows::{HEADINGS, figures, row, worded_lines};
 use crate::load::report::schema::{Report, SCHEMA};
 use crate::load::report::sweep::{Parameter, SweepStep, csv_names};
 use crate::load::units::{format_decimal, pluralize};
@@ -97,13 +96,7 @@ impl FindMaxReport {
                 first.measured.report.config.headline()
             ));
         }
-        let headings = [Parameter::Rate.heading(), "stage", "s"].map(String::from);
-        let mut rows = vec![row(headings, HEADINGS.map(String::from))];
-        rows.extend(self.steps.iter().map(FindMaxStep::row));
-        let mut table = aligned(&rows).into_iter();
-        lines.extend(table.next());
-        let words = self.steps.iter().map(FindMaxStep::words);
-        lines.extend(table.zip(words).map(|(line, words)| line + "  " + &words));
+        lines.extend(worded_lines(&self.cells()));
         lines.push(self.answer_in_words());
         lines.join("\n") + "\n"
     }
@@ -111,11 +104,9 @@ impl FindMaxReport {
     /// Returns the cells of the table with what each run says, its head first.
     pub fn cells(&self) -> Vec<Vec<String>> {
         let headings = [Parameter::Rate.heading(), "stage", "s"].map(String::from);
-        let head = row(headings, HEADINGS.map(String::from));
-        let rows = self.steps.iter().map(|step| (step.row(), step.words()));
-        let all = [(head, "result".to_owned())].into_iter().chain(rows);
-        all.map(|(cells, words)| [cells, vec![words]].concat())
-            .collect()
+        let head = row(headings, HEADINGS.map(String::from), "result");
+        let rows = self.steps.iter().map(FindMaxStep::row);
+        [head].into_iter().chain(rows).collect()
     }
 
     /// Returns the report as CSV: the columns of a sweep after `stage` and `result`.
@@ -192,7 +183,7 @@ impl FindMaxStep {
             self.stage.words().to_owned(),
             format!("{:.1}", report.metrics.seconds),
         ];
-        row(names, figures(report))
+        row(names, figures(report), self.words())
     }
 
     /// Returns the result, the objectives that are missed and the kinds of the reasons that count.
@@ -259,11 +250,6 @@ impl SearchLimit {
             Self::Machine => "the machine was disturbed in each repetition of the last run",
         }
     }
-}
-
-/// Returns a row with `names` before the figures of a run.
-fn row(names: [String; 3], figures: [String; 8]) -> Vec<String> {
-    names.into_iter().chain(figures).collect()
 }
 
 fn rate(per_sec: f64) -> String {
