@@ -3,9 +3,9 @@
 use std::io::{self, Read};
 use std::mem;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::signal_waiter::SignalWaiter;
 use crate::net::signals::keep_exit_statuses;
@@ -35,9 +35,10 @@ pub struct ChildProcess {
     child: Child,
     /// True if the exit status was taken: the process id may belong to another process.
     is_reaped: bool,
-    /// The end of standard error so far, and the thread that reads it.
+    /// The end of standard error so far.
     stderr: Arc<Mutex<Vec<u8>>>,
-    reader: Option<JoinHandle<()>>,
+    /// Disconnected once standard error is read to its end.
+    reading: Option<Receiver<()>>,
 }
 
 /// The reason why a wait for a process ended.
@@ -71,13 +72,16 @@ impl ChildProcess {
             child,
             is_reaped: false,
             stderr: Arc::default(),
-            reader: None,
+            reading: None,
         };
         if let Some(stderr) = stderr {
             let tail = Arc::clone(&process.stderr);
-            process.reader = Some(threads::spawn("server log", move || {
-                keep_tail(stderr, &tail)
-            })?);
+            let (is_reading, reading) = mpsc::channel();
+            threads::spawn("server log", move || {
+                keep_tail(stderr, &tail);
+                drop(is_reading);
+            })?;
+            process.reading = Some(reading);
         }
         Ok(process)
     }
@@ -151,11 +155,9 @@ impl ChildProcess {
             Ok(status) => status.to_string(),
             Err(error) => format!("its exit status is unknown: {error}"),
         };
-        // A descendant that has left the group may keep standard error open.
-        let end = Instant::now() + LAST_OUTPUT;
-        let is_read = || self.reader.as_ref().is_none_or(JoinHandle::is_finished);
-        while !is_read() && Instant::now() < end {
-            thread::sleep(FIRST_PAUSE);
+        // A descendant that has left the group may keep standard error open: then the time runs out.
+        if let Some(reading) = &self.reading {
+            let _ = reading.recv_timeout(LAST_OUTPUT);
         }
         match self.last_line() {
             Some(line) => format!("{status}: {line}"),
@@ -237,6 +239,8 @@ pub fn keep_terminal_signals_away(command: &mut Command) {
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     fn shell(script: &str) -> ChildProcess {
