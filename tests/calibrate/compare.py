@@ -16,7 +16,8 @@ It takes about an hour. All runs last a second, after 200 ms of warm-up, and the
   with a server that spends 1.5 times this difference more. At least 9 comparisons must find it slower.
 
 The exit code is 0 if all parts are as expected, and 1 otherwise. `--equal 2 --slowed 2 --slower 2` is a trial in which the
-same shares are allowed. Options of `bench compare` may follow the executable, after `--`: fewer rounds, more connections.
+same shares are allowed. The options of this script come first. Options of `bench compare` may follow the executable, after
+`--`: fewer rounds, more connections.
 """
 
 import argparse
@@ -73,7 +74,7 @@ def equal(part, times, compare_once):
 
 
 def slower(options):
-    """Compares servers of which one spends more, and returns True if enough comparisons find this one slower."""
+    """Compares a server with one that spends more, and returns True if enough comparisons find the latter slower."""
     print("slower: a server with itself, and with one that spends more processor time on an echo")
     found = 0
     for _ in range(options.slower):

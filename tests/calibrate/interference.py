@@ -10,7 +10,8 @@ It measures the server of `bench` for a second, 40 times on the quiet machine an
 The limits in src/load/judge/interference.rs are right if at most 2 of the quiet runs are SUSPECT, and all busy runs are
 SUSPECT because of others (`busy_machine`). The exit code is 0 then, and 1 otherwise.
 
-Options of `bench` may follow the executable, after `--`: a rate, pins, more connections.
+The options of this script come first. Options of `bench` may follow the executable, after `--`: a rate, pins, more
+connections.
 """
 
 import argparse

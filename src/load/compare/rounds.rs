@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::load::judge::reason::ReasonCode;
 
-    /// Does all runs, of which those with the numbers `disturbed` (from 0) are disturbed. Returns the runs and their states.
+    /// Does all runs. The runs with the numbers `disturbed` (from 0) are disturbed. Returns the runs and their states.
     fn all_runs(asked: usize, disturbed: impl Fn(usize) -> bool) -> Vec<(NextRun, RoundState)> {
         let mut rounds = Rounds::new(asked, 7);
         let mut runs = Vec::new();

@@ -159,7 +159,7 @@ mod tests {
     use crate::load::report::schema::Report;
     use crate::load::testing::closed_loop;
 
-    /// Returns a comparison of two rounds, of which `counted` count.
+    /// Returns a comparison of two rounds. The first `counted` of them count.
     fn comparison(counted: usize) -> CompareReport {
         let side = || SideName {
             name: "</script><b>".into(),

@@ -37,7 +37,7 @@ const CONTROL: Look = Look {
     mark: Mark::Circle,
 };
 
-/// Returns the plot of the ratios of `figures`; `None` if none of them has a ratio.
+/// Returns the plot of the ratios of `figures`; `None` if there is no ratio.
 pub fn forest(canvas: Canvas, figures: &[ComparedFigure]) -> Option<Drawing> {
     let rows: Vec<_> = figures
         .iter()

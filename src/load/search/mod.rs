@@ -1,4 +1,4 @@
-//! The highest rate of an open loop that meets the objectives: a series of runs, each of which decides the rate of the next.
+//! The highest rate of an open loop that meets the objectives. Each run of a series decides the rate of the next.
 
 pub mod machine;
 pub mod report;

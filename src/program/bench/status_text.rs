@@ -20,7 +20,7 @@ pub struct Figures {
     p99: VecDeque<Option<f64>>,
 }
 
-/// The text beside a bar, of which a terminal shows the longest that fits.
+/// The text beside a bar in two lengths. A terminal shows the longer text if it fits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusText {
     /// The text for a wide terminal.
