@@ -39,10 +39,10 @@
 mod compare;
 mod drive;
 mod judge;
-mod measure;
+pub(crate) mod measure;
 #[cfg(feature = "html")]
 mod page;
-mod plan;
+pub(crate) mod plan;
 mod report;
 mod search;
 #[cfg(test)]
@@ -94,13 +94,14 @@ pub use page::run::html;
 pub use page::series::{beside_html, find_max_html, sweep_html};
 pub use plan::command_line::{CommandLine, PORT_PLACEHOLDER};
 pub use plan::cpu_list::CpuList;
+pub use plan::launcher::Launcher;
 pub use plan::schedule::Schedule;
 pub use plan::settings::{
     Arrival, Close, Load, RunSettings, Shard, SizeRange, Sizes, StopCondition, Target,
 };
 pub use plan::{payload, schedule};
 pub use report::beside::{Added, BesideReport, Difference};
-pub use report::merge::{Merged, merge, read};
+pub use report::merge::{Merged, Merger, MissingShards, read};
 pub use report::schema::{self, Report};
 pub use report::sweep::{Parameter, SweepReport, SweepStep};
 pub use report::text::{interval_line, text};

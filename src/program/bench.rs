@@ -22,15 +22,15 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use mio_echo::load::{self, LatencyHistogram, Report, RunError, RunEvent};
+use mio_echo::load::{self, LatencyHistogram, Merger, Report, RunError, RunEvent};
 
 use super::exit_code;
-use super::failure::{fail, refuse};
+use super::failure::{fail, note, refuse};
 use super::warnings;
 use crate::cli::{BenchCommand, MeasureOptions, MergeOptions, ReportOptions};
 use background_writer::BackgroundFile;
 use display::Display;
-use files::{OutputFile, read_reports, refuse_shared};
+use files::{OutputFile, is_empty, read_report, refuse_shared};
 use interrupted::run_to_signal;
 use printing::{code_of, for_terminal, print, report_output};
 
@@ -82,8 +82,19 @@ fn measure(options: MeasureOptions) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn merge(options: MergeOptions) -> Result<ExitCode, Box<dyn Error>> {
-    let reports = read_reports(&options.files)?;
-    let merged = load::merge(reports, options.report.slo.as_ref())?;
+    let mut merger = Merger::default();
+    for path in &options.files {
+        if is_empty(path) {
+            note(&format!(
+                "{} is empty: its shard ended before it had a report",
+                path.display()
+            ));
+            continue;
+        }
+        let (name, report) = read_report(path)?;
+        merger.add(&name, &report)?;
+    }
+    let merged = merger.finish(options.report.slo.as_ref(), options.missing())?;
     // The files are opened after the inputs were read: an output may replace an input.
     let files = ReportFiles::create(&options.report)?;
     if let Err(reason) = refuse_shared(&files.with(None)) {

@@ -9,6 +9,12 @@ use super::exit_code;
 use super::standard_streams::write_stderr_bounded;
 use crate::cli::escape_control;
 
+/// Reports what the user should know of a command that goes on.
+#[cfg(feature = "bench")]
+pub fn note(text: &str) {
+    report(text);
+}
+
 /// Reports why the command could not run.
 pub fn fail(error: &dyn Error) -> ExitCode {
     report(&error.to_string());

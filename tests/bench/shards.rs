@@ -154,6 +154,37 @@ fn merge_judges_the_slo_on_the_merged_data() {
 }
 
 #[test]
+fn a_missing_shard_is_refused_unless_the_sum_may_be_partial() {
+    let dir = TempDir::new("partial");
+    let mut shard = bench("-c 3 -n 3000 -w 0 --shard auto -o");
+    shard.arg(dir.file("run-{shard}-of-{shards}.json"));
+    shard.envs([("PMI_RANK", "1"), ("PMI_SIZE", "3")]);
+    run(shard, 0);
+    let file = dir.file("run-1-of-3.json");
+    let report = Report::read(&file);
+    assert_eq!(report.at("/config/shard/launcher"), "pmi");
+    let killed = dir.file("run-2-of-3.json");
+    std::fs::write(&killed, "").expect("writing");
+    let merge = |options: &str, code| {
+        let mut merge = bench(&format!("merge {options}"));
+        merge.arg(&killed).arg(&file);
+        let text = run(merge, code).text();
+        assert!(
+            text.contains("run-2-of-3.json is empty: its shard ended"),
+            "{text}"
+        );
+        text
+    };
+    let refusal = merge("", 1);
+    assert!(
+        refusal.contains("1 of 3 shards: no report of shards 0, 2"),
+        "{refusal}"
+    );
+    let partial = merge("--partial --strict", 5);
+    assert!(partial.contains("SUSPECT: 1 of 3 shards"), "{partial}");
+}
+
+#[test]
 fn merge_refuses_a_file_that_is_not_a_report() {
     let dir = TempDir::new("no-report");
     let file = dir.file("x.json");

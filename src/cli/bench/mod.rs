@@ -4,6 +4,7 @@ mod args;
 mod beside;
 mod compare;
 mod cpus;
+mod file_names;
 mod find_max;
 mod modes;
 mod notes;

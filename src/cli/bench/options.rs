@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use mio_echo::load::{Parameter, RunSettings, Slo};
+use mio_echo::load::{MissingShards, Parameter, RunSettings, Shard, Slo};
 
 use super::compare::CompareOptions;
+use super::file_names::expand;
 use super::find_max::RateRange;
 use super::objectives::parse_objectives;
 use crate::cli::definition::OUTPUT;
@@ -87,8 +88,22 @@ pub struct MergeOptions {
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 
+    /// Merge the shards that are there, and call the sum suspect; default: refuse it if a shard is missing
+    #[arg(long)]
+    pub partial: bool,
+
     #[command(flatten)]
     pub report: ReportOptions,
+}
+
+impl MergeOptions {
+    /// Returns what happens if shards are missing.
+    pub fn missing(&self) -> MissingShards {
+        match self.partial {
+            true => MissingShards::Suspect,
+            false => MissingShards::Refused,
+        }
+    }
 }
 
 // The options that a measurement and a merge share: what happens to the report. Not a doc comment: it would become the
@@ -124,6 +139,19 @@ pub struct ReportOptions {
 }
 
 impl ReportOptions {
+    /// Replaces the placeholders in the names of the files.
+    ///
+    /// # Errors
+    ///
+    /// When a placeholder has no value.
+    pub fn expand_names(&mut self, shard: Option<Shard>) -> Result<(), String> {
+        expand(&mut self.output, "--output", shard)?;
+        expand(&mut self.hgrm, "--hgrm", shard)?;
+        #[cfg(feature = "html")]
+        expand(&mut self.html, "--html", shard)?;
+        Ok(())
+    }
+
     /// Returns the file for the page of HTML. A build without the feature `html` has none.
     pub fn page(&self) -> Option<&PathBuf> {
         #[cfg(feature = "html")]

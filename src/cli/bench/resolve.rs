@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::ArgMatches;
 
 use super::args::{BenchArgs, BenchSubcommand};
+use super::file_names::expand;
 use super::modes::{resolve_beside, resolve_find_max, resolve_sweep};
 use super::options::{BenchCommand, MeasureOptions};
 use super::outputs::resolve_outputs;
@@ -62,6 +63,8 @@ fn resolve_measurement(
 ) -> Result<MeasureOptions, String> {
     let server = args.target.map_or(Server::Own, Server::Running);
     let settings = resolve_run(args.run, &server, DEFAULT_DURATION, variable)?;
+    args.report.expand_names(settings.shard)?;
+    expand(&mut args.hlog, "--hlog", settings.shard)?;
     resolve_outputs(&mut args.report, args.hlog.as_ref())?;
     Ok(MeasureOptions {
         settings,

@@ -121,8 +121,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = BUFFERS)]
     pub socket_buffer: Option<usize>,
 
-    /// Run shard I (from 0) of N processes that make one load: its part of the connections and of the rate; auto/N
-    /// reads I from JOB_COMPLETION_INDEX; default: the whole load
+    /// Run shard I (from 0) of N processes that make one load: its part of the connections and of the rate; auto: the
+    /// shard that MPI, Slurm or AWS Batch says; auto/N: also Kubernetes and GNU parallel; default: the whole load
     #[arg(long, value_name = "I/N", value_parser = parse_shard, help_heading = SHARDS)]
     pub shard: Option<ShardArg>,
 

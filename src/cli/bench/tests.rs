@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use mio_echo::conn::Framing;
 use mio_echo::load::{
-    Arrival, CAN_PIN, Close, CpuList, Load, Objective, Percentile, RunSettings, Shard, SizeRange,
-    Sizes, Slo, StopCondition, Target,
+    Arrival, CAN_PIN, Close, CpuList, Launcher, Load, Objective, Percentile, RunSettings, Shard,
+    SizeRange, Sizes, Slo, StopCondition, Target,
 };
 use mio_echo::net::IpFamily;
 
@@ -43,9 +43,8 @@ fn parsed(arguments: &str) -> Result<Command, String> {
     let typed = ["mio-echo", "bench"]
         .into_iter()
         .chain(arguments.split_whitespace());
-    parse(typed.map(OsString::from), |name| {
-        (name == "JOB_COMPLETION_INDEX").then(|| "1".into())
-    })
+    let variable = |name: &str| (name == "JOB_COMPLETION_INDEX").then(|| "1".into());
+    parse(typed.map(OsString::from), variable)
 }
 
 #[test]
@@ -369,7 +368,11 @@ fn every_option_sets_its_own_field() {
         socket_buffer: Some(17),
         skip: 18,
         framing: Framing::Line,
-        shard: Some(Shard { index: 1, count: 2 }),
+        shard: Some(Shard {
+            index: 1,
+            count: 2,
+            launcher: None,
+        }),
         start_at: None,
         server_pid: None,
         pin: None,
@@ -421,7 +424,14 @@ fn defaults_depend_on_other_options() {
         assert_eq!(settings(typed).pipeline, depth, "{typed}");
     }
     let shard = settings("--shard auto/4").shard;
-    assert_eq!(shard, Some(Shard { index: 1, count: 4 }));
+    assert_eq!(
+        shard,
+        Some(Shard {
+            index: 1,
+            count: 4,
+            launcher: Some(Launcher::Kubernetes),
+        })
+    );
     let start = settings("--start-at next:1h")
         .start_at
         .expect("a start time");
@@ -461,11 +471,11 @@ fn outputs_on_one_descriptor_are_refused_in_one_line() {
         ),
         (
             "-o /dev/stdout",
-            "invalid value '/dev/stdout' for an output: expected a stream of its own, and the report is on standard output",
+            "invalid value '/dev/stdout' for an output: expected a file, because the report is on standard output",
         ),
         (
             "-o - --hgrm /dev/fd/1",
-            "invalid value '/dev/fd/1' for an output: expected a stream of its own",
+            "invalid value '/dev/fd/1' for an output: expected a file, because",
         ),
     ] {
         let refusal = refused(typed);
@@ -550,11 +560,11 @@ fn contradictions_are_refused_in_one_line() {
         ),
         (
             "-J -o -",
-            "invalid value '-' for an output: expected a stream of its own",
+            "invalid value '-' for an output: expected a file, because",
         ),
         (
             "merge b.json --hgrm -",
-            "invalid value '-' for an output: expected a stream of its own",
+            "invalid value '-' for an output: expected a file, because",
         ),
         (
             "-o --strict",
@@ -603,8 +613,11 @@ fn the_output_of_a_hyphen_is_the_report_as_json_on_standard_output() {
 
 #[test]
 fn merge_has_files_and_the_options_of_a_report() {
-    let BenchCommand::Merge(MergeOptions { files, report }) =
-        bench("merge a.json b.json -o c.json --hgrm d -J --slo errors<1% --strict")
+    let BenchCommand::Merge(MergeOptions {
+        files,
+        partial,
+        report,
+    }) = bench("merge a.json b.json --partial -o c.json --hgrm d -J --slo errors<1% --strict")
     else {
         panic!("no merge");
     };
@@ -614,7 +627,7 @@ fn merge_has_files_and_the_options_of_a_report() {
         (Some("c.json".into()), Some("d".into()))
     );
     assert_eq!(report.slo, Some(Slo(vec![Objective::Errors(1.0)])));
-    assert!(report.json && report.strict);
+    assert!(partial && report.json && report.strict);
 
     for typed in ["merge", "merge a -c 3", "merge a --hlog b", "-c 3 merge a"] {
         refused(typed);

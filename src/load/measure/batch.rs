@@ -8,8 +8,9 @@ use super::latency_histogram::LatencyHistogram;
 use super::percentile::Percentile;
 use super::series::WeightedValue;
 
-/// The largest difference between the starts or lengths of batches that count as the same batch.
-const ALIGNMENT: Duration = Duration::from_millis(1);
+/// The starts and the lengths of batches that count as the same batch differ by less than a batch divided by this. A
+/// generator that was late for the end of a batch is late by some milliseconds, and its next batch is shorter.
+const ALIGNMENT: u32 = 4;
 
 /// A part of the window. The batches of a run follow each other without gaps.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +89,8 @@ impl Batch {
     /// Adds the batches of two shards one by one. Returns an empty list if the shards have different batches.
     pub fn add_all(mut a: Vec<Self>, b: &[Self]) -> Vec<Self> {
         let is_same = |(a, b): (&Self, &Self)| {
-            a.start.abs_diff(b.start) < ALIGNMENT && a.length.abs_diff(b.length) < ALIGNMENT
+            let tolerance = a.length / ALIGNMENT;
+            a.start.abs_diff(b.start) < tolerance && a.length.abs_diff(b.length) < tolerance
         };
         if a.len() != b.len() || !a.iter().zip(b).all(is_same) {
             return Vec::new();

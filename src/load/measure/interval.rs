@@ -9,8 +9,9 @@ use super::latency_histogram::LatencyHistogram;
 use super::latency_summary::LatencySummary;
 use super::metrics::Counts;
 
-/// The largest difference, in seconds, between the starts or lengths of intervals that count as the same interval.
-const ALIGNMENT: f64 = 0.001;
+/// The starts and the lengths of intervals that count as the same interval differ by less than this share of an interval. A
+/// generator that was late for the end of an interval is late by some milliseconds.
+const ALIGNMENT: f64 = 0.1;
 
 /// The raw figures of an interval of the window.
 #[derive(Clone, Debug)]
@@ -88,10 +89,12 @@ impl IntervalSummary {
 
     /// Adds the intervals of two shards one by one. Returns an empty list if the shards have different intervals.
     pub fn add_all(a: &[Self], b: &[Self]) -> Vec<Self> {
-        let is_near = |a: f64, b: f64| (a - b).abs() < ALIGNMENT;
         let pairs = || a.iter().zip(b);
         let are_same = a.len() == b.len()
-            && pairs().all(|(a, b)| is_near(a.start_s, b.start_s) && is_near(a.seconds, b.seconds));
+            && pairs().all(|(a, b)| {
+                let is_near = |one: f64, other: f64| (one - other).abs() < ALIGNMENT * a.seconds;
+                is_near(a.start_s, b.start_s) && is_near(a.seconds, b.seconds)
+            });
         match are_same {
             true => pairs().map(|(a, b)| a.sum(b)).collect(),
             false => Vec::new(),

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::load::measure::metrics::Metrics;
     use crate::load::plan::settings::Shard;
-    use crate::load::report::merge::merge;
+    use crate::load::report::merge::{Merger, MissingShards};
     use crate::load::testing::{closed_loop, open_loop};
 
     fn page_of(report: &Report) -> String {
@@ -255,10 +255,21 @@ mod tests {
     fn a_sum_of_shards_has_a_page() {
         let shard = |index| {
             let mut results = closed_loop();
-            results.settings.shard = Some(Shard { index, count: 2 });
-            (format!("{index}.json"), Report::new(&results, None))
+            results.settings.shard = Some(Shard {
+                index,
+                count: 2,
+                launcher: None,
+            });
+            Report::new(&results, None)
         };
-        let merged = merge(vec![shard(0), shard(1)], None).expect("a sum");
+        let mut merger = Merger::default();
+        for index in [0, 1] {
+            merger
+                .add(&format!("{index}.json"), &shard(index))
+                .expect("a shard");
+        }
+        let merged = merger.finish(None, MissingShards::Refused);
+        let merged = merged.expect("a sum");
         let page = page_of(&merged.report);
         assert!(page.contains("bench merge, 2 reports"));
         assert!(page.contains("makes the whole load from one process"));

@@ -2,6 +2,7 @@
 
 pub mod command_line;
 pub mod cpu_list;
+pub mod launcher;
 pub mod parts;
 pub mod payload;
 pub mod random;

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::cpu_list::CpuList;
+use super::launcher::Launcher;
 use super::share::WorkerShare;
 use crate::conn::Framing;
 use crate::net::IpFamily;
@@ -143,6 +144,8 @@ pub struct Shard {
     pub index: usize,
     /// The number of processes.
     pub count: usize,
+    /// What told this process its shard; null if it was typed.
+    pub launcher: Option<Launcher>,
 }
 
 impl StopCondition {
@@ -156,7 +159,9 @@ impl StopCondition {
 impl RunSettings {
     /// Returns the share of worker `thread` of `threads` in this process.
     pub fn share(&self, thread: usize, threads: usize) -> WorkerShare {
-        let Shard { index, count } = self.shard.unwrap_or(Shard { index: 0, count: 1 });
+        let (index, count) = self
+            .shard
+            .map_or((0, 1), |shard| (shard.index, shard.count));
         WorkerShare::new(thread, threads, index, count)
     }
 

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::load::measure::measurement::Results;
+use crate::load::plan::launcher::Launcher;
 use crate::load::plan::settings::{Arrival, Close, Load, Shard, SizeRange, Sizes, Target};
 use crate::load::units::{format_decimal, pluralize};
 use crate::net::{IpFamily, ScopedAddress, ScopedIp};
@@ -252,8 +253,7 @@ impl ReportedSettings {
             self.server_pin
                 .as_ref()
                 .map(|cpus| format!("server on CPUs {cpus}")),
-            self.shard
-                .map(|shard| format!("shard {} of {}", shard.index, shard.count)),
+            self.shard.map(shard_text),
         ]
         .into_iter()
         .flatten()
@@ -285,6 +285,14 @@ pub fn rfc3339(time: SystemTime) -> String {
     cut.format(&Rfc3339).unwrap_or_default()
 }
 
+/// Returns the shard in words, with the variable that told it.
+fn shard_text(shard: Shard) -> String {
+    let Shard { index, count, .. } = shard;
+    let source = shard.launcher.map(Launcher::index_variable);
+    let source = source.map_or(String::new(), |variable| format!(" ({variable})"));
+    format!("shard {index} of {count}{source}")
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
@@ -308,7 +316,11 @@ mod tests {
         };
         settings.sizes = Sizes(vec![SizeRange::new(1..=4096, 9), SizeRange::new(8..=8, 1)]);
         (settings.churn, settings.close, settings.verify) = (true, Close::Rst, false);
-        settings.shard = Some(Shard { index: 1, count: 4 });
+        settings.shard = Some(Shard {
+            index: 1,
+            count: 4,
+            launcher: Some(Launcher::SlurmTask),
+        });
         settings.sources = vec![([10, 0, 0, 1], 0).into()];
         settings.socket_buffer = Some(4096);
         settings.skip = 24;
@@ -321,7 +333,7 @@ mod tests {
             ReportedSettings::of(&unusual).headline(),
             "127.0.0.1:7007 (server started for this measurement): raw, messages of 1 to 4096 B x9 + 8 B x1, \
              2 connections, 1 thread, pipeline 1024, open loop, 0.5 messages/s poisson, one connection per message, closed by reset, \
-             not verified, 1 source IP, socket buffers 4096 B, greeting of 24 B, timeout 0.2 s, 1000 connects/s, generator on CPUs 0, server on CPUs 2-3, shard 1 of 4, \
+             not verified, 1 source IP, socket buffers 4096 B, greeting of 24 B, timeout 0.2 s, 1000 connects/s, generator on CPUs 0, server on CPUs 2-3, shard 1 of 4 (SLURM_PROCID), \
              warm-up 0.5 s, 1 s or 7 messages"
         );
     }

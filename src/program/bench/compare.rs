@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use mio_echo::load::{self, CompareOutcome, CompareReport};
 
 use super::compare_rounds;
-use super::files::read_reports;
+use super::files::read_report;
 use super::page;
 use super::series::{SeriesOutputs, SeriesReport};
 use crate::cli::{CompareInput, CompareOptions, RoundsOptions, Undecided};
@@ -30,7 +30,8 @@ pub fn run(options: CompareOptions) -> Result<ExitCode, Box<dyn Error>> {
     let input = match input {
         CompareInput::Rounds(rounds) => Input::Rounds(rounds),
         CompareInput::Files { base, new, metric } => {
-            let (base, new) = (read_reports(&base)?, read_reports(&new)?);
+            let read = |paths: Vec<_>| paths.iter().map(read_report).collect::<Result<_, _>>();
+            let (base, new) = (read(base)?, read(new)?);
             Input::Compared(Box::new(load::compare_files(base, new, metric, limit)?))
         }
     };

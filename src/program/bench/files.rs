@@ -152,20 +152,22 @@ fn identity(stream: BorrowedFd<'_>) -> Option<impl PartialEq + use<>> {
     (!is_device).then_some((status.st_dev, status.st_ino))
 }
 
-/// Reads the reports of runs, each with the name of its file.
+/// Returns true if there is an empty file at `path`: `--output` creates it before the measurement.
+pub fn is_empty(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0)
+}
+
+/// Reads the report of a run, with the name of its file.
 ///
 /// # Errors
 ///
-/// When a file cannot be read, or is not the report of a run.
-pub fn read_reports(paths: &[PathBuf]) -> Result<Vec<(String, Report)>, Box<dyn Error>> {
-    let read = |path: &PathBuf| {
-        let name = path.display().to_string();
-        let json = fs::read_to_string(path);
-        let json = json.map_err(|error| cannot(format!("read {name}"), error))?;
-        let report = load::read(&name, &json)?;
-        Ok((name, report))
-    };
-    paths.iter().map(read).collect()
+/// When the file cannot be read, or is not the report of a run.
+pub fn read_report(path: &PathBuf) -> Result<(String, Report), Box<dyn Error>> {
+    let name = path.display().to_string();
+    let json = fs::read_to_string(path);
+    let json = json.map_err(|error| cannot(format!("read {name}"), error))?;
+    let report = load::read(&name, &json)?;
+    Ok((name, report))
 }
 
 /// Adds to `error` the path of the file that could not be written.

@@ -17,7 +17,11 @@ fn shard_of(mut results: Results, index: usize) -> Results {
             arrival: Arrival::Constant,
         };
     }
-    results.settings.shard = Some(Shard { index, count: 2 });
+    results.settings.shard = Some(Shard {
+        index,
+        count: 2,
+        launcher: None,
+    });
     results
 }
 
@@ -27,10 +31,27 @@ fn reports(results: fn() -> Results) -> Vec<(String, Report)> {
     vec![("a.json".into(), report(0)), ("b.json".into(), report(1))]
 }
 
+/// Returns the sum of `reports`. The sum may lack shards.
+fn merge(reports: Vec<(String, Report)>, slo: Option<&Slo>) -> Result<Merged, Box<dyn Error>> {
+    merge_or(MissingShards::Suspect, reports, slo)
+}
+
+fn merge_or(
+    missing: MissingShards,
+    reports: Vec<(String, Report)>,
+    slo: Option<&Slo>,
+) -> Result<Merged, Box<dyn Error>> {
+    let mut merger = Merger::default();
+    for (name, report) in &reports {
+        merger.add(name, report)?;
+    }
+    merger.finish(slo, missing)
+}
+
 /// Returns the error of a sum that is refused.
 #[track_caller]
 fn refused(reports: Vec<(String, Report)>) -> String {
-    let error = merge(reports, None)
+    let error = merge_or(MissingShards::Refused, reports, None)
         .expect_err("different loads")
         .to_string();
     assert_eq!(error.lines().count(), 1, "{error}");
@@ -131,14 +152,14 @@ fn shards_that_ran_at_different_times_are_suspect() {
         reports[1].1.began = began.into();
         merge(reports, None).map(|merged| merged.report)
     };
-    let together = merged("2027-01-15T09:00:00.6+01:00").expect("one load");
+    let together = merged("2027-01-15T09:00:00.51+01:00").expect("one load");
     assert_eq!(
         (together.verdict.valid, together.intervals.len()),
         (true, 1)
     );
     for (began, seconds) in [
-        ("2027-01-15T08:00:00.39Z", "0.1"),
-        ("2027-01-15T08:00:04.5Z", "4.0"),
+        ("2027-01-15T08:00:00.489Z", "0.011"),
+        ("2027-01-15T08:00:04.5Z", "4.000"),
     ] {
         let report = merged(began).expect("a sum");
         let reason = format!(
@@ -190,11 +211,8 @@ fn a_suspect_shard_makes_the_sum_suspect() {
         .expect("one of two shards")
         .report
         .verdict;
-    assert_eq!(
-        verdict.reasons,
-        ["shard 1: overload: 7", "1 of 2 shards are missing"]
-    );
-    let codes = [ReasonCode::Overload, ReasonCode::MissingShards];
+    assert_eq!(verdict.reasons, ["1 of 2 shards", "shard 1: overload: 7"]);
+    let codes = [ReasonCode::MissingShards, ReasonCode::Overload];
     assert_eq!(verdict.codes, codes);
 }
 
@@ -214,7 +232,7 @@ fn a_sum_with_an_interrupted_shard_stays_below_its_rate() {
     assert_eq!(
         sum.verdict.reasons,
         [
-            "the windows of the shards have different lengths: 1.0 to 2.0 s",
+            "the windows of the shards have different lengths: 1.000 to 2.000 s",
             "achieved 75.0 % of the rate: 3000.0 of 4000.0 messages/s"
         ]
     );
@@ -320,6 +338,47 @@ fn reports_of_different_loads_are_refused() {
     let mut broken = reports(closed_loop);
     broken[0].1.histograms.remove("turn");
     assert_eq!(refused(broken), "a.json: no histogram of turn");
+}
+
+#[test]
+fn missing_shards_are_refused_by_their_numbers() {
+    let shard = |index, count| {
+        let mut report = Report::new(&shard_of(closed_loop(), index), None);
+        report.config.shard.as_mut().expect("a shard").count = count;
+        (index.to_string(), report)
+    };
+    assert_eq!(
+        refused(vec![shard(0, 4), shard(3, 4), shard(1, 4)]),
+        "3 of 4 shards: no report of shard 2; expected all, or --partial"
+    );
+    assert_eq!(
+        refused(vec![shard(1, 9)]),
+        "1 of 9 shards: no report of shards 0, 2, 3, 4, 5 and 3 more; expected all, or --partial"
+    );
+    let partial = merge(vec![shard(1, 9)], None).expect("a part").report;
+    assert_eq!(partial.verdict.reasons, ["1 of 9 shards"]);
+}
+
+#[test]
+fn windows_may_differ_by_a_hundredth_of_their_length_within_10_and_100_ms() {
+    let reasons = |seconds: f64, apart: i64| {
+        let mut reports = reports(closed_loop);
+        let [(_, first), (_, second)] = &mut reports[..] else {
+            panic!("two reports");
+        };
+        let start = OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time");
+        for (report, milliseconds) in [(first, 0), (second, apart)] {
+            report.metrics.seconds = seconds;
+            let began = start + time::Duration::milliseconds(milliseconds);
+            report.began = began.format(&Rfc3339).expect("a text");
+        }
+        merge(reports, None).expect("one load").report.verdict.codes
+    };
+    for (seconds, tolerance) in [(0.5, 10), (1.0, 10), (4.0, 40), (60.0, 100)] {
+        assert_eq!(reasons(seconds, tolerance), [], "{seconds}");
+        let too_far = reasons(seconds, tolerance + 1);
+        assert_eq!(too_far, [ReasonCode::ShardsApart], "{seconds}");
+    }
 }
 
 #[test]
