@@ -39,8 +39,8 @@ pub struct BenchArgs {
           conflicts_with_all = ["shard", "start_at", "hlog", "hgrm"])]
     pub sweep: Option<SweepArg>,
 
-    /// Search this range, such as 1k..1m messages per second, for the highest rate of an open loop that meets --slo; runs
-    /// before the last one measure for a quarter of --duration, longer at low rates; default: no search
+    /// Search this range, such as 1k..1m messages per second, for the highest rate of an open loop that meets --slo;
+    /// default: no search
     #[arg(long, value_name = "LOW..HIGH", value_parser = parse_rate_range, help_heading = SERIES, requires = "slo",
           conflicts_with_all = ["beside", "rate", "count", "shard", "start_at", "hlog", "hgrm"])]
     pub find_max: Option<RateRange>,
@@ -49,7 +49,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "FILE", requires = "series", help_heading = SERIES)]
     pub csv: Option<PathBuf>,
 
-    /// Latency under load: measure the load of the other options alone, then beside N bulk connections that send messages of
+    /// Latency under load: measure the load of the other options (the ping) alone, then beside N bulk connections that send messages of
     /// this size in a closed loop, on a thread of their own; --connections is 1 then, unless it is given; default: measure
     /// alone
     #[arg(long, value_name = "NxSIZE", value_parser = parse_beside, help_heading = SERIES,

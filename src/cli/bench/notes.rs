@@ -3,17 +3,16 @@
 /// The end of the help of `bench`.
 pub const NOTES: &str = "\
 Times of the report, in microseconds unless a unit is given:
-  response: from the intended time of the message until the last byte of its reply is received. The schedule of an \
-open loop sets the intended time. In a closed loop it is the time at which the connection has room for the message. \
-Response is wait + send lag + service.
+  response: from the intended time of the message until the last byte of its reply: wait + send lag + service. The \
+schedule of an open loop sets the intended time. In a closed loop it is when the connection has room for the message.
   wait: from the intended time until the message can be sent: the connection is up, its greeting has arrived, it has \
 fewer than --pipeline unanswered messages, and its socket accepts bytes.
-  send lag: from the time at which the message can be sent until its first byte is sent. The generator causes it.
-  service: from the first byte sent until the last byte of the reply is received.
+  send lag: from then until the first byte of the message is sent. The generator causes it.
+  service: from the first byte sent until the last byte of the reply.
   connect: from the start of a connection attempt until the connection is up.
   generator delay (turn in JSON): from the end of the generator's wait for events until it reads the connection. \
 Included in service, but not caused by the server.
-  p50, p90, p99, p99.9, p99.99: this percentage of the messages took no longer. max: the longest. mean: the average.
+  p50, p90, p99, p99.9, p99.99: this percentage of the messages took no longer.
   -: the number does not exist, for example a percentile with fewer than ten samples above it.
   >: a lower bound. Messages without a reply count as slower than all others, with the time they have waited so far: a \
 percentile among them is a lower bound, and one of them makes max and mean lower bounds.
@@ -21,7 +20,7 @@ percentile among them is a lower bound, and one of them makes max and mean lower
 Counts and shares of the report:
   errors: messages that failed, by name. With --churn, a failed connection attempt is a failed message. \
 lost: sent on a connection that was given up because another message timed out or had a wrong reply. The errors of \
---slo are the errors, corrupted, unanswered and unsent messages as a share of all messages that were intended.
+--slo are the share of the intended messages that are errors, corrupted, unanswered or unsent.
   corrupted: replies with a wrong byte.
   unanswered: messages that were sent and had no reply at the end.
   unsent: messages that were due and could not be sent before the end.
@@ -30,7 +29,7 @@ lost: sent on a connection that was given up because another message timed out o
 failed or were closed while no message was due, and connection attempts that failed.
   busy: share of the time in which the generator worked. Above 90 % the generator may be what is measured.
   spinning: share of the time in which the generator looked for events without sleeping, because a message was due soon.
-  CPU: processor time that the generator used per message, without spinning, in microseconds.
+  CPU: processor time of the generator per message, without spinning.
   machine: others used: processor time of this machine less that of the generator, the server and interrupts; 1 is one \
 core. stolen: share of the processor time that the hypervisor gave to others. throttled: share of the time in which cgroup \
 limits kept threads from running. waits for a CPU: time in which threads were ready to run and did not run, added over \
@@ -45,8 +44,8 @@ if its CPU time is unknown, when replies queue up), else neither (the network, o
   SUSPECT: the figures may not mean what they seem to; the reasons follow.
 
 Sweep (--sweep): one line for each value, with the response times. The last words are the verdict, the kinds of its reasons and \
-the objectives that are not met; JSON has the whole report of each value, and --csv names its columns in the first line. The \
-exit code is that of the worst step, in this order: 4, 3, a signal, 1, 5.
+the objectives that are not met; JSON has the whole report of each value. The exit code is that of the worst \
+step, in this order: 4, 3, a signal, 1, 5.
 
 Latency under load (--beside): rows idle and loaded: the response times alone and beside the bulk connections. added: loaded \
 less idle, each a difference of two percentiles. bulk: the connections keep over 4 MiB of messages unanswered, up to 1024 \
@@ -64,8 +63,7 @@ so they do not matter then: met despite names them.
   generator at its limit: an objective is missed, and the generator was late or busy. Two such runs at a rate end the \
 search with `at least`: the server may be able to do more.
   machine disturbed: an objective is missed, and something else disturbed the machine. The run is repeated three times at most.
-  The exit code is 3 if the low end misses --slo or no rate is confirmed, and 5 with --strict if the search ended because \
-the machine was disturbed, or because the generator was at its limit at the low end.
+  The exit code is 3 if no rate is confirmed.
 
 Exit code:
   0 finished, 1 could not run or nothing answered, 2 command line refused, 3 --slo not met, 4 wrong bytes, 5 suspect \
@@ -100,13 +98,13 @@ backslashes needs single quotes inside the command.
 sample.
 
 Terms of the report:
-  B/A: the ratio of B to the two runs of A, over all rounds, with the interval of 95 % that is computed from it \
-(Student's t on the logarithms).
-  A/A: the second run of A in a round in relation to the first one. A is the same server, so this ratio should be near 1.
-  messages/s, p50, p99: as in `mio-echo bench --help`. Only the figure of --metric decides; the others are for information.
+  B/A: the ratio of B to the two runs of A, over all rounds, with its interval of 95 % (Student's t on the \
+logarithms).
+  A/A: the second run of A in a round in relation to the first one. It should be near 1.
+  messages/s, p50, p99: as in `mio-echo bench --help`. Only the figure of --metric decides.
   messages per server CPU second: replies, divided by the CPU time of the server.
-  smallest difference found with 90 %: a difference of this size would be found in nine of ten such comparisons. More \
-rounds, or longer ones, find smaller differences.
+  smallest difference found with 90 %: nine of ten such comparisons would find it. More rounds, or longer ones, find \
+smaller differences.
   no difference found: the interval contains 1.
   no verdict: A differs from itself by at least as much as from B, a run failed, or there are too few runs or samples.
   repeated: a round starts again if others used the CPUs, the hypervisor stole time, limits throttled threads, or the \
@@ -114,5 +112,5 @@ generator stalled, at most half as many rounds as asked for. What the server doe
 
 Exit code, the first that applies:
   4 wrong bytes, 129 SIGHUP, 130 SIGINT, 143 SIGTERM (the figures so far are printed, without a verdict), 1 a run failed, \
-6 B is slower than --fail-if-slower allows, 7 it is undecided whether B is slower than --fail-if-slower allows, 5 a run is \
+6 B is slower than --fail-if-slower allows, 7 that is undecided, 5 a run is \
 suspect with --strict, 2 command line refused, 0 otherwise.";

@@ -70,7 +70,8 @@ pub fn resolve_paths(
         ))
     };
     if let Some((_, path)) = outputs.iter().find(|(key, _)| key.0 == Some(STDOUT)) {
-        let expected = "a stream of its own, and the report is on standard output (--output - prints it as JSON)";
+        let expected =
+            "a file, because the report is on standard output (as JSON with --json or --output -)";
         return refuse(path, expected);
     }
     // Three outputs need no sort, which would take some KB of the program.

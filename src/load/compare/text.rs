@@ -207,7 +207,7 @@ mod tests {
         )
     }
 
-    const LOAD: &str = "each run: raw, messages of 64 B, 2 connections, 1 thread, pipeline 1, closed loop, warm-up 0.5 s, 1 s";
+    const LOAD: &str = "each run: raw, messages of 64 B, 2 connections, 1 thread, pipeline 1, closed loop, warm-up 0.5 s, window 1 s";
 
     #[test]
     fn the_text_ends_with_the_words_and_the_limit() {

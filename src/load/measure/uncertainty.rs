@@ -119,7 +119,7 @@ impl fmt::Display for NoInterval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooShort => "the run is too short",
-            Self::TooFewSamples => "too few samples",
+            Self::TooFewSamples => "a part of the run has too few samples",
             Self::LowerBound => "the figure is only a lower bound",
             Self::DependentBatches => "the figure drifts",
             Self::DependentSamples => "the slow responses come in too few bursts",

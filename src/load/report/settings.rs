@@ -263,7 +263,7 @@ impl ReportedSettings {
     fn stop_text(&self) -> String {
         let duration = self
             .duration_s
-            .map(|seconds| format!("{} s", format_decimal(seconds, 3)));
+            .map(|seconds| format!("window {} s", format_decimal(seconds, 3)));
         let messages = self.messages.map(|messages| pluralize(messages, "message"));
         let limits: Vec<_> = [duration, messages].into_iter().flatten().collect();
         limits.join(" or ")
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(
             ReportedSettings::of(&closed_loop()).headline(),
             "localhost:7007 (127.0.0.1:7007): raw, messages of 64 B, 2 connections, 1 thread, pipeline 1, closed loop, \
-             warm-up 0.5 s, 1 s"
+             warm-up 0.5 s, window 1 s"
         );
         let mut unusual = open_loop();
         let settings = &mut unusual.settings;
@@ -334,7 +334,7 @@ mod tests {
             "127.0.0.1:7007 (server started for this measurement): raw, messages of 1 to 4096 B x9 + 8 B x1, \
              2 connections, 1 thread, pipeline 1024, open loop, 0.5 messages/s poisson, one connection per message, closed by reset, \
              not verified, 1 source IP, socket buffers 4096 B, greeting of 24 B, timeout 0.2 s, 1000 connects/s, generator on CPUs 0, server on CPUs 2-3, shard 1 of 4 (SLURM_PROCID), \
-             warm-up 0.5 s, 1 s or 7 messages"
+             warm-up 0.5 s, window 1 s or 7 messages"
         );
     }
 

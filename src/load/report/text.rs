@@ -98,7 +98,7 @@ fn row(name: &str, latency: &LatencySummary) -> [String; 9] {
 fn uncertainty(report: &Report) -> String {
     let (intervals, missing) = (&report.ci95, &report.ci95_missing);
     let all = match shared_reason(missing) {
-        Some(reason) => format!("{NO_FIGURE} ({reason})"),
+        Some(reason) => format!("none ({reason})"),
         None => {
             let rate = range(intervals.messages_per_sec, "", missing.messages_per_sec);
             let [p50, p90, p99] = [
@@ -126,7 +126,7 @@ fn shared_reason(missing: &PerFigure<Option<NoInterval>>) -> Option<NoInterval> 
 fn range(interval: Option<ConfidenceInterval>, unit: &str, missing: Option<NoInterval>) -> String {
     match (interval, missing) {
         (Some(ConfidenceInterval { low, high }), _) => format!("{low:.1} to {high:.1}{unit}"),
-        (None, Some(reason)) => format!("{NO_FIGURE} ({reason})"),
+        (None, Some(reason)) => format!("none ({reason})"),
         (None, None) => NO_FIGURE.into(),
     }
 }
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(
             text(&report),
             "localhost:7007 (127.0.0.1:7007): raw, messages of 64 B, 2 connections, 1 thread, pipeline 1, closed loop, \
-             warm-up 0.5 s, 1 s
+             warm-up 0.5 s, window 1 s
           count    p50    p90    p99  p99.9  p99.99    max   mean (us)
 response   2000  200.1  280.1  298.2      -       -  300.0  200.5
 wait       2000    0.0    0.0    0.0      -       -    0.0    0.0
@@ -324,7 +324,7 @@ service    2000  199.0  279.0  297.2      -       -  299.0  199.5
 send lag   2000    1.0    1.0    1.0      -       -    1.0    1.0
 connect       2      -      -      -      -       -   70.0   60.0
 stalls        0      -      -      -      -       -      -      -
-uncertainty within this run (95 %): - (the run is too short)
+uncertainty within this run (95 %): none (the run is too short)
 system: linux 6.1.0, x86_64, CPUs 2 (AMD EPYC, governor performance); mio-echo 1.2.3 on epoll
 errors: none  corrupted 0  unanswered 0  unsent 0  reconnects 0  connections 2 of 2
 generator: 20 % busy, 10 % spinning, 50.0 us CPU a message
@@ -382,7 +382,7 @@ Transfer/sec: 0.13 MB
                 "send lag   2000    1.0    1.0      1.0      -       -      1.0        1.0",
                 "connect       2      -      -        -      -       -     70.0       60.0",
                 "stalls        0      -      -        -      -       -        -          -",
-                "uncertainty within this run (95 %): - (the run is too short)",
+                "uncertainty within this run (95 %): none (the run is too short)",
                 "system: linux -, x86_64, CPUs - (-, governor -); mio-echo 1.2.3 on epoll",
                 "errors: reset 2, timeout 1  corrupted 1  unanswered 10  unsent 11  reconnects 3  connections 1 of 2 (refused 4, closed 7)",
                 "generator: 20 % busy, 10 % spinning, 50.0 us CPU a message",

@@ -58,11 +58,13 @@ impl CompareArgs {
 
     fn resolve_files(self, matches: &ArgMatches) -> Result<CompareInput, String> {
         refuse_run_options(matches)?;
-        let expected = format!("expected the reports of at least {RUNS_PER_SIDE} runs");
         for (files, option) in [(&self.base, "--base"), (&self.new, "--new")] {
-            let too_few = Some(files.len()).filter(|count| *count < RUNS_PER_SIDE);
-            let count = too_few.map(|count| format!("{count} of them"));
-            refuse(count, option, &expected)?;
+            let count = files.len();
+            if count < RUNS_PER_SIDE {
+                return Err(format!(
+                    "{option} needs the reports of at least {RUNS_PER_SIDE} runs, and has {count}"
+                ));
+            }
         }
         Ok(CompareInput::Files {
             base: self.base,
