@@ -22,6 +22,8 @@ mod compare;
 mod failures;
 mod faulty_servers;
 mod find_max;
+#[cfg(target_os = "linux")]
+mod idle;
 mod load;
 mod machine;
 mod options;

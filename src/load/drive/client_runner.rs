@@ -19,6 +19,7 @@ use crate::load::measure::metrics::Corruption;
 use crate::load::measure::recorder::Recorder;
 use crate::load::plan::payload::PIECE;
 use crate::load::plan::schedule::Schedule;
+use crate::load::plan::settings::Close;
 use crate::load::plan::share::WorkerShare;
 use crate::net::outbound::Connected;
 use crate::net::platform;
@@ -137,6 +138,11 @@ impl ClientRunner {
             client.reconnect_at = self.now;
             self.arm_timer(client);
         }
+    }
+
+    /// Returns true if connections are closed with a FIN, and not with a reset.
+    pub fn closes_with_fin(&self) -> bool {
+        self.setup.settings.close == Close::Fin
     }
 
     /// Closes the connection of a client, and records the messages that have not ended or not started.

@@ -5,6 +5,7 @@ use mio::{Poll, Token};
 
 use super::client::{Client, RECONNECT_INTERVAL, SocketState};
 use super::client_runner::ClientRunner;
+use super::closer::close_all;
 use super::control::{Timeline, WorkerSetup};
 use crate::load::measure::recorder::Counting;
 use crate::load::plan::share::WorkerShare;
@@ -131,9 +132,7 @@ impl Clients {
 
     /// Closes all connections and records the messages that have not ended.
     pub fn finish(&mut self) {
-        for client in &mut self.clients {
-            self.runner.finish(client);
-        }
+        close_all(&mut self.clients, &mut self.runner);
     }
 
     fn send_due(&mut self, until: u64) {

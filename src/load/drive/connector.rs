@@ -63,9 +63,14 @@ impl Connector {
                 let gap = 1e9 * self.share.workers() as f64 / rate;
                 self.started + (self.tried as f64 * gap) as u64
             }
-            None if self.pending < (FIRST_CONNECTS / self.share.threads).max(1) => 0,
+            None if self.pending < self.most_at_once() => 0,
             None => NEVER,
         }
+    }
+
+    /// Returns the most connects of this worker that are under way at a time.
+    pub fn most_at_once(&self) -> usize {
+        (FIRST_CONNECTS / self.share.threads).max(1)
     }
 
     /// Returns the key of the client whose first connect is due at `now`, and counts the connect.

@@ -9,12 +9,13 @@
 //!                                                            +-- client_runner    what a run does
 //!                                                                  +-- client        one socket after another
 //!                                                                  +-- connector     opens the sockets
+//!                                                                  +-- closer        closes the sockets at the end
 //!                                                                  +-- admission     may a message start?
 //!                                                                  +-- session       messages on an open socket
 //! ```
 //!
 //! Reading order: [`session`] with its two halves, [`admission`], [`client`], [`connector`], [`client_runner`],
-//! [`clients`], [`phases`] and [`generator`] for a worker; then [`prepare`], [`control`], [`workers`] and
+//! [`clients`], [`closer`], [`phases`] and [`generator`] for a worker; then [`prepare`], [`control`], [`workers`] and
 //! [`coordinator`] for a run.
 
 pub mod admission;
@@ -26,6 +27,7 @@ pub mod child_server;
 pub mod client;
 pub mod client_runner;
 pub mod clients;
+pub mod closer;
 pub mod command_server;
 pub mod connector;
 pub mod control;
