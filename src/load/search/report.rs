@@ -217,14 +217,11 @@ impl FindMaxStep {
 }
 
 impl Answer {
-    /// Returns the outcome: no rate that meets the objectives is as bad as a measurement that misses them.
+    /// Returns the outcome: no confirmed rate is as bad as a measurement that misses the objectives.
     fn outcome(&self) -> Outcome {
-        match (self.limited_by, self.rate_per_s) {
-            (SearchLimit::Objectives, _) if !self.confirmed => Outcome::ObjectiveMissed,
-            (SearchLimit::Machine, _) | (SearchLimit::Generator, None) => Outcome::Suspect,
-            (SearchLimit::Objectives | SearchLimit::Range | SearchLimit::Generator, _) => {
-                Outcome::Finished
-            }
+        match self.confirmed {
+            true => Outcome::Finished,
+            false => Outcome::ObjectiveMissed,
         }
     }
 }

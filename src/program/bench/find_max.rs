@@ -79,7 +79,12 @@ fn search(options: &FindMaxOptions) -> (FindMaxReport, Result<(), RunError>) {
         let result = is_whole.then(|| StepResult::of(&measured));
         report.steps.push(FindMaxStep::new(step, result, measured));
         match result {
-            Some(result) => search.record(result),
+            Some(result) => {
+                if result == StepResult::Disturbed {
+                    series.note("the machine was disturbed".into());
+                }
+                search.record(result);
+            }
             None => break,
         }
     }

@@ -98,7 +98,7 @@ fn each_answer_has_its_words_and_its_outcome() {
             false,
             SearchLimit::Generator,
             "no rate found: the generator is the limit",
-            Outcome::Suspect,
+            Outcome::ObjectiveMissed,
         ),
         (
             Some(1e3),
@@ -106,7 +106,7 @@ fn each_answer_has_its_words_and_its_outcome() {
             SearchLimit::Machine,
             "at least 1000 messages/s: the machine was disturbed in each repetition of the last run (max < 900 us met, \
              not confirmed over the full duration)",
-            Outcome::Suspect,
+            Outcome::ObjectiveMissed,
         ),
         (
             None,
