@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::bench::{Report, bench, run};
+use serde_json::Value;
+
+use crate::bench::{Report, bench, run, start};
 use crate::support::temp_dir::TempDir;
 
 /// Returns the command that the page shows, without `mio-echo bench`.
@@ -50,4 +52,26 @@ fn merge_writes_a_page() {
     run(merge, 0);
     let page = fs::read_to_string(page).expect("the page");
     assert!(page.starts_with("<!doctype html>") && page.contains("bench merge, 1 reports"));
+}
+
+#[test]
+fn the_page_of_each_kind_of_measurement_holds_the_same_report_as_its_json() {
+    for (kind, options) in [
+        ("compare", "compare --a=-p1 --b=-p2 --rounds 2 -c 2"),
+        ("sweep", "--sweep size=64..128 -c 2"),
+        ("find_max", "--find-max 400..800 --slo p50<10s -c 2"),
+        ("beside", "--beside 2x64k -r 500"),
+    ] {
+        let dir = TempDir::new(&format!("page-of-{kind}"));
+        let (page, json) = (dir.file("page.html"), dir.file("report.json"));
+        let mut command = bench(&format!("{options} -d 100ms -w 0"));
+        command.arg("--html").arg(&page).arg("-o").arg(&json);
+        let finished = start(command).finished();
+        let page = fs::read_to_string(page).unwrap_or_else(|_| panic!("{}", finished.text()));
+        let held = page.split_once(r#"id="report">"#).map(|(_, rest)| rest);
+        let held = held.and_then(|rest| rest.split_once("</script>"));
+        let held: Value = serde_json::from_str(held.expect("the JSON").0).expect("JSON");
+        assert_eq!(held["kind"], kind);
+        assert_eq!(&held, Report::read(&json).at(""), "{kind}");
+    }
 }

@@ -32,6 +32,8 @@ struct ComparisonPage<'a> {
     forest: Vec<Drawing>,
     figures: Vec<[String; 6]>,
     spectrum: Vec<Drawing>,
+    has_bounds: bool,
+    has_control: bool,
     runs: Vec<Vec<String>>,
 }
 
@@ -61,6 +63,8 @@ pub fn html(report: &CompareReport) -> Result<String, Box<dyn Error>> {
         spectrum: Canvas::draw_each(|canvas| {
             spectrum("spectrum", canvas, "Responses of A and B", &curves)
         }),
+        has_control: report.figures.iter().any(|figure| figure.control.is_some()),
+        has_bounds: a.lower_bounds() + b.lower_bounds() > 0,
         runs: runs(report),
     };
     Ok(page(

@@ -23,7 +23,7 @@ pub fn counts(metrics: &Summary) -> Vec<Entry> {
     }
     entries.extend([
         count("corrupted", counts.corrupted),
-        count("unanswered", counts.unanswered),
+        count("still unanswered at the end", counts.unanswered),
         count("unsent", counts.unsent),
         count("reconnects", counts.reconnects),
         ("connections".into(), format!("{achieved} of {asked}")),

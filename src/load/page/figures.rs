@@ -31,7 +31,11 @@ pub fn figures(report: &Report) -> Vec<Figure> {
             value: metrics
                 .messages_per_sec
                 .map_or_else(|| NO_FIGURE.into(), rate),
-            interval: interval(ci95.messages_per_sec, missing.messages_per_sec, whole),
+            interval: metrics
+                .asked_per_sec
+                .map(|asked| format!("asked: {}; ", rate(asked)))
+                .unwrap_or_default()
+                + &interval(ci95.messages_per_sec, missing.messages_per_sec, whole),
         },
         Figure {
             name: "response, p50",

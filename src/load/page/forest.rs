@@ -26,14 +26,14 @@ struct Look {
 }
 
 const B_OVER_A: Look = Look {
-    interval: "interval one",
-    class: "mark one",
+    interval: "interval two",
+    class: "mark two",
     mark: Mark::Square,
 };
 
 const CONTROL: Look = Look {
-    interval: "interval two",
-    class: "mark two",
+    interval: "interval one",
+    class: "mark one",
     mark: Mark::Circle,
 };
 
@@ -129,10 +129,10 @@ fn draw(drawing: &mut Drawing, x: &Scale, y: f64, look: Look, ratio: Ratio) {
 
 fn name(figure: &ComparedFigure) -> String {
     let direction = match figure.figure.direction() {
-        Direction::MoreIsFaster => "more is faster",
-        Direction::LessIsFaster => "less is faster",
+        Direction::MoreIsFaster => "right is faster",
+        Direction::LessIsFaster => "right is slower",
     };
-    format!("{}, {direction}", figure.figure)
+    format!("{}: {direction}", figure.figure)
 }
 
 fn tip(figure: &ComparedFigure, ratio: Ratio) -> String {

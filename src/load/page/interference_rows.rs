@@ -70,8 +70,9 @@ impl Kind {
             Self::Others => interference.others_cores,
             Self::Stolen => interference.stolen,
             Self::Throttled => interference.throttled,
-            Self::GeneratorWait => interference.generator_wait,
-            Self::ServerWait => interference.server_wait,
+            // The system counts a wait when it ends, also the part before the slice.
+            Self::GeneratorWait => interference.generator_wait.map(|share| share.min(1.0)),
+            Self::ServerWait => interference.server_wait.map(|share| share.min(1.0)),
         }
     }
 }

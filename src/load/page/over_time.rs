@@ -73,8 +73,8 @@ struct Parts {
 impl Parts {
     fn new(canvas: Canvas, rows: usize) -> Self {
         let (left, right) = match canvas.is_narrow() {
-            true => (62.0, canvas.width - 48.0),
-            false => (64.0, canvas.width - 84.0),
+            true => (62.0, canvas.width - 58.0),
+            false => (72.0, canvas.width - 84.0),
         };
         let part = |top: f64, height: f64| Area {
             left,
@@ -139,12 +139,6 @@ fn draw_throughput(
             "asked",
             format!("M{:.1} {height:.1}H{:.1}", area.left, area.right),
         );
-        let label = EndLabel {
-            class: "label",
-            y: height,
-            text: "asked".into(),
-        };
-        drawing.end_labels(area, vec![label]);
     }
 }
 

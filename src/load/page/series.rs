@@ -8,8 +8,10 @@ use super::details::{Entry, fields};
 use super::drawing::{Canvas, Drawing};
 use super::frame::page;
 use super::numbers::time;
-use super::spectrum::{Curve, spectrum};
-use super::steps::{Joined, Step, steps};
+use super::spectrum::{BOUND, Curve, TAIL, spectrum};
+use super::steps::{Joined, Look, Step, steps};
+use crate::load::judge::slo::Objective;
+use crate::load::measure::percentile::Percentile;
 use crate::load::report::beside::{BesideReport, Difference};
 use crate::load::report::rows;
 use crate::load::report::schema::Report;
@@ -30,7 +32,7 @@ struct SeriesPage {
     facts: Vec<String>,
     is_closed: bool,
     plots: Vec<Drawing>,
-    caption: &'static str,
+    caption: String,
     rows: Vec<Vec<String>>,
     folded: Vec<(&'static str, Vec<Entry>)>,
 }
@@ -41,7 +43,12 @@ struct SeriesPage {
 ///
 /// When the page cannot be made of the report.
 pub fn sweep_html(report: &SweepReport) -> Result<String, Box<dyn Error>> {
-    let heading = report.parameter.heading();
+    let look = Look {
+        heading: report.parameter.heading(),
+        joined: Joined::Yes,
+        upper: Percentile::P99,
+        limit_us: None,
+    };
     let shown: Vec<_> = report
         .steps
         .iter()
@@ -65,8 +72,11 @@ pub fn sweep_html(report: &SweepReport) -> Result<String, Box<dyn Error>> {
             .into_iter()
             .collect(),
         is_closed: first.is_some_and(is_closed),
-        plots: Canvas::draw_each(|canvas| steps(canvas, heading, &shown, Joined::Yes)),
-        caption: "A cross in the throughput is a step that is SUSPECT. A triangle is a lower bound: the true time is longer.",
+        plots: Canvas::draw_each(|canvas| steps(canvas, look, &shown)),
+        caption: with_bounds(
+            "A cross in the throughput is a step that is SUSPECT.",
+            report.steps.iter().map(|step| &step.report),
+        ),
         rows: report.cells(),
         folded: folded(first),
     };
@@ -87,6 +97,13 @@ pub fn find_max_html(report: &FindMaxReport) -> Result<String, Box<dyn Error>> {
     });
     let shown: Vec<_> = shown.collect();
     let first = report.steps.first().map(|step| &step.measured.report);
+    let objective = first.and_then(objective_of_percentile);
+    let look = Look {
+        heading: "rate asked (messages/s)",
+        joined: Joined::No,
+        upper: objective.map_or(Percentile::P99, |(percentile, _)| percentile),
+        limit_us: objective.map(|(_, limit)| limit),
+    };
     let is_confirmed = report.answer.is_some_and(|answer| answer.confirmed);
     let body = SeriesPage {
         kind: "mio-echo bench --find-max",
@@ -98,11 +115,11 @@ pub fn find_max_html(report: &FindMaxReport) -> Result<String, Box<dyn Error>> {
             .into_iter()
             .collect(),
         is_closed: false,
-        plots: Canvas::draw_each(|canvas| {
-            steps(canvas, "rate asked (messages/s)", &shown, Joined::No)
-        }),
-        caption: "In the throughput, a circle is a run that met the objectives, and a cross is another run. A triangle is a lower bound: the \
-                  true time is longer.",
+        plots: Canvas::draw_each(|canvas| steps(canvas, look, &shown)),
+        caption: with_bounds(
+            "In the throughput, a circle is a run that met the objectives. A cross is a run that did not, or that does not count: the table names the reason.",
+            report.steps.iter().map(|step| &step.measured.report),
+        ),
         rows: report.cells(),
         folded: folded(first),
     };
@@ -125,26 +142,60 @@ pub fn beside_html(report: &BesideReport) -> Result<String, Box<dyn Error>> {
         .chain(loaded)
         .collect();
     let ping = format!("the ping is {}", report.idle.config.headline());
-    let is_valid = [Some(&report.idle), report.loaded.as_ref()]
+    let pings = [
+        ("idle", Some(&report.idle)),
+        ("loaded", report.loaded.as_ref()),
+    ];
+    let pings = pings
         .into_iter()
-        .flatten()
-        .all(|ping| ping.verdict.valid);
+        .filter_map(|(name, ping)| ping.map(|ping| (name, ping)));
+    let doubts: Vec<_> = pings
+        .filter(|(_, ping)| !ping.verdict.valid)
+        .map(|(name, ping)| format!("{name} is {}", rows::verdict(ping)))
+        .collect();
     let body = SeriesPage {
         kind: "mio-echo bench --beside",
         title: "Latency under load".into(),
-        conclusion: added_in_words(report),
-        class: if is_valid { "valid" } else { "suspect" },
-        facts: [ping].into_iter().chain(report.notes()).collect(),
+        conclusion: match doubts.is_empty() {
+            true => added_in_words(report),
+            false => format!("SUSPECT: {}", added_in_words(report)),
+        },
+        class: if doubts.is_empty() {
+            "neutral"
+        } else {
+            "suspect"
+        },
+        facts: doubts
+            .into_iter()
+            .chain([ping])
+            .chain(report.notes())
+            .collect(),
         is_closed: is_closed(&report.idle),
         plots: Canvas::draw_each(|canvas| {
             spectrum("spectrum", canvas, "Responses idle and loaded", &curves)
         }),
-        caption: "The responses of the ping alone and beside the bulk connections. A dotted line leads from the last \
-                  percentile with ten slower messages to the longest time (max).",
+        caption: with_bounds(
+            &format!("The responses of the ping alone and beside the bulk connections. {TAIL}"),
+            [Some(&report.idle), report.loaded.as_ref()]
+                .into_iter()
+                .flatten(),
+        ),
         rows: report.cells(),
         folded: folded(Some(&report.idle)),
     };
     render(&body, &report.to_json())
+}
+
+/// Returns the first objective of `report` that limits a percentile above the median, with its limit in microseconds.
+fn objective_of_percentile(report: &Report) -> Option<(Percentile, f64)> {
+    let mut objectives = report.slo.iter();
+    objectives.find_map(|result| match result.objective {
+        Objective::Percentile(Percentile::P50, _)
+        | Objective::Max(_)
+        | Objective::Mean(_)
+        | Objective::Errors(_) => None,
+        Objective::Percentile(percentile, limit) => Some((percentile, limit.as_secs_f64() * 1e6)),
+    })
 }
 
 /// Says what the bulk connections add to the response.
@@ -156,9 +207,10 @@ fn added_in_words(report: &BesideReport) -> String {
         format!("{name} {}", time(difference.us, difference.lower_bound))
     };
     format!(
-        "The bulk connections add: {}, {}",
+        "The bulk connections add: {}, {}, {}",
         figure("p50", added.p50),
-        figure("p99", added.p99)
+        figure("p99", added.p99),
+        figure("max", added.max)
     )
 }
 
@@ -168,6 +220,14 @@ fn of_verdict(value: f64, report: &Report) -> Step<'_> {
         report,
         is_good: report.verdict.valid,
         words: rows::verdict(report),
+    }
+}
+
+/// Returns the caption of a plot of `reports`, with what a triangle means if there is one.
+fn with_bounds<'a>(caption: &str, mut reports: impl Iterator<Item = &'a Report>) -> String {
+    match reports.any(|report| report.metrics.response_us.has_lower_bounds()) {
+        true => format!("{caption} {BOUND}"),
+        false => caption.into(),
     }
 }
 

@@ -82,9 +82,13 @@ impl Slice {
     }
 }
 
-/// Returns the times, from start to end in seconds, in which no reply arrived although some were to be expected.
+/// Returns the times, from start to end in seconds, in which no reply arrived although some were to be expected. Without any
+/// reply that is the whole window.
 pub fn silences(slices: &[Slice]) -> Vec<(f64, f64)> {
     let total: u64 = slices.iter().map(|slice| slice.messages).sum();
+    if let (0, Some(first), Some(last)) = (total, slices.first(), slices.last()) {
+        return vec![(first.start, last.end)];
+    }
     let seconds: f64 = slices.iter().map(|slice| slice.end - slice.start).sum();
     let mut silences: Vec<(f64, f64)> = Vec::new();
     let mut is_after_silence = false;
@@ -119,6 +123,7 @@ mod tests {
         };
         assert_eq!(of(&[0, 0, 100, 0, 100]), [(0.0, 2.0), (3.0, 4.0)]);
         assert_eq!(of(&[0, 9, 9]), [], "few replies were to be expected");
-        assert_eq!(of(&[0, 0]), []);
+        assert_eq!(of(&[0, 0]), [(0.0, 2.0)]);
+        assert_eq!(of(&[]), []);
     }
 }

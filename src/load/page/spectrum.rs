@@ -15,6 +15,13 @@ const POINTS_PER_NINE: usize = 12;
 /// A curve ends where this many samples lie above it, as the percentiles of a report do.
 const SAMPLES_ABOVE: u64 = 10;
 
+/// What the end of a curve means, for the captions of spectra.
+pub const TAIL: &str = "A dotted line leads to the longest time (max): fewer than ten messages were slower than where the line starts.";
+
+/// What a triangle means, for the captions of all plots.
+pub const BOUND: &str =
+    "A triangle, and a dashed line to it, is a lower bound: the true time is longer.";
+
 /// The height of the plot in pixels.
 const HEIGHT: f64 = 380.0;
 
@@ -111,7 +118,12 @@ struct Sampled<'a> {
 pub fn spectrum(id: &str, canvas: Canvas, title: &str, curves: &[Curve<'_>]) -> Option<Drawing> {
     let sampled: Vec<_> = curves.iter().map(Sampled::of).collect();
     let points = || sampled.iter().flat_map(Sampled::all);
-    let times = || points().map(|point| point.microseconds);
+    let ends = sampled.iter().flat_map(Sampled::interval_ends);
+    let ends: Vec<_> = ends.filter(|end| *end > 0.0).collect();
+    let times = || {
+        let times = points().map(|point| point.microseconds);
+        times.chain(ends.iter().copied())
+    };
     let (least, most) = (times().reduce(f64::min)?, times().reduce(f64::max)?);
     let rarest = points().map(|point| point.rarity).reduce(f64::max)?;
 
@@ -152,7 +164,7 @@ pub fn spectrum(id: &str, canvas: Canvas, title: &str, curves: &[Curve<'_>]) -> 
 fn area(canvas: Canvas) -> Area {
     Area {
         left: if canvas.is_narrow() { 56.0 } else { 64.0 },
-        right: canvas.width - if canvas.is_narrow() { 72.0 } else { 84.0 },
+        right: canvas.width - if canvas.is_narrow() { 80.0 } else { 88.0 },
         top: 34.0,
         bottom: HEIGHT - 48.0,
     }
@@ -160,7 +172,7 @@ fn area(canvas: Canvas) -> Area {
 
 /// Returns the place and the name of each percentile that has a tick. The longest time is the last.
 fn percentile_ticks(x: &Scale, rarest: f64, canvas: Canvas) -> Vec<(f64, String)> {
-    let room = if canvas.is_narrow() { 44.0 } else { 56.0 };
+    let room = if canvas.is_narrow() { 68.0 } else { 72.0 };
     let end = x.at(rarest);
     let mut ticks: Vec<(f64, String)> = Vec::new();
     let powers = (1..)
@@ -220,6 +232,13 @@ impl<'a> Sampled<'a> {
 
     fn all(&self) -> impl Iterator<Item = Point> {
         self.points.iter().copied().chain(self.longest)
+    }
+
+    /// Returns the ends of the confidence intervals.
+    fn interval_ends(&self) -> impl Iterator<Item = f64> {
+        let intervals = self.curve.ci95.map(|ci95| [ci95.p50, ci95.p90, ci95.p99]);
+        let intervals = intervals.into_iter().flatten().flatten();
+        intervals.flat_map(|ConfidenceInterval { low, high }| [low, high])
     }
 
     fn draw(&self, drawing: &mut Drawing, x: &Scale, y: &Scale, index: usize) {

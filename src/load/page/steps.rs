@@ -19,6 +19,9 @@ const BEFORE_RESPONSE: f64 = 42.0;
 const RESPONSE: f64 = 220.0;
 const AXIS: f64 = 54.0;
 
+/// The room of a tick in pixels.
+const TICK: f64 = 56.0;
+
 /// A step.
 pub struct Step<'a> {
     /// The value of the parameter.
@@ -31,6 +34,19 @@ pub struct Step<'a> {
     pub words: String,
 }
 
+/// What a plot of steps shows.
+#[derive(Clone, Copy)]
+pub struct Look {
+    /// The name of the parameter.
+    pub heading: &'static str,
+    /// How the steps are drawn.
+    pub joined: Joined,
+    /// The percentile that is drawn above the median.
+    pub upper: Percentile,
+    /// The limit of the response in microseconds.
+    pub limit_us: Option<f64>,
+}
+
 /// How the steps are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Joined {
@@ -40,8 +56,9 @@ pub enum Joined {
     No,
 }
 
-/// Returns the plot of `steps`, whose parameter has the name `heading`; `None` without steps.
-pub fn steps(canvas: Canvas, heading: &str, steps: &[Step<'_>], joined: Joined) -> Option<Drawing> {
+/// Returns the plot of `steps`; `None` without steps.
+pub fn steps(canvas: Canvas, look: Look, steps: &[Step<'_>]) -> Option<Drawing> {
+    let heading = look.heading;
     let mut sorted: Vec<&Step<'_>> = steps.iter().collect();
     sorted.sort_by(|a, b| a.value.total_cmp(&b.value));
     let (left, right) = (
@@ -59,21 +76,14 @@ pub fn steps(canvas: Canvas, heading: &str, steps: &[Step<'_>], joined: Joined) 
     let x = axis(&sorted, &throughput)?;
     let description = sorted
         .iter()
-        .map(|step| tip(step, heading).replace('\n', ", ") + ".");
+        .map(|step| tip(step, look).replace('\n', ", ") + ".");
     let description = description.collect::<Vec<_>>().join(" ");
     let mut drawing = Drawing::new("steps", canvas, response.bottom + AXIS, TITLE, description);
     let whole = Area {
         bottom: response.bottom,
         ..throughput
     };
-    let ticks = x.ticks(if canvas.is_narrow() { 5 } else { 9 });
-    let digits = |tick: f64| if tick.fract() == 0.0 { 0 } else { 2 };
-    drawing.horizontal_axis(
-        &whole,
-        ticks
-            .into_iter()
-            .map(|tick| (x.at(tick), grouped(tick, digits(tick)))),
-    );
+    drawing.horizontal_axis(&whole, ticks(&x, &sorted));
     let log = if x.is_log() { " (logarithmic)" } else { "" };
     drawing.text(
         "axis",
@@ -81,9 +91,9 @@ pub fn steps(canvas: Canvas, heading: &str, steps: &[Step<'_>], joined: Joined) 
         "end",
         format!("{heading}{log}"),
     );
-    draw_throughput(&mut drawing, &throughput, &x, &sorted, joined);
-    draw_response(&mut drawing, &response, &x, &sorted, joined);
-    add_hits(&mut drawing, &whole, &x, &sorted, heading);
+    draw_throughput(&mut drawing, &throughput, &x, &sorted, look.joined);
+    draw_response(&mut drawing, &response, &x, &sorted, look);
+    add_hits(&mut drawing, &whole, &x, &sorted, look);
     Some(drawing)
 }
 
@@ -99,6 +109,19 @@ fn axis(sorted: &[&Step<'_>], area: &Area) -> Option<Scale> {
         true => Scale::log((first, last), inside),
         false => Scale::linear((first, last), inside),
     })
+}
+
+/// Returns the places and names of the values that were measured, without those that have no room.
+fn ticks(x: &Scale, sorted: &[&Step<'_>]) -> Vec<(f64, String)> {
+    let mut ticks: Vec<(f64, String)> = Vec::new();
+    for step in sorted {
+        let digits = if step.value.fract() == 0.0 { 0 } else { 2 };
+        let place = x.at(step.value);
+        if ticks.last().is_none_or(|(last, _)| place - last >= TICK) {
+            ticks.push((place, grouped(step.value, digits)));
+        }
+    }
+    ticks
 }
 
 fn draw_throughput(
@@ -135,13 +158,7 @@ fn draw_throughput(
     }
 }
 
-fn draw_response(
-    drawing: &mut Drawing,
-    area: &Area,
-    x: &Scale,
-    sorted: &[&Step<'_>],
-    joined: Joined,
-) {
+fn draw_response(drawing: &mut Drawing, area: &Area, x: &Scale, sorted: &[&Step<'_>], look: Look) {
     let shown = [
         (
             Percentile::P50,
@@ -151,7 +168,7 @@ fn draw_response(
             Mark::Circle,
         ),
         (
-            Percentile::P99,
+            look.upper,
             "line two",
             "mark two",
             "label two",
@@ -164,7 +181,10 @@ fn draw_response(
             .iter()
             .filter_map(move |step| step.report.metrics.response_us.percentile(p))
     };
-    let all = || shown.iter().flat_map(|shown| times(shown.0));
+    let all = || {
+        let shown = shown.iter().flat_map(|shown| times(shown.0));
+        shown.chain(look.limit_us)
+    };
     let (Some(least), Some(most)) = (all().reduce(f64::min), all().reduce(f64::max)) else {
         drawing.text(
             "axis",
@@ -184,6 +204,18 @@ fn draw_response(
     );
     drawing.vertical_axis(area, &y, 7, tick_time);
     let mut labels = Vec::new();
+    if let Some(limit) = look.limit_us {
+        let y = y.at(limit);
+        drawing.path(
+            "asked",
+            format!("M{:.1} {y:.1}H{:.1}", area.left, area.right),
+        );
+        labels.push(EndLabel {
+            class: "label",
+            y,
+            text: "limit".into(),
+        });
+    }
     for (percentile, line, mark, label, outline) in shown.into_iter().rev() {
         let point = |step: &&Step<'_>| {
             let response: LatencySummary = response(step);
@@ -196,7 +228,7 @@ fn draw_response(
         };
         let points: Vec<_> = sorted.iter().filter_map(point).collect();
         let places: Vec<_> = points.iter().map(|(x, y, _)| (*x, *y)).collect();
-        join(drawing, line, &places, joined);
+        join(drawing, line, &places, look.joined);
         for (x, y, is_lower_bound) in &points {
             let outline = if *is_lower_bound {
                 Mark::Triangle
@@ -222,7 +254,7 @@ fn join(drawing: &mut Drawing, class: &'static str, points: &[(f64, f64)], joine
 }
 
 /// Adds a column for each value, which names the figures of all its steps.
-fn add_hits(drawing: &mut Drawing, area: &Area, x: &Scale, sorted: &[&Step<'_>], heading: &str) {
+fn add_hits(drawing: &mut Drawing, area: &Area, x: &Scale, sorted: &[&Step<'_>], look: Look) {
     let columns: Vec<_> = sorted.chunk_by(|a, b| a.value == b.value).collect();
     let place = |column: &[&Step<'_>]| column.first().map(|step| x.at(step.value));
     for (index, column) in columns.iter().enumerate() {
@@ -237,12 +269,13 @@ fn add_hits(drawing: &mut Drawing, area: &Area, x: &Scale, sorted: &[&Step<'_>],
             right: middle(after, area.right),
             ..*area
         };
-        let tips: Vec<_> = column.iter().map(|step| tip(step, heading)).collect();
+        let tips: Vec<_> = column.iter().map(|step| tip(step, look)).collect();
         drawing.hit(hit, tips.join("\n"));
     }
 }
 
-fn tip(step: &Step<'_>, heading: &str) -> String {
+fn tip(step: &Step<'_>, look: Look) -> String {
+    let heading = look.heading;
     let (metrics, response) = (&step.report.metrics, &step.report.metrics.response_us);
     let at = |p: Percentile| {
         format!(
@@ -261,7 +294,7 @@ fn tip(step: &Step<'_>, heading: &str) -> String {
             rate(metrics.messages_per_sec.unwrap_or(0.0))
         ),
         at(Percentile::P50),
-        at(Percentile::P99),
+        at(look.upper),
         step.words.clone(),
     ];
     lines.join("\n")
