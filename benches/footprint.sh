@@ -134,12 +134,12 @@ GO
 HOST=$(rustc -vV | awk '/^host:/ { print $2 }')
 export RUSTFLAGS=
 build release release --release
-build release-server release --release --no-default-features
+build release-server release --release --no-default-features --features serve
 build dist dist --profile dist
-build dist-server dist --profile dist --no-default-features
+build dist-server dist --profile dist --no-default-features --features serve
 export RUSTFLAGS='-C target-feature=+crt-static'
 build static "$HOST/dist" --profile dist --target "$HOST"
-build static-server "$HOST/dist" --profile dist --target "$HOST" --no-default-features
+build static-server "$HOST/dist" --profile dist --target "$HOST" --no-default-features --features serve
 
 echo "$CONNECTIONS idle connections; medians of $STARTS starts, and of $ROUNDS rounds for the memory of the kernel"
 echo '| server                       | file, B   | at start, kB | B a connection | kernel, both ends | ms to listen |'

@@ -73,4 +73,5 @@ pub mod client;
 pub mod conn;
 #[cfg(feature = "bench")]
 pub mod load;
+#[cfg(feature = "net")]
 pub mod net;
