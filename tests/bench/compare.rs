@@ -62,8 +62,8 @@ fn each_run_of_a_command_has_a_server_of_its_own() {
     assert_eq!(report.at("/metric"), "messages_per_sec");
     let mut targets = targets(&report);
     let runs = targets.len();
-    // A round is repeated if the machine disturbed it.
-    assert!((6..=8).contains(&runs), "{runs}");
+    // One of two rounds is repeated if the machine disturbed it, after the first disturbed one of its three runs.
+    assert!((6..=9).contains(&runs), "{runs}");
     targets.sort_unstable();
     targets.dedup();
     assert_eq!(targets.len(), runs, "a free port for each run");
@@ -271,7 +271,10 @@ mod unix {
     #[test]
     fn descendants_of_the_command_are_measured_and_end_with_it() {
         let server = format!("sh -c '{} & wait'", serve("--quiet").replace('\'', "\""));
-        let report = Report::of(&compare("-J", &server, &server, 0));
+        // So many echoes take more processor time than the system's smallest unit, 10 ms.
+        let mut command = bench("compare --rounds 2 -c 2 -w 0 -n 5000 -J");
+        command.args([&server, &server]);
+        let report = Report::of(&run(command, 0));
         for target in targets(&report) {
             let address: SocketAddr = target.trim_matches('"').parse().expect("an address");
             assert!(

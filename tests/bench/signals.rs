@@ -8,6 +8,8 @@ use rustix::process::Signal;
 use crate::bench::{Report, bench_against, start};
 use crate::faulty::{RecordingServer, never_answers};
 #[cfg(target_os = "linux")]
+use crate::support::proc;
+#[cfg(target_os = "linux")]
 use crate::support::strace::Strace;
 #[cfg(target_os = "linux")]
 use crate::support::unix::do_not_ignore_hangup;
@@ -102,6 +104,10 @@ fn fault_s13_a_signal_whose_handler_cannot_report_it_ends_bench_all_the_same() {
     let Some(strace) = Strace::inject(TEST, running.pid(), "sendto:error=ENOBUFS") else {
         return;
     };
+    // The tracer has interrupted the wait, too.
+    wait_for("bench waits again", DEADLINE, || {
+        proc::is_at_rest(running.pid())
+    });
     running.signal(Signal::INT);
     running.finished().expect_code(130);
     drop(strace);

@@ -14,8 +14,8 @@ use super::{DEADLINE, Data, wait_for};
 const CHUNK: usize = 64 * 1024;
 
 /// If a socket accepts no byte this many times in a row, a millisecond apart, while the server is at rest, the server reads
-/// no more.
-const MAX_BLOCKED_WRITES: usize = 200;
+/// no more. Only Linux tells whether the server is at rest, so other systems need more patience.
+const MAX_BLOCKED_WRITES: usize = if cfg!(target_os = "linux") { 200 } else { 1000 };
 
 pub struct Client {
     stream: TcpStream,

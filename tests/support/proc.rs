@@ -1,5 +1,6 @@
 //! Facts about a process, from `/proc` of Linux.
 
+use std::fmt::Display;
 use std::fs;
 use std::time::Duration;
 
@@ -17,15 +18,21 @@ pub fn descriptors(pid: u32) -> usize {
 /// Returns how many descriptors, beside the standard streams, a program inherits from this process.
 #[track_caller]
 pub fn inheritable() -> usize {
+    inheritable_from("self")
+}
+
+/// Returns how many descriptors, beside the standard streams, a program inherits from `process`.
+#[track_caller]
+pub fn inheritable_from(process: impl Display) -> usize {
     let is_kept = |number: &u32| {
-        let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}"));
+        let info = fs::read_to_string(format!("/proc/{process}/fdinfo/{number}"));
         let flags = info.ok().and_then(|info| {
             let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
             u32::from_str_radix(flags?.trim(), 8).ok()
         });
         flags.is_some_and(|flags| !OFlags::from_bits_retain(flags).contains(OFlags::CLOEXEC))
     };
-    let open = fs::read_dir("/proc/self/fd").expect("the descriptors");
+    let open = fs::read_dir(format!("/proc/{process}/fd")).expect("the descriptors");
     open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|number| *number > 2 && is_kept(number))
         .count()
@@ -78,6 +85,19 @@ pub fn sleeps(pid: u32) -> u64 {
     switches
         .and_then(|n| n.trim().parse().ok())
         .expect("voluntary_ctxt_switches")
+}
+
+/// Returns the number of the thread `name`.
+#[track_caller]
+pub fn thread(pid: u32, name: &str) -> u32 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
+    let numbers = threads.filter_map(|thread| thread.ok()?.file_name().to_str()?.parse().ok());
+    let is_named = |thread: &u32| {
+        let comm = fs::read_to_string(format!("/proc/{pid}/task/{thread}/comm"));
+        comm.is_ok_and(|comm| comm.trim() == name)
+    };
+    let found = { numbers }.find(is_named);
+    found.unwrap_or_else(|| panic!("no thread `{name}`"))
 }
 
 /// Returns the number of threads.

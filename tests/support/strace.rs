@@ -33,6 +33,16 @@ impl Strace {
         Self::attach_with(test, pid, &["-f", "-e", &trace, "-e", &inject])
     }
 
+    /// Holds up the thread `name` of `pid` at its next wait for events, for as long as the result lives. The thread may turn
+    /// once more before. Prints that `test` is skipped, and returns `None`, if that is not possible.
+    pub fn hang(test: &str, pid: u32, name: &str) -> Option<Self> {
+        let thread = super::proc::thread(pid, name);
+        let waits = WAITS.join(",");
+        let trace = format!("trace={waits}");
+        let inject = format!("inject={waits}:delay_enter=1000s");
+        Self::attach_with(test, thread, &["-e", &trace, "-e", &inject])
+    }
+
     /// Attaches strace with the arguments `args`. Prints that `test` is skipped, and returns `None`, if that is not possible.
     pub fn attach_with(test: &str, pid: u32, args: &[impl AsRef<OsStr>]) -> Option<Self> {
         if server_override().is_some() {
