@@ -55,7 +55,7 @@ fn run_of_a_connection(criterion: &mut Criterion) {
     for (name, len) in [("64 B", 64), ("16 KiB", 16 * 1024)] {
         let settings = Settings::raw(64 * 1024, ShortRead::ProvesEmpty);
         let mut connection = Connection::new(1, Arc::new(settings), 0);
-        let mut buffers = Buffers::new(256 * 1024, blocks()).expect("memory");
+        let mut buffers = Buffers::new(256 * 1024, blocks(), 1).expect("memory");
         let mut peer = Peer {
             message: vec![b'x'; len],
             unread: 0,

@@ -29,8 +29,15 @@ use bytemuck::Zeroable;
 use bytemuck::allocation::try_zeroed_slice_box;
 
 /// The size of a region in bytes, unless one block is larger. On Windows a region counts as used memory from the start,
-/// and the system frees every block of more than 1 MiB at once.
-const REGION_SIZE: usize = if cfg!(windows) { 4 << 20 } else { 64 << 20 };
+/// and the system frees every block of more than 1 MiB at once. On WebAssembly a new region is cleared byte by byte, and 64 MiB
+/// take 60 ms.
+const REGION_SIZE: usize = if cfg!(target_family = "wasm") {
+    64 << 10
+} else if cfg!(windows) {
+    4 << 20
+} else {
+    64 << 20
+};
 
 /// The last region is kept when it is empty if at most this many of its bytes were ever used, and at most one of
 /// [`KEPT_PART`] of all blocks, or [`LEAST_KEPT_BYTES`]: little may stay when all peers have left.
@@ -171,8 +178,12 @@ impl BlockPool {
         self.give(block);
     }
 
+    /// Returns the memory of the blocks that connections have, in bytes.
+    pub(super) fn bytes_in_use(&self) -> usize {
+        self.in_use() * Self::bytes_per_block(self.block_size)
+    }
+
     /// Returns the number of blocks that connections have.
-    #[cfg(test)]
     pub(super) fn in_use(&self) -> usize {
         self.regions.iter().map(|region| region.in_use).sum()
     }
@@ -347,9 +358,13 @@ mod tests {
 
     #[test]
     fn the_last_region_is_kept_if_few_of_its_blocks_were_used() {
-        for total in [PER_REGION, KEPT_PART] {
-            let kept = (KEPT_BYTES / BLOCK).min(total / KEPT_PART);
-            let mut pool = BlockPool::new(BLOCK, total, 0).expect("memory");
+        let few = (4 << 20) / BLOCK;
+        for (block, total, kept) in [
+            (BLOCK, PER_REGION, few.min(5)),
+            (BLOCK, KEPT_PART, 1),
+            (16 << 10, KEPT_PART, 4),
+        ] {
+            let mut pool = BlockPool::new(block, total, 0).expect("memory");
             for _ in 0..10 {
                 let blocks = take(&mut pool, kept);
                 blocks.into_iter().for_each(|block| pool.give(block));
@@ -359,6 +374,16 @@ mod tests {
             blocks.into_iter().for_each(|block| pool.give(block));
             assert_eq!(allocated(&pool), 0);
         }
+    }
+
+    #[test]
+    fn the_memory_of_a_block_is_its_bytes_and_a_link() {
+        let mut pool = BlockPool::new(BLOCK, PER_REGION, 0).expect("memory");
+        assert_eq!(pool.bytes_in_use(), 0);
+        let blocks = take(&mut pool, 3);
+        assert_eq!(pool.bytes_in_use(), 3 * (BLOCK + 4));
+        blocks.into_iter().for_each(|block| pool.give(block));
+        assert_eq!(pool.bytes_in_use(), 0);
     }
 
     #[test]

@@ -207,6 +207,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_reason_has_words_of_its_own() {
+        for (at, reason) in CloseReason::ALL.iter().enumerate() {
+            let is_same = |other: &CloseReason| other.explain() == reason.explain();
+            assert_eq!(CloseReason::ALL.iter().position(is_same), Some(at));
+        }
+        assert_eq!(CloseReason::Reset.explain(), "reset");
+    }
+
+    #[test]
     fn fault_m3_an_error_without_a_kind_is_named_with_its_call_and_the_text_of_the_system() {
         // On Linux, ENOBUFS and EIO.
         for number in [105, 5] {

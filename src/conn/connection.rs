@@ -26,7 +26,7 @@ use super::inbox::Inbox;
 use super::readiness::{Readiness, Ready};
 use super::settings::Settings;
 use super::write_buffer::{Buffers, WriteBuffer};
-use super::{Event, State, Timer};
+use super::{Cause, State, Timer};
 
 /// The start of a frame timer that does not run.
 pub(super) const NOT_RUNNING: u64 = u64::MAX;
@@ -177,7 +177,7 @@ impl Connection {
                 self.readiness.assume_unread();
                 self.readiness.assume_writable();
             }
-            Timer::Linger => self.enter(Event::LingerExpired),
+            Timer::Linger => self.enter(Cause::LingerExpired),
         }
     }
 
@@ -206,8 +206,8 @@ impl Connection {
             self.must_abort = true;
             self.abort(CloseReason::DrainTimeout);
         } else {
-            self.end(CloseReason::Stopped);
-            self.enter(Event::LingerExpired);
+            self.session.end(CloseReason::Stopped);
+            self.enter(Cause::Abort);
         }
     }
 
@@ -278,6 +278,11 @@ impl Connection {
         self.id
     }
 
+    /// Returns the number of the listener that has accepted this connection.
+    pub fn listener(&self) -> usize {
+        self.settings.listener
+    }
+
     /// Returns the state of this connection.
     pub fn state(&self) -> State {
         self.state
@@ -330,14 +335,14 @@ impl Connection {
     #[cold]
     pub(super) fn end(&mut self, reason: CloseReason) {
         self.session.end(reason);
-        self.enter(Event::LocalClose);
+        self.enter(Cause::LocalClose);
     }
 
     /// Ends the connection for `reason` at once. Everything owed is lost.
     #[cold]
     pub(super) fn abort(&mut self, reason: CloseReason) {
         self.session = Session::Ended(reason);
-        self.enter(Event::Abort);
+        self.enter(Cause::Abort);
     }
 
     /// Ends the connection because a system call failed or an event reported a failure.
@@ -355,7 +360,7 @@ impl Connection {
             self.session = Session::Ended(reason);
         }
         self.session.end(reason);
-        self.enter(Event::Reset);
+        self.enter(Cause::Reset);
     }
 
     /// Ends the connection because the system refuses the memory for its bytes.
@@ -367,26 +372,26 @@ impl Connection {
 
     /// Changes the state. No other method does.
     #[cold]
-    pub(super) fn enter(&mut self, event: Event) {
+    pub(super) fn enter(&mut self, cause: Cause) {
         let from = self.state;
-        self.state = from.next(event);
+        self.state = from.next(cause);
         if self.state == from {
             return;
         }
-        if event == Event::PeerFin {
+        if cause == Cause::PeerFin {
             self.session.end(CloseReason::PeerClosed);
         }
         if self.state == State::Closed {
             self.readiness.clear();
         }
-        let why = match event {
-            Event::PeerFin => "peer finished sending",
-            Event::Delivered => "everything is delivered",
-            Event::LingerExpired => "the peer sent no FIN in time",
-            Event::LocalClose | Event::Reset | Event::Abort => {
+        let why = match cause {
+            Cause::PeerFin => "peer finished sending",
+            Cause::Delivered => "everything is delivered",
+            Cause::LingerExpired => "the peer sent no FIN in time",
+            Cause::LocalClose | Cause::Reset | Cause::Abort => {
                 self.close_reason().map_or("", CloseReason::explain)
             }
         };
-        trace!("conn {}: {from:?} -> {:?} ({why})", self.id, self.state);
+        trace!(conn = self.id, reason = why; "conn {}: {from:?} -> {:?} ({why})", self.id, self.state);
     }
 }

@@ -24,7 +24,7 @@ use super::close_reason::{CloseReason, SocketCall, SocketError};
 use super::connection::{Connection, Progress};
 use super::framing::Framing;
 use super::write_buffer::{Buffers, WriteBuffer};
-use super::{Event, State, Timer};
+use super::{Cause, State, Timer};
 
 /// The budget of a run, in bytes: after this many, the run starts no further read. It is one full read buffer of the
 /// default size. Copying 256 KiB takes about 0.1 ms, so a peer holds the loop about that long. It is at most twice that,
@@ -101,7 +101,7 @@ impl Connection {
                         self.receive(&read[..got], socket, blocks, now);
                     }
                 } else {
-                    *discarded += got as u64;
+                    discarded[self.settings.listener] += got as u64;
                 }
                 got
             }
@@ -228,7 +228,7 @@ impl Connection {
             // Input of before the timeout is still unread.
             State::Open if self.pending_checks.contains(Check::SessionTimer) => {}
             State::Open => self.expire_input_timers(buffers),
-            State::Finishing if !self.is_owing() => self.enter(Event::Delivered),
+            State::Finishing if !self.is_owing() => self.enter(Cause::Delivered),
             State::Finishing | State::Lingering | State::Closed => {}
         }
         match self.state {
@@ -236,8 +236,8 @@ impl Connection {
             State::Lingering if !self.is_owing() && !self.readiness.is_fin_sent() => {
                 Progress::SendFin
             }
-            // With `wait_or_continue` in its place, a lingering connection would run again and again only to discard input.
-            // Until the worker's completion drives the connection again, our FIN is not due.
+            // Not `wait_or_continue`: it would let a lingering connection run again and again only to discard input, and
+            // nothing but the worker's reply brings our FIN nearer.
             State::Open | State::Finishing | State::Lingering if self.wants_job() => {
                 Progress::Offload
             }
@@ -356,6 +356,6 @@ impl Connection {
         if self.drop_incomplete_message(blocks) {
             self.session.end(CloseReason::Truncated);
         }
-        self.enter(Event::PeerFin);
+        self.enter(Cause::PeerFin);
     }
 }

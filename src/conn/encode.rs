@@ -139,6 +139,11 @@ mod tests {
             (Framing::Crlf, b"a\r\nb".to_vec(), holds("CR LF")),
             (Framing::Crlf, b"\na\r".to_vec(), Ok(b"\na\r\r\n".to_vec())),
             (Framing::Len8, text(0), Ok(vec![1])),
+            (
+                Framing::Len8,
+                text(254),
+                Ok([&[255], &text(254)[..]].concat()),
+            ),
             (Framing::Len8, text(255), too_long(254)),
             (Framing::Len16, text(65_534), too_long(65_533)),
             (Framing::Len16Le, text(65_534), too_long(65_533)),
@@ -151,6 +156,18 @@ mod tests {
                 "{framing} {}",
                 payload.len()
             );
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_is_expected() {
+        for (framing, payload, expected) in [
+            (Framing::Line, &b"a\nb"[..], "expected text without LF"),
+            (Framing::Len8, &[b'x'; 300], "expected at most 254 bytes"),
+            (Framing::Raw, b"", "expected at least one byte"),
+        ] {
+            let told = framing.encode(payload).map_err(|error| error.to_string());
+            assert_eq!(told, Err(expected.to_owned()));
         }
     }
 

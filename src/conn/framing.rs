@@ -223,6 +223,14 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_is_a_message_as_long_as_its_bytes_and_nothing_is_none() {
+        let decode = |bytes: &[u8]| Decoder::default().decode(Framing::Raw, bytes, NO_LIMIT);
+        assert_eq!(decode(b"ab"), Decoded::Message(2));
+        assert_eq!(decode(b""), Decoded::Incomplete);
+        assert!(!Framing::Raw.has_messages() && Framing::Line.has_messages());
+    }
+
+    #[test]
     fn fault_f2_every_16_bit_length_is_found_at_its_last_byte_and_not_before() {
         let mut bytes = vec![0; 1 << 16];
         for length in 2..=u16::MAX {

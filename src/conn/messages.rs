@@ -143,30 +143,28 @@ impl Connection {
         blocks: &mut BlockPool,
         now: u64,
     ) {
-        loop {
-            let room = match self.pending.len() < self.settings.high_water {
-                true => self.pending.room(blocks),
-                false => 0,
-            };
-            let (whole, end) = inbox.split(&self.settings, room, blocks);
-            if whole > 0 {
-                self.echo_part(&inbox, whole, socket, blocks, now);
-                inbox.consume(whole);
-                // What follows is another message.
-                self.frame_timer = NOT_RUNNING;
-            }
-            inbox.state = match end {
-                SplitEnd::NoRoom if whole > 0 && self.state != State::Closed => continue,
-                SplitEnd::NoRoom => inbox.state.without_room(),
-                SplitEnd::Incomplete(decoder) => InboxState::Incomplete(decoder),
-                SplitEnd::JobWanted(length) => InboxState::JobWanted(length),
-                SplitEnd::BadFrame(bad) => {
-                    inbox.release(blocks);
-                    return self.end(CloseReason::BadFrame(bad));
-                }
-            };
-            return self.store_inbox(inbox, blocks, now);
+        // If nothing is pending, there is room for a whole inbox.
+        let room = match self.pending.len() < self.settings.high_water {
+            true => self.pending.room(blocks),
+            false => 0,
+        };
+        let (whole, end) = inbox.split(&self.settings, room, blocks);
+        if whole > 0 {
+            self.echo_part(&inbox, whole, socket, blocks, now);
+            inbox.consume(whole);
+            // What follows is another message.
+            self.frame_timer = NOT_RUNNING;
         }
+        inbox.state = match end {
+            SplitEnd::NoRoom => inbox.state.without_room(),
+            SplitEnd::Incomplete(decoder) => InboxState::Incomplete(decoder),
+            SplitEnd::JobWanted(length) => InboxState::JobWanted(length),
+            SplitEnd::BadFrame(bad) => {
+                inbox.release(blocks);
+                return self.end(CloseReason::BadFrame(bad));
+            }
+        };
+        self.store_inbox(inbox, blocks, now);
     }
 
     /// Echoes the first `length` bytes of the inbox.

@@ -24,7 +24,8 @@
 //! - `Finishing`: the peer has finished sending. What is owed is delivered, then the connection closes.
 //! - `Lingering`: we have stopped echoing, and input is discarded from now on. What is owed is delivered, then our FIN
 //!   goes out, then the peer's FIN or the linger timer closes the connection. If the socket were closed with input
-//!   unread, the kernel would send a reset, and a reset destroys the last part of the echo in the peer's receive buffer.
+//!   unread, the kernel would send a reset, and a reset drops the last part of the echo: what our kernel has not delivered
+//!   yet, and on some systems also what the peer's kernel has and the peer has not read (RFC 9293, 3.10.7.4).
 //! - `Closed`: the owner drops the socket. If bytes were still owed, it resets the socket, so that a truncated echo
 //!   never looks complete.
 //!
@@ -32,9 +33,9 @@
 //!
 //! - *Owner*: the code that holds the socket and calls the connection: a slot of the loop, in `net/slot.rs`.
 //! - *Session*: the time in which input is echoed. It ends when the peer sends its FIN or when we stop echoing.
-//! - *Delivered*: taken by our kernel, which sends the bytes to the peer.
+//! - *Delivered*: handed to our kernel, which sends the bytes to the peer.
 //! - *Run*: one call of [`Connection::drive`]. *Budget*: the bytes after which a run starts no further
-//!   read. Each read counts as at least 16 KiB.
+//!   read. Each read counts as at least 16 KiB, which bounds the reads of a run, too.
 //! - *Believed*: a read (or a write) is expected to succeed. An event causes this belief. After a timeout or a stop the
 //!   connection adopts it itself, so that the next run asks the socket. The socket's own answer disproves it.
 //! - *Pending* bytes: bytes of the echo that the kernel has not taken yet.
@@ -163,10 +164,10 @@ mod write_buffer;
 
 #[cfg(test)]
 pub(crate) mod script;
+#[cfg(any(test, feature = "player"))]
+pub(crate) mod sim;
 #[cfg(test)]
-mod sim;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use block_pool::{BlockPool, OutOfMemory};
 pub use close_reason::{CloseReason, SocketCall, SocketError};
@@ -197,7 +198,7 @@ pub enum State {
 
 /// What can move a connection from one state to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum Cause {
     /// A read returned 0: the peer has finished sending.
     PeerFin,
     /// We end the session, for example after an idle timeout or because the server stops. What is owed is delivered.
@@ -213,28 +214,28 @@ pub enum Event {
 }
 
 impl State {
-    /// Returns the state that follows this one when `event` happens.
-    pub fn next(self, event: Event) -> State {
-        match (self, event) {
+    /// Returns the state that follows this one because of `cause`.
+    pub fn next(self, cause: Cause) -> State {
+        match (self, cause) {
             (State::Closed, _) => State::Closed,
-            (_, Event::Reset | Event::Abort) => State::Closed,
+            (_, Cause::Reset | Cause::Abort) => State::Closed,
 
-            (State::Open, Event::PeerFin) => State::Finishing,
-            (State::Open, Event::LocalClose) => State::Lingering,
-            // Neither happens: delivery ends nothing while more input may come, and the linger timer starts with our FIN.
-            (State::Open, Event::Delivered | Event::LingerExpired) => State::Open,
+            (State::Open, Cause::PeerFin) => State::Finishing,
+            (State::Open, Cause::LocalClose) => State::Lingering,
+            // Neither changes the state: more input may come, and the linger timer starts with our FIN.
+            (State::Open, Cause::Delivered | Cause::LingerExpired) => State::Open,
 
-            (State::Finishing, Event::Delivered) => State::Closed,
+            (State::Finishing, Cause::Delivered) => State::Closed,
             // The connection closes as soon as possible anyway: the peer waits only for what is owed.
-            (State::Finishing, Event::PeerFin | Event::LocalClose | Event::LingerExpired) => {
+            (State::Finishing, Cause::PeerFin | Cause::LocalClose | Cause::LingerExpired) => {
                 State::Finishing
             }
 
             // Both sides have finished. Only what is still owed delays the close.
-            (State::Lingering, Event::PeerFin) => State::Finishing,
-            (State::Lingering, Event::LingerExpired) => State::Closed,
+            (State::Lingering, Cause::PeerFin) => State::Finishing,
+            (State::Lingering, Cause::LingerExpired) => State::Closed,
             // After the delivery, our FIN goes out, and then the connection waits for the peer's FIN.
-            (State::Lingering, Event::LocalClose | Event::Delivered) => State::Lingering,
+            (State::Lingering, Cause::LocalClose | Cause::Delivered) => State::Lingering,
         }
     }
 }

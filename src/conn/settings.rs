@@ -16,6 +16,8 @@ pub struct Settings {
     pub max_message: usize,
     /// Which messages a worker processes before they are echoed. If any, see [`Buffers::new`](super::Buffers::new).
     pub offload: Offload,
+    /// The number of the listener among those of its server, counted from 0. It is for statistics alone.
+    pub listener: usize,
 }
 
 impl Settings {
@@ -27,6 +29,7 @@ impl Settings {
             framing: Framing::Raw,
             max_message: usize::MAX,
             offload: Offload::Nothing,
+            listener: 0,
         }
     }
 }

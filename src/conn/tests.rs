@@ -6,9 +6,8 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::script::Script;
+use super::sim::SECOND;
 use super::*;
-
-const SECOND: u64 = 1_000_000_000;
 
 const READ_BUFFER: usize = 16;
 const HIGH_WATER: usize = 8;
@@ -27,7 +26,7 @@ struct Rig {
 /// Returns a read buffer of `size` bytes, and blocks in which the longest message of most tests has room.
 fn plentiful_buffers(size: usize) -> Buffers {
     let blocks = BlockPool::new(1 << 16, 2, 8).expect("memory");
-    Buffers::new(size, blocks).expect("memory")
+    Buffers::new(size, blocks, 1).expect("memory")
 }
 
 impl Rig {
@@ -193,29 +192,26 @@ fn write_closed() -> Ready {
     }
 }
 
+/// Returns the lines of a worked trace in the documentation of `conn`.
+pub(crate) fn documented_trace(heading: &str) -> Vec<&'static str> {
+    include_str!("mod.rs")
+        .lines()
+        .skip_while(|line| *line != format!("//! ## {heading}"))
+        .skip_while(|line| *line != "//! ```text")
+        .skip(1)
+        .take_while(|line| *line != "//! ```")
+        .map(|line| line.trim_start_matches("//! "))
+        .collect()
+}
+
 /// Returns bytes with the period 251, so that a lost, repeated or swapped byte is detected.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i % 251) as u8).collect()
 }
 
 mod in_every_state {
+    use super::sim::{CAUSES, STATES};
     use super::*;
-
-    const STATES: [State; 4] = [
-        State::Open,
-        State::Finishing,
-        State::Lingering,
-        State::Closed,
-    ];
-
-    const EVENTS: [Event; 6] = [
-        Event::PeerFin,
-        Event::LocalClose,
-        Event::Delivered,
-        Event::LingerExpired,
-        Event::Reset,
-        Event::Abort,
-    ];
 
     /// Returns the cells of each row of the table in the module's documentation.
     fn table() -> Vec<Vec<&'static str>> {
@@ -229,13 +225,13 @@ mod in_every_state {
     #[test]
     fn the_documented_transition_table_is_what_next_does() {
         let mut expected = vec![vec!["state".to_string()], vec!["-----------".to_string()]];
-        for event in EVENTS {
-            expected[0].push(format!("{event:?}"));
-            expected[1].push("-".repeat(format!("{event:?}").len().max(8) + 2));
+        for cause in CAUSES {
+            expected[0].push(format!("{cause:?}"));
+            expected[1].push("-".repeat(format!("{cause:?}").len().max(8) + 2));
         }
         for state in STATES {
             let mut row = vec![format!("{state:?}")];
-            row.extend(EVENTS.map(|event| format!("{:?}", state.next(event))));
+            row.extend(CAUSES.map(|cause| format!("{:?}", state.next(cause))));
             expected.push(row);
         }
         let table = table();
@@ -925,12 +921,12 @@ mod open {
         assert_eq!(rig.drive(), Progress::Again);
         assert_eq!(rig.drive(), Progress::SendFin);
         assert_eq!(rig.socket.written(), pattern(48), "three budgets");
-        assert_eq!(rig.buffers.discarded(), 0);
+        assert_eq!(rig.buffers.discarded(0), 0);
 
         rig.connection.handle_fin_sent(rig.now);
         assert_eq!(rig.drive(), Progress::Again);
         assert_eq!(rig.socket.written(), pattern(48));
-        assert_eq!(rig.buffers.discarded(), 16);
+        assert_eq!(rig.buffers.discarded(0), 16);
     }
 
     #[test]
@@ -1019,6 +1015,24 @@ mod lingering {
         assert_eq!(rig.connection.timer(), Some(Timer::Write));
         assert_eq!(rig.ready(writable()), Progress::SendFin);
         assert_eq!(rig.socket.written(), b"data");
+    }
+
+    #[test]
+    fn discarded_input_is_counted_for_the_listener_of_the_connection() {
+        let settings = Settings {
+            listener: 2,
+            ..Settings::raw(HIGH_WATER, ShortRead::ProvesNothing)
+        };
+        let mut rig = Rig::with_settings(settings, READ_BUFFER, Script::new());
+        let blocks = BlockPool::new(16, 2, 0).expect("memory");
+        rig.buffers = Buffers::new(READ_BUFFER, blocks, 3).expect("memory");
+        rig.connection.handle_shutdown(0);
+        assert_eq!(rig.drive(), Progress::SendFin);
+        rig.socket = Script::new().read_gives(b"too late");
+        rig.ready(readable());
+        let discarded = [0, 1, 2].map(|listener| rig.buffers.discarded(listener));
+        assert_eq!(discarded, [0, 0, 8]);
+        assert_eq!((rig.connection.id(), rig.connection.listener()), (7, 2));
     }
 
     #[test]
@@ -1142,7 +1156,7 @@ mod buffers {
         let mut blocks = BlockPool::new(256, 1, 100).expect("memory");
         let mut buffer = WriteBuffer::default();
         let (mut pushed, mut out) = (0, Vec::<u8>::new());
-        let data = pattern(64 * 1024);
+        let data = pattern(64 * 1024 - 100);
         while out.len() < data.len() {
             let more = &data[pushed..(pushed + 1000).min(data.len())];
             buffer.push(more, &mut blocks).expect("memory");
@@ -1158,6 +1172,21 @@ mod buffers {
         }
         assert_eq!(out, data);
         assert_eq!(blocks.in_use(), 0);
+    }
+
+    #[test]
+    fn a_dropped_queue_gives_each_block_back_to_its_kind() {
+        let blocks = BlockPool::new(8, 1, 2).expect("memory");
+        let mut buffers = Buffers::new(1, blocks, 1).expect("memory");
+        let mut queue = WriteBuffer::default();
+        queue
+            .push(&[b'x'; 20], &mut buffers.blocks)
+            .expect("memory");
+        assert_eq!(buffers.blocks.extra_bytes(), 0);
+        assert_eq!(buffers.bytes_in_use(), 3 * BlockPool::bytes_per_block(8));
+        queue.clear(&mut buffers.blocks);
+        assert_eq!(buffers.blocks.extra_bytes(), 16);
+        assert_eq!(buffers.bytes_in_use(), 0);
     }
 
     /// Returns a raw connection of which each block has 8 bytes, and its guaranteed block with 5 bytes pending. There
@@ -1235,8 +1264,6 @@ mod buffers {
 
 /// Runs the worked traces and compares them with the module's documentation, word for word.
 mod worked_traces {
-    use std::cell::RefCell;
-
     use super::*;
 
     #[test]
@@ -1280,25 +1307,6 @@ mod worked_traces {
         trace.assert_documented_as("A half-close");
     }
 
-    thread_local! {
-        /// The log lines of this thread: system calls and changes of state, in their order.
-        static LOGGED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-    }
-
-    struct Capture;
-
-    impl log::Log for Capture {
-        fn enabled(&self, _: &log::Metadata) -> bool {
-            true
-        }
-
-        fn log(&self, record: &log::Record) {
-            LOGGED.with_borrow_mut(|lines| lines.push(format!("    {}", record.args())));
-        }
-
-        fn flush(&self) {}
-    }
-
     struct Trace {
         rig: Rig,
         text: Vec<String>,
@@ -1306,9 +1314,6 @@ mod worked_traces {
 
     impl Trace {
         fn new(rig: Rig) -> Self {
-            // Other tests log too, and ignore the lines. A second call fails and changes nothing.
-            let _ = log::set_logger(&Capture);
-            log::set_max_level(log::LevelFilter::Trace);
             Self { rig, text: vec![] }
         }
 
@@ -1326,31 +1331,20 @@ mod worked_traces {
         fn drive(&mut self, second: u64, what: &str) {
             self.text.push(format!("{second} s: {what}"));
             self.rig.now = second * SECOND;
-            LOGGED.take();
+            sim::start_journal();
             let progress = self.rig.drive();
-            self.text.extend(LOGGED.take());
-            let connection = &self.rig.connection;
-            let mut outcome = format!("-> {progress:?}");
-            if connection.wants_write() {
-                outcome += " | WRITABLE armed";
-            }
-            if let Some(timer) = connection.timer() {
-                let since = connection.timer_started() / SECOND;
-                outcome += &format!(" | {timer:?} timer since {since} s");
-            }
-            self.text.push(outcome);
+            let entries = sim::end_journal();
+            self.text.extend(entries.iter().map(ToString::to_string));
+            let outcome = sim::outcome(
+                progress,
+                sim::Armed::asked_by(&self.rig.connection),
+                &self.rig.connection,
+            );
+            self.text.push(format!("-> {outcome}"));
         }
 
         fn assert_documented_as(&self, heading: &str) {
-            let documented: Vec<_> = include_str!("mod.rs")
-                .lines()
-                .skip_while(|line| *line != format!("//! ## {heading}"))
-                .skip_while(|line| *line != "//! ```text")
-                .skip(1)
-                .take_while(|line| *line != "//! ```")
-                .map(|line| line.trim_start_matches("//! "))
-                .collect();
-            assert_eq!(documented.join("\n"), self.text.join("\n"));
+            assert_eq!(documented_trace(heading).join("\n"), self.text.join("\n"));
         }
     }
 }

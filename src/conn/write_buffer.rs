@@ -13,35 +13,41 @@ use super::block_pool::{Block, BlockPool, OutOfMemory, zeroed};
 /// The most blocks that one write takes. 16 blocks of 16 KiB are the default size of the read buffer.
 const BLOCKS_PER_WRITE: usize = 16;
 
-/// What all connections of a loop share: the read buffer, the memory for what they hold, and a counter for which a
+/// What all connections of a loop share: the read buffer, the memory for what they hold, and counters for which a
 /// connection has no room.
 #[derive(Debug)]
 pub struct Buffers {
     pub(super) read: Box<[u8]>,
     pub(super) blocks: BlockPool,
-    pub(super) discarded: u64,
+    /// One counter for each listener.
+    pub(super) discarded: Box<[u64]>,
 }
 
 impl Buffers {
-    /// Creates a read buffer of `size` bytes, at least one. A page of the read buffer takes memory once a read has
-    /// reached it. If workers process messages, the read buffer must not be larger than a block: a whole read may have
+    /// Creates a read buffer of `size` bytes, at least one, and counters for `listeners` listeners, at least one. A page
+    /// of the read buffer takes memory once a read has reached it. If workers process messages, the read buffer must not be larger than a block: a whole read may have
     /// to wait in an inbox.
     ///
     /// # Errors
     ///
     /// Fails if the system refuses the memory.
-    pub fn new(size: usize, blocks: BlockPool) -> Result<Self, OutOfMemory> {
+    pub fn new(size: usize, blocks: BlockPool, listeners: usize) -> Result<Self, OutOfMemory> {
         Ok(Self {
             read: zeroed(size.max(1))?,
             blocks,
-            discarded: 0,
+            discarded: zeroed(listeners)?,
         })
     }
 
     /// Returns the number of bytes that were read and discarded, because their session had ended for a reason on our
-    /// side: all input that lingering connections have read.
-    pub fn discarded(&self) -> u64 {
-        self.discarded
+    /// side: all input that lingering connections of the listener with this number have read.
+    pub fn discarded(&self, listener: usize) -> u64 {
+        self.discarded[listener]
+    }
+
+    /// Returns the memory of the blocks that connections have, in bytes.
+    pub fn bytes_in_use(&self) -> usize {
+        self.blocks.bytes_in_use()
     }
 }
 

@@ -302,7 +302,7 @@ impl Connections {
         Stats {
             active: self.slots.len() as u64,
             echoed: self.stats.echoed + echoed.sum::<u64>(),
-            discarded: self.buffers.discarded(),
+            discarded: self.buffers.discarded(0),
             uptime,
             ..self.stats.clone()
         }

@@ -101,7 +101,7 @@ impl MemoryNeeds {
     pub(super) fn buffers(&self, connections: usize) -> Result<Buffers, OutOfMemory> {
         let guaranteed = self.guaranteed_blocks.saturating_mul(connections);
         let blocks = BlockPool::new(self.block_size, guaranteed, self.extra_blocks(connections))?;
-        let buffers = Buffers::new(self.read_buffer, blocks)?;
+        let buffers = Buffers::new(self.read_buffer, blocks, 1)?;
         expect_memory(self.reserved.saturating_mul(connections))?;
         Ok(buffers)
     }

@@ -386,6 +386,8 @@ fn listeners(config: &Config, registry: &Registry) -> Result<Vec<Listener>, Star
                 high_water: config.high_water,
                 short_read: platform::SHORT_READ,
                 framing: *framing,
+                // The buffers count what all listeners discard in one place.
+                listener: 0,
                 max_message: config.max_message,
                 offload: config.offload(),
             };

@@ -98,7 +98,7 @@ impl Tree {
 
 fn is_for_tests(path: &str) -> bool {
     let mut parts = path.trim_end_matches(".rs").split('/');
-    parts.any(|part| ["tests", "sim", "script", "testing"].contains(&part))
+    parts.any(|part| ["tests", "script", "testing"].contains(&part))
 }
 
 /// Returns true for a file that may re-export the items of its folder. A re-export is not an import.

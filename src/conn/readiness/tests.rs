@@ -131,3 +131,13 @@ fn sorted(mut names: Vec<&str>) -> Vec<&str> {
     names.sort_unstable();
     names
 }
+
+#[test]
+fn each_bit_is_told_by_its_name() {
+    for (name, bit) in BITS {
+        let mut readiness = Readiness::new(ShortRead::ProvesEmpty);
+        readiness.bits = bit;
+        let set = readiness.bits().into_iter().filter(|(_, is_set)| *is_set);
+        assert_eq!(set.collect::<Vec<_>>(), [(name, true)]);
+    }
+}

@@ -1,46 +1,58 @@
 //! The bytes that the peer of a simulated world sends. Every schedule sends the same bytes, up to a different length.
 
-/// More bytes than any schedule sends.
-const LEN: usize = 16;
-
 /// Messages, and after them bytes that are no message.
-pub(super) struct Tape {
-    pub(super) bytes: [u8; LEN],
-    /// For each number of bytes: how many of them belong to whole messages.
-    pub(super) whole: [usize; LEN + 1],
+pub(crate) struct Tape {
+    /// After the last byte, the first one follows again.
+    bytes: &'static [u8],
+    /// The lengths of the valid messages. `None` is a stream without messages: every byte counts as whole.
+    messages: Option<&'static [usize]>,
 }
 
-/// A stream without messages: every byte counts as whole.
-pub(super) static STREAM: Tape = Tape::new(
-    b"abcdefghijklmnop",
-    &[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
-);
+/// A stream without messages.
+pub(crate) static STREAM: Tape = Tape {
+    bytes: b"abcdefghijklmnopqrstuvwxyz",
+    messages: None,
+};
 
 /// The first NUL ends the session.
-pub(super) static NUL: Tape = Tape::new(b"abcd\0efghijklmno", &[1, 1, 1, 1]);
+#[cfg(test)]
+pub(super) static NUL: Tape = Tape {
+    bytes: b"abcd\0efghijklmno",
+    messages: Some(&[1, 1, 1, 1]),
+};
 
 /// The fourth message is longer than the limit of 3 bytes.
-pub(super) static LINES: Tape = Tape::new(b"a\n\nbc\ndefghijklm", &[2, 1, 3]);
+#[cfg(test)]
+pub(super) static LINES: Tape = Tape {
+    bytes: b"a\n\nbc\ndefghijklm",
+    messages: Some(&[2, 1, 3]),
+};
 
 /// The fourth message has the length 0.
-pub(super) static LENGTH_PREFIXED: Tape = Tape::new(b"\x02a\x01\x03bc\0defghijkl", &[2, 1, 3]);
+#[cfg(test)]
+pub(super) static LENGTH_PREFIXED: Tape = Tape {
+    bytes: b"\x02a\x01\x03bc\0defghijkl",
+    messages: Some(&[2, 1, 3]),
+};
 
 impl Tape {
-    /// Creates a tape. `messages` are the lengths of the valid messages.
-    const fn new(bytes: &[u8; LEN], messages: &[usize]) -> Self {
-        let mut whole = [0; LEN + 1];
-        let (mut end, mut message, mut read) = (0, 0, 0);
-        while read <= LEN {
-            if message < messages.len() && end + messages[message] <= read {
-                end += messages[message];
-                message += 1;
+    /// Returns the byte after the first `position` bytes.
+    pub(crate) fn byte(&self, position: usize) -> u8 {
+        self.bytes[position % self.bytes.len()]
+    }
+
+    /// Returns how many of the first `length` bytes belong to whole messages.
+    pub(super) fn whole(&self, length: usize) -> usize {
+        let Some(messages) = self.messages else {
+            return length;
+        };
+        let mut whole = 0;
+        for message in messages {
+            if whole + message > length {
+                break;
             }
-            whole[read] = end;
-            read += 1;
+            whole += message;
         }
-        Self {
-            bytes: *bytes,
-            whole,
-        }
+        whole
     }
 }

@@ -397,6 +397,17 @@ mod inbox {
     }
 
     #[test]
+    fn a_read_after_an_incomplete_message_is_offered_the_rest_of_the_block() {
+        let mut rig = Rig::framed(Framing::Line, Script::new());
+        rig.buffers.blocks = BlockPool::new(8, 2, 0).expect("memory");
+        for (data, read) in [(&b"abc"[..], "read(8) = 3"), (b"d\n", "read(5) = 2")] {
+            rig.socket = Script::new().read_gives(data);
+            rig.ready(readable());
+            assert_eq!(rig.socket.take_calls()[0], read);
+        }
+    }
+
+    #[test]
     fn an_incomplete_message_is_not_owed() {
         let mut reset = Rig::framed(Framing::Line, Script::new().read_gives(b"ab"));
         reset.ready(readable());
@@ -476,6 +487,18 @@ mod jobs {
         assert_eq!(rig.connection.pending(), 5);
         rig.ready(writable());
         assert_eq!(rig.socket.written(), b"\x02a\x04bcd");
+    }
+
+    #[test]
+    fn a_reply_waits_while_pending_bytes_are_at_the_high_water_mark() {
+        let socket = Script::new().read_gives(b"\x04abc\x04def\x05ghij");
+        let mut rig = Rig::offloading_some(Offload::LargerThan(4), socket.write_blocks());
+        assert_eq!(rig.ready(readable()), Progress::Offload);
+        let message = rig.poll_job().unwrap();
+        assert_eq!(rig.complete(&message), Progress::Wait);
+        assert_eq!(rig.connection.pending(), HIGH_WATER);
+        rig.ready(writable());
+        assert_eq!(rig.socket.written(), b"\x04abc\x04def\x05ghij");
     }
 
     #[test]
@@ -743,6 +766,20 @@ mod frame_timer {
         rig.ready(writable());
         assert_eq!(rig.connection.timer(), Some(Timer::Frame));
         assert_eq!(rig.connection.frame_timer_started(), Some(2 * SECOND));
+    }
+
+    #[test]
+    fn the_bytes_of_a_message_restart_the_idle_timer_and_not_the_write_timer() {
+        let mut rig = Rig::framed(Framing::Line, Script::new());
+        timer_after(&mut rig, 5, b"ab");
+        assert_eq!(rig.connection.timer_started(), 5 * SECOND);
+
+        rig.now = 6 * SECOND;
+        rig.socket = Script::new().read_gives(b"\n").write_blocks();
+        rig.ready(readable());
+        let write_timer = (Some(Timer::Write), None);
+        assert_eq!(timer_after(&mut rig, 7, b"c"), write_timer);
+        assert_eq!(rig.connection.timer_started(), 6 * SECOND);
     }
 
     #[test]
