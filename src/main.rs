@@ -11,8 +11,10 @@ use cli::Command;
 
 fn main() -> ExitCode {
     program::prepare_process();
-    match cli::parse(env::args_os(), |name| env::var_os(name)) {
+    let variable = |name: &str| env::var_os(name);
+    match cli::parse(env::args_os(), variable, program::take_inherited_sockets) {
         Ok(Command::Help(text)) => program::print_help(&text),
+        Ok(Command::Check { options, settings }) => program::check(&options.config, &settings),
         Ok(Command::Serve(options)) => program::serve(*options),
         #[cfg(feature = "client")]
         Ok(Command::Client(options)) => program::client(options),

@@ -26,6 +26,17 @@ pub fn parse_listener(text: &str) -> Result<ListenArg, String> {
     Ok(ListenArg { framing, at })
 }
 
+/// Parses `ADDR:PORT`, `:PORT` or `PORT`, without a framing.
+#[cfg(feature = "metrics")]
+pub fn parse_metrics_address(text: &str) -> Result<Listen, String> {
+    const PREFIX: &str = "[FRAMING@]";
+    if text.contains('@') {
+        return Err(FORM.replace(PREFIX, ""));
+    }
+    let parsed = parse_listener(text).map_err(|refused| refused.replace(PREFIX, ""))?;
+    Ok(parsed.at)
+}
+
 /// Parses `HOST:PORT`: a name, an IP literal or `[IPv6]`, and a port from 1 to 65535.
 #[cfg(any(feature = "client", feature = "bench"))]
 pub fn parse_target(text: &str) -> Result<String, String> {

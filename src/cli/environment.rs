@@ -96,7 +96,7 @@ fn distance(from: &str, to: &str) -> usize {
 
 /// Returns the name of the variable for the option `--long`.
 pub fn variable_name(long: &str) -> String {
-    format!("{PREFIX}{}", long.replace('-', "_").to_uppercase())
+    format!("{PREFIX}{}", long.replace('-', "_").to_ascii_uppercase())
 }
 
 fn options_not_typed<'a>(

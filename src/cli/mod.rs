@@ -2,16 +2,19 @@
 //!
 //! [`parse()`] reads the definitions in `serve.rs`, `client.rs` and `bench/`. Each of them has a struct of arguments as
 //! they are typed, and a struct of options as the program uses them. `environment.rs` turns variables into arguments of
-//! `serve`; `values.rs` and `address.rs` parse single values; `refusal.rs` reduces clap's errors to one line.
+//! `serve`; `values.rs`, `address.rs` and `network.rs` parse single values; `refusal.rs` reduces clap's errors to one line.
 
 mod address;
 #[cfg(feature = "bench")]
 mod bench;
+mod check;
 #[cfg(feature = "client")]
 mod client;
 mod definition;
 mod environment;
-mod parse;
+#[cfg(feature = "proxy")]
+mod network;
+pub mod parse;
 mod refusal;
 mod serve;
 #[cfg(test)]
@@ -28,4 +31,6 @@ pub use bench::{
 pub use client::ClientOptions;
 pub use parse::{Command, parse, unknown_variables};
 pub use refusal::escape_control;
-pub use serve::ServeOptions;
+#[cfg(feature = "metrics")]
+pub use serve::MetricsOptions;
+pub use serve::{InheritedSocket, LogFormat, ServeOptions};

@@ -10,9 +10,9 @@ use mio_echo::net::BACK_END;
 use super::bench::{self, BenchArgs, BenchCommand};
 #[cfg(feature = "client")]
 use super::client::{self, ClientArgs, ClientOptions};
-use super::environment;
-use super::refusal::one_line;
-use super::serve::{self, ServeArgs, ServeOptions};
+use super::refusal::{one_line, refusal};
+use super::serve::{self, InheritedSocket, ServeArgs, ServeOptions};
+use super::{check, environment};
 
 /// The subcommands of this build.
 pub const SUBCOMMANDS: &[&str] = &[
@@ -41,6 +41,13 @@ pub enum Command {
     Help(String),
     /// `mio-echo serve`
     Serve(Box<ServeOptions>),
+    /// `mio-echo serve --check`
+    Check {
+        /// The options of a server.
+        options: Box<ServeOptions>,
+        /// A line for each option, with its value and where the value comes from.
+        settings: Vec<String>,
+    },
     /// `mio-echo client`
     #[cfg(feature = "client")]
     Client(ClientOptions),
@@ -49,7 +56,8 @@ pub enum Command {
     Bench(BenchCommand),
 }
 
-/// Parses the command line. `variable` looks up an environment variable.
+/// Parses the command line. `variable` looks up an environment variable, and `take_inherited` takes the listening sockets
+/// that the process has inherited, for `serve`.
 ///
 /// # Errors
 ///
@@ -58,8 +66,9 @@ pub enum Command {
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     variable: impl Fn(&str) -> Option<OsString>,
+    take_inherited: impl FnOnce() -> Result<Vec<InheritedSocket>, String>,
 ) -> Result<Command, String> {
-    match try_parse(arguments, variable) {
+    match try_parse(arguments, variable, take_inherited) {
         Ok(command) => Ok(command),
         Err(error) if error.use_stderr() => Err(one_line(error)),
         Err(help) => Ok(Command::Help(help.render().to_string())),
@@ -79,6 +88,7 @@ fn serve_options() -> clap::Command {
 fn try_parse(
     arguments: impl IntoIterator<Item = OsString>,
     variable: impl Fn(&str) -> Option<OsString>,
+    take_inherited: impl FnOnce() -> Result<Vec<InheritedSocket>, String>,
 ) -> Result<Command, Error> {
     let mut arguments: Vec<_> = arguments.into_iter().collect();
     let mut command = Cli::command();
@@ -92,7 +102,18 @@ fn try_parse(
         .subcommand()
         .map_or(&matches, |(_, matches)| matches);
     Ok(match Cli::from_arg_matches(&matches)?.subcommand {
-        Subcommands::Serve(args) => Command::Serve(Box::new(args.resolve(of_subcommand)?)),
+        Subcommands::Serve(args) => {
+            let is_check = args.check;
+            let inherited = take_inherited().map_err(refusal)?;
+            let options = Box::new(args.resolve(of_subcommand, inherited)?);
+            match typed.subcommand_matches(SERVE).filter(|_| is_check) {
+                None => Command::Serve(options),
+                Some(typed) => Command::Check {
+                    options,
+                    settings: check::settings(&serve_options(), typed, of_subcommand),
+                },
+            }
+        }
         #[cfg(feature = "client")]
         Subcommands::Client(args) => Command::Client(args.try_into()?),
         #[cfg(feature = "bench")]
@@ -103,7 +124,8 @@ fn try_parse(
     })
 }
 
-/// An echo server on a hand-rolled, single-threaded readiness loop
+#[cfg_attr(feature = "bench", doc = "TCP echo server, client and benchmark")]
+#[cfg_attr(not(feature = "bench"), doc = "TCP echo server")]
 #[derive(Parser)]
 #[command(name = "mio-echo", version = version(), arg_required_else_help = false)]
 pub struct Cli {
@@ -117,7 +139,7 @@ pub struct Cli {
 #[command(defer = true)]
 enum Subcommands {
     /// Sends back what clients send
-    #[command(after_help = format!("{VALUES}\n{}", serve::NOTES))]
+    #[command(after_help = format!("{VALUES}\n{}{}", serve::NOTES, serve::SERVICE_MANAGER))]
     Serve(Box<ServeArgs>),
     /// Sends standard input, or messages, to an echo server and receives the echo
     #[cfg(feature = "client")]

@@ -1,23 +1,43 @@
 //! `mio-echo serve`: its options as they are typed, and as the server uses them.
 
+mod notes;
+
 use std::fmt::Display;
+use std::net::TcpListener;
+#[cfg(feature = "metrics")]
+use std::path::PathBuf;
+#[cfg(feature = "threads")]
+use std::thread::available_parallelism;
 use std::time::Duration;
 
+use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args};
 use log::LevelFilter;
 use mio_echo::conn::Framing;
+#[cfg(feature = "metrics")]
+use mio_echo::metrics::Endpoint;
+#[cfg(feature = "metrics")]
+use mio_echo::net::Listen;
+#[cfg(feature = "proxy")]
+use mio_echo::net::proxy::IpNet;
 use mio_echo::net::{Config, OffloadPolicy, WhenFull};
 
+#[cfg(feature = "metrics")]
+use super::address::parse_metrics_address;
 use super::address::{ListenArg, parse_framing, parse_listener};
 use super::definition::{
     BUFFERS, CONNECTIONS, MESSAGES, OUTPUT, STOP, TIMEOUTS, allow_hyphen_values,
 };
 use super::environment::variable_name;
+#[cfg(feature = "proxy")]
+use super::network::parse_network;
 use super::refusal::refusal;
 use super::values::{
     BOOL, Words, count_in, nonzero, one_of, parse_banner, parse_duration, parse_keepalive,
     parse_memory, parse_size,
 };
+
+pub use notes::{NOTES, SERVICE_MANAGER};
 
 /// A larger number is a typing error. A slot takes about 160 bytes from the start.
 const MOST_CONNECTIONS: usize = 10_000_000;
@@ -28,6 +48,10 @@ const LONGEST_BACKLOG: u32 = i32::MAX as u32;
 /// A larger number is a typing error.
 const MOST_WORKERS: usize = 1024;
 
+/// A larger number is a typing error: a loop takes a CPU.
+#[cfg(feature = "threads")]
+const MOST_THREADS: usize = 1024;
+
 /// The longest header or terminator of a message, in bytes: that of len16, len16le and crlf.
 const LONGEST_HEADER: usize = 2;
 
@@ -36,26 +60,24 @@ const WHEN_FULL: Words<WhenFull> = &[("wait", WhenFull::Wait), ("close", WhenFul
 const OFFLOAD: Words<OffloadPolicy> =
     &[("all", OffloadPolicy::All), ("large", OffloadPolicy::Large)];
 
-/// The end of the help.
-pub const NOTES: &str = "  \
-BOOL is true, 1, false or 0; the option without a value means true.
+const LOG_FORMAT: Words<LogFormat> = &[
+    ("auto", LogFormat::Auto),
+    ("text", LogFormat::Text),
+    ("json", LogFormat::Json),
+    ("systemd", LogFormat::Systemd),
+];
 
-Environment:
-  Every option --a-b is also a variable MIO_ECHO_A_B. The command line wins. An empty variable is unset. Blanks separate \
-the items of a list. MIO_ECHO_VERBOSE is 0, 1 or 2. Another variable MIO_ECHO_* is warned about, unless it is one that \
-Kubernetes sets for a service.
-
-Exit code:
-  0 stopped, 1 could not start or run, 2 command line refused, 129, 130 or 143 ended by a second SIGHUP, \
-SIGINT or SIGTERM.
-
-Signals:
-  SIGINT, SIGTERM and SIGHUP stop the server. SIGUSR1 logs the counters. SIGHUP has no effect if it was ignored at the \
-start, as under nohup. Systems other than Linux do not tell that: there SIGHUP keeps the action that it had. A \
-server in the background that writes to a terminal under `stty tostop` is suspended by SIGTTOU; redirect its output.";
+/// A listening socket that this process has inherited.
+#[derive(Debug)]
+pub struct InheritedSocket {
+    /// The name that a service manager has given the socket. The name of a framing sets the framing.
+    pub name: String,
+    /// The socket.
+    pub socket: TcpListener,
+}
 
 /// The resolved options of `serve`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ServeOptions {
     /// The configuration of the server.
     pub config: Config,
@@ -63,6 +85,34 @@ pub struct ServeOptions {
     pub stop_on_eof: bool,
     /// The level of the log.
     pub level: LevelFilter,
+    /// The format of the log.
+    pub log_format: LogFormat,
+    /// Where the metrics are shown.
+    #[cfg(feature = "metrics")]
+    pub metrics: MetricsOptions,
+}
+
+/// The format of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// The journal's if standard error is the journal, else text.
+    Auto,
+    /// The time, the level, the module and the text.
+    Text,
+    /// A JSON object a line.
+    Json,
+    /// The level as a prefix for the journal, and the text.
+    Systemd,
+}
+
+/// Where the metrics are shown.
+#[cfg(feature = "metrics")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricsOptions {
+    /// The address of the endpoint.
+    pub listen: Option<Listen>,
+    /// The file.
+    pub file: Option<PathBuf>,
 }
 
 // Not a doc comment: it would become the first line of the help.
@@ -80,8 +130,16 @@ pub struct ServeArgs {
     )]
     listen: Vec<ListenArg>,
 
-    /// Most connections at once; default: 65,536, or the limit of descriptors less 32, and less those that the server
-    /// has inherited, if that is less
+    /// Threads that serve connections, each with a loop of its own: a number, or `auto` for the CPUs that this process may
+    /// use. A client stays with the thread that has the fewest connections when it connects. All limits are those of the
+    /// whole server; each thread has an equal share of --max-memory
+    #[arg(short, long, value_name = "N", value_parser = parse_threads, default_value = "1",
+          help_heading = CONNECTIONS)]
+    #[cfg(feature = "threads")]
+    threads: usize,
+
+    /// Most connections at once; default: 65,536, or less: what --max-memory holds, or the limit of descriptors less 32 and
+    /// less those that the server has inherited
     #[arg(long, value_name = "N", value_parser = count_in(1..=MOST_CONNECTIONS), help_heading = CONNECTIONS)]
     max_connections: Option<usize>,
 
@@ -95,6 +153,14 @@ pub struct ServeArgs {
     /// accepted and reset; default: no limit
     #[arg(long, value_name = "N", value_parser = count_in(1..=u32::MAX), help_heading = CONNECTIONS)]
     max_per_ip: Option<u32>,
+
+    /// Networks of proxies. A connection from there must begin with a PROXY header, version 1 or 2, and the address in the
+    /// header is the client's, also for --max-per-ip. A header that is malformed, over 4 KiB, or incomplete after
+    /// --frame-timeout is reset. Other connections are served plainly; default: no network
+    #[cfg(feature = "proxy")]
+    #[arg(long, value_name = "CIDR[,CIDR]", value_delimiter = ',', value_parser = parse_network,
+          help_heading = CONNECTIONS)]
+    proxy_protocol: Vec<IpNet>,
 
     /// Most connections that the kernel queues until they are accepted; the system may set a lower limit
     #[arg(long, value_name = "N", value_parser = count_in(1..=LONGEST_BACKLOG), default_value = "4096",
@@ -184,6 +250,19 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = BUFFERS)]
     socket_buffer: Option<usize>,
 
+    /// Serve the figures of the server over HTTP at this address: /metrics for Prometheus, /healthz for probes (200, and 503
+    /// once the server stops or if its loop hangs) and / for people; the line `metrics on URL` tells the port; there is
+    /// no access control, and it takes 12 descriptors; default: no endpoint
+    #[cfg(feature = "metrics")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_metrics_address, help_heading = OUTPUT)]
+    metrics: Option<Listen>,
+
+    /// Write the figures of /metrics to this file every 10 s and at the end; the server waits for each write, so the file
+    /// should be on a local disk; default: no file
+    #[cfg(feature = "metrics")]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    metrics_file: Option<PathBuf>,
+
     // Declared before `verbose`: if both variables are set, the one that asks for more wins.
     /// Log errors only
     #[arg(short, long, value_name = "BOOL", value_parser = one_of(BOOL), default_value = "false",
@@ -194,22 +273,53 @@ pub struct ServeArgs {
     /// state too; default: the start and stop of the server, and warnings
     #[arg(short, long, action = ArgAction::Count, help_heading = OUTPUT)]
     verbose: u8,
+
+    /// How a line of the log is written: `text` (the time, the level, the module and the text), `json` (an object with time,
+    /// level, target and message, and where they apply conn, peer, listener, reason and bytes, the number of echoed bytes),
+    /// `systemd` (the level as <6> and the text, for the journal), or `auto`, which is `systemd` if standard error is the
+    /// journal's and else `text`
+    #[arg(long, value_name = "FORMAT", value_parser = one_of(LOG_FORMAT), default_value = "auto",
+          help_heading = OUTPUT)]
+    log_format: LogFormat,
+
+    /// Print the value of every option, where it comes from, and what it means on this system, and exit without listening:
+    /// 0 if the server would start, as far as that is known, or else 2
+    #[arg(long, value_name = "BOOL", value_parser = one_of(BOOL), default_value = "false",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = OUTPUT)]
+    pub check: bool,
 }
 
 impl ServeArgs {
-    /// Resolves the options. `matches` are the matches of `serve`.
+    /// Resolves the options. `matches` are the matches of `serve`. The `inherited` sockets replace the default listener.
     ///
     /// # Errors
     ///
     /// When options contradict each other.
-    pub fn resolve(self, matches: &ArgMatches) -> Result<ServeOptions, clap::Error> {
+    pub fn resolve(
+        mut self,
+        matches: &ArgMatches,
+        inherited: Vec<InheritedSocket>,
+    ) -> Result<ServeOptions, clap::Error> {
         let (stop_on_eof, level) = (self.stop_on_eof, self.log_level(matches));
-        let config = self.into_config();
+        let log_format = self.log_format;
+        #[cfg(feature = "metrics")]
+        let metrics = MetricsOptions {
+            listen: self.metrics,
+            file: self.metrics_file.clone(),
+        };
+        let is_default = matches.value_source("listen") == Some(ValueSource::DefaultValue);
+        if is_default && !inherited.is_empty() {
+            self.listen.clear();
+        }
+        let config = self.into_config(inherited);
         validate(&config).map_err(refusal)?;
         Ok(ServeOptions {
             config,
             stop_on_eof,
             level,
+            log_format,
+            #[cfg(feature = "metrics")]
+            metrics,
         })
     }
 
@@ -226,17 +336,37 @@ impl ServeArgs {
         }
     }
 
-    fn into_config(self) -> Config {
+    /// Returns how many descriptors the program needs beside those of the server.
+    fn other_descriptors(&self) -> usize {
+        #[cfg(feature = "metrics")]
+        if self.metrics.is_some() {
+            return Endpoint::DESCRIPTORS;
+        }
+        0
+    }
+
+    fn into_config(self, inherited: Vec<InheritedSocket>) -> Config {
+        let other_descriptors = self.other_descriptors();
+        let framing_of = |name: &str| parse_framing(name).unwrap_or(self.framing);
         Config {
             listen: self
                 .listen
                 .iter()
                 .map(|listener| (listener.at, listener.framing.unwrap_or(self.framing)))
                 .collect(),
+            inherited: inherited
+                .into_iter()
+                .map(|inherited| (inherited.socket, framing_of(&inherited.name)))
+                .collect(),
+            #[cfg(feature = "threads")]
+            threads: self.threads,
             banner: self.banner.unwrap_or_default(),
             max_connections: self.max_connections,
+            other_descriptors,
             when_full: self.when_full,
             max_per_ip: self.max_per_ip,
+            #[cfg(feature = "proxy")]
+            proxy_networks: self.proxy_protocol,
             idle_timeout: nonzero(self.idle_timeout),
             write_timeout: nonzero(self.write_timeout),
             frame_timeout: nonzero(self.frame_timeout),
@@ -257,6 +387,17 @@ impl ServeArgs {
     }
 }
 
+/// Parses a number of threads. `auto` is the number of CPUs that this process may use.
+#[cfg(feature = "threads")]
+fn parse_threads(text: &str) -> Result<usize, String> {
+    match text {
+        "auto" => Ok(available_parallelism().map_or(1, |cpus| cpus.get().min(MOST_THREADS))),
+        number => {
+            count_in(1..=MOST_THREADS)(number).map_err(|expected| format!("{expected}, or auto"))
+        }
+    }
+}
+
 /// Checks that the options do not contradict each other.
 fn validate(config: &Config) -> Result<(), String> {
     let (read_buffer, max_message) = (config.read_buffer, config.max_message);
@@ -270,8 +411,7 @@ fn validate(config: &Config) -> Result<(), String> {
         let expected = format!("expected at least {LONGEST_HEADER} bytes, the longest header");
         return refuse(&max_message, "max-message", expected);
     }
-    let has_messages = |(_, framing): &(_, Framing)| framing.has_messages();
-    if config.workers > 0 && !config.listen.iter().any(has_messages) {
+    if config.workers > 0 && !config.framings().any(Framing::has_messages) {
         let expected = "raw and nul have no messages, expected a listener with line, crlf, len8, len16 or len16le";
         return refuse(&config.workers, "workers", expected.into());
     }

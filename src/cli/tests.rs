@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::iter;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use clap::{Arg, CommandFactory};
@@ -13,6 +14,11 @@ use super::*;
 
 /// A value that every option refuses, except those that take any text or a path.
 const BAD: &str = r"\q";
+
+/// A process that has inherited no sockets.
+pub fn no_sockets() -> Result<Vec<InheritedSocket>, String> {
+    Ok(Vec::new())
+}
 
 /// Parses `mio-echo serve` with `arguments`, which must be accepted.
 fn serve(arguments: &str, variables: &[(&str, &str)]) -> ServeOptions {
@@ -53,6 +59,7 @@ fn parsed<'a>(
             .chain(arguments)
             .map(OsString::from),
         variable,
+        no_sockets,
     )
 }
 
@@ -83,6 +90,7 @@ fn the_defaults_are_those_of_the_library() {
         format!("{:?}", Config::default())
     );
     assert_eq!(serve.level, LevelFilter::Info);
+    assert_eq!(serve.log_format, LogFormat::Auto);
     assert!(!serve.stop_on_eof);
 }
 
@@ -92,7 +100,8 @@ fn every_option_sets_its_own_field() {
         r"-l 127.0.0.1:1 -l len8@:2 --framing line --banner hi\n --max-connections 70000 --when-full close
           --max-per-ip 3 --idle-timeout 4 --write-timeout 5 --stop-delay 6 --drain-timeout 7 --keepalive 8
           --backlog 9 --read-buffer 10 --high-water 11 --socket-buffer 12 --max-memory 18 --stop-on-eof -vv
-          --frame-timeout 13 --session-timeout 17 --max-message 14 --workers 15 --work-time 16 --offload large",
+          --frame-timeout 13 --session-timeout 17 --max-message 14 --workers 15 --work-time 16 --offload large
+          --log-format json",
         &[],
     );
     let config = Config {
@@ -100,10 +109,16 @@ fn every_option_sets_its_own_field() {
             (Listen::At(([127, 0, 0, 1], 1).into()), Framing::Line),
             (Listen::Wildcard(2), Framing::Len8),
         ],
+        inherited: Vec::new(),
+        #[cfg(feature = "threads")]
+        threads: 1,
         banner: "hi\n".into(),
         max_connections: Some(70_000),
+        other_descriptors: 0,
         when_full: WhenFull::Close,
         max_per_ip: Some(3),
+        #[cfg(feature = "proxy")]
+        proxy_networks: Vec::new(),
         idle_timeout: Some(Duration::from_secs(4)),
         write_timeout: Some(Duration::from_secs(5)),
         frame_timeout: Some(Duration::from_secs(13)),
@@ -123,7 +138,44 @@ fn every_option_sets_its_own_field() {
     };
     assert_eq!(format!("{:?}", serve.config), format!("{config:?}"));
     assert_eq!(serve.level, LevelFilter::Trace);
+    assert_eq!(serve.log_format, LogFormat::Json);
     assert!(serve.stop_on_eof);
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn metrics_have_an_address_without_a_framing_and_a_file() {
+    let without = serve("", &[]).metrics;
+    assert_eq!((without.listen, without.file), (None, None));
+    let options = serve("--metrics [::1]:9100 --metrics-file a/b.prom", &[]);
+    let endpoint = Listen::At("[::1]:9100".parse().expect("an address"));
+    assert_eq!(options.metrics.listen, Some(endpoint));
+    assert_eq!(options.metrics.file, Some("a/b.prom".into()));
+    assert_eq!(options.config.other_descriptors, 12);
+    let variables = [("MIO_ECHO_METRICS", "9100")];
+    let from_variable = serve("", &variables).metrics;
+    assert_eq!(from_variable.listen, Some(Listen::Wildcard(9100)));
+    for address in ["raw@127.0.0.1:1", "localhost:1", "127.0.0.1", "1:2:3"] {
+        let line = refusal(["--metrics", address], &[]);
+        let start = format!("invalid value '{address}' for '--metrics <ADDR:PORT>': ");
+        assert!(line.starts_with(&start), "{line}");
+        assert!(line.contains("expected ADDR:PORT"), "{line}");
+    }
+}
+
+#[cfg(feature = "proxy")]
+#[test]
+fn commas_separate_networks_of_proxies_and_so_do_blanks_in_the_variable() {
+    let networks = |arguments: &str, variables: &[(&str, &str)]| {
+        let networks = serve(arguments, variables).config.proxy_networks;
+        let texts: Vec<_> = networks.iter().map(ToString::to_string).collect();
+        texts.join(" ")
+    };
+    let expected = "10.0.0.0/8 ::1/128 127.0.0.0/8";
+    let typed = "--proxy-protocol 10.0.0.0/8,::1 --proxy-protocol 127.0.0.0/8";
+    assert_eq!(networks(typed, &[]), expected);
+    let variable = ("MIO_ECHO_PROXY_PROTOCOL", "10.0.0.0/8,::1 127.0.0.0/8");
+    assert_eq!(networks("", &[variable]), expected);
 }
 
 #[test]
@@ -140,6 +192,22 @@ fn the_framing_of_a_listener_wins_over_the_option() {
             [(Listen::Wildcard(1), first), (Listen::Wildcard(2), second)],
             "{typed}"
         );
+    }
+}
+
+#[cfg(feature = "threads")]
+#[test]
+fn threads_are_a_number_or_the_cpus_of_this_process() {
+    assert_eq!(serve("", &[]).config.threads, 1);
+    assert_eq!(serve("--threads 3", &[]).config.threads, 3);
+    let cpus = std::thread::available_parallelism().expect("the CPUs");
+    assert_eq!(serve("-t auto", &[]).config.threads, cpus.get());
+    for typed in ["0", "1025", "all"] {
+        let line = refusal(["--threads", typed], &[]);
+        let expected = format!(
+            "invalid value '{typed}' for '--threads <N>': expected a count from 1 to 1024, or auto"
+        );
+        assert!(line.starts_with(&expected), "{line}");
     }
 }
 
@@ -234,7 +302,8 @@ fn a_refused_value_is_one_line_with_option_value_and_what_is_allowed() {
 
 #[test]
 fn a_refused_variable_is_one_line_with_variable_value_and_what_is_allowed() {
-    for option in options() {
+    // A path may be any text.
+    for option in options().into_iter().filter(|option| !is_path(option)) {
         let name = environment::variable_name(option.get_long().unwrap());
         let line = refusal([], &[(&name, BAD)]);
         assert!(
@@ -344,7 +413,7 @@ fn misuse_is_refused_in_one_line() {
         (&["mio-echo", "sreve"], "unrecognized subcommand 'sreve'"),
         (&["mio-echo", "-x"], "unexpected argument '-x' found"),
     ] {
-        let line = parse(arguments.iter().map(OsString::from), |_| None)
+        let line = parse(arguments.iter().map(OsString::from), |_| None, no_sockets)
             .err()
             .unwrap();
         assert!(line.starts_with(expected), "{line}");
@@ -365,7 +434,7 @@ fn help_and_version_are_printed() {
         &["client", "--help"],
     ] {
         let arguments = ["mio-echo"].iter().chain(arguments);
-        let parsed = parse(arguments.map(OsString::from), |_| None);
+        let parsed = parse(arguments.map(OsString::from), |_| None, no_sockets);
         assert!(matches!(parsed, Ok(Command::Help(_))), "{parsed:?}");
     }
 }
@@ -376,6 +445,54 @@ fn the_version_names_the_back_end_and_the_subcommands() {
     assert!(version().contains(&format!("back end {BACK_END}")));
     assert!(version().contains("features: serve"));
     assert!(version().ends_with(&SUBCOMMANDS.join(", ")));
+}
+
+/// Parses `mio-echo serve` with `arguments`, in a process that has inherited a socket of each name.
+fn serve_with_sockets(arguments: &str, names: &[&str]) -> Result<Command, String> {
+    let arguments = ["mio-echo", SERVE]
+        .into_iter()
+        .chain(arguments.split_whitespace());
+    let socket = |name: &&str| InheritedSocket {
+        name: (*name).to_owned(),
+        socket: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"),
+    };
+    let sockets = || Ok(names.iter().map(socket).collect());
+    parse(arguments.map(OsString::from), |_| None, sockets)
+}
+
+#[test]
+fn inherited_sockets_replace_the_default_listener_and_may_be_named_after_their_framing() {
+    use Framing::{Len8, Line, Nul, Raw};
+    for (typed, names, bound, framings) in [
+        ("", &["raw", "len8"][..], 0, &[Raw, Len8][..]),
+        (
+            "--framing line",
+            &["", "nul", "mio-echo.socket"],
+            0,
+            &[Line, Nul, Line],
+        ),
+        ("-l nul@1 -l 2", &["len8"], 2, &[Nul, Raw, Len8]),
+        ("-l 127.0.0.1:7007", &["len8"], 1, &[Raw, Len8]),
+        ("--workers 1", &["len8"], 0, &[Len8]),
+        ("", &[], 1, &[Raw]),
+    ] {
+        let Ok(Command::Serve(serve)) = serve_with_sockets(typed, names) else {
+            panic!("{typed} {names:?}");
+        };
+        assert_eq!(serve.config.listen.len(), bound, "{typed} {names:?}");
+        let found: Vec<_> = serve.config.framings().collect();
+        assert_eq!(found, framings, "{typed} {names:?}");
+    }
+    let refused = serve_with_sockets("--workers 1", &["raw"]).expect_err("no messages");
+    assert!(refused.contains("--workers"), "{refused}");
+}
+
+#[test]
+fn an_inherited_socket_that_is_refused_refuses_the_command_line() {
+    let arguments = || ["mio-echo", SERVE].map(OsString::from);
+    let refuse = || Err("no socket".to_owned());
+    let refused = parse(arguments(), |_| None, refuse).expect_err("a refusal");
+    assert_eq!(refused, "no socket");
 }
 
 #[test]
@@ -477,9 +594,13 @@ fn a_variable_that_is_not_utf_8_is_refused_by_name() {
 
     let variable =
         |name: &str| (name == "MIO_ECHO_BANNER").then(|| OsString::from_vec(b"\xff".to_vec()));
-    let line = parse(["mio-echo", "serve"].map(OsString::from), variable)
-        .err()
-        .unwrap();
+    let line = parse(
+        ["mio-echo", "serve"].map(OsString::from),
+        variable,
+        no_sockets,
+    )
+    .err()
+    .unwrap();
     assert_eq!(
         line,
         "invalid value '\u{fffd}' for 'MIO_ECHO_BANNER': expected UTF-8"

@@ -5,11 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use log::info;
-use mio::net::TcpListener;
+use mio::net::{TcpListener, TcpStream};
 use socket2::{SockRef, Socket};
 
+use super::scope::ScopedAddress;
 use super::socket::{new_socket, set_buffer_sizes, tune};
 use super::{Config, Listen, StartError, platform};
+use crate::conn::Framing;
 
 /// The number of unanswered keepalive probes after which the kernel gives up a peer.
 const PROBES: u32 = 3;
@@ -94,8 +96,30 @@ pub(super) fn set_connection_options(socket: SockRef<'_>, config: &Config) {
     }
 }
 
+/// Sets the options of a socket that was accepted from an inherited listener. The connection may be older than this
+/// process, and then the listener had no options to pass on.
+pub(super) fn set_options_of_accepted(socket: &TcpStream, config: &Config) {
+    let socket = SockRef::from(socket);
+    set_buffer_sizes(&socket, config.socket_buffer);
+    set_connection_options(socket, config);
+}
+
+/// Describes the listener of one address of `config` like a start line, before the address is bound.
+pub(super) fn describe(listen: Listen, framing: Framing, config: &Config) -> String {
+    let address = match listen {
+        Listen::At(address) => address,
+        Listen::Wildcard(port) => (Ipv6Addr::UNSPECIFIED, port).into(),
+    };
+    let is_ipv6_wildcard = address.is_ipv6() && address.ip().is_unspecified();
+    let coverage = match is_ipv6_wildcard && !takes_only_ipv6(listen, config) {
+        true => " both-families",
+        false => "",
+    };
+    format!("{} {framing}{coverage}", ScopedAddress(address))
+}
+
 /// Binds one address of `config`.
-pub(super) fn bind(listen: Listen, config: &Config) -> Result<TcpListener, StartError> {
+pub(crate) fn bind(listen: Listen, config: &Config) -> Result<TcpListener, StartError> {
     let only_v6 = takes_only_ipv6(listen, config);
     match listen {
         Listen::At(address) => bind_at(address, only_v6, config),
@@ -183,7 +207,6 @@ fn set_only_v6(socket: &Socket, address: SocketAddr, only_v6: bool) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conn::Framing;
 
     #[test]
     fn fault_t6_the_kernel_gives_a_peer_up_when_keepalive_would_and_never_before_the_write_timeout()

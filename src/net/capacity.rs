@@ -13,6 +13,9 @@ const MIB: u64 = 1 << 20;
 const RESERVED: u64 = 32;
 const RESERVED_LISTENERS: usize = 16;
 
+/// The descriptors of a loop: the poll, its copy and the waker, which takes two where it is a pipe.
+const LOOP_DESCRIPTORS: usize = 4;
+
 /// The limits of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Capacity {
@@ -35,7 +38,9 @@ impl Capacity {
     pub(super) fn claim(config: &Config, memory: &MemoryNeeds) -> Result<Self, StartError> {
         let wanted = config.max_connections;
         let more_listeners = config.listen.len().saturating_sub(RESERVED_LISTENERS) as u64;
-        let others = RESERVED + more_listeners + platform::inherited_descriptors();
+        let more_loops = (LOOP_DESCRIPTORS * (config.loops() - 1)) as u64;
+        let more = more_listeners + more_loops + config.other_descriptors as u64;
+        let others = RESERVED + more + platform::inherited_descriptors();
         let needed = wanted.unwrap_or(DEFAULT_CONNECTIONS) as u64 + others;
         let descriptors = platform::raise_descriptor_limit(needed);
         Self::within_descriptors(wanted, others, descriptors)?.within_memory(wanted, memory)
@@ -61,8 +66,12 @@ impl Capacity {
         let in_use = resident_memory().map_or(String::new(), |bytes| {
             format!(", {} MiB in use now", bytes.div_ceil(MIB))
         });
+        let threads = match memory.loops {
+            1 => String::new(),
+            loops => format!(" on {loops} threads"),
+        };
         format!(
-            "up to {} connections ({lowered}{descriptors}); at most {} MiB of process memory ({source}){in_use}; kernel \
+            "up to {} connections{threads} ({lowered}{descriptors}); at most {} MiB of process memory ({source}){in_use}; kernel \
              buffers come on top, up to 9.6 MB for a client that does not read (--socket-buffer)",
             self.connections,
             bound.div_ceil(MIB as usize)
@@ -159,7 +168,7 @@ mod tests {
         let refused = within_descriptors(None, Some(32)).expect_err("the limit is too low");
         assert_eq!(
             refused,
-            "33 descriptors are needed to serve 1 connections at once; the limit is 32 (ulimit -Hn raises it)"
+            "--max-connections 1 needs 33 descriptors; the limit is 32 (ulimit -Hn N, or systemd's LimitNOFILE)"
         );
     }
 
@@ -201,10 +210,27 @@ mod tests {
         assert!(within_memory(Some(1000), 20 << 20).is_ok());
         let message = within_memory(Some(2000), 20 << 20).expect_err("too little memory");
         assert!(
-            message.contains("2000 connections")
-                && message.contains("20971520")
-                && message.contains("--max-memory"),
+            message.contains("--max-connections 2000 needs")
+                && message.ends_with("--max-memory is 20971520"),
             "{message}"
+        );
+    }
+
+    #[cfg(feature = "proxy")]
+    #[test]
+    fn fault_p4_the_bound_of_memory_contains_a_header_for_each_connection() {
+        use super::super::proxy::LONGEST_HEADER;
+        let plain = Config::default();
+        let network = "10.0.0.0/8".parse().expect("a network");
+        let behind_proxy = Config {
+            proxy_networks: vec![network],
+            ..Config::default()
+        };
+        let needed = |config| MemoryNeeds::of(config).of_connections(1000);
+        let more = (needed(&behind_proxy) - needed(&plain)) / 1000;
+        assert!(
+            (LONGEST_HEADER..LONGEST_HEADER + 200).contains(&more),
+            "{more}"
         );
     }
 

@@ -4,26 +4,45 @@ use std::fmt::{self, Display, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+#[cfg(feature = "proxy")]
+use ipnet::IpNet;
+
 use super::scope::LONGEST_ADDRESS;
 use crate::conn::{Framing, Offload};
 
 /// The configuration of a [`Server`](super::Server). The defaults are those of the command line.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
-    /// The addresses to listen on, each with the framing of its connections. At least one.
+    /// The addresses to listen on, each with the framing of its connections. At least one, unless there are inherited
+    /// listeners.
     pub listen: Vec<(Listen, Framing)>,
+    /// Listening sockets that another process has opened and still holds, each with the framing of its connections.
+    ///
+    /// From the request to stop on, the server does not accept from them: clients that wait there are served by the next
+    /// process that gets the socket. The backlog of such a socket is what that process has set.
+    pub inherited: Vec<(std::net::TcpListener, Framing)>,
+    /// The number of loops, at least 1. The first one runs on the thread of [`Server::run`](super::Server::run) and accepts
+    /// all clients, each other one has a thread of its own. All limits are those of the server as a whole.
+    #[cfg(feature = "threads")]
+    pub threads: usize,
     /// The text sent to each client on connect, at most 4 KiB. `{peer}` stands for the client's address and `{id}` for the
     /// number of the connection. An empty text sends nothing.
     pub banner: String,
     /// The most connections at once. `None` means 65,536, or the descriptor limit less 32, whichever is less. Each
     /// listener over 16 takes one more descriptor, and so does each descriptor that the process has inherited, where the
-    /// system tells that (Linux).
+    /// system tells that (Linux), and each of `other_descriptors`. Each thread after the first takes four more.
     pub max_connections: Option<usize>,
+    /// The descriptors that the program opens beside those of the server.
+    pub other_descriptors: usize,
     /// What happens to a client that connects while all slots are taken.
     pub when_full: WhenFull,
     /// The most connections from one IPv4 address or IPv6 /64, or with link-local addresses from one interface, at least
     /// 1. `None` means no limit.
     pub max_per_ip: Option<u32>,
+    /// The networks of proxies. A connection from there must begin with a PROXY header, which tells the address of the
+    /// client and has to be complete within the frame timeout.
+    #[cfg(feature = "proxy")]
+    pub proxy_networks: Vec<IpNet>,
     /// Closes a connection on which no byte moves for this long. `None` disables the limit.
     pub idle_timeout: Option<Duration>,
     /// Resets a connection whose peer takes no pending byte for this long. `None` disables the limit.
@@ -43,7 +62,7 @@ pub struct Config {
     pub keepalive: Option<Duration>,
     /// The most clients that the kernel queues for a listener. The system may clamp it.
     pub backlog: u32,
-    /// The size of the read buffer in bytes, at least 1. All connections share one. With workers it is no longer than the
+    /// The size of the read buffer in bytes, at least 1. All connections of a loop share one. With workers it is no longer than the
     /// longest message or 16 KiB, whichever is more.
     pub read_buffer: usize,
     /// The server stops reading from a peer that has this many bytes pending.
@@ -99,10 +118,16 @@ impl Default for Config {
                 Listen::At(SocketAddr::from(([127, 0, 0, 1], 7007))),
                 Framing::Raw,
             )],
+            inherited: Vec::new(),
+            #[cfg(feature = "threads")]
+            threads: 1,
             banner: String::new(),
             max_connections: None,
+            other_descriptors: 0,
             when_full: WhenFull::Wait,
             max_per_ip: None,
+            #[cfg(feature = "proxy")]
+            proxy_networks: Vec::new(),
             idle_timeout: None,
             write_timeout: Some(Duration::from_secs(30)),
             frame_timeout: Some(Duration::from_secs(30)),
@@ -151,6 +176,14 @@ impl Config {
         Ok(())
     }
 
+    /// Returns the number of loops.
+    pub(super) fn loops(&self) -> usize {
+        #[cfg(feature = "threads")]
+        return self.threads;
+        #[cfg(not(feature = "threads"))]
+        1
+    }
+
     /// Returns the most bytes of a banner. They may all be pending, whatever the high-water mark is.
     pub(super) fn max_banner_len(&self) -> usize {
         let mut longest = String::new();
@@ -159,10 +192,15 @@ impl Config {
         longest.len()
     }
 
+    /// Returns the framing of each listener, those of the inherited listeners last.
+    pub fn framings(&self) -> impl Iterator<Item = Framing> {
+        let bound = self.listen.iter().map(|(_, framing)| *framing);
+        bound.chain(self.inherited.iter().map(|(_, framing)| *framing))
+    }
+
     /// Returns the most bytes of a message, or 0 if no listener carries messages.
     pub(super) fn max_message_len(&self) -> usize {
-        let has_messages = |(_, framing): &(Listen, Framing)| framing.has_messages();
-        match self.listen.iter().any(has_messages) {
+        match self.framings().any(Framing::has_messages) {
             true => self.max_message,
             false => 0,
         }

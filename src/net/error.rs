@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::{error, fmt, io};
 
-use super::memory_limit::MemoryLimit;
+use super::memory_limit::{MemoryLimit, MemorySource};
 use super::platform;
 use super::scope::ScopedAddress;
 use crate::conn::OutOfMemory;
@@ -44,6 +44,8 @@ pub enum StartError {
     Poll(io::Error),
     /// A worker thread cannot be started.
     Workers(io::Error),
+    /// The thread of a loop cannot be started.
+    Thread(io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -65,7 +67,7 @@ impl fmt::Display for StartError {
             } => {
                 write!(
                     f,
-                    "{needed} descriptors are needed to serve {connections} connections at once; the limit is {limit} (ulimit -Hn raises it)"
+                    "--max-connections {connections} needs {needed} descriptors; the limit is {limit} (ulimit -Hn N, or systemd's LimitNOFILE)"
                 )
             }
             Self::Memory {
@@ -75,14 +77,22 @@ impl fmt::Display for StartError {
             } => {
                 write!(
                     f,
-                    "{needed} bytes of memory are needed to serve {connections} connections at once; the limit is {bytes} ({source}; --max-memory sets it)"
-                )
+                    "--max-connections {connections} needs {needed} bytes of memory; --max-memory is {bytes}"
+                )?;
+                match source {
+                    MemorySource::Configured => Ok(()),
+                    MemorySource::Physical
+                    | MemorySource::Cgroup
+                    | MemorySource::AddressSpace
+                    | MemorySource::Unknown => write!(f, " ({source})"),
+                }
             }
             Self::OutOfMemory(OutOfMemory) => {
                 f.write_str("the system refuses the memory for the buffers and the slots")
             }
             Self::Poll(source) => source.fmt(f),
             Self::Workers(source) => write!(f, "cannot start a worker thread: {source}"),
+            Self::Thread(source) => write!(f, "cannot start the thread of a loop: {source}"),
         }
     }
 }

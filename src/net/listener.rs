@@ -7,13 +7,15 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use log::debug;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-use super::platform;
 use super::poll::explain;
 use super::scope::ScopedAddress;
+use super::stats::ListenerStats;
+use super::{Config, bind, platform};
 use crate::conn::Settings;
 
 /// Accepts of one listener in one turn, so that a flood of new clients does not starve the connections.
@@ -32,10 +34,26 @@ pub(super) enum AcceptError {
     Permanent,
 }
 
+/// Where a listening socket comes from.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// This server has bound the socket. Its last clients are accepted before the socket is closed.
+    Bound {
+        /// The most clients that the kernel queues.
+        backlog: u32,
+    },
+    /// Another process holds the socket too, and passes it to the next server, which accepts the clients that wait.
+    Inherited {
+        /// The configuration with the options of accepted sockets.
+        config: Arc<Config>,
+    },
+}
+
 /// One listening socket.
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: TcpListener,
+    pub origin: Origin,
     /// The address, for messages. A listener that has failed cannot be asked any more.
     pub address: SocketAddr,
     /// True if this is the IPv6 address of all interfaces, and clients of IPv4 are accepted too.
@@ -44,8 +62,6 @@ pub(super) struct Listener {
     accept_ready: bool,
     budget: usize,
     has_accepted: bool,
-    /// The most clients that the kernel queues for this listener.
-    pub backlog: u32,
     /// The settings that all connections of this listener share.
     pub settings: Arc<Settings>,
 }
@@ -57,8 +73,8 @@ impl Listener {
     /// Registers `socket` for its whole life.
     pub(super) fn new(
         mut socket: TcpListener,
+        origin: Origin,
         settings: Arc<Settings>,
-        backlog: u32,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
@@ -81,13 +97,18 @@ impl Listener {
             address,
             takes_both_families: is_ipv6_wildcard && only_v6().is_ok_and(|only_v6| !only_v6),
             socket,
+            origin,
             accept: TcpListener::accept,
             accept_ready: false,
             budget: 0,
             has_accepted: false,
-            backlog,
             settings,
         })
+    }
+
+    /// Returns the statistics of this listener before it has accepted a client.
+    pub(super) fn statistics(&self) -> ListenerStats {
+        ListenerStats::new(self.address, self.settings.framing)
     }
 
     /// Records that a client may be waiting.
@@ -125,8 +146,21 @@ impl Listener {
             self.accept_ready &= class != AcceptError::Empty;
             (class, error)
         });
-        self.has_accepted |= accepted.is_ok();
+        if let Ok((socket, _)) = &accepted {
+            self.has_accepted = true;
+            if let Origin::Inherited { config } = &self.origin {
+                bind::set_options_of_accepted(socket, config);
+            }
+        }
         accepted
+    }
+
+    /// Removes the socket from the poll, and closes this process's descriptor of it. The poll would go on reporting events
+    /// of a socket that is only closed, because another process holds the socket too.
+    pub(super) fn release(mut self, registry: &Registry) {
+        if let Err(error) = registry.deregister(&mut self.socket) {
+            debug!("cannot remove a listener from the poll: {error}");
+        }
     }
 
     #[cfg(test)]

@@ -90,7 +90,7 @@ impl fmt::Display for MemorySource {
 
 /// Returns the resident memory of the process in bytes, or `None` on systems other than Linux.
 #[must_use]
-pub(super) fn resident_memory() -> Option<u64> {
+pub(crate) fn resident_memory() -> Option<u64> {
     platform::IS_LINUX
         .then(|| resident_memory_below(Path::new("/")))
         .flatten()

@@ -8,18 +8,18 @@ use slab::Slab;
 
 use super::run_queue::{RunQueue, SlotRef};
 use super::slot::{Place, Slot};
-use super::workers::WorkerPool;
+use super::workers::Workers;
 use crate::conn::Buffers;
 
 /// The worker threads and the connections that wait for room in their queue.
 pub(super) struct OffloadQueue {
-    pub workers: WorkerPool,
+    pub workers: Workers,
     waiting: RunQueue,
 }
 
 impl OffloadQueue {
     /// Creates a queue for at most `capacity` connections.
-    pub(super) fn new(workers: WorkerPool, capacity: usize) -> Self {
+    pub(super) fn new(workers: Workers, capacity: usize) -> Self {
         Self {
             workers,
             waiting: RunQueue::new(capacity),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Counts connections per IPv4 address or IPv6 /64, and enforces a limit. A /64 is the smallest network that one customer
 /// is given (RFC 6177). The /64 of link-local addresses exists on the link of each interface, so it counts per interface.
@@ -10,6 +11,10 @@ pub(super) struct PerAddressLimit {
     limit: u32,
     counts: HashMap<Network, u32>,
 }
+
+/// The limit of all loops of a server.
+#[derive(Clone, Debug)]
+pub(super) struct SharedAddressLimit(Arc<Mutex<PerAddressLimit>>);
 
 /// The most memory of the table per connection, in bytes. The table (hashbrown) has [`PLACES_PER_CONNECTION`] places for
 /// each connection, keeps an eighth of them free and rounds their number up to a power of two. A place takes an entry and
@@ -56,6 +61,27 @@ impl PerAddressLimit {
                 self.counts.remove(&network);
             }
         }
+    }
+}
+
+impl SharedAddressLimit {
+    /// Shares `limit`.
+    pub(super) fn new(limit: PerAddressLimit) -> Self {
+        Self(Arc::new(Mutex::new(limit)))
+    }
+
+    /// Counts a connection as [`PerAddressLimit::try_add`].
+    pub(super) fn try_add(&self, peer: SocketAddr) -> bool {
+        self.lock().try_add(peer)
+    }
+
+    /// Removes a counted connection from `peer`.
+    pub(super) fn remove(&self, peer: SocketAddr) {
+        self.lock().remove(peer);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PerAddressLimit> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

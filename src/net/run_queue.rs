@@ -119,13 +119,20 @@ mod tests {
         let poll = Poll::new().expect("a poll");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let (mut slots, mut queue) = (Slab::new(), RunQueue::new(CONNECTIONS));
+        assert!(queue.is_empty());
         let reserved = queue.entries.capacity();
+        assert_eq!(RUN_QUEUE_BYTES, 2 * size_of::<SlotRef>());
         for id in 0..CONNECTIONS as u64 {
             let key = slots.insert(slot(id, &poll, &listener));
             queue.push(key, &slots);
         }
+        assert!(!queue.is_empty());
+        // While there is room, nobody looks for entries of closed connections.
+        slots[1] = slot(CONNECTIONS as u64, &poll, &listener);
+        queue.push(1, &slots);
+        assert_eq!(queue.entries.len(), CONNECTIONS + 1);
         // All but one close again and again, and other connections with their keys are queued.
-        for id in CONNECTIONS as u64..100 {
+        for id in CONNECTIONS as u64 + 1..100 {
             let key = 1 + id as usize % (CONNECTIONS - 1);
             slots[key] = slot(id, &poll, &listener);
             queue.push(key, &slots);

@@ -127,7 +127,9 @@ mod system {
         source: signal_hook_mio::v1_0::Signals,
         token: Token,
         /// Set by each handler, after it has recorded its signal. The handler also makes the descriptor readable, but that
-        /// fails if the system has no memory for the message. Then the signal has at least interrupted the wait of the loop.
+        /// fails if the system has no memory for the message. Then the signal has interrupted the wait of the loop, or the
+        /// loop sees this right before it waits. A signal between that look and the wait, which are a few instructions
+        /// apart, is noticed only at the next event.
         may_be_pending: Arc<AtomicBool>,
         last_stop: LastStop,
     }

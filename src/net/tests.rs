@@ -11,9 +11,13 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 
 use super::run_queue::SlotRef;
-use super::workers::{Work, WorkerPool};
-use super::{Config, Handle, Listen, OffloadPolicy, Outcome, Server, Stats};
+use super::timers::NEVER;
+use super::workers::{Work, WorkerPool, Workers, jobs_of_loop};
+use super::{Config, Handle, Listen, Observation, Observer, OffloadPolicy, Outcome, Server, Stats};
 use crate::conn::{CloseReason, Framing};
+
+#[cfg(feature = "threads")]
+mod loops;
 
 /// The deadline of one step. A busy machine may stop a thread for seconds.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -39,15 +43,18 @@ fn failing_accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)>
         #[cfg(debug_assertions)]
         Some(Failure::Unregistrable) => {
             let (mut socket, peer) = listener.accept()?;
-            // The socket is registered with another poll already.
-            mio::Poll::new()?.registry().register(
-                &mut socket,
-                mio::Token(0),
-                mio::Interest::READABLE,
-            )?;
+            register_elsewhere(&mut socket)?;
             Ok((socket, peer))
         }
     }
+}
+
+/// Registers `socket` with a poll that is not the server's.
+#[cfg(debug_assertions)]
+fn register_elsewhere(socket: &mut TcpStream) -> io::Result<()> {
+    let poll = mio::Poll::new()?;
+    poll.registry()
+        .register(socket, mio::Token(0), mio::Interest::READABLE)
 }
 
 fn config() -> Config {
@@ -157,7 +164,8 @@ fn fault_a5_the_next_client_is_served_after_every_error_of_accept() {
                 "it must not spin: {took:?} is under {pause:?}"
             );
         }
-        server.stop();
+        let pauses = server.stop().listeners[0].accept_pauses;
+        assert_eq!(pauses, u64::from(EXHAUSTION.contains(&errno)));
     }
 }
 
@@ -283,6 +291,85 @@ fn a_stop_requested_before_the_first_turn_stops_the_server() {
     let server = Server::bind(config()).expect("a free port");
     server.handle().stop().expect("a wake");
     assert_eq!(server.run().expect("no error"), Outcome::Stopped);
+}
+
+/// Sends each observation to a test, and wants the next one after a time.
+struct Reporter {
+    reports: mpsc::Sender<(bool, usize, Stats)>,
+    period: Option<u64>,
+    next: u64,
+}
+
+impl Reporter {
+    fn observe(server: &mut Server, period: Option<u64>) -> mpsc::Receiver<(bool, usize, Stats)> {
+        let (reports, received) = mpsc::channel();
+        server.observe(Box::new(Self {
+            reports,
+            period,
+            next: NEVER,
+        }));
+        received
+    }
+}
+
+impl Observer for Reporter {
+    fn observe(&mut self, observation: &Observation<'_>) {
+        self.next = self.period.map_or(NEVER, |period| observation.now + period);
+        let report = (
+            observation.is_stopping,
+            observation.active(),
+            observation
+                .stats(observation.request_stats())
+                .expect("one loop"),
+        );
+        // A test that has seen enough does not receive any more.
+        let _ = self.reports.send(report);
+    }
+
+    fn next_deadline(&self) -> u64 {
+        self.next
+    }
+}
+
+#[test]
+fn an_observer_is_called_at_its_deadline_though_nothing_happens() {
+    let mut server = Server::bind(config()).expect("a free port");
+    let never = Reporter::observe(&mut server, None);
+    let reports = Reporter::observe(&mut server, Some(1_000_000));
+    let running = Running::run(server, VecDeque::new());
+    for _ in 0..10 {
+        let (is_stopping, active, _) = reports.recv_timeout(DEADLINE).expect("a report");
+        assert_eq!((is_stopping, active), (false, 0));
+    }
+    assert!(never.try_iter().count() >= 10, "all are called in a turn");
+    running.stop();
+}
+
+#[test]
+fn a_thread_that_wakes_the_loop_gets_an_observation() {
+    let mut server = Server::bind(config()).expect("a free port");
+    let reports = Reporter::observe(&mut server, None);
+    let running = Running::run(server, VecDeque::new());
+    let client = running.connect();
+    expect_echo(&client);
+    // Events have been observed, and from now on there are none.
+    while reports.recv_timeout(DEADLINE).expect("a report").2.echoed < 4 {}
+    running.handle.wake().expect("a wake");
+    let (is_stopping, active, stats) = reports.recv_timeout(DEADLINE).expect("a report");
+    assert_eq!((is_stopping, active), (false, 1));
+    assert_eq!((stats.accepted, stats.active), (1, 1));
+    drop(client);
+    running.stop();
+}
+
+#[test]
+fn an_observer_sees_the_stop_even_if_the_server_ends_in_the_same_turn() {
+    let mut server = Server::bind(config()).expect("a free port");
+    let reports = Reporter::observe(&mut server, None);
+    server.handle().stop().expect("a wake");
+    assert_eq!(server.run().expect("no error"), Outcome::Stopped);
+    let last = reports.iter().last();
+    assert!(last.is_some_and(|(is_stopping, ..)| is_stopping));
 }
 
 #[test]
@@ -541,29 +628,31 @@ fn seed_s2_4_the_job_queue_is_bounded() {
     let poll = mio::Poll::new().expect("a poll");
     let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
     let gate = work.shut();
-    let mut pool = WorkerPool::start(2, 1, &work.function(), Handle::new(waker)).expect("threads");
-    let submit = |pool: &mut WorkerPool, id| pool.submit(SlotRef { key: 0, id }, b"!");
-    submit(&mut pool, 1);
-    submit(&mut pool, 2);
+    let jobs = jobs_of_loop(2, 1);
+    let pool = WorkerPool::start(2, jobs, &work.function()).expect("threads");
+    let mut workers = Workers::new(pool, jobs, 1, Handle::new(waker)).expect("memory");
+    let submit = |workers: &mut Workers, id| workers.submit(SlotRef { key: 0, id }, b"!");
+    submit(&mut workers, 1);
+    submit(&mut workers, 2);
     work.await_seen(2);
     let mut queued = 0;
-    while pool.has_room() {
+    while workers.has_room() {
         queued += 1;
-        submit(&mut pool, 2 + queued);
+        submit(&mut workers, 2 + queued);
     }
     assert_eq!(queued, 32, "16 jobs for each worker");
-    pool.withdraw(3);
-    assert!(pool.has_room(), "a withdrawn job makes room");
-    assert!(!pool.has_completions());
+    workers.withdraw(3);
+    assert!(workers.has_room(), "a withdrawn job makes room");
+    assert!(!workers.has_completions());
 
     drop(gate);
     let until = Instant::now() + DEADLINE;
     let mut done = Vec::new();
     while done.len() < 33 {
         assert!(Instant::now() < until, "{done:?}");
-        let completions = pool.take_completions();
+        let completions = workers.take_completions();
         done.extend(completions.iter().map(|completion| completion.slot.id));
-        pool.recycle(completions);
+        workers.recycle(completions);
         thread::sleep(Duration::from_millis(1));
     }
     done.sort_unstable();

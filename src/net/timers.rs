@@ -211,7 +211,7 @@ fn close_gap<T: HasTimerNode>(slots: &mut Slab<T>, key: u32, node: &TimerNode) {
 }
 
 /// Returns `duration` in nanoseconds, saturating at the 584 years that 64 bits hold.
-pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+pub fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -307,6 +307,8 @@ mod tests {
         assert_eq!(timers.next_deadline(&slots), 3000 * MS);
         set(&mut timers, &mut slots, 1, Timer::Idle, 500 * MS);
         assert_eq!(timers.next_deadline(&slots), 1500 * MS);
+        let reported = [0, 1].map(|key: usize| slots[key].0.timer());
+        assert_eq!(reported, [Some(Timer::Write), Some(Timer::Idle)]);
     }
 
     #[test]

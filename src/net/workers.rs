@@ -1,20 +1,20 @@
 //! Worker threads: messages go out, replies come back.
 //!
-//! The loop never waits for a worker. The number of jobs is bounded, and a worker puts its reply where the loop looks
-//! before every wait. The worker then wakes the loop, unless another reply was there already: one wake serves a batch
-//! of replies. No thread joins a worker, so a busy worker cannot hold up the end of the process.
+//! The loop never waits for a worker. The number of jobs is bounded, and a worker sends its reply to the mailbox of the
+//! loop (`net/mailbox.rs`). No thread joins a worker, so a busy worker cannot hold up the end of the process.
 //!
 //! A worker gets a copy of the message, in one of as many buffers as there can be jobs. The buffers are allocated at the
 //! start and used again and again.
+//!
+//! All loops share the threads and their queue. Each loop has buffers of its own, and gets the replies of its own jobs.
 
-use std::collections::VecDeque;
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::{io, mem};
-
-use log::warn;
+use std::sync::Arc;
 
 use super::Handle;
+use super::job_queue::JobQueue;
+use super::mailbox::{Mailbox, Sender};
 use super::run_queue::SlotRef;
 use super::threads;
 use crate::conn::WorkerPanicked;
@@ -31,13 +31,19 @@ const JOBS_PER_WORKER: usize = QUEUE_PER_WORKER + 1;
 /// message's place.
 pub(super) type Work = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
 
-/// Worker threads and the queues to and from them.
+/// The worker threads, and the queue of their jobs. The threads end after the drop of the pool.
 pub(super) struct WorkerPool {
-    state: Arc<PoolState>,
+    queue: Arc<JobQueue<Job>>,
+}
+
+/// The workers as one loop uses them.
+pub(super) struct Workers {
+    pool: Arc<WorkerPool>,
     /// Buffers without a job. Each has room for the longest message.
     free_buffers: Vec<Vec<u8>>,
-    /// The list in which the loop takes replies.
-    taken: Vec<Completion>,
+    completions: Mailbox<Completion>,
+    /// The other end of `completions`, for each job.
+    sender: Arc<Sender<Completion, Handle>>,
 }
 
 /// A message of a connection on its way to a worker.
@@ -45,6 +51,8 @@ struct Job {
     /// The connection. It may have closed by the time of the reply.
     slot: SlotRef,
     message: Vec<u8>,
+    /// Takes the reply to the loop of the connection.
+    sender: Arc<Sender<Completion, Handle>>,
 }
 
 /// The result of a job.
@@ -55,62 +63,58 @@ pub(super) struct Completion {
     pub outcome: Result<(), WorkerPanicked>,
 }
 
-struct PoolState {
-    jobs: Mutex<Jobs>,
-    changed: Condvar,
-    completions: Mutex<Vec<Completion>>,
-    handle: Handle,
+/// Returns the most jobs that each of `loops` loops has with `workers` workers at once.
+pub(super) fn jobs_of_loop(workers: usize, loops: usize) -> usize {
+    workers.saturating_mul(JOBS_PER_WORKER).div_ceil(loops)
 }
 
-struct Jobs {
-    queue: VecDeque<Job>,
-    is_closed: bool,
-}
-
-/// Returns the most memory of the jobs of all workers, in bytes.
-pub(super) fn memory_of_jobs(workers: usize, max_message: usize) -> usize {
+/// Returns the most memory of `jobs` jobs, in bytes.
+pub(super) fn memory_of_jobs(jobs: usize, max_message: usize) -> usize {
     let places = size_of::<Vec<u8>>() + size_of::<Job>() + 2 * size_of::<Completion>();
-    let job = max_message.saturating_add(places);
-    workers.saturating_mul(JOBS_PER_WORKER).saturating_mul(job)
+    jobs.saturating_mul(max_message.saturating_add(places))
 }
 
 impl WorkerPool {
-    /// Starts `workers` threads that apply `work` to messages of at most `max_message` bytes and wake the loop of `handle`
-    /// for their replies.
+    /// Starts `workers` threads that apply `work` to the messages of at most `jobs` jobs at once.
     ///
     /// # Errors
     ///
-    /// Fails if the system refuses a thread, or the memory for the jobs.
-    pub(super) fn start(
-        workers: usize,
+    /// Fails if the system refuses a thread, or the memory for the queue.
+    pub(super) fn start(workers: usize, jobs: usize, work: &Work) -> io::Result<Arc<Self>> {
+        let queue = Arc::new(JobQueue::new(with_capacity(jobs)?));
+        let pool = Arc::new(Self { queue });
+        for number in 1..=workers {
+            let (queue, work) = (Arc::clone(&pool.queue), Arc::clone(work));
+            threads::spawn(&format!("worker {number}"), move || run_jobs(&queue, &work))?;
+        }
+        Ok(pool)
+    }
+}
+
+impl Workers {
+    /// Reserves the memory for `jobs` jobs with messages of at most `max_message` bytes. Their replies wake the loop of
+    /// `handle`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system refuses the memory.
+    pub(super) fn new(
+        pool: Arc<WorkerPool>,
+        jobs: usize,
         max_message: usize,
-        work: &Work,
         handle: Handle,
     ) -> io::Result<Self> {
-        let jobs = workers * JOBS_PER_WORKER;
         let mut free_buffers = with_capacity(jobs)?;
         for _ in 0..jobs {
             free_buffers.push(with_capacity(max_message)?);
         }
-        let state = Arc::new(PoolState {
-            jobs: Mutex::new(Jobs {
-                queue: with_capacity(jobs)?.into(),
-                is_closed: false,
-            }),
-            changed: Condvar::new(),
-            completions: Mutex::new(with_capacity(jobs)?),
-            handle,
-        });
-        let pool = Self {
-            state,
+        let completions = Mailbox::new([with_capacity(jobs)?, with_capacity(jobs)?]);
+        Ok(Self {
+            pool,
             free_buffers,
-            taken: with_capacity(jobs)?,
-        };
-        for number in 1..=workers {
-            let (state, work) = (Arc::clone(&pool.state), Arc::clone(work));
-            threads::spawn(&format!("worker {number}"), move || state.run_jobs(&work))?;
-        }
-        Ok(pool)
+            sender: Arc::new(completions.sender(handle)),
+            completions,
+        })
     }
 
     /// Returns true if there is room for another job.
@@ -126,76 +130,53 @@ impl WorkerPool {
         let job = Job {
             slot,
             message: buffer,
+            sender: Arc::clone(&self.sender),
         };
-        lock(&self.state.jobs).queue.push_back(job);
-        self.state.changed.notify_one();
+        self.pool.queue.add(job);
     }
 
     /// Removes the job of connection `id`, if no worker has started it.
     pub(super) fn withdraw(&mut self, id: u64) {
-        let queue = &mut lock(&self.state.jobs).queue;
-        let place = queue.iter().position(|job| job.slot.id == id);
-        let job = place.and_then(|place| queue.remove(place));
+        let job = self.pool.queue.withdraw(|job| job.slot.id == id);
         self.free_buffers.extend(job.map(|job| job.message));
     }
 
     /// Returns true if there are replies.
     pub(super) fn has_completions(&self) -> bool {
-        !lock(&self.state.completions).is_empty()
+        !self.completions.is_empty()
     }
 
     /// Takes all replies. They go to [`recycle`](Self::recycle) afterwards.
     pub(super) fn take_completions(&mut self) -> Vec<Completion> {
-        let mut taken = mem::take(&mut self.taken);
-        mem::swap(&mut taken, &mut *lock(&self.state.completions));
-        taken
+        self.completions.take()
     }
 
     /// Makes the buffers of replies free again.
     pub(super) fn recycle(&mut self, mut completions: Vec<Completion>) {
         let messages = completions.drain(..).map(|completion| completion.message);
         self.free_buffers.extend(messages);
-        self.taken = completions;
+        self.completions.recycle(completions);
     }
 }
 
 impl Drop for WorkerPool {
     fn drop(&mut self) {
-        let mut jobs = lock(&self.state.jobs);
-        jobs.queue.clear();
-        jobs.is_closed = true;
-        self.state.changed.notify_all();
+        self.queue.close();
     }
 }
 
-impl PoolState {
-    fn run_jobs(&self, work: &Work) {
-        while let Some(Job { slot, mut message }) = self.next_job() {
-            let outcome = panic::catch_unwind(AssertUnwindSafe(|| work(&mut message)));
-            self.complete(Completion {
-                slot,
-                message,
-                outcome: outcome.map_err(|_reported_by_the_hook| WorkerPanicked),
-            });
-        }
-    }
-
-    /// Waits for a job. Returns `None` after the pool was dropped.
-    fn next_job(&self) -> Option<Job> {
-        let must_wait = |jobs: &mut Jobs| jobs.queue.is_empty() && !jobs.is_closed;
-        let jobs = self.changed.wait_while(lock(&self.jobs), must_wait);
-        let mut jobs = jobs.unwrap_or_else(PoisonError::into_inner);
-        jobs.queue.pop_front()
-    }
-
-    fn complete(&self, completion: Completion) {
-        let mut completions = lock(&self.completions);
-        let is_first = completions.is_empty();
-        completions.push(completion);
-        drop(completions);
-        if is_first && let Err(error) = self.handle.wake() {
-            warn!("a worker could not wake the loop: {error}");
-        }
+/// Works on jobs until the pool is dropped.
+fn run_jobs(queue: &JobQueue<Job>, work: &Work) {
+    while let Some(job) = queue.next() {
+        let mut message = job.message;
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| work(&mut message)));
+        let completion = Completion {
+            slot: job.slot,
+            message,
+            outcome: outcome.map_err(|_reported_by_the_hook| WorkerPanicked),
+        };
+        // The mailbox of replies is never closed.
+        let _ = job.sender.send([completion]);
     }
 }
 
@@ -208,9 +189,4 @@ fn with_capacity<T>(capacity: usize) -> io::Result<Vec<T>> {
     let mut list = Vec::new();
     list.try_reserve_exact(capacity)?;
     Ok(list)
-}
-
-/// Locks `mutex`. The lock cannot be poisoned in the middle of a change: no code that could panic runs under a lock.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

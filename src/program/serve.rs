@@ -12,13 +12,18 @@ use mio_echo::net::{Handle, Outcome, ScopedAddress, Server, threads};
 use super::bounded_writer::Flushed;
 use super::exit_code;
 use super::failure::{cannot, fail};
+use super::log_format::LineFormat;
 use super::log_queue::LogQueue;
+#[cfg(feature = "metrics")]
+use super::metrics;
+#[cfg(all(feature = "systemd", target_os = "linux"))]
+use super::notifier::Notifier;
 use super::standard_streams::{stdin, wait_for_end, write_stderr_bounded, write_stdout_bounded};
 use crate::cli::{ServeOptions, unknown_variables};
 
 /// Serves until a signal, or the end of standard input if that was asked for.
 pub fn run(options: ServeOptions) -> ExitCode {
-    let log = match LogQueue::install(options.level) {
+    let log = match LogQueue::install(options.level, LineFormat::resolve(options.log_format)) {
         Ok(log) => log,
         Err(error) => return fail(&error),
     };
@@ -46,33 +51,45 @@ pub fn run(options: ServeOptions) -> ExitCode {
 }
 
 fn serve(options: ServeOptions, log: &LogQueue) -> Result<Outcome, Box<dyn Error>> {
-    let listen = options.config.listen.iter();
-    let framings: Vec<_> = listen.map(|(_, framing)| *framing).collect();
+    let framings: Vec<_> = options.config.framings().collect();
+    let bound = options.config.listen.len();
     let mut server = Server::bind(options.config)?;
     server.install_signals()?;
     if options.stop_on_eof {
         stop_at_end_of_stdin(server.handle())?;
     }
+    #[cfg(all(feature = "systemd", target_os = "linux"))]
+    if let Some(notifier) = Notifier::from_environment()? {
+        server.observe(Box::new(notifier));
+    }
+    let lines = start_lines(&server, &framings, bound);
+    #[cfg(feature = "metrics")]
+    let lines = lines + &metrics::start(&mut server, options.metrics)?;
     // A stopped reader of standard output must not stop the server.
-    if let Err(error) = write_stdout_bounded(&start_lines(&server, &framings)) {
+    if let Err(error) = write_stdout_bounded(&lines) {
         warn!("start lines lost: {error}");
     }
     log.end_start();
     Ok(server.run()?)
 }
 
-/// One line for each listener, in the order of the command line.
-fn start_lines(server: &Server, framings: &[Framing]) -> String {
+/// One line for each listener, in the order of the command line. The listeners after the first `bound` are inherited.
+fn start_lines(server: &Server, framings: &[Framing], bound: usize) -> String {
     let listeners = server.addresses().iter().zip(server.takes_both_families());
     listeners
         .zip(framings)
-        .map(|((address, takes_both_families), framing)| {
+        .enumerate()
+        .map(|(index, ((address, takes_both_families), framing))| {
             let coverage = match takes_both_families {
                 true => " both-families",
                 false => "",
             };
+            let origin = match index < bound {
+                true => "",
+                false => " inherited",
+            };
             let address = ScopedAddress(*address);
-            format!("listening on {address} {framing}{coverage}\n")
+            format!("listening on {address} {framing}{coverage}{origin}\n")
         })
         .collect()
 }

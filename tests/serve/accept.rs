@@ -25,6 +25,7 @@ fn fault_a3_seed_s1_3_a_full_server_accepts_one_client_for_each_that_leaves() {
     wait_for("the first clients are served", DEADLINE, || {
         served(&waiting) == SLOTS
     });
+    server.await_log("all slots are taken: the next clients wait");
     waiting[59].1.expect_silence(QUIET);
     assert_eq!(served(&waiting), SLOTS);
 

@@ -83,6 +83,9 @@ fn expect_reset_after_half_close(high_water: &str, buffer: &str) {
     let marks = ["--high-water", high_water, "--read-buffer", buffer];
     let server = Server::start(&[&options[..], &marks[..]].concat());
     let client = Client::connect_with_small_buffers(server.address(), 16 << 10);
+    // A server that has not accepted the client yet would read nothing either, and all the client can send would fit into
+    // the buffers of the system.
+    client.echo(b"accepted?");
     client.send_until_blocked(&mut Data::new(2), 400 << 10);
     client.half_close();
     server.await_log(": write timeout");

@@ -11,12 +11,18 @@
 mod support;
 
 mod accept;
+mod check;
 mod close;
 mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
+mod log_format;
 mod messages;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod options;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod read;
 mod time;
 #[cfg(unix)]

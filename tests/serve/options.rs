@@ -12,7 +12,7 @@ use crate::support::{Client, Server, skip};
 
 /// Runs `mio-echo serve` with `args` to its end.
 #[track_caller]
-fn run(args: &[&str]) -> Finished {
+pub fn run(args: &[&str]) -> Finished {
     let mut command = serve();
     command.args(args);
     run_to_end(command)
@@ -29,7 +29,7 @@ fn run_to_end(mut command: Command) -> Finished {
 
 /// Requires the exit code `code` and a line on standard error that contains all of `texts`.
 #[track_caller]
-fn expect_refusal(finished: &Finished, code: i32, texts: &[&str]) {
+pub fn expect_refusal(finished: &Finished, code: i32, texts: &[&str]) {
     assert_eq!(finished.status.code(), Some(code), "{:#?}", finished.log);
     let is_printed = finished.log.iter().any(|line| {
         texts

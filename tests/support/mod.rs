@@ -1,5 +1,7 @@
 //! Shared by the integration tests: the server under test, its clients, and waiting with a deadline.
 
+#[cfg(all(feature = "systemd", target_os = "linux"))]
+pub mod activation;
 pub mod client;
 pub mod data;
 #[cfg(target_os = "linux")]

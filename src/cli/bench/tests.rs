@@ -11,6 +11,7 @@ use mio_echo::load::{
 use mio_echo::net::IpFamily;
 
 use super::*;
+use crate::cli::tests::no_sockets;
 use crate::cli::{Command, parse};
 
 /// Parses `mio-echo bench` with `arguments`, which must be accepted.
@@ -44,7 +45,7 @@ fn parsed(arguments: &str) -> Result<Command, String> {
         .into_iter()
         .chain(arguments.split_whitespace());
     let variable = |name: &str| (name == "JOB_COMPLETION_INDEX").then(|| "1".into());
-    parse(typed.map(OsString::from), variable)
+    parse(typed.map(OsString::from), variable, no_sockets)
 }
 
 #[test]
@@ -258,7 +259,7 @@ fn options_that_contradict_a_search_are_refused() {
 fn a_label_is_one_line() {
     assert_eq!(settings("--label old").label.as_deref(), Some("old"));
     let typed = ["mio-echo", "bench", "--label", "a b\n\u{1b}[2J"];
-    match parse(typed.map(OsString::from), |_| None) {
+    match parse(typed.map(OsString::from), |_| None, no_sockets) {
         Ok(Command::Bench(BenchCommand::Measure(measure))) => {
             let label = measure.settings.label;
             assert_eq!(label.as_deref(), Some(r"a b\n\u{1b}[2J"));

@@ -22,7 +22,11 @@ fn refused_client<'a>(arguments: impl IntoIterator<Item = &'a str>) -> String {
 /// Parses `mio-echo client` with `arguments`. Only `serve` reads variables: all are set to a refused value.
 fn parsed_client<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Command, String> {
     let arguments = ["mio-echo", "client"].into_iter().chain(arguments);
-    parse(arguments.map(OsString::from), |_| Some(BAD.into()))
+    parse(
+        arguments.map(OsString::from),
+        |_| Some(BAD.into()),
+        no_sockets,
+    )
 }
 
 #[test]

@@ -4,7 +4,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::proc::{TcpState, descriptors, sockets};
-use crate::support::{Client, DEADLINE, Data, READ_BUFFERS, Server, time_bound, wait_for, within};
+use crate::support::strace::Strace;
+use crate::support::{
+    Client, DEADLINE, Data, LINGER, READ_BUFFERS, Server, time_bound, wait_for, within,
+};
 
 /// A way for a connection to end: the counted reason, the option of the server, and the actions of the client.
 type Ending = (&'static str, &'static str, fn(Client));
@@ -106,4 +109,30 @@ fn fault_h2_the_write_timeout_leaves_no_socket_behind() {
     assert_eq!(sockets(server.pid(), port, TcpState::CloseWait), 0);
     assert_eq!(sockets(server.pid(), port, TcpState::Established), 0);
     assert_eq!(sockets(server.pid(), port, TcpState::Listen), 1);
+}
+
+#[test]
+fn fault_s1_every_client_has_the_whole_linger_time_however_many_are_told_of_the_stop_before() {
+    const CLIENTS: usize = 10;
+    let mut server = Server::start(&[]);
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| Client::connect(server.address()))
+        .collect();
+    clients.iter().for_each(|client| client.echo(b"hello"));
+    // As if there were a million clients: the server needs longer than the linger time to send all FINs.
+    let delay = "shutdown:delay_enter=250ms";
+    let Some(_strace) = Strace::inject("fault_s1 (linger)", server.pid(), delay) else {
+        return;
+    };
+    server.close_stdin();
+    clients.iter().for_each(Client::expect_fin);
+    // Input after the FIN is discarded. A closed socket would answer it with a reset.
+    let last = &clients[CLIENTS - 1];
+    last.send(b"late");
+    thread::sleep(LINGER / 4);
+    last.send(b"later");
+    last.half_close();
+    drop(clients);
+    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(server.finished().figures().get("discarded"), 9);
 }

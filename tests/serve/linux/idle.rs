@@ -24,6 +24,23 @@ fn fault_t4_an_idle_server_never_wakes_up() {
     }
 }
 
+#[cfg(feature = "proxy")]
+#[test]
+fn fault_t4_clients_with_a_part_of_a_proxy_header_do_not_wake_the_server() {
+    let server = Server::start(&["--proxy-protocol", "127.0.0.1"]);
+    let clients: Vec<_> = (0..20).map(|_| Client::connect(server.address())).collect();
+    clients.iter().for_each(|client| client.send(b"PROXY UN"));
+    thread::sleep(QUIET);
+    wait_for("the server sleeps", DEADLINE, || is_at_rest(server.pid()));
+    let before = (sleeps(server.pid()), cpu(server.pid()));
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!((sleeps(server.pid()), cpu(server.pid())), before);
+    for client in &clients {
+        client.send(b"KNOWN\r\n");
+        client.echo(b"hello");
+    }
+}
+
 #[test]
 fn seed_s4_1_one_thread_serves_any_number_of_clients() {
     let server = Server::start(&[]);

@@ -105,6 +105,35 @@ fn fault_l6_the_memory_is_a_quarter_of_the_limit_of_the_cgroup() {
             expect_bound(in_cgroup(&cgroup.path, &contained), bound);
         }
     }
+    if let Some(hidden) = server_without_meminfo() {
+        expect_bound(in_cgroup(&cgroup.path, &hidden), bound);
+    }
+}
+
+/// Returns what the first log line says about memory, without the memory in use.
+#[track_caller]
+fn bound_of(command: Command) -> String {
+    let server = Server::spawn(command);
+    let finished = server.stop();
+    let (_, bound) = finished.log[0].split_once("; at most ").expect("a bound");
+    let (bound, _) = bound.split_once(", ").expect("the memory in use");
+    bound.to_owned()
+}
+
+/// Returns the command of a server that sees only the files of processes in /proc, as with `ProcSubset=pid` of systemd.
+/// Prints that the test is skipped, and returns `None`, if that is not possible.
+fn server_without_meminfo() -> Option<Command> {
+    let hide =
+        r#"mount -t proc -o subset=pid proc /proc && test ! -e /proc/meminfo && exec "$0" "$@""#;
+    let unshare = ["unshare", "--mount", "sh", "-c", hide];
+    wrapped("fault_l6 (subset=pid)", &unshare, &server())
+}
+
+#[test]
+fn fault_l6_the_memory_is_the_same_if_proc_shows_only_processes() {
+    if let Some(hidden) = server_without_meminfo() {
+        assert_eq!(bound_of(hidden), bound_of(server()));
+    }
 }
 
 #[test]
@@ -135,12 +164,13 @@ fn expect_refusal(limit: &str, args: &[&str], text: &str) {
 
 #[test]
 fn fault_l6_fault_w11_buffers_that_do_not_fit_into_the_memory_are_refused_with_one_line() {
-    let too_much = "are needed to serve 1 connections at once; the limit is 256000000 (a quarter of the address space limit";
+    let too_much =
+        "bytes of memory; --max-memory is 256000000 (a quarter of the address space limit)";
     expect_refusal("ulimit -v 1000000", &["--read-buffer", "1g"], too_much);
     let refused = "the system refuses the memory for the buffers and the slots";
     let args = ["--read-buffer", "1g", "--max-memory", "2g"];
     expect_refusal("ulimit -v 1000000", &args, refused);
     let args = ["--max-connections", "1000", "--max-memory", "8m"];
-    let both = "are needed to serve 1000 connections at once; the limit is 8388608 (--max-memory";
+    let both = "bytes of memory; --max-memory is 8388608\n";
     expect_refusal("true", &args, both);
 }

@@ -1,6 +1,8 @@
 //! Tests that need facts of Linux: system calls, descriptors, memory, processor time, network namespaces.
 
 mod accept;
+#[cfg(feature = "systemd")]
+mod activation;
 mod close;
 mod dead_peers;
 mod environment;
@@ -12,6 +14,8 @@ mod memory;
 mod memory_bound;
 mod messages;
 mod network;
+#[cfg(feature = "systemd")]
+mod notifications;
 mod random_clients;
 mod refused_options;
 mod scopes;

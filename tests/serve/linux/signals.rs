@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use crate::support::server::serve;
 use crate::support::strace::Strace;
 use crate::support::unix::{do_not_ignore_hangup, with_blocked_signals};
-use crate::support::{Client, Server, proc};
+use crate::support::{Client, DEADLINE, Server, proc, wait_for};
 
 #[test]
 fn fault_s7_signals_that_the_parent_blocks_stop_the_server_all_the_same() {
@@ -70,6 +70,10 @@ fn fault_s13_a_signal_whose_handler_cannot_report_it_stops_the_server_all_the_sa
     let Some(strace) = Strace::inject(TEST, server.pid(), "sendto:error=ENOBUFS") else {
         return;
     };
+    // The tracer has interrupted the wait, too.
+    wait_for("the loop waits again", DEADLINE, || {
+        proc::is_at_rest(server.pid())
+    });
     server.signal(Signal::TERM);
     let finished = server.finished();
     assert_eq!(finished.status.code(), Some(0), "{:#?}", finished.log);

@@ -141,6 +141,7 @@ fn fault_s14_a_command_that_needs_a_refused_thread_fails_with_one_line() {
         return;
     };
     let server = Server::start(&[]);
+    #[cfg(any(feature = "client", feature = "bench"))]
     let address = &server.address().to_string()[..];
     let cases: &[(&[&str], &str)] = &[
         (

@@ -221,6 +221,19 @@ fn fault_s1_a_second_signal_ends_the_server_at_once() {
     }
 }
 
+#[test]
+fn fault_s1_a_second_signal_ends_every_thread_at_once() {
+    let mut server = Server::start(&["--threads", "3", "--drain-timeout", "1h"]);
+    let clients = [(); 6].map(|()| stuck_client(&server));
+    server.signal(Signal::TERM);
+    await_refusal(&server);
+    thread::sleep(APART);
+    server.signal(Signal::TERM);
+    let status = within(Duration::from_millis(200), || server.wait());
+    assert_eq!(status.code(), Some(143));
+    clients.iter().for_each(Client::expect_reset);
+}
+
 /// Linux queues one client more than the backlog says.
 #[test]
 #[cfg(target_os = "linux")]

@@ -7,6 +7,7 @@ use mio_echo::load::{Figure, Load, Sizes, Target};
 use super::*;
 use crate::cli::bench::options::BenchCommand;
 use crate::cli::bench::server::Server;
+use crate::cli::tests::no_sockets;
 use crate::cli::{Command, parse};
 
 /// Parses `mio-echo bench compare` with `arguments`, words as a shell splits them.
@@ -14,7 +15,7 @@ fn parsed(arguments: &str) -> Result<CompareOptions, String> {
     let words = shlex::split(arguments).expect("words");
     let typed = ["mio-echo", "bench", "compare"].map(String::from);
     let typed = typed.into_iter().chain(words).map(OsString::from);
-    match parse(typed, |_| None)? {
+    match parse(typed, |_| None, no_sockets)? {
         Command::Bench(BenchCommand::Compare(options)) => Ok(*options),
         other => panic!("{arguments}: {other:?}"),
     }
