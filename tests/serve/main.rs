@@ -24,6 +24,7 @@ mod options;
 #[cfg(feature = "proxy")]
 mod proxy;
 mod read;
+mod threads;
 mod time;
 #[cfg(unix)]
 mod unix;

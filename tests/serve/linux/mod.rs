@@ -10,6 +10,7 @@ mod failed_calls;
 mod idle;
 mod limits;
 mod listener;
+mod loops;
 mod memory;
 mod memory_bound;
 mod messages;
