@@ -49,7 +49,7 @@
 //! Imports run one way:
 //!
 //! ```text
-//!   main -> program -> cli -> { client, load } -> net -> conn
+//!   main -> program -> cli -> { client, load, metrics } -> net -> conn
 //! ```
 //!
 //! - `main`, `program` and `cli` are the executable: exit codes, standard streams and the log; the command line. The
@@ -73,5 +73,7 @@ pub mod client;
 pub mod conn;
 #[cfg(feature = "bench")]
 pub mod load;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "net")]
 pub mod net;

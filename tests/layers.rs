@@ -16,11 +16,12 @@ use imports::Tree;
 
 /// Every layer and the layers that it may import. A file belongs to the layer with the longest matching path.
 #[rustfmt::skip]
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("main.rs", &["program", "cli"]),
-    ("program", &["cli", "client", "load", "net", "conn"]),
-    ("cli", &["client", "load", "net", "conn"]),
+    ("program", &["cli", "client", "load", "metrics", "net", "conn"]),
+    ("cli", &["client", "load", "metrics", "net", "conn"]),
     ("client", &["net", "conn"]),
+    ("metrics", &["net", "conn"]),
     ("load/compare", &["load/report", "load/judge", "load/measure", "load/plan", "load/units.rs"]),
     ("load/search", &["load/report", "load/judge", "load/measure", "load/plan", "load/units.rs"]),
     ("load/page", &["load/compare", "load/search", "load/report", "load/judge", "load/measure", "load/plan", "load/units.rs"]),
