@@ -31,6 +31,8 @@ mod own_server;
 #[cfg(feature = "html")]
 mod page;
 mod report;
+#[cfg(all(feature = "systemd", target_os = "linux"))]
+mod restarts;
 mod schedule;
 #[cfg(target_os = "linux")]
 mod scopes;
