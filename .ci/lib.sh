@@ -12,6 +12,14 @@ install() {
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# Waits at most some seconds for the success of a command.
+wait_until() { # seconds, command
+  local tenths
+  for ((tenths = 0; tenths < 10 * $1; tenths++)); do "${@:2}" >/dev/null 2>&1 && return; sleep 0.1; done
+  echo "waited $1 s in vain: ${*:2}" >&2
+  return 1
+}
+
 # Starts a command in the background with the lowest priority. Its output is kept until `join_background`. The command is
 # killed when the script ends.
 declare -A BACKGROUND
