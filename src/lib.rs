@@ -77,3 +77,5 @@ pub mod load;
 pub mod metrics;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "player")]
+pub mod player;

@@ -16,8 +16,9 @@ use imports::Tree;
 
 /// Every layer and the layers that it may import. A file belongs to the layer with the longest matching path.
 #[rustfmt::skip]
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 20] = [
     ("main.rs", &["program", "cli"]),
+    ("bin/player.rs", &["player"]),
     ("program", &["cli", "client", "load", "metrics", "net", "conn"]),
     ("cli", &["client", "load", "metrics", "net", "conn"]),
     ("client", &["net", "conn"]),
@@ -31,6 +32,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("load/measure", &["load/plan", "load/units.rs", "net", "conn"]),
     ("load/plan", &["load/units.rs", "net", "conn"]),
     ("load/units.rs", &[]),
+    ("player", &["conn"]),
     ("net", &["conn"]),
     ("conn", &[]),
     // These two only re-export.
