@@ -16,8 +16,9 @@ use imports::Tree;
 
 /// Every layer and the layers that it may import. A file belongs to the layer with the longest matching path.
 #[rustfmt::skip]
-const LAYERS: [(&str, &[&str]); 20] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     ("main.rs", &["program", "cli"]),
+    ("manual.rs", &["cli"]),
     ("bin/player.rs", &["player"]),
     ("program", &["cli", "client", "load", "metrics", "net", "conn"]),
     ("cli", &["client", "load", "metrics", "net", "conn"]),
