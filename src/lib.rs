@@ -1,5 +1,6 @@
-//! An echo server on a hand-written, single-threaded readiness loop, with a client and a load generator that use the
-//! same parts. The crate is written to be read by anyone who wants to learn non-blocking I/O.
+//! An echo server on a hand-written, single-threaded readiness loop, or on one such loop for each thread, with a client
+//! and a load generator that use the same parts. The crate is written to be read by anyone who wants to learn
+//! non-blocking I/O.
 //!
 //! **An event makes the loop believe that a socket is ready. Only the socket's own answer disproves it: `WouldBlock`,
 //! or, on epoll, a read that came back short.** This one idea covers epoll, kqueue, Windows and poll(2), back-pressure,
@@ -17,12 +18,19 @@
 //! and when to end, and knows neither a clock nor an operating system. [`net`] is the loop: it waits for events, tells
 //! each connection what happened, and tells the kernel what the connection wants.
 //!
+//! With several threads, each runs this loop for connections of its own. The first one accepts all clients and hands them
+//! over. The files below describe one loop, and `net/loops.rs` describes what several loops share.
+//!
 //! # The tour
+//!
+//! Before the tour, `examples/README.md` leads through three servers of at most 60 lines, the fault that breaks each, and
+//! what the real one adds. [`glossary`] explains the terms. After the tour, `examples/EXERCISES.md` has exercises whose
+//! answers are checked.
 //!
 //! Six files, best read from top to bottom and in this order:
 //!
 //! 1. [`conn`], in `conn/mod.rs`: the terms, the states, the table of all transitions, three worked traces.
-//! 2. [`conn::readiness`], in `conn/readiness.rs`: the one idea as five bits, and what sets and clears each.
+//! 2. [`conn::readiness`], in `conn/readiness.rs`: the one idea as six bits, and what sets and clears each.
 //! 3. [`conn::connection`], in `conn/connection.rs`: what a connection is told, what it answers, how its state changes.
 //! 4. [`conn::drive`], in `conn/drive.rs`: all reads and writes.
 //! 5. [`net::server`], in `net/server.rs`: one turn of the loop.
@@ -30,7 +38,7 @@
 //!
 //! These files call a few others. [`net::slot`] owns a connection and its socket: it sends our FIN and registers for
 //! write events. [`conn::messages`] splits input into messages and hands them to workers. [`net::timers`] keeps the
-//! deadlines. To see that the rules hold, read the simulation in `conn/sim.rs`: it plays every schedule of a small
+//! deadlines. To see that the rules hold, read the simulation in `conn/sim/`: it plays every schedule of a small
 //! world.
 //!
 //! The echo client and the load generator have tours of their own, in `client/mod.rs` and `load/mod.rs`.
@@ -53,11 +61,14 @@
 //! ```
 //!
 //! - `main`, `program` and `cli` are the executable: exit codes, standard streams and the log; the command line. The
-//!   library knows neither options nor exit codes.
-//! - `client` is the echo client, and `load` the load generator. Each can be left out with a feature of the same
-//!   purpose, `client` and `bench`.
-//! - [`net`] has the sockets, the timers, the signals, and all differences between operating systems.
-//! - [`conn`] uses only the standard library, `log`, `memchr` and `bytemuck`. It names neither `mio`, nor the time, nor an
+//!   library knows neither options nor exit codes. The feature `serve` builds the executable.
+//! - `client` is the echo client, `load` the load generator, and `metrics` shows the figures of a server. Each can be
+//!   left out with a feature of the same purpose: `client`, `bench`, `metrics`.
+//! - `player` plays a schedule of the simulation and shows each step, for the page of `play/`. It uses [`conn`] alone, and
+//!   the feature `player` adds it.
+//! - [`net`] has the sockets, the timers, the signals, and all differences between operating systems. The feature `net`
+//!   adds it, and every feature above includes that one.
+//! - [`conn`] is always there. It uses only the standard library, `log`, `memchr` and `bytemuck`. It names neither `mio`, nor the time, nor an
 //!   operating system.
 //!
 //! # This documentation
@@ -79,3 +90,7 @@ pub mod metrics;
 pub mod net;
 #[cfg(feature = "player")]
 pub mod player;
+
+#[cfg(doc)]
+#[doc = include_str!("glossary.md")]
+pub mod glossary {}
