@@ -24,5 +24,7 @@ mod signals;
 mod streams;
 mod terminal;
 mod threads;
+#[cfg(all(target_arch = "x86_64", not(mio_unsupported_force_poll_poll)))]
+mod three_views;
 mod tools;
 mod write;
