@@ -212,6 +212,13 @@ mod tests {
     }
 
     #[test]
+    fn the_verdicts_of_the_runs_break_between_words() {
+        let page = html(&comparison(1)).expect("a page");
+        let (_, runs) = page.split_once("<h2>Runs</h2>").expect("the runs");
+        assert!(runs.contains("<table class=\"worded\">"));
+    }
+
+    #[test]
     fn a_comparison_without_a_complete_round_has_a_page() {
         let page = html(&comparison(0)).expect("a page");
         assert!(page.contains("No figure has a ratio") && page.contains("No run counts"));
