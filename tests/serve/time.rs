@@ -104,9 +104,14 @@ fn fault_t1_without_an_idle_timeout_a_silent_client_stays() {
 fn fault_t5_a_slow_but_steady_reader_outlives_the_write_timeout() {
     const STEP: usize = 16 << 10;
     const PAUSE: Duration = Duration::from_millis(200);
-    let server = Server::start(&["--write-timeout", "2s"]);
+    // Linux tells the server of room when a part of the receive buffer, and then of the send buffer, is free again. Where it
+    // chooses the sizes, that part may be more than this reader takes in two seconds.
+    const BUFFER: usize = 16 << 10;
+    let server = Server::start(&["--write-timeout", "2s", "--socket-buffer", "16k"]);
     until_in_time(|| {
-        let client = Client::connect(server.address());
+        let client = Client::connect_with(server.address(), |socket| {
+            socket.set_recv_buffer_size(BUFFER)
+        });
         let data = Data::new(5);
         let sent = client.send_until_blocked(&mut data.clone(), 64 << 20);
         let (mut received, mut steps) = (Vec::new(), 0);
