@@ -16,7 +16,7 @@ const POINTS_PER_NINE: usize = 12;
 const SAMPLES_ABOVE: u64 = 10;
 
 /// What the end of a curve means, for the captions of spectra.
-pub const TAIL: &str = "A dotted line leads to the longest time (max): fewer than ten messages were slower than where the line starts.";
+pub const TAIL: &str = "Each curve ends at its own longest time (max). A dotted line leads there: fewer than ten messages were slower than where the line starts.";
 
 /// What a triangle means, for the captions of all plots.
 pub const BOUND: &str =
