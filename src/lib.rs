@@ -68,8 +68,8 @@
 //!   the feature `player` adds it.
 //! - [`net`] has the sockets, the timers, the signals, and all differences between operating systems. The feature `net`
 //!   adds it, and every feature above includes that one.
-//! - [`conn`] is always there. It uses only the standard library, `log`, `memchr` and `bytemuck`. It names neither `mio`, nor the time, nor an
-//!   operating system.
+//! - [`conn`] is always there. It uses only the standard library, `log`, `memchr` and `bytemuck`. It names neither `mio`,
+//!   nor the time, nor an operating system.
 //!
 //! # This documentation
 //!

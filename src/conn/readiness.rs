@@ -72,9 +72,9 @@ pub enum ShortRead {
 ///   `read_closed` sets it, because data and a FIN that are queued together cause one event. An event with `priority`
 ///   sets it, because a read stops short at an urgent mark and no further event follows (both measured on Linux).
 ///   `assume_unread` sets it, because input may be queued whose event has not been seen.
-/// - `BLOCK_MAY_BE_FALSE` is set together with `READ_UNTIL_BLOCKED`, and forbids the conclusion from the next `WouldBlock`. At an urgent mark, Linux
-///   answers a read with `EAGAIN` while a signal is pending, whatever is queued (measured; `tcp_recvmsg_locked` in
-///   net/ipv4/tcp.c). The signal is handled before the next read, so the next read tells the truth.
+/// - `BLOCK_MAY_BE_FALSE` is set together with `READ_UNTIL_BLOCKED`, and forbids the conclusion from the next `WouldBlock`.
+///   At an urgent mark, Linux answers a read with `EAGAIN` while a signal is pending, whatever is queued (measured;
+///   `tcp_recvmsg_locked` in net/ipv4/tcp.c). The signal is handled before the next read, so the next read tells the truth.
 /// - `WRITE_CLOSED` and `FAILED` are facts about the socket. Only `clear` removes them, when the connection closes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readiness {

@@ -24,9 +24,9 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Creates a read buffer of `size` bytes, at least one, and counters for `listeners` listeners, at least one. A page
-    /// of the read buffer takes memory once a read has reached it. If workers process messages, the read buffer must not be larger than a block: a whole read may have
-    /// to wait in an inbox.
+    /// Creates a read buffer of `size` bytes, at least one, and counters for `listeners` listeners, at least one. A page of
+    /// the read buffer takes memory once a read has reached it. If workers process messages, the read buffer must not be
+    /// larger than a block: a whole read may have to wait in an inbox.
     ///
     /// # Errors
     ///

@@ -20,8 +20,8 @@ const CONNECTIONS: u64 = 1000;
 /// Clients that one server must have accepted before it is restarted.
 const CLIENTS_OF_ONE_SERVER: u64 = 100;
 
-/// Starts a server and waits until it has accepted `clients` and everybody who waited. A slow server has a long queue; if it
-/// left a part of it to the next server, the queue would grow with each restart.
+/// Starts a server and waits until it has accepted `clients` and everybody who waited. A slow server
+/// that left a part of a long queue to the next one would let the queue grow with each restart.
 #[track_caller]
 fn server_that_accepts(socket: &TcpListener, clients: u64) -> Server {
     let mut command = activated(&[("raw", socket)]);

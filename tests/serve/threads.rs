@@ -52,7 +52,7 @@ fn a_client_that_waits_is_served_when_any_thread_has_a_free_slot() {
         let mut clients = connect(&server, 4);
         let waiting = Client::connect(server.address());
         waiting.send(b"waiting");
-        // A client of whichever thread.
+        // It may belong to any thread.
         let leaving = clients.remove(leaving);
         clients.iter().for_each(|client| client.echo(b"staying"));
         assert!(!waiting.has_input(), "a fifth client is served");

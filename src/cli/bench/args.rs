@@ -49,9 +49,9 @@ pub struct BenchArgs {
     #[arg(long, value_name = "FILE", requires = "series", help_heading = SERIES)]
     pub csv: Option<PathBuf>,
 
-    /// Latency under load: measure the load of the other options (the ping) alone, then beside N bulk connections that send messages of
-    /// this size in a closed loop, on a thread of their own; --connections is 1 then, unless it is given; default: measure
-    /// alone
+    /// Latency under load: measure the load of the other options (the ping) alone, then beside N bulk connections that send
+    /// messages of this size in a closed loop, on a thread of their own; --connections is 1 then, unless it is given;
+    /// default: measure alone
     #[arg(long, value_name = "NxSIZE", value_parser = parse_beside, help_heading = SERIES,
           conflicts_with_all = ["sweep", "csv", "shard", "start_at", "hlog", "hgrm"])]
     pub beside: Option<BesideArg>,
