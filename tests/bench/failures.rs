@@ -7,11 +7,12 @@ use crate::bench::{Report, bench_against, measure, measure_expecting, run, start
 #[cfg(target_os = "linux")]
 use crate::faulty::delays_every;
 use crate::faulty::{
-    UnusedAddress, closes_at_once, closes_mid_reply, delays_first, drips, echoes_once,
-    never_answers, never_reads, resets_mid_reply, serves_only_first,
+    closes_at_once, closes_mid_reply, delays_first, drips, echoes_once, never_answers, never_reads,
+    resets_mid_reply, serves_only_first,
 };
 #[cfg(target_os = "linux")]
 use crate::support::strace::{self, WAITS};
+use crate::support::unused::unused_address;
 use crate::support::{DEADLINE, Server, is_strict, time_bound, until_in_time, wait_for};
 
 #[test]
@@ -166,14 +167,14 @@ fn a_reset_in_the_middle_of_a_reply_counts_as_reset() {
 
 #[test]
 fn a_port_without_a_listener_is_refused() {
-    let unused = UnusedAddress::bind();
+    let (_unused, address) = unused_address();
     for args in [
         "-c 3 -d 500ms",
         "-c 3 -n 10",
         "-c 3 -d 500ms --churn",
         "-c 3 -r 100 -d 500ms -J",
     ] {
-        let finished = run(bench_against(unused.address(), args), 1);
+        let finished = run(bench_against(address, args), 1);
         assert!(
             finished.text().contains(": refused (3 times)"),
             "{args}: {}",

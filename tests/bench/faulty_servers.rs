@@ -4,9 +4,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::faulty::{
-    DAMAGED_MESSAGE, Damage, DamagingServer, RecordingServer, UnusedAddress, closes_mid_reply,
-    delays_every, limits_rate, never_answers, never_reads, resets_mid_reply, stalls_once,
+    DAMAGED_MESSAGE, Damage, DamagingServer, RecordingServer, closes_mid_reply, delays_every,
+    limits_rate, never_answers, never_reads, resets_mid_reply, stalls_once,
 };
+use crate::support::unused::unused_address;
 use crate::support::{Client, Data, End, is_strict, time_bound};
 
 const SIZE: usize = 64;
@@ -106,8 +107,8 @@ fn closes_resets_and_silence_are_as_named() {
         client.send(&sent);
         client.expect_silence(Duration::from_millis(20));
     }
-    let unused = UnusedAddress::bind();
-    assert!(Client::try_connect(unused.address()).is_err());
+    let (_unused, address) = unused_address();
+    assert!(Client::try_connect(address).is_err());
 }
 
 #[test]

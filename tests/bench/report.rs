@@ -11,8 +11,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::bench::{Report, bench_against, measure, run};
-use crate::faulty::{UnusedAddress, never_answers};
+use crate::faulty::never_answers;
 use crate::support::temp_dir::TempDir;
+use crate::support::unused::unused_address;
 use crate::support::{Server, is_strict};
 
 const HISTOGRAMS: [&str; 5] = ["response", "wait", "service", "send_lag", "connect"];
@@ -304,8 +305,8 @@ fn a_run_that_cannot_start_keeps_the_earlier_report() {
     )
     .expect("writing");
     let earlier = fs::read(&json).expect("the earlier report");
-    let unused = UnusedAddress::bind();
-    let mut command = bench_against(unused.address(), "-c 1 -n 1 -w 0");
+    let (_unused, address) = unused_address();
+    let mut command = bench_against(address, "-c 1 -n 1 -w 0");
     command.arg("-o").arg(&json);
     run(command, 1);
     assert!(fs::read(&json).expect("the file") == earlier);

@@ -1,19 +1,13 @@
 //! Failed connects: refused, timed out, unreachable or unresolved, with the address.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-
 use crate::program::run;
 use crate::support::Server;
-
-/// Returns an address without a listener.
-fn unused_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address")
-}
+use crate::support::unused::unused_address;
 
 #[test]
 fn refused_names_the_address_and_the_system_error() {
-    let target = unused_address().to_string();
+    let (_unused, address) = unused_address();
+    let target = address.to_string();
     let prefix = format!("cannot connect to {target}: refused: ");
     run(&[&target]).expect_failure(1, &[&prefix, "os error"]);
     let outcome = run(&[&target, "-m", "hello"]);
@@ -23,7 +17,8 @@ fn refused_names_the_address_and_the_system_error() {
 
 #[test]
 fn every_address_of_a_name_is_tried_and_named() {
-    let target = format!("localhost:{}", unused_address().port());
+    let (_unused, address) = unused_address();
+    let target = format!("localhost:{}", address.port());
     let prefix = format!("cannot connect to {target}: ");
     run(&["-4", &target]).expect_failure(1, &[&prefix, "127.0.0.1:", " refused: "]);
 }

@@ -1,9 +1,10 @@
 //! Limits on connections.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::support::server::serve;
+use crate::support::unused::free_address;
 use crate::support::{Client, DEADLINE, End, Server, most_warnings, skip, wait_for, within};
 
 #[test]
@@ -41,9 +42,7 @@ fn fault_l1_seed_s1_3_a_full_server_closes_the_next_client_at_once() {
 
 #[test]
 fn seed_s3_5_port_workers_and_limits_are_options() {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = free.local_addr().expect("its address");
-    drop(free);
+    let (_unused, address) = free_address();
     let mut command = serve();
     command.args(["-l", &format!("line@{address}"), "--stop-on-eof"]);
     command.args(["--workers", "2", "--work-time", "1ms"]);

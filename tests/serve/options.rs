@@ -8,6 +8,7 @@ use mio_echo::conn::Framing;
 use mio_echo::net::{self, Config, Listen, StartError};
 
 use crate::support::server::{Finished, serve};
+use crate::support::unused::free_address;
 use crate::support::{Client, Server, skip};
 
 /// Runs `mio-echo serve` with `args` to its end.
@@ -46,11 +47,7 @@ pub fn expect_refusal(finished: &Finished, code: i32, texts: &[&str]) {
 
 #[test]
 fn start_lines_have_the_order_of_the_options_and_name_the_ports() {
-    let free = |ip: [u8; 4]| {
-        let listener = TcpListener::bind((Ipv4Addr::from(ip), 0)).expect("a free port");
-        listener.local_addr().expect("its address")
-    };
-    let second = free([127, 0, 0, 1]);
+    let (_unused, second) = free_address();
     let mut command = serve();
     command.args(["--listen", "127.0.0.1:0", "-l", &second.to_string()]);
     command.args(["-l", "raw@127.0.0.1:0", "--stop-on-eof"]);

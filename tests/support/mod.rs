@@ -17,6 +17,7 @@ pub mod temp_dir;
 pub mod terminal;
 #[cfg(unix)]
 pub mod unix;
+pub mod unused;
 
 use std::io::{self, Write};
 use std::ops::Mul;

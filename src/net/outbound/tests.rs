@@ -2,6 +2,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
+use socket2::{Domain, Type};
 
 use super::*;
 use crate::net::poll::readiness_of;
@@ -12,6 +13,15 @@ fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
+}
+
+/// Returns a socket that does not listen, and its address.
+fn unused() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&any_port.into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address.as_socket().unwrap())
 }
 
 /// Connects to `address` and returns the connected socket.
@@ -90,8 +100,8 @@ fn a_source_address_of_another_machine_is_refused() {
 
 #[test]
 fn a_port_without_a_listener_is_refused() {
-    let (listener, address) = listener();
-    drop(listener);
+    // The port belongs to a socket that does not listen.
+    let (_unused, address) = unused();
     let error = connect(address, ConnectOptions::default()).unwrap_err();
     assert_eq!(error.failure, ConnectFailure::Refused);
     assert!(error.to_string().starts_with("refused: "), "{error}");
@@ -101,11 +111,7 @@ fn a_port_without_a_listener_is_refused() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_socket_connected_to_itself_is_a_failure() {
-    let (listener, address) = listener();
-    drop(listener);
-    use socket2::{Domain, Socket, Type};
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&address.into()).unwrap();
+    let (socket, address) = unused();
     socket.connect(&address.into()).unwrap();
     socket.set_nonblocking(true).unwrap();
     let error = is_connected(&TcpStream::from_std(socket.into())).unwrap_err();

@@ -11,11 +11,11 @@ use rustix::net::sockopt::{socket_keepalive, tcp_nodelay};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open};
 use socket2::{Domain, Socket, Type};
 
-use super::environment::free_address;
 use crate::support::activation::{activated, listening, pass};
 use crate::support::proc::{inheritable, inheritable_from, is_at_rest, sleeps};
 use crate::support::server::serve;
 use crate::support::temp_dir::TempDir;
+use crate::support::unused::free_address;
 use crate::support::{Client, DEADLINE, QUIET, Server, skip, wait_for};
 
 /// Stops the server with SIGTERM and requires that it ends in order.
@@ -233,7 +233,7 @@ fn fault_d2_a_server_that_has_given_up_its_socket_sleeps_while_clients_wait() {
 #[test]
 fn systemd_socket_activate_starts_the_server_with_its_first_client() {
     const TEST: &str = "systemd_socket_activate_starts_the_server_with_its_first_client";
-    let address = free_address();
+    let (_unused, address) = free_address();
     let mut command = Command::new("systemd-socket-activate");
     command.args(["--listen", &address.to_string(), "--fdname", "len8"]);
     let serve = serve();

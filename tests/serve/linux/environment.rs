@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -12,14 +12,8 @@ use rustix::process::Signal;
 use crate::support::server::serve;
 use crate::support::temp_dir::TempDir;
 use crate::support::unix::{fill, full_pipe, limited, shell};
+use crate::support::unused::free_address;
 use crate::support::{Client, DEADLINE, QUIET, Server, proc, skip, wait_for};
-
-/// Returns an address without a listener. Another process could take the port before the server does, but that is
-/// unlikely, because the system assigns ports in turn.
-pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address")
-}
 
 /// Waits until a client can connect to `address`, and returns the client.
 #[track_caller]
@@ -50,7 +44,7 @@ pub fn expect_service_and_stop(mut server: Server, address: SocketAddr) {
 #[test]
 fn fault_s4_fault_w7_closed_standard_streams_do_not_stop_the_echo() {
     for closed in ["1>&-", "2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"] {
-        let address = free_address();
+        let (_unused, address) = free_address();
         let mut command = shell(&format!(r#"exec "$0" "$@" {closed}"#));
         command.args(["-vv", "--listen", &address.to_string()]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -62,7 +56,7 @@ fn fault_s4_fault_w7_closed_standard_streams_do_not_stop_the_echo() {
 fn fault_s4_unread_pipes_do_not_stop_the_echo() {
     let (output, their_output) = std::io::pipe().expect("a pipe");
     let (log, their_log) = std::io::pipe().expect("a pipe");
-    let address = free_address();
+    let (_unused, address) = free_address();
     let mut command = serve();
     command.args(["-vv", "--listen", &address.to_string()]);
     command.stdout(their_output).stderr(their_log);
@@ -73,7 +67,7 @@ fn fault_s4_unread_pipes_do_not_stop_the_echo() {
 #[test]
 fn fault_s4_an_output_that_is_full_at_the_start_does_not_stop_the_echo() {
     let (reader, output) = full_stream();
-    let address = free_address();
+    let (_unused, address) = free_address();
     let mut command = serve();
     command.args(["--listen", &address.to_string()]);
     command.stdout(OwnedFd::from(output)).stderr(Stdio::null());
@@ -87,7 +81,7 @@ fn fault_s4_more_start_lines_than_a_pipe_holds_do_not_stop_the_echo() {
     let (mut reader, output) = full_pipe();
     // With one page free, a poll reports the pipe as writable.
     reader.read_exact(&mut [0; 4096]).expect("a page");
-    let address = free_address();
+    let (_unused, address) = free_address();
     let mut command = serve();
     command.args(["--listen", &address.to_string()]);
     command.args(["--listen", "127.0.0.1:0"].repeat(LISTENERS));
@@ -107,7 +101,7 @@ fn full_stream() -> (UnixStream, UnixStream) {
 fn a_non_blocking_standard_input_ends_only_at_its_end() {
     let (typist, stdin) = UnixStream::pair().expect("a pair");
     stdin.set_nonblocking(true).expect("non-blocking");
-    let address = free_address();
+    let (_unused, address) = free_address();
     let mut command = serve();
     command.args(["--stop-on-eof", "--listen", &address.to_string()]);
     command.stdin(OwnedFd::from(stdin));
@@ -127,7 +121,7 @@ fn a_non_blocking_standard_input_ends_only_at_its_end() {
 #[test]
 fn fault_s4_a_closed_log_pipe_does_not_stop_the_echo() {
     let (log, their_log) = std::io::pipe().expect("a pipe");
-    let address = free_address();
+    let (_unused, address) = free_address();
     let mut command = serve();
     command.args(["-vv", "--listen", &address.to_string()]);
     command.stdout(Stdio::null()).stderr(their_log);
@@ -142,7 +136,7 @@ fn fault_s4_a_closed_log_pipe_does_not_stop_the_echo() {
 
 #[test]
 fn fault_s4_a_log_file_at_its_size_limit_does_not_stop_the_echo() {
-    let address = free_address();
+    let (_unused, address) = free_address();
     let dir = TempDir::new("log-that-may-not-grow");
     let path = dir.file("log");
     let log = File::create(&path).expect("a file");
@@ -159,7 +153,7 @@ fn fault_s4_a_log_file_at_its_size_limit_does_not_stop_the_echo() {
 
 #[test]
 fn fault_w7_output_that_is_piped_to_head_does_not_end_the_server() {
-    let address = free_address();
+    let (_unused, address) = free_address();
     // Start line and log go into the same pipe. `head` closes the pipe after the first line.
     let mut command = shell(r#""$0" "$@" 2>&1 | head -n 1; echo over"#);
     command.args(["-vv", "--stop-on-eof", "--listen", &address.to_string()]);

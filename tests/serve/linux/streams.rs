@@ -11,10 +11,11 @@ use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::Value;
 
-use crate::linux::environment::{expect_service_and_stop, first_client, free_address};
+use crate::linux::environment::{expect_service_and_stop, first_client};
 use crate::support::server::serve;
 use crate::support::temp_dir::TempDir;
 use crate::support::unix::{full_pipe, limited, shell, wrapped};
+use crate::support::unused::free_address;
 use crate::support::{Client, Server};
 
 #[test]
@@ -28,7 +29,7 @@ fn fault_s16_start_lines_that_cannot_be_written_are_told_in_the_log() {
         (read_only(), "Bad file descriptor (os error 9)"),
         (full(), "No space left on device (os error 28)"),
     ] {
-        let address = free_address();
+        let (_unused, address) = free_address();
         let mut command = serve();
         command.args(["--listen", &address.to_string()]);
         command.stdout(output).stderr(Stdio::piped());
@@ -131,7 +132,7 @@ fn fault_s17_a_standard_error_that_does_not_block_gets_every_line_of_the_log() {
 fn expect_every_line_in_a_pipe_that_does_not_block(format: &str) {
     let (mut reader, log) = full_pipe();
     ioctl_fionbio(&log, true).expect("a pipe that does not block");
-    let address = free_address();
+    let (_unused, address) = free_address();
     let mut command = serve();
     log_each_connection(&mut command, format, address);
     command.stdout(Stdio::null()).stderr(log);
@@ -161,7 +162,7 @@ fn fault_s17_lines_over_the_limit_of_a_file_are_counted() {
 /// Lets a server log to a file over the limit of its size, which is lifted before the stop.
 #[track_caller]
 fn expect_count_of_lines_over_the_limit_of_a_file(format: &str) {
-    let address = free_address();
+    let (_unused, address) = free_address();
     let dir = TempDir::new("file-limit");
     let path = dir.file("log");
     let log = File::create(&path).expect("a file");
@@ -197,7 +198,7 @@ fn fault_s17_lines_that_a_full_disk_refuses_are_counted() {
 #[track_caller]
 fn expect_count_of_lines_on_a_full_disk(format: &str) {
     let dir = TempDir::new("full-disk");
-    let address = free_address();
+    let (_unused, address) = free_address();
     let (disk, filler, log) = (dir.file(""), dir.file("filler"), dir.file("log"));
     // A disk of 64 KiB, of which a file takes most.
     let (disk, filler, log) = (disk.display(), filler.display(), log.display());

@@ -4,10 +4,11 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use super::environment::{expect_service_and_stop, free_address};
+use super::environment::expect_service_and_stop;
 use crate::support::Server;
 use crate::support::server::serve;
 use crate::support::terminal::Terminal;
+use crate::support::unused::free_address;
 
 #[test]
 fn fault_s15_an_unread_terminal_with_little_room_does_not_stop_the_echo() {
@@ -15,7 +16,7 @@ fn fault_s15_an_unread_terminal_with_little_room_does_not_stop_the_echo() {
         return;
     };
     terminal.leave_little_room();
-    let address = free_address();
+    let (_unused, address) = free_address();
     let mut command = serve();
     command.args(["-vv", "--listen", &address.to_string()]);
     command.stdout(terminal.stream()).stderr(terminal.stream());
@@ -30,7 +31,7 @@ fn fault_s15_more_start_lines_than_an_unread_terminal_has_room_for_do_not_stop_t
         return;
     };
     terminal.leave_little_room();
-    let address = free_address();
+    let (_unused, address) = free_address();
     let mut command = serve();
     command.args(["--listen", &address.to_string()]);
     command.args(["--listen", "127.0.0.1:0"].repeat(LISTENERS));
@@ -44,7 +45,7 @@ fn fault_s15_a_log_that_starts_on_an_unread_terminal_does_not_stop_the_echo() {
         return;
     };
     terminal.leave_little_room();
-    let address = free_address();
+    let (_unused, address) = free_address();
     let mut command = serve();
     command.args(["--listen", &address.to_string()]);
     command.stdout(Stdio::null()).stderr(terminal.stream());

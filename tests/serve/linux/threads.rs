@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::Signal;
 
-use super::environment::{first_client, free_address};
+use super::environment::first_client;
 use crate::support::server::{program, program_at, serve, server_override};
 use crate::support::strace::Strace;
 use crate::support::temp_dir::TempDir;
 use crate::support::terminal::Terminal;
 use crate::support::unix::wrapped;
+use crate::support::unused::free_address;
 use crate::support::{Client, Server, skip};
 
 /// A copy of the program that runs as a user who may have one thread.
@@ -101,7 +102,7 @@ fn fault_s14_without_threads_the_log_of_a_server_goes_to_a_file() {
         return;
     };
     let path = no_threads.dir.file("log");
-    let address = free_address();
+    let (_unused, address) = free_address();
     let mut command = no_threads.command("serve");
     command.args(["--listen", &address.to_string()]);
     command.stdout(Stdio::null());

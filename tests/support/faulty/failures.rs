@@ -1,11 +1,11 @@
 //! Servers that do not answer, or stop in the middle of an answer.
 
 use std::io::Write;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::SockRef;
 
 use super::{Connection, FaultyServer};
 
@@ -75,21 +75,4 @@ fn echo_and_half(connection: &mut Connection, whole: usize, size: usize) -> std:
     }
     let message = connection.message(size)?;
     connection.stream.write_all(&message[..size / 2])
-}
-
-/// A reserved address without a listener: connecting is refused.
-pub struct UnusedAddress(Socket);
-
-impl UnusedAddress {
-    pub fn bind() -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        let free: SocketAddr = ([127, 0, 0, 1], 0).into();
-        socket.bind(&free.into()).expect("binding");
-        Self(socket)
-    }
-
-    pub fn address(&self) -> SocketAddr {
-        let address = self.0.local_addr().expect("the address");
-        address.as_socket().expect("an IP address")
-    }
 }

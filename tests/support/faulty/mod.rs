@@ -15,8 +15,8 @@ use std::thread::{self, JoinHandle};
 pub use damage::{DAMAGED_MESSAGE, Damage, DamagingServer};
 pub use delays::{RecordingServer, delays_every, delays_first, drips, limits_rate, stalls_once};
 pub use failures::{
-    UnusedAddress, closes_at_once, closes_mid_reply, echoes_once, never_answers, never_reads,
-    resets_mid_reply, serves_only_first,
+    closes_at_once, closes_mid_reply, echoes_once, never_answers, never_reads, resets_mid_reply,
+    serves_only_first,
 };
 
 const CHUNK: usize = 64 * 1024;
