@@ -1,9 +1,12 @@
 //! A server that a command starts on a free port, and the command that prepares a run.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::ops::RangeInclusive;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
+
+use socket2::{Domain, Socket, Type};
 
 use super::affinity;
 use super::child_process::{ChildProcess, Waited};
@@ -18,6 +21,14 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The limit of one attempt to connect. An address of this machine answers at once, unless a firewall drops the packets.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// The ports that a server may get. A port that the system assigns, to a listener or to a client, could be assigned again
+/// before the server listens. Linux assigns 32768 to 60999 (`ip_local_port_range`), and Windows, macOS and NetBSD follow
+/// RFC 6335: 49152 and more. FreeBSD and OpenBSD assign these ports too.
+const PORTS: RangeInclusive<u16> = 20_000..=32_767;
+
+/// The number of ports that are tried, before the system chooses one.
+const ATTEMPTS: u32 = 100;
 
 /// A server that was started by a command and accepts connections. Dropping the value kills the server.
 #[derive(Debug)]
@@ -133,5 +144,18 @@ fn free_address(family: IpFamily) -> io::Result<SocketAddr> {
         IpFamily::Any | IpFamily::V4 => Ipv4Addr::LOCALHOST.into(),
         IpFamily::V6 => Ipv6Addr::LOCALHOST.into(),
     };
-    TcpListener::bind((ip, 0))?.local_addr()
+    // The clock makes the ports differ from run to run, and from program to program.
+    let clock = UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
+    let mut random = fastrand::Rng::with_seed(clock.into());
+    let chosen = (0..ATTEMPTS).find_map(|_| bind(ip, random.u16(PORTS)).ok());
+    chosen.map_or_else(|| bind(ip, 0), Ok)
+}
+
+/// Returns the address that a socket can be bound to, without SO_REUSEADDR: no connection that has ended still has the port.
+fn bind(ip: IpAddr, port: u16) -> io::Result<SocketAddr> {
+    let address = SocketAddr::new(ip, port);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.bind(&address.into())?;
+    let address = socket.local_addr()?.as_socket();
+    address.ok_or_else(|| ErrorKind::AddrNotAvailable.into())
 }
