@@ -215,7 +215,7 @@ fn fault_b7_the_memory_of_bench_is_bounded_by_its_threads() {
 
     use crate::support::{DEADLINE, proc, wait_for};
     let server = Server::start(&[]);
-    let args = "-c 16 -t 16 -r 100 -i 100ms -d 1h -w 0";
+    let args = "-c 8 -t 8 -r 100 -i 100ms -d 1h -w 0";
     let bench = crate::bench::start(bench_against(server.address(), args));
     bench.await_log(" messages/s ");
     let start = Instant::now();
@@ -223,7 +223,7 @@ fn fault_b7_the_memory_of_bench_is_bounded_by_its_threads() {
     wait_for("20 intervals, or 4 s of a busy machine", DEADLINE, || {
         let memory = proc::memory(bench.pid());
         // About 4 MB for each thread.
-        assert!(memory < 16 * 4_000_000 + 20_000_000, "{memory}");
+        assert!(memory < 8 * 4_000_000 + 20_000_000, "{memory}");
         is_over()
     });
 }
