@@ -2,9 +2,10 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::ops::RangeInclusive;
+use std::ops::Range;
 use std::process::Command;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
@@ -25,7 +26,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(100);
 /// The ports that a server may get. A port that the system assigns, to a listener or to a client, could be assigned again
 /// before the server listens. Linux assigns 32768 to 60999 (`ip_local_port_range`), and Windows, macOS and NetBSD follow
 /// RFC 6335: 49152 and more. FreeBSD and OpenBSD assign these ports too.
-const PORTS: RangeInclusive<u16> = 20_000..=32_767;
+const PORTS: Range<u16> = 20_000..32_768;
 
 /// The number of ports that are tried, before the system chooses one.
 const ATTEMPTS: u32 = 100;
@@ -144,11 +145,16 @@ fn free_address(family: IpFamily) -> io::Result<SocketAddr> {
         IpFamily::Any | IpFamily::V4 => Ipv4Addr::LOCALHOST.into(),
         IpFamily::V6 => Ipv6Addr::LOCALHOST.into(),
     };
-    // The clock makes the ports differ from run to run, and from program to program.
-    let clock = UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
-    let mut random = fastrand::Rng::with_seed(clock.into());
-    let chosen = (0..ATTEMPTS).find_map(|_| bind(ip, random.u16(PORTS)).ok());
+    let chosen = (0..ATTEMPTS).find_map(|_| bind(ip, next_port()).ok());
     chosen.map_or_else(|| bind(ip, 0), Ok)
+}
+
+/// Returns another port of [`PORTS`] each time. Processes that were started one after another begin far apart.
+fn next_port() -> u16 {
+    static CHOSEN: AtomicU32 = AtomicU32::new(0);
+    let apart = std::process::id().wrapping_mul(ATTEMPTS);
+    let number = apart.wrapping_add(CHOSEN.fetch_add(1, Ordering::Relaxed));
+    PORTS.start + (number % PORTS.len() as u32) as u16
 }
 
 /// Returns the address that a socket can be bound to, without SO_REUSEADDR: no connection that has ended still has the port.
